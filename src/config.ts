@@ -1,0 +1,232 @@
+/**
+ * Flags, environment and file, joined into one frozen Config. The only reader of process.env.
+ *
+ * For each setting the flag wins over `ASTERA_NAME`, that over the file given by `--config` or
+ * ASTERA_CONFIG, and that over the default. The file has lines `name = value`, where `name` is a
+ * flag's without its dashes and `value` goes to the line's end; empty lines and `#` lines don't count.
+ */
+
+import { execFile } from 'node:child_process';
+import { readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { type ServeOption, serveOptions } from './commands/serve-options.ts';
+import { type Address, parseAddress } from './core/address.ts';
+import { messageOf } from './core/errors.ts';
+import { parseDuration, parseSize } from './core/quantity.ts';
+import {
+  choice,
+  durationWithin,
+  numberWithin,
+  parsePatterns,
+  parseSwitch,
+  parseText,
+} from './core/setting.ts';
+import { UsageError, unknownName } from './core/usage-error.ts';
+
+/** Durations in ms, sizes in bytes; see `commands/serve-options.ts` for what each one sets. */
+export type Config = {
+  readonly addr: Address;
+  /** Absolute. */
+  readonly dbPath: string;
+  /** A list in GOPROXY's form, not looked into yet; `off` where there is none and none is needed. */
+  readonly upstream: string;
+  /** Where `upstream` was found, for the log: `--upstream`, `go env GOPROXY`, … */
+  readonly upstreamFrom: string;
+  /** As `matchPrefixPatterns` takes them; may be empty. */
+  readonly privatePatterns: string;
+  readonly listTtlMs: number;
+  readonly negativeTtlMs: number;
+  readonly staleWaitMs: number;
+  readonly clientStallMs: number;
+  readonly offline: boolean;
+  readonly cacheBytesMax: number;
+  readonly cacheTtlMs: number;
+  readonly cacheWeakBytesMax: number;
+  readonly readers: number;
+  readonly verify: 'off';
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly proxyEnv: ProxyEnv;
+};
+
+/** HTTP_PROXY and its kin, as undici's EnvHttpProxyAgent takes them: empty means none, never "look again". */
+export type ProxyEnv = { readonly httpProxy: string; readonly httpsProxy: string; readonly noProxy: string };
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+export type ConfigSources = {
+  /** By the flags' names without dashes: what stood on the command line, `config` among it. */
+  readonly flags: Readonly<Record<string, string | undefined>>;
+  /** Default: this process's. */
+  readonly env?: Env;
+};
+
+/**
+ * Reads every source once.
+ *
+ * @throws {UsageError} bad value, unknown name in the file, unreadable file, no upstream
+ */
+export async function loadConfig({ flags, env = process.env }: ConfigSources): Promise<Config> {
+  const settings = new Settings(flags, env);
+  const offline = settings.read(serveOptions.offline, parseSwitch, 'false');
+  const upstream = await findUpstream(settings, { env, offline });
+  return Object.freeze({
+    addr: settings.read(serveOptions.addr, parseAddress),
+    dbPath: resolve(settings.read(serveOptions.dbPath, parseText)),
+    upstream: parseFound(serveOptions.upstream, upstream, parseText),
+    upstreamFrom: upstream.from,
+    privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, env), parsePatterns),
+    listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
+    negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
+    staleWaitMs: settings.read(serveOptions.staleWaitMs, durationWithin(0, HOUR_MS)),
+    clientStallMs: settings.read(serveOptions.clientStallMs, durationWithin(1, 24 * HOUR_MS)),
+    offline,
+    cacheBytesMax: settings.read(serveOptions.cacheBytesMax, parseSize),
+    cacheTtlMs: settings.read(serveOptions.cacheTtlMs, durationWithin(0, 576 * HOUR_MS)),
+    cacheWeakBytesMax: settings.read(serveOptions.cacheWeakBytesMax, parseSize),
+    readers: settings.read(serveOptions.readers, numberWithin(1, READERS_MAX), defaultReaders()),
+    verify: settings.read(serveOptions.verify, choice('off')),
+    logLevel: settings.read(serveOptions.logLevel, choice('debug', 'info', 'warn', 'error')),
+    proxyEnv: readProxyEnv(env),
+  });
+}
+
+const HOUR_MS = 3_600_000;
+
+/** A connection and its page cache each. At half the largest machines read slower; at double memory goes for nothing. */
+const READERS_MAX = 64;
+
+function defaultReaders(): string {
+  return String(Math.min(READERS_MAX, Math.max(1, availableParallelism() - 1)));
+}
+
+/** A value's text and where it stood, such as `--addr`, `ASTERA_ADDR` or `astera.conf:3`. */
+type Found = { readonly text: string; readonly from: string };
+
+/** The three sources, in their order. */
+class Settings {
+  readonly #flags: ConfigSources['flags'];
+  readonly #env: Env;
+  readonly #file: ReadonlyMap<string, Found>;
+
+  constructor(flags: ConfigSources['flags'], env: Env) {
+    this.#flags = flags;
+    this.#env = env;
+    const path = flags.config ?? nonEmpty(env.ASTERA_CONFIG);
+    this.#file = path === undefined ? new Map() : readConfigFile(path);
+  }
+
+  /** An empty variable counts as unset, as it does for `go`. */
+  find(name: string): Found | undefined {
+    const flag = this.#flags[name];
+    if (flag !== undefined) return { text: flag, from: `--${name}` };
+    const variable = `ASTERA_${name.toUpperCase().replaceAll('-', '_')}`;
+    const text = nonEmpty(this.#env[variable]);
+    return text === undefined ? this.#file.get(name) : { text, from: variable };
+  }
+
+  read<T>(option: ServeOption, parse: (text: string) => T, fallback = option.fallback ?? ''): T {
+    return parseFound(option, this.find(option.name) ?? { text: fallback, from: 'default' }, parse);
+  }
+}
+
+function parseFound<T>(option: ServeOption, { text, from }: Found, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (cause) {
+    const where = from === `--${option.name}` ? from : `--${option.name} (from ${from})`;
+    const value = JSON.stringify(text.slice(0, 200));
+    throw new UsageError(`bad value for ${where}: ${value}: expected ${option.form}`, { cause });
+  }
+}
+
+async function findUpstream(
+  settings: Settings,
+  { env, offline }: { env: Env; offline: boolean },
+): Promise<Found> {
+  const found = settings.find('upstream') ?? fromEnv(env, 'GOPROXY');
+  if (found !== undefined) return found;
+  if (offline) return { text: 'off', from: '--offline' };
+  const text = await askGo('GOPROXY', env);
+  if (text !== undefined) return { text, from: 'go env GOPROXY' };
+  throw new UsageError(
+    'no upstream: pass --upstream https://proxy.example or set GOPROXY; --offline serves only what is stored',
+  );
+}
+
+function findPrivate(settings: Settings, env: Env): Found {
+  return settings.find('private') ?? fromEnv(env, 'GOPRIVATE') ?? { text: '', from: 'default' };
+}
+
+/** What Go knows better than the environment: `go env -w` writes it into a file. */
+function askGo(name: string, env: Env): Promise<string | undefined> {
+  const options = {
+    // Away from any go.mod and kept local, so that `go` goes out for no other toolchain.
+    cwd: '/',
+    env: { ...env, GOTOOLCHAIN: 'local' },
+    timeout: GO_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+    maxBuffer: GO_OUTPUT_BYTES_MAX,
+  } as const;
+  return new Promise((resolve) => {
+    execFile('go', ['env', name], options, (error, stdout) => {
+      resolve(error === null ? nonEmpty(stdout.trim()) : undefined);
+    });
+  });
+}
+
+/** `go env` takes 10 ms; a Pi with a cold SD card, a second. */
+const GO_TIMEOUT_MS = 5000;
+
+const GO_OUTPUT_BYTES_MAX = 65_536;
+
+/** A settings file is a page long. Past it somebody named the wrong file. */
+const FILE_BYTES_MAX = 65_536;
+
+function readConfigFile(path: string): Map<string, Found> {
+  const names: string[] = Object.values(serveOptions).map(({ name }) => name);
+  const found = new Map<string, Found>();
+  for (const [index, line] of readSmallFile(path).split('\n').entries()) {
+    const from = `${path}:${index + 1}`;
+    if (/^\s*(?:#|$)/.test(line)) continue;
+    const [, name, text] = /^\s*([a-z-]+)\s*=(.*)$/.exec(line) ?? [];
+    if (name === undefined || text === undefined) {
+      throw new UsageError(
+        `cannot read ${from}: expected name = value: ${JSON.stringify(line.slice(0, 80))}`,
+      );
+    }
+    if (!names.includes(name)) throw unknownName(`setting in ${from}`, name, names);
+    found.set(name, { text: text.trim(), from });
+  }
+  return found;
+}
+
+function readSmallFile(path: string): string {
+  try {
+    const stats = statSync(path);
+    if (!stats.isFile() || stats.size > FILE_BYTES_MAX)
+      throw new Error(`not a file of up to ${FILE_BYTES_MAX} bytes`);
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new UsageError(`cannot read --config ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** Upper case first, as Go has it. */
+function readProxyEnv(env: Env): ProxyEnv {
+  const either = (name: string) => nonEmpty(env[name]) ?? env[name.toLowerCase()] ?? '';
+  return Object.freeze({
+    httpProxy: either('HTTP_PROXY'),
+    httpsProxy: either('HTTPS_PROXY'),
+    noProxy: either('NO_PROXY'),
+  });
+}
+
+function fromEnv(env: Env, name: string): Found | undefined {
+  const text = nonEmpty(env[name]);
+  return text === undefined ? undefined : { text, from: name };
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === '' ? undefined : text;
+}

@@ -1,0 +1,78 @@
+/**
+ * What a service gives the front for one request: which file it is, where it came from, and its body.
+ *
+ * A `StoredFile` is the unit the weak cache holds: one answer that may go to many clients.
+ */
+
+/** What a file is, for its Content-Type and Cache-Control. */
+export type FileKind = 'list' | 'latest' | 'info' | 'query' | 'mod' | 'zip';
+
+/** Where an answer came from, as `Cache-Status` and the metrics say it. */
+export type Origin = 'memory' | 'store' | 'upstream' | 'stale' | 'computed';
+
+/** A body that is not in memory as a whole. */
+export type ByteStream = {
+  /** Undefined while an upstream has not said it. */
+  readonly size: number | undefined;
+  /**
+   * The bytes from `offset` on that are in one piece, at once where they are in memory.
+   * None: the body ends there. Rejects, or throws, when there can be no more: the body is then not whole.
+   */
+  at(offset: number): Uint8Array | Promise<Uint8Array>;
+};
+
+/** One answer as it is stored: a 200 with its content, or a 404 or 410 with its text. */
+export class StoredFile {
+  readonly kind: FileKind;
+  readonly status: 200 | 404 | 410;
+  readonly size: number;
+  /** All of the body, where it is one piece and in memory. */
+  readonly body: Uint8Array | undefined;
+  /** The blob that holds the body; undefined where it is inline or not stored yet. */
+  blob: number | undefined;
+  /** SHA-256 in hex; empty until the store has said it. */
+  sha256: string;
+  /** Monotonic time until which it may go out unasked; Infinity for what can't change. */
+  freshUntilMs: number;
+  /** The front's memo of the headers of a hit in memory; made again when `sha256` comes. */
+  head: string | undefined = undefined;
+
+  constructor(
+    fields: Pick<StoredFile, 'kind' | 'status' | 'size' | 'body' | 'blob' | 'sha256' | 'freshUntilMs'>,
+  ) {
+    this.kind = fields.kind;
+    this.status = fields.status;
+    this.size = fields.size;
+    this.body = fields.body;
+    this.blob = fields.blob;
+    this.sha256 = fields.sha256;
+    this.freshUntilMs = fields.freshUntilMs;
+  }
+
+  /** The store has it: from here on it has an ETag. */
+  stored({ sha256, blob }: { sha256: string; blob: number | undefined }): void {
+    this.sha256 = sha256;
+    this.blob = blob;
+    this.head = undefined;
+  }
+
+  /** Memory it stands for, in bytes: the body, and about what the object and its key take. */
+  get memoryBytes(): number {
+    return (this.body?.byteLength ?? 0) + OBJECT_BYTES;
+  }
+}
+
+/** An object, its key, its slot and its headers: measured at 0.9 kB on Node 22. */
+const OBJECT_BYTES = 1024;
+
+export type Answer = {
+  readonly kind: FileKind;
+  readonly status: 200 | 404 | 410;
+  readonly origin: Origin;
+  /** Undefined while it is not known: a cold zip whose upstream gave no length. */
+  readonly size: number | undefined;
+  /** SHA-256 in hex of what is stored; undefined for what is not yet. */
+  readonly sha256: string | undefined;
+  /** Undefined for a HEAD that was asked by HEAD. */
+  readonly body: Uint8Array | ByteStream | undefined;
+};

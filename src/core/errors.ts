@@ -1,0 +1,127 @@
+/**
+ * Every failure a client can cause or see, as one closed union on `kind`.
+ *
+ * `kind` is what code switches on, what crosses a thread and what metrics count.
+ * An error outside the union is a bug: its worker dies and the front answers 500.
+ * A message is one line of graphic text: the `go` command shows it to its user
+ * (cmd/go/internal/web/http.go prints at most 8 lines of 648 bytes in all).
+ */
+
+/** The request is malformed; sent again unchanged it fails again. */
+export class BadRequest extends Error {
+  override readonly name = 'BadRequest';
+  readonly kind = 'bad-request';
+}
+
+/** The setting forbids the answer: a private module nobody here may fetch, say. */
+export class Forbidden extends Error {
+  override readonly name = 'Forbidden';
+  readonly kind = 'forbidden';
+}
+
+/** Neither store nor upstream has it: the answer that lets `go` go on to its next proxy. */
+export class NotFound extends Error {
+  override readonly name = 'NotFound';
+  readonly kind = 'not-found';
+}
+
+/** The upstream said 410: gone for good, which `go` treats like a 404. */
+export class Gone extends Error {
+  override readonly name = 'Gone';
+  readonly kind = 'gone';
+}
+
+/** A named limit is reached; the same request may work after a while. */
+export class Busy extends Error {
+  override readonly name = 'Busy';
+  readonly kind = 'busy';
+}
+
+/** An upstream answered with an error, or with something that is not what was asked for. */
+export class UpstreamFailed extends Error {
+  override readonly name = 'UpstreamFailed';
+  readonly kind = 'upstream-failed';
+}
+
+/** No upstream could be reached in time, or it counts as down. */
+export class UpstreamDown extends Error {
+  override readonly name = 'UpstreamDown';
+  readonly kind = 'upstream-down';
+}
+
+/** The request came back to us through our own upstream. */
+export class Loop extends Error {
+  override readonly name = 'Loop';
+  readonly kind = 'loop';
+}
+
+/** The store could not do its part: a full disk, a dead worker. */
+export class StoreFailed extends Error {
+  override readonly name = 'StoreFailed';
+  readonly kind = 'store-failed';
+}
+
+/** An upstream's bytes are not what the checksum database, or their own form, says they are. */
+export class CheckFailed extends Error {
+  override readonly name = 'CheckFailed';
+  readonly kind = 'check-failed';
+}
+
+export type ServeError =
+  | BadRequest
+  | Forbidden
+  | NotFound
+  | Gone
+  | Busy
+  | UpstreamFailed
+  | UpstreamDown
+  | Loop
+  | StoreFailed
+  | CheckFailed;
+
+export type ErrorKind = ServeError['kind'];
+
+/** Go's client moves on to its next proxy after a comma on 404 and 410 only. */
+export const httpStatus = {
+  'bad-request': 400,
+  forbidden: 403,
+  'not-found': 404,
+  gone: 410,
+  busy: 503,
+  'upstream-failed': 502,
+  'upstream-down': 504,
+  loop: 508,
+  'store-failed': 500,
+  'check-failed': 502,
+} as const satisfies Record<ErrorKind, number>;
+
+const byKind = {
+  'bad-request': BadRequest,
+  forbidden: Forbidden,
+  'not-found': NotFound,
+  gone: Gone,
+  busy: Busy,
+  'upstream-failed': UpstreamFailed,
+  'upstream-down': UpstreamDown,
+  loop: Loop,
+  'store-failed': StoreFailed,
+  'check-failed': CheckFailed,
+} as const satisfies Record<ErrorKind, new (message: string, options?: ErrorOptions) => ServeError>;
+
+/** Whether `error` is one a client may see; anything else is a bug. */
+export function isServeError(error: unknown): error is ServeError {
+  if (!(error instanceof Error)) return false;
+  const kind = (error as { kind?: unknown }).kind;
+  return typeof kind === 'string' && Object.hasOwn(byKind, kind);
+}
+
+/** Rebuilds an error that crossed a thread as `{kind, message}`. */
+export function serveError(kind: ErrorKind, message: string): ServeError {
+  return new byKind[kind](message);
+}
+
+/** The message of whatever was thrown, on one line. */
+export function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/\s+/g, ' ').trim();
+}

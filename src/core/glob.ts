@@ -1,0 +1,108 @@
+/**
+ * The patterns of GOPRIVATE: comma-separated globs, each matched against as many leading
+ * elements of a module path as it has itself.
+ *
+ * Follows MatchPrefixPatterns of golang.org/x/mod/module and Match of Go's package path,
+ * malformed patterns included: those match nothing.
+ */
+
+import type { ModulePath } from './module-path.ts';
+
+/** Whether a prefix of `path` matches one of `patterns`, as in `*.corp.example,github.com/me`. */
+export function matchPrefixPatterns(patterns: string, path: ModulePath): boolean {
+  if (patterns === '') return false;
+  const elements = path.split('/');
+  return patterns.split(',').some((pattern) => matchesPrefix(pattern.replace(/\/$/, ''), elements));
+}
+
+/**
+ * Whether every pattern of the list can match something: well-formed, and without the space
+ * that no module path has. A pattern that cannot would let through what it was to hold back.
+ */
+export function isPrefixPatterns(patterns: string): boolean {
+  return !/\s/.test(patterns) && patterns.split(',').every((one) => parsePattern([...one]) !== undefined);
+}
+
+function matchesPrefix(pattern: string, elements: readonly string[]): boolean {
+  if (pattern === '') return false;
+  const count = pattern.split('/').length;
+  if (elements.length < count) return false;
+  const places = parsePattern([...pattern]);
+  return places !== undefined && matches(places, elements.slice(0, count).join('/'));
+}
+
+/** One place of a pattern: a star, or what one character must be. */
+type Place = '*' | ((char: string) => boolean);
+
+/**
+ * Each star takes as little as it can, and only the last one met is ever made longer: no pattern
+ * takes more steps than its length times the text's. A star never takes a slash.
+ */
+function matches(places: readonly Place[], text: string): boolean {
+  let [place, at, afterStar, starEnd] = [0, 0, -1, 0];
+  while (at < text.length) {
+    const wanted = places[place];
+    if (wanted === '*') {
+      afterStar = ++place;
+      starEnd = at;
+    } else if (wanted?.(text.charAt(at))) {
+      place++;
+      at++;
+    } else if (afterStar >= 0 && text[starEnd] !== '/') {
+      place = afterStar;
+      at = ++starEnd;
+    } else {
+      return false;
+    }
+  }
+  return places.slice(place).every((left) => left === '*');
+}
+
+/** Undefined if the pattern is malformed anywhere: Go looks at all of it before it says no. */
+function parsePattern(pattern: readonly string[]): Place[] | undefined {
+  const places: Place[] = [];
+  for (let at = 0; at < pattern.length; ) {
+    const parsed = parsePlace(pattern, at);
+    if (parsed === undefined) return undefined;
+    places.push(parsed.place);
+    at = parsed.next;
+  }
+  return places;
+}
+
+function parsePlace(pattern: readonly string[], at: number): { place: Place; next: number } | undefined {
+  const first = pattern[at];
+  if (first === '*') return { place: '*', next: at + 1 };
+  if (first === '?') return { place: (char) => char !== '/', next: at + 1 };
+  if (first === '[') return parseClass(pattern, at + 1);
+  const literal = first === '\\' ? pattern[at + 1] : first;
+  if (literal === undefined) return undefined;
+  return { place: (char) => char === literal, next: at + (first === '\\' ? 2 : 1) };
+}
+
+/** `[a-z0]` or `[^a-z]`, from behind its bracket on. Unlike the other places it can be a slash. */
+function parseClass(pattern: readonly string[], start: number): { place: Place; next: number } | undefined {
+  const isNegated = pattern[start] === '^';
+  const ranges: { low: number; high: number }[] = [];
+  let at = isNegated ? start + 1 : start;
+  while (pattern[at] !== ']' || ranges.length === 0) {
+    const low = parseMember(pattern, at);
+    if (low === undefined) return undefined;
+    const high = pattern[low.next] === '-' ? parseMember(pattern, low.next + 1) : low;
+    if (high === undefined) return undefined;
+    ranges.push({ low: low.code, high: high.code });
+    at = high.next;
+  }
+  const place = (char: string) => {
+    const code = char.charCodeAt(0);
+    return ranges.some(({ low, high }) => low <= code && code <= high) !== isNegated;
+  };
+  return { place, next: at + 1 };
+}
+
+function parseMember(pattern: readonly string[], at: number): { code: number; next: number } | undefined {
+  const first = pattern[at];
+  if (first === '-' || first === ']') return undefined;
+  const code = (first === '\\' ? pattern[at + 1] : first)?.codePointAt(0);
+  return code === undefined ? undefined : { code, next: at + (first === '\\' ? 2 : 1) };
+}

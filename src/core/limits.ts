@@ -1,0 +1,98 @@
+/**
+ * Every bound on what a client or an upstream can make grow, with what it bounds
+ * and what breaks at half and at double. Durations in ms, sizes in bytes.
+ */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/**
+ * Size of a chunk, the unit of store and cache. Recorded in each store when it is made.
+ * At half a 20 MB zip costs twice the thread round trips; at double forty slow
+ * clients hold twice the memory. Chosen with bench/store-settings.ts.
+ */
+export const CHUNK_BYTES = 256 * KiB;
+
+/** `.info`, `.mod`, lists and `@latest` are read whole up to here: Go's own bound for go.mod (x/mod/zip MaxGoMod). */
+export const SMALL_BYTES_MAX = 16 * MiB;
+
+/** A module zip, and all its files together (x/mod/zip MaxZipFile). At half, toolchains fail. */
+export const ZIP_BYTES_MAX = 500 * MiB;
+
+/** Files in a module zip. Go has no bound; the largest real zips have some 40,000. */
+export const ZIP_ENTRIES_MAX = 200_000;
+
+/** A zip's central directory, read whole. At half, 200,000 entries must have names under 100 bytes. */
+export const ZIP_DIRECTORY_BYTES_MAX = 64 * MiB;
+
+/** A name in a zip. Linux opens no path longer than this, so `go` could not unzip it. */
+export const ZIP_NAME_BYTES_MAX = 4096;
+
+/** Files of a zip with all directories above them: a few deep names would make millions. */
+export const ZIP_PATHS_MAX = 500_000;
+
+/** Zip entries up to here are inflated in one call, larger ones piece by piece. At double, a builder holds 32 MiB. */
+export const ZIP_WHOLE_BYTES_MAX = 8 * MiB;
+
+/** What is stored inline beside its key. At half, many go.mod files cost a second row; at double, pages hold few rows. */
+export const INLINE_BYTES_MAX = 8 * KiB;
+
+/** What travels between threads inside a frame; larger values are moved beside it. */
+export const FRAME_VALUE_BYTES_MAX = 4 * KiB;
+
+/** Escaped module path plus version in a URL; Go's own paths are far shorter. Longer: 400. */
+export const KEY_LENGTH_MAX = 2048;
+
+/** Keys being fetched at one time. A `go mod tidy` has some 20 requests open; at half, forty of them meet 503s. */
+export const FETCH_FLIGHTS_MAX = 4096;
+
+/** Clients waiting for one flight. At half, a thousand machines asking for one key meet 503s. */
+export const FLIGHT_WAITERS_MAX = 4096;
+
+/** Requests open at the upstreams at one time; more wait their turn. Go's own client opens about 20. */
+export const UPSTREAM_REQUESTS_MAX = 64;
+
+/** Requests waiting for their turn at an upstream; more are refused with 503. */
+export const UPSTREAM_QUEUE_MAX = 8192;
+
+/** Bytes queued for the writer before downloads pause. At half, commits get small; at double, memory doubles. */
+export const WRITE_QUEUE_BYTES_MAX = 16 * MiB;
+
+/** Bytes one transaction may hold: the next group is taken from the queue up to here. */
+export const WRITE_GROUP_BYTES_MAX = 8 * MiB;
+
+/** Reads queued before clients meet 503. */
+export const READ_QUEUE_MAX = 65_536;
+
+/** Reads in one task. At half, small rows cost more CPU; at double, a batch of chunks holds up its reader. */
+export const READ_BATCH_MAX = 64;
+
+/** Rows that stand for a 404 or 410; past it the least used go. Anyone can ask for made-up paths. */
+export const NEGATIVE_ROWS_MAX = 200_000;
+
+/** How long a partial download that nobody asks for is kept. */
+export const PARTIAL_KEPT_MS = 7 * 24 * 3_600_000;
+
+/** A response that stops taking bytes is looked at again this often, as uWebSockets cuts it off after 11 s of silence. */
+export const PUMP_AGAIN_MS = 4_000;
+
+/** Answers in flight at SIGTERM may take so long. */
+export const STOP_GRACE_MS = 10_000;
+
+/** A checksum database's lookup answer or signed head; Go's own bound for a head (x/mod/sumdb/tlog ParseTree). Real ones have under 1 KiB. */
+export const SUMDB_ANSWER_BYTES_MAX = MiB;
+
+/** The last bytes of a partial download kept to compare with where the upstream gives no validator. At half, chance meets more often; at double, each break costs more. */
+export const RESUME_TAIL_BYTES = 4 * KiB;
+
+/** Bytes of one upstream answer waiting for a slow consumer before its socket is paused. At half, fast lines wait for the event loop; at double, 64 downloads hold 32 MiB. */
+export const UPSTREAM_BUFFER_BYTES_MAX = 256 * KiB;
+
+/** Redirects followed for one request: the `go` command's own bound (cmd/go/internal/web/http.go). */
+export const UPSTREAM_REDIRECTS_MAX = 10;
+
+/** Asteras a request may have passed before it counts as a loop. A house, an office and a region in line are three. */
+export const VIA_ASTERAS_MAX = 4;
+
+/** Characters of a client's own Via header that are passed on; a longer one can only be a loop. */
+export const VIA_LENGTH_MAX = 1024;

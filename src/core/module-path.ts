@@ -1,0 +1,137 @@
+/**
+ * Module paths as Go writes them, and their escaped form in URLs.
+ *
+ * A GOPROXY may be a directory on a case-insensitive disk, so a capital letter
+ * travels as "!" and its small letter: `github.com/Azure/x` is asked for as
+ * `github.com/!azure/x`. Percent-encoding is undone before text gets here.
+ *
+ * Follows CheckPath, SplitPathVersion and UnescapePath of golang.org/x/mod/module, rule by rule.
+ * Their paths are ASCII; so every test here may look at UTF-16 units.
+ */
+
+import type { Brand } from './brand.ts';
+import { BadRequest } from './errors.ts';
+import { KEY_LENGTH_MAX } from './limits.ts';
+
+/**
+ * A checked, unescaped module path, such as `github.com/Azure/x/v2`. Also what `go get` asks
+ * for as prefixes of a package path: `github.com` and `github.com/Azure` are module paths.
+ */
+export type ModulePath = Brand<string, 'ModulePath'>;
+
+/**
+ * Checks a path as it stands in a go.mod file. Its escaped form must fit KEY_LENGTH_MAX.
+ *
+ * @throws {BadRequest} with the rule it breaks
+ */
+export function parseModulePath(plain: string): ModulePath {
+  const fault = faultOf(plain);
+  if (fault === undefined) return plain as ModulePath; // The only cast to ModulePath in the tree.
+  throw new BadRequest(`malformed module path ${quote(plain)}: ${fault}`);
+}
+
+/**
+ * Undoes the URL escaping of a module path and checks what comes out.
+ * Does not check that the major version suffix agrees with a version: see `checkMajor`.
+ *
+ * @param escaped the text before `/@v/` in a URL, percent-decoded
+ * @returns the plain path; {@link escapeModulePath} gives `escaped` back exactly
+ * @throws {BadRequest} raw capital, dangling `!`, or a rule of {@link parseModulePath}
+ */
+export function unescapeModulePath(escaped: string): ModulePath {
+  const plain = unescapeBang(escaped);
+  if (plain === undefined) throw new BadRequest(`malformed escaped module path ${quote(escaped)}`);
+  return parseModulePath(plain);
+}
+
+/** The inverse of {@link unescapeModulePath}. Cannot fail: the path was checked when made. */
+export function escapeModulePath(path: ModulePath): string {
+  return escapeBang(path);
+}
+
+/**
+ * Splits off the major version: `pathMajor` is `/v2` and the like, `.v3` under gopkg.in
+ * (with `-unstable` where the path has it), or empty. `prefix + pathMajor` is `path`.
+ */
+export function splitPathMajor(path: ModulePath): { prefix: string; pathMajor: string } {
+  const at = path.startsWith(GOPKG) ? path.search(GOPKG_MAJOR) : path.search(PATH_MAJOR);
+  return at < 0 ? { prefix: path, pathMajor: '' } : { prefix: path.slice(0, at), pathMajor: path.slice(at) };
+}
+
+/** Capitals as "!" and their small letter. For text without "!" of its own. */
+export function escapeBang(plain: string): string {
+  return plain.replace(/[A-Z]/g, (letter) => `!${letter.toLowerCase()}`);
+}
+
+/** The inverse of {@link escapeBang}, up to KEY_LENGTH_MAX; undefined for what it never yields: a capital, a lone "!", not ASCII. */
+export function unescapeBang(escaped: string): string | undefined {
+  // The class is ASCII without the capitals and "!".
+  if (escaped.length > KEY_LENGTH_MAX || !/^(?:![a-z]|[\0- "-@[-\x7f])*$/.test(escaped)) return undefined;
+  return escaped.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** A path element that Windows keeps for a device, whatever comes after its first dot. */
+export function isReservedName(element: string): boolean {
+  return /^(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)/i.test(element);
+}
+
+const GOPKG = 'gopkg.in/';
+
+// Of checked paths only, so what looks like a major version is one.
+const PATH_MAJOR = /\/v[0-9]+$/;
+const GOPKG_MAJOR = /\.v[0-9]*(?:-unstable)?$/;
+
+/** The first rule that `path` breaks, in words, in the order of Go's CheckPath. */
+function faultOf(path: string): string | undefined {
+  if (path === '') return 'empty string';
+  if (escapeBang(path).length > KEY_LENGTH_MAX) return `over ${KEY_LENGTH_MAX} characters`;
+  const elements = path.split('/');
+  return firstFault(elements, elementFault) ?? hostFault(elements[0] ?? '') ?? majorFault(path);
+}
+
+function firstFault(parts: string[], fault: (part: string) => string | undefined): string | undefined {
+  for (const part of parts) {
+    const found = fault(part);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function elementFault(element: string): string | undefined {
+  if (element === '') return 'empty path element';
+  if (element.startsWith('.')) return 'leading dot in path element';
+  if (element.endsWith('.')) return 'trailing dot in path element';
+  const bad = /[^A-Za-z0-9._~-]/u.exec(element);
+  if (bad !== null) return `invalid character ${JSON.stringify(bad[0])}`;
+  if (isReservedName(element)) return 'path element reserved on Windows';
+  // Windows makes short names such as PROGRA~1 for long ones.
+  if (/^[^.]*~[0-9]+(?:\.|$)/.test(element)) return 'trailing tilde and digits in path element';
+  return undefined;
+}
+
+function hostFault(host: string): string | undefined {
+  if (host.startsWith('-')) return 'leading dash in first path element';
+  if (!host.includes('.')) return 'missing dot in first path element';
+  const bad = /[^a-z0-9.-]/.exec(host);
+  return bad === null ? undefined : `invalid character ${JSON.stringify(bad[0])} in first path element`;
+}
+
+/**
+ * `/v2` and up, as one number; under gopkg.in always `.vN`, with `.v0` and `.v1` allowed
+ * (and `.v-unstable`, which Go's own code lets pass).
+ */
+function majorFault(path: string): string | undefined {
+  if (path.startsWith(GOPKG)) {
+    return /\.v(?:0|[1-9][0-9]*|(?:[1-9][0-9]*)?-unstable)$/.test(path)
+      ? undefined
+      : 'no gopkg.in major version';
+  }
+  const last = /\/v([0-9.]+)$/.exec(path)?.[1];
+  if (last === undefined || (/^[1-9][0-9]*$/.test(last) && last !== '1')) return undefined;
+  return 'invalid major version suffix';
+}
+
+/** Quoted for an error, and short enough for one line of it. */
+function quote(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+}

@@ -1,0 +1,73 @@
+/**
+ * What the services need of the world, as interfaces: they are handed these, and
+ * `commands/serve.ts` joins them to `workers/` and `upstream/`. After `ClientOps`
+ * of golang.org/x/mod/sumdb: nothing above knows what is below.
+ */
+
+/** Wall time for what is stored, monotonic time for what is waited for; both in ms. */
+export type Clock = {
+  /** Unix time. May jump: a Pi boots without a clock. */
+  wallMs(): number;
+  /** Never goes back. */
+  monotonicMs(): number;
+};
+
+/** What tells two versions of one upstream file apart. */
+export type Validator = { readonly etag?: string; readonly lastModified?: string };
+
+/** Where a download stands: what came so far, and how to tell that the rest belongs to it. */
+export type Progress = {
+  /** Bytes already here. */
+  readonly offset: number;
+  /** The last bytes already here, to compare where there is no validator; may be empty. */
+  readonly tail: Uint8Array;
+  /** The whole file's size, if the upstream said it. */
+  readonly size: number | undefined;
+  readonly validator: Validator;
+};
+
+/** What an upstream fetch yields, in order. */
+export type FetchEvent =
+  /**
+   * Bytes come from `offset` on. First event of each fetch; comes again, with offset 0, when
+   * what came before was of another file and must be thrown away.
+   */
+  | {
+      readonly kind: 'start';
+      readonly offset: number;
+      readonly size: number | undefined;
+      readonly validator: Validator;
+      /** The upstream's name for logs: no userinfo. */
+      readonly upstream: string;
+    }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+
+export type FetchRequest = {
+  /** Escaped path below the proxy's root, such as `github.com/!azure/x/@v/v1.0.0.mod`. */
+  readonly path: string;
+  /** More bytes than this: UpstreamFailed. */
+  readonly bytesMax: number;
+  /** Go on from here: by Range where the upstream can, else from the start again. */
+  readonly resume?: Progress;
+  /** The `Via` values the client's own request carried. */
+  readonly via?: string;
+};
+
+export type Fetched = { readonly bytes: Uint8Array; readonly upstream: string };
+
+/**
+ * The outside, as one list of proxies with the `go` command's semantics.
+ *
+ * Every method throws NotFound or Gone where the list ends in a 404 or 410, UpstreamDown where
+ * nothing could be reached, UpstreamFailed for any other answer, Loop for a 508, and Busy past its queue.
+ */
+export type Upstream = {
+  /** The bytes as they come, over as many connections as it takes. Ends cleanly only when whole. */
+  stream(request: FetchRequest): AsyncIterable<FetchEvent>;
+  /** A small file, whole. */
+  whole(request: FetchRequest): Promise<Fetched>;
+  /** Asks by HEAD. */
+  head(request: FetchRequest): Promise<{ readonly size: number | undefined; readonly upstream: string }>;
+  /** Every member of the list counts as down now: what is stored should go out at once. */
+  readonly isDown: boolean;
+};

@@ -1,0 +1,133 @@
+/**
+ * What the services ask of the store and of the builders, once: worker threads
+ * implement these as they stand, the front calls them as `Remote<…>`, and `wire/`
+ * derives its messages from them, so that a call one end lacks does not compile.
+ *
+ *     front ──getEntry, getChunk, …──▶ reader 1..n   (shared, read-only)
+ *       ├─────putEntry, putChunk, …──▶ writer        (one; owns the WAL)
+ *       └─────checkZip, …────────────▶ builder       (CPU work over stored chunks)
+ *
+ * The field `bytes` of a request or a reply is its blob: it is moved, and detached in
+ * the sender. Keys are escaped paths below a GOPROXY's root. Times are Unix ms,
+ * sizes bytes, digests lower-case hex.
+ */
+
+/** Where a stored answer came from. */
+export type Source = 'upstream' | 'import' | 'git' | 'bucket';
+
+/** One stored answer, without its body. */
+export type EntryRow = {
+  /** 200, 404 or 410. */
+  readonly status: number;
+  readonly size: number;
+  readonly sha256: string;
+  readonly source: Source;
+  /** When an upstream last confirmed it. */
+  readonly checkedAtMs: number;
+  readonly usedAtMs: number;
+  /** The blob that holds the body; undefined where the body is inline. */
+  readonly blob: number | undefined;
+};
+
+/** A download that broke before it was whole. */
+export type PartialRow = {
+  readonly blob: number;
+  /** Whole chunks stored, from the first on without a gap. */
+  readonly chunks: number;
+  readonly size: number | undefined;
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+};
+
+/** `version` is escaped, as keys are. */
+export type StoredVersion = { readonly version: string; readonly hasInfo: boolean };
+
+type Nothing = Record<never, never>;
+
+export type ReaderPort = {
+  /**
+   * One answer by its key, its `bytes` being the inline body or the blob's first chunk; and,
+   * where no 200 is stored, the partial download of that key.
+   */
+  getEntry(request: { key: string }): { entry?: EntryRow; partial?: PartialRow; bytes?: Uint8Array };
+  /** One chunk of a blob. Without `bytes`: no such chunk. */
+  getChunk(request: { blob: number; seq: number }): { bytes?: Uint8Array };
+  /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */
+  getVersions(request: { module: string }): { versions: StoredVersion[] };
+  /** Bytes of the store's file and of its WAL. */
+  getSizes(request: Nothing): { storeBytes: number; walBytes: number };
+};
+
+export type WriterPort = {
+  /** Stores one whole answer. A 404 or 410 never replaces a 200: then `kept` is false. */
+  putEntry(request: {
+    key: string;
+    status: number;
+    source: Source;
+    nowMs: number;
+    /** A fresh blob id, used where the body is not inline and its content is new. */
+    blob: number;
+    bytes: Uint8Array;
+  }): { sha256: string; blob: number | undefined; kept: boolean };
+  /** The upstream was asked again and what is stored still holds. */
+  confirmEntry(request: { key: string; nowMs: number }): Nothing;
+  /** Opens a growing blob for `key`; an older partial one of the same key goes. */
+  openBlob(request: {
+    blob: number;
+    key: string;
+    size: number | undefined;
+    etag: string | undefined;
+    lastModified: string | undefined;
+    nowMs: number;
+  }): Nothing;
+  /** Adds chunk `seq` to a growing blob. Sent twice it changes nothing. */
+  putChunk(request: { blob: number; seq: number; bytes: Uint8Array }): Nothing;
+  /**
+   * Makes a growing blob the body of `key`, all its chunks being there. Where another blob has the
+   * same content, that one serves and this one's chunks go; `blob` says which it is.
+   */
+  sealBlob(request: { blob: number; key: string; size: number; source: Source; nowMs: number }): {
+    sha256: string;
+    blob: number;
+  };
+  /** Drops a growing blob and its chunks. */
+  dropBlob(request: { blob: number }): Nothing;
+  /** Coalesced last-use times. */
+  touch(request: { keys: string[]; nowMs: number }): Nothing;
+  /** Moves the WAL into the file; `truncate` also waits for readers, briefly, and empties it. */
+  checkpoint(request: { truncate: boolean }): { walBytes: number };
+  /** Drops least-used 404s past their bound and partial downloads nobody asked for. */
+  tidy(request: { nowMs: number }): { negatives: number; partials: number };
+};
+
+export type BuilderPort = {
+  /**
+   * Whether a module zip may be kept: of a growing blob's chunks, or of `bytes` where it fits one.
+   * Fails with check-failed.
+   */
+  checkZip(request: {
+    module: string;
+    version: string;
+    blob: number;
+    size: number;
+    /** Also inflate everything and compare CRCs: its parts came from unverified joins. */
+    content: boolean;
+    bytes?: Uint8Array;
+  }): Nothing | Promise<Nothing>;
+};
+
+/** A port as it is seen from another thread. Fails with the errors of `core/errors.ts`. */
+export type Remote<Port> = {
+  readonly [N in keyof Port]: Port[N] extends (request: infer Request) => infer Reply
+    ? (request: Request) => Promise<Awaited<Reply>>
+    : never;
+};
+
+/** The store as the services see it. */
+export type Store = Remote<ReaderPort> &
+  Remote<WriterPort> & {
+    /** A blob id nobody has had. */
+    nextBlob(): number;
+  };
+
+export type Builder = Remote<BuilderPort>;

@@ -1,0 +1,87 @@
+/**
+ * One flight per key at a time. Callers that come while it runs share its outcome.
+ *
+ * Nothing is kept once it lands; keeping is `flight/weak-cache.ts`'s work. A flight may
+ * answer before it lands: then its key stays taken, and who comes gets the answer at once.
+ */
+
+import { Busy } from '../core/errors.ts';
+
+type Flight<V> = { readonly answer: Promise<V>; waiters: number };
+
+export type SingleflightOptions = {
+  /** Flights at one time; more are refused with Busy. */
+  readonly flightsMax: number;
+  /** Callers waiting for one flight; more are refused with Busy. */
+  readonly waitersMax: number;
+  /** Told when a caller joins a flight that another started. */
+  readonly onJoin?: () => void;
+};
+
+export class Singleflight<V> {
+  readonly #flights = new Map<string, Flight<V>>();
+  readonly #options: SingleflightOptions;
+
+  constructor(options: SingleflightOptions) {
+    this.#options = options;
+  }
+
+  /** Keys in flight now. */
+  get size(): number {
+    return this.#flights.size;
+  }
+
+  has(key: string): boolean {
+    return this.#flights.has(key);
+  }
+
+  /**
+   * Joins the flight for `key`, or starts one.
+   *
+   * `start` may call `hold` with what must also settle before the key is free. The key is free
+   * again before any waiter resumes from a failure, so a failure is never remembered.
+   *
+   * @throws {Busy} past one of the two bounds
+   */
+  do(key: string, start: (hold: (until: Promise<unknown>) => void) => Promise<V>): Promise<V> {
+    const joined = this.#flights.get(key);
+    if (joined !== undefined) return this.#join(key, joined);
+    if (this.#flights.size >= this.#options.flightsMax) {
+      return Promise.reject(
+        new Busy(`cannot fetch ${JSON.stringify(key)}: ${this.#flights.size} keys are in flight`),
+      );
+    }
+    let held: Promise<unknown> | undefined;
+    const land = () => this.#flights.delete(key);
+    const answer = start((until) => {
+      held = until;
+    }).then(
+      (value) => {
+        if (held === undefined) land();
+        else held.then(land, land);
+        return value;
+      },
+      (error: unknown) => {
+        land();
+        throw error;
+      },
+    );
+    this.#flights.set(key, { answer, waiters: 1 });
+    return answer;
+  }
+
+  #join(key: string, flight: Flight<V>): Promise<V> {
+    if (flight.waiters >= this.#options.waitersMax) {
+      return Promise.reject(
+        new Busy(`cannot fetch ${JSON.stringify(key)}: ${flight.waiters} clients wait for it`),
+      );
+    }
+    flight.waiters++;
+    this.#options.onJoin?.();
+    const leave = () => {
+      flight.waiters--;
+    };
+    flight.answer.then(leave, leave);
+    return flight.answer;
+  }
+}

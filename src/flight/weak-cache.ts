@@ -1,0 +1,167 @@
+/**
+ * What flights brought, kept strongly for a while and weakly after that.
+ *
+ *     strong ──time is over, or bytes are──▶ weak ──garbage collected, or bytes are over──▶ gone
+ *        ▲                                    │
+ *        └───────── asked for again ──────────┘
+ *
+ * A weak entry is a WeakRef to the object that owns the bytes: while a slow client still
+ * holds it, or the collector has not come by, another finds it for nothing. Both parts
+ * are bounded in bytes that we count ourselves: buffers moved between threads don't show
+ * in `process.memoryUsage().arrayBuffers`.
+ *
+ * An entry that was used since the last look stays another round (a clock, not an LRU list:
+ * a hit costs one flag).
+ */
+
+export type WeakCacheOptions = {
+  /** Bytes held strongly. */
+  readonly strongBytesMax: number;
+  /** Bytes held weakly, on top. */
+  readonly weakBytesMax: number;
+  /** How long an unused entry is held strongly. */
+  readonly strongMs: number;
+  /** Monotonic time in ms. */
+  readonly now: () => number;
+  /** Told of each entry whose strong time was prolonged, as it is in use. */
+  readonly onProlong?: (key: string | number) => void;
+};
+
+type Slot<V extends object> = {
+  readonly key: string | number;
+  readonly bytes: number;
+  value: V | undefined;
+  ref: WeakRef<V> | undefined;
+  isUsed: boolean;
+  /** When its strong time is over. */
+  untilMs: number;
+};
+
+export class WeakCache<V extends object> {
+  readonly #slots = new Map<string | number, Slot<V>>();
+  // In order of `untilMs`, oldest first: sets keep insertion order.
+  readonly #strong = new Set<Slot<V>>();
+  readonly #weak = new Set<Slot<V>>();
+  readonly #options: WeakCacheOptions;
+  readonly #finalized: FinalizationRegistry<Slot<V>>;
+  #strongBytes = 0;
+  #weakBytes = 0;
+
+  constructor(options: WeakCacheOptions) {
+    this.#options = options;
+    this.#finalized = new FinalizationRegistry((slot) => {
+      if (slot.value === undefined && slot.ref?.deref() === undefined) this.#drop(slot);
+    });
+  }
+
+  /** Bytes held, strongly and weakly. */
+  get bytes(): { readonly strong: number; readonly weak: number } {
+    return { strong: this.#strongBytes, weak: this.#weakBytes };
+  }
+
+  /** Entries, strong and weak. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  get(key: string | number): V | undefined {
+    const slot = this.#slots.get(key);
+    if (slot === undefined) return undefined;
+    if (slot.value !== undefined) {
+      slot.isUsed = true;
+      return slot.value;
+    }
+    return this.#revive(slot);
+  }
+
+  /** Keeps `value`, in place of what `key` had. `bytes` is all the memory it stands for. */
+  set(key: string | number, value: V, bytes: number): void {
+    this.delete(key);
+    const slot: Slot<V> = { key, bytes, value, ref: undefined, isUsed: false, untilMs: 0 };
+    this.#slots.set(key, slot);
+    this.#hold(slot, value);
+  }
+
+  delete(key: string | number): void {
+    const slot = this.#slots.get(key);
+    if (slot !== undefined) this.#drop(slot);
+  }
+
+  /** Ends strong times that are over. To be called now and then: nothing here has a timer. */
+  sweep(): void {
+    const now = this.#options.now();
+    for (const slot of this.#strong) {
+      if (slot.untilMs > now) break;
+      if (slot.isUsed) this.#prolong(slot);
+      else this.#weaken(slot);
+    }
+  }
+
+  #hold(slot: Slot<V>, value: V): void {
+    slot.value = value;
+    slot.ref = undefined;
+    slot.isUsed = false;
+    slot.untilMs = this.#options.now() + this.#options.strongMs;
+    this.#strong.add(slot);
+    this.#strongBytes += slot.bytes;
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    // Each round either weakens a slot or takes its flag away, so this ends.
+    while (this.#strongBytes > this.#options.strongBytesMax) {
+      const oldest = this.#strong.values().next().value;
+      if (oldest === undefined) return;
+      if (oldest.isUsed) this.#prolong(oldest);
+      else this.#weaken(oldest);
+    }
+  }
+
+  #prolong(slot: Slot<V>): void {
+    slot.isUsed = false;
+    slot.untilMs = this.#options.now() + this.#options.strongMs;
+    this.#strong.delete(slot);
+    this.#strong.add(slot);
+    this.#options.onProlong?.(slot.key);
+  }
+
+  #weaken(slot: Slot<V>): void {
+    const { value } = slot;
+    if (value === undefined) return;
+    this.#strong.delete(slot);
+    this.#strongBytes -= slot.bytes;
+    slot.ref = new WeakRef(value);
+    slot.value = undefined;
+    this.#finalized.register(value, slot, slot);
+    this.#weak.add(slot);
+    this.#weakBytes += slot.bytes;
+    for (const oldest of this.#weak) {
+      if (this.#weakBytes <= this.#options.weakBytesMax) break;
+      this.#drop(oldest);
+    }
+  }
+
+  #revive(slot: Slot<V>): V | undefined {
+    const value = slot.ref?.deref();
+    this.#leaveWeak(slot);
+    if (value === undefined) {
+      this.#slots.delete(slot.key);
+      return undefined;
+    }
+    this.#hold(slot, value);
+    return value;
+  }
+
+  #leaveWeak(slot: Slot<V>): void {
+    if (!this.#weak.delete(slot)) return;
+    this.#weakBytes -= slot.bytes;
+    this.#finalized.unregister(slot);
+  }
+
+  #drop(slot: Slot<V>): void {
+    this.#leaveWeak(slot);
+    if (this.#strong.delete(slot)) this.#strongBytes -= slot.bytes;
+    slot.value = undefined;
+    if (this.#slots.get(slot.key) === slot) this.#slots.delete(slot.key);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Header lines of answers, made in one piece.
+ *
+ * A call into uWebSockets costs more than the header it writes, so that all but the first name
+ * ride in the value of the first, with line breaks between: nothing in them comes from a client.
+ */
+
+import type { Answer, FileKind, Origin, StoredFile } from '../core/answer.ts';
+
+/** The name the block's first value belongs to. */
+export const FIRST_HEADER = 'Content-Type';
+
+const TEXT = 'text/plain; charset=utf-8';
+const JSON_TYPE = 'application/json';
+
+const contentTypes = {
+  list: TEXT,
+  latest: JSON_TYPE,
+  info: JSON_TYPE,
+  query: JSON_TYPE,
+  mod: TEXT,
+  zip: 'application/zip',
+} as const satisfies Record<FileKind, string>;
+
+const FOREVER = 'public, max-age=31536000, immutable';
+/** Short: whoever caches between us and `go` must not make a release invisible for longer. */
+const BRIEFLY = 'public, max-age=60';
+
+const cacheStatus = {
+  memory: 'astera; hit; detail=memory',
+  store: 'astera; hit; detail=store',
+  upstream: 'astera; fwd=miss; stored; detail=upstream',
+  stale: 'astera; fwd=stale; detail=store',
+  computed: 'astera; fwd=stale; detail=computed',
+} as const satisfies Record<Origin, string>;
+
+export const statusLine: Readonly<Record<number, string>> = {
+  200: '200 OK',
+  206: '206 Partial Content',
+  304: '304 Not Modified',
+  400: '400 Bad Request',
+  403: '403 Forbidden',
+  404: '404 Not Found',
+  405: '405 Method Not Allowed',
+  410: '410 Gone',
+  416: '416 Range Not Satisfiable',
+  500: '500 Internal Server Error',
+  502: '502 Bad Gateway',
+  503: '503 Service Unavailable',
+  504: '504 Gateway Timeout',
+  508: '508 Loop Detected',
+};
+
+/** The block of an answer; `sha256` is in it as the ETag where the answer is stored. */
+export function answerHead(answer: Pick<Answer, 'kind' | 'status' | 'origin' | 'sha256'>): string {
+  const { kind, status, origin, sha256 } = answer;
+  const isForever = status === 200 && (kind === 'info' || kind === 'mod' || kind === 'zip');
+  const lines = [
+    status === 200 ? contentTypes[kind] : TEXT,
+    `Cache-Control: ${isForever ? FOREVER : BRIEFLY}`,
+    `Cache-Status: ${cacheStatus[origin]}`,
+  ];
+  if (sha256 && status === 200) lines.push(`ETag: ${etagOf(sha256)}`, 'Accept-Ranges: bytes');
+  return lines.join('\r\n');
+}
+
+/** The block of a file that is served from memory, remembered with it. */
+export function hotHead(file: StoredFile): string {
+  file.head ??= answerHead({ kind: file.kind, status: file.status, origin: 'memory', sha256: file.sha256 });
+  return file.head;
+}
+
+/** The block of an error, whose text `go` shows to its user. */
+export function errorHead(): string {
+  return `${TEXT}\r\nCache-Control: no-store`;
+}
+
+export function etagOf(sha256: string): string {
+  return `"${sha256}"`;
+}

@@ -1,0 +1,237 @@
+/**
+ * A body that does not go out at once: piece by piece, as fast as its client takes it.
+ *
+ * Holds one piece at a time, so that a slow client costs the memory of one chunk and of what
+ * the kernel buffers. uWebSockets cuts a response off after some ten seconds in which nothing is
+ * written, however well its client does: `PumpKeeper` looks after all of them every few seconds.
+ */
+
+import type { HttpResponse } from 'uWebSockets.js';
+import type { ByteStream } from '../core/answer.ts';
+import { PUMP_AGAIN_MS } from '../core/limits.ts';
+import type { Span } from './range.ts';
+
+export type PumpEnd = 'sent' | 'aborted' | { readonly brokenOff: unknown };
+
+export type PumpOptions = {
+  readonly res: HttpResponse;
+  readonly body: ByteStream;
+  /** What to send of it; undefined: all, of a length nobody knows yet. */
+  readonly span: Span | undefined;
+  readonly keeper: PumpKeeper;
+  /** Called once. */
+  readonly onEnd: (end: PumpEnd) => void;
+};
+
+export class Pump {
+  readonly #options: PumpOptions;
+  readonly #total: number | undefined;
+  /** Offset in the body of the next byte to send. */
+  #offset: number;
+  /** Body bytes that uWebSockets had written when we began. */
+  #base = 0;
+  #piece: Uint8Array = NOTHING;
+  #pieceStart = 0;
+  #isLoading = false;
+  #isEnded = false;
+  #isBlocked = false;
+
+  constructor(options: PumpOptions) {
+    this.#options = options;
+    const { span } = options;
+    this.#offset = span?.from ?? 0;
+    this.#total = span === undefined ? undefined : span.to - span.from;
+  }
+
+  /** Bytes taken by the client so far, as far as uWebSockets knows. */
+  get taken(): number {
+    return this.#offset;
+  }
+
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
+  /** Headers are written; begins with the body. To be called corked. */
+  start(): void {
+    const { res, keeper } = this.#options;
+    keeper.add(this);
+    this.#base = res.getWriteOffset();
+    res.onWritable(() => {
+      this.#isBlocked = false;
+      this.#noteWritten();
+      this.#push();
+      return true;
+    });
+    this.#push();
+  }
+
+  /** The client has gone. */
+  abort(): void {
+    this.#end('aborted');
+  }
+
+  /** The client takes nothing: cut off. */
+  cutOff(why: string): void {
+    if (this.#isEnded) return;
+    this.#end({ brokenOff: new Error(why) });
+    this.#options.res.close();
+  }
+
+  /** Called every few seconds: tries the socket again, and resets uWebSockets' own timer. */
+  again(): void {
+    if (this.#isEnded) return;
+    const { res } = this.#options;
+    res.resume();
+    if (!this.#isBlocked) return;
+    res.cork(() => {
+      this.#noteWritten();
+      if (this.#total !== undefined) this.#push();
+    });
+  }
+
+  #noteWritten(): void {
+    if (this.#total === undefined) return;
+    const from = this.#options.span?.from ?? 0;
+    this.#offset = from + this.#options.res.getWriteOffset() - this.#base;
+  }
+
+  #push(): void {
+    while (!this.#isEnded && !this.#isLoading) {
+      const end = this.#pieceStart + this.#piece.byteLength;
+      if (this.#offset >= end || this.#offset < this.#pieceStart) {
+        if (!this.#load()) return;
+        continue;
+      }
+      if (!this.#sendPiece()) return;
+    }
+  }
+
+  /** Gets the piece at the offset. False: it is not here yet, or there is none. */
+  #load(): boolean {
+    let next: Uint8Array | Promise<Uint8Array>;
+    try {
+      next = this.#options.body.at(this.#offset);
+    } catch (error) {
+      this.#breakOff(error);
+      return false;
+    }
+    if (!(next instanceof Promise)) return this.#take(next);
+    this.#isLoading = true;
+    this.#piece = NOTHING;
+    next.then(
+      (bytes) => {
+        this.#isLoading = false;
+        if (this.#isEnded) return;
+        this.#options.res.cork(() => {
+          if (this.#take(bytes)) this.#push();
+        });
+      },
+      (error: unknown) => {
+        this.#isLoading = false;
+        this.#breakOff(error);
+      },
+    );
+    return false;
+  }
+
+  #take(bytes: Uint8Array): boolean {
+    if (bytes.byteLength > 0) {
+      this.#piece = bytes;
+      this.#pieceStart = this.#offset;
+      return true;
+    }
+    if (this.#total !== undefined) {
+      this.#breakOff(new Error(`body ended ${this.#offset} bytes in`));
+    } else if (!this.#isEnded) {
+      this.#options.res.end();
+      this.#end('sent');
+    }
+    return false;
+  }
+
+  /** Hands the rest of the piece to the socket. False: the response is done, or its client is slow. */
+  #sendPiece(): boolean {
+    const { res, span } = this.#options;
+    const from = this.#offset - this.#pieceStart;
+    const to =
+      span === undefined
+        ? this.#piece.byteLength
+        : Math.min(this.#piece.byteLength, span.to - this.#pieceStart);
+    const bytes = from === 0 && to === this.#piece.byteLength ? this.#piece : this.#piece.subarray(from, to);
+    if (this.#total === undefined) {
+      const isTaken = res.write(bytes);
+      this.#offset += bytes.byteLength;
+      this.#isBlocked = !isTaken;
+      return isTaken;
+    }
+    const [isTaken, isDone] = res.tryEnd(bytes, this.#total);
+    if (isDone) {
+      this.#end('sent');
+      return false;
+    }
+    this.#noteWritten();
+    this.#isBlocked = !isTaken;
+    return isTaken;
+  }
+
+  #breakOff(error: unknown): void {
+    if (this.#isEnded) return;
+    this.#end({ brokenOff: error });
+    this.#options.res.close();
+  }
+
+  #end(end: PumpEnd): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#piece = NOTHING;
+    this.#options.keeper.remove(this);
+    this.#options.onEnd(end);
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Looks after the pumps that run: one timer for all of them. */
+export class PumpKeeper {
+  readonly #stalls = new Map<Pump, { taken: number; sinceMs: number }>();
+  readonly #stallMs: number;
+  readonly #now: () => number;
+  readonly #timer: NodeJS.Timeout;
+
+  /** @param stallMs a client that takes no byte for so long is cut off */
+  constructor({ stallMs, now }: { stallMs: number; now: () => number }) {
+    this.#stallMs = stallMs;
+    this.#now = now;
+    this.#timer = setInterval(() => this.#look(), Math.min(PUMP_AGAIN_MS, Math.max(50, stallMs / 4))).unref();
+  }
+
+  get size(): number {
+    return this.#stalls.size;
+  }
+
+  add(pump: Pump): void {
+    this.#stalls.set(pump, { taken: pump.taken, sinceMs: this.#now() });
+  }
+
+  remove(pump: Pump): void {
+    this.#stalls.delete(pump);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const now = this.#now();
+    for (const [pump, stall] of this.#stalls) {
+      pump.again();
+      if (pump.taken !== stall.taken || !pump.isBlocked) {
+        stall.taken = pump.taken;
+        stall.sinceMs = now;
+      } else if (now - stall.sinceMs >= this.#stallMs) {
+        pump.cutOff(`the client took no byte for ${Math.round((now - stall.sinceMs) / 1000)} s`);
+      }
+    }
+  }
+}

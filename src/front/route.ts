@@ -1,0 +1,55 @@
+/**
+ * Method, URL and headers, turned into a `Route` union once. After this nobody parses a string.
+ *
+ * Percent-decoding comes first, then the "!" escapes: `go` sends `%21` (PROTOCOL 3b).
+ */
+
+import { BadRequest } from '../core/errors.ts';
+import { parseResource, type Resource } from '../core/resource.ts';
+
+export type Route =
+  | { readonly kind: 'file'; readonly resource: Resource; readonly mayFetch: boolean }
+  | { readonly kind: 'healthz' | 'readyz' | 'metrics' }
+  | { readonly kind: 'unknown' };
+
+const own: Readonly<Record<string, Route>> = {
+  '/healthz': { kind: 'healthz' },
+  '/readyz': { kind: 'readyz' },
+  '/metrics': { kind: 'metrics' },
+};
+
+/**
+ * The store's key a hot URL may have, without checking it: only keys that were parsed once are
+ * in memory, so one that is found there is good, and the others go through {@link parseRoute}.
+ */
+export function hotKey(url: string): string {
+  const path = url.slice(1);
+  return path.includes('%') ? path.replaceAll('%21', '!') : path;
+}
+
+/**
+ * @param url the path as it came, without query
+ * @throws {BadRequest} a malformed escape, path or version
+ */
+export function parseRoute(url: string): Route {
+  const special = Object.hasOwn(own, url) ? own[url] : undefined;
+  if (special !== undefined) return special;
+  let path = decode(url).slice(1);
+  let mayFetch = true;
+  // Either prefix, or both: /cached-only/mod/… is what a go-cache-plugin user would write.
+  for (const prefix of ['cached-only/', 'mod/']) {
+    if (!path.startsWith(prefix)) continue;
+    path = path.slice(prefix.length);
+    if (prefix === 'cached-only/') mayFetch = false;
+  }
+  const resource = parseResource(path);
+  return resource === undefined ? { kind: 'unknown' } : { kind: 'file', resource, mayFetch };
+}
+
+function decode(url: string): string {
+  try {
+    return decodeURIComponent(url);
+  } catch {
+    throw new BadRequest(`cannot decode path: bad percent-escape: ${JSON.stringify(url.slice(0, 200))}`);
+  }
+}

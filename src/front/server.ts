@@ -1,0 +1,183 @@
+/**
+ * The listener: routes requests to the services and their answers to the responder.
+ *
+ * The only room that knows uWebSockets. Everything here runs on the front thread and never blocks.
+ */
+
+import {
+  App,
+  type HttpRequest,
+  type HttpResponse,
+  type TemplatedApp,
+  type us_listen_socket,
+  us_listen_socket_close,
+  us_socket_local_port,
+} from 'uWebSockets.js';
+import type { Address } from '../core/address.ts';
+import { Loop } from '../core/errors.ts';
+import type { ModuleProxy } from '../modules/module-proxy.ts';
+import type { Events } from '../observe/events.ts';
+import { PumpKeeper } from './pump.ts';
+import { Client, Responder } from './respond.ts';
+import { hotKey, parseRoute, type Route } from './route.ts';
+
+export type ServerOptions = {
+  readonly modules: ModuleProxy;
+  readonly events: Events;
+  /** What our own requests carry in `Via`: one that comes back has gone in a circle. */
+  readonly viaName: string;
+  readonly clientStallMs: number;
+  /** Prometheus text. */
+  readonly metricsText: () => Promise<string>;
+  /** Undefined: the store is usable. Else why not. */
+  readonly notReady: () => string | undefined;
+};
+
+export class Server {
+  readonly #options: ServerOptions;
+  readonly #app: TemplatedApp;
+  readonly #responder: Responder;
+  readonly #keeper: PumpKeeper;
+  readonly #open = new Set<Client>();
+  #socket: us_listen_socket | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#keeper = new PumpKeeper({ stallMs: options.clientStallMs, now: () => performance.now() });
+    this.#responder = new Responder({ events: options.events, keeper: this.#keeper });
+    this.#app = App();
+    this.#app.get('/*', (res, req) => this.#onGet(res, req));
+    this.#app.head('/*', (res, req) => this.#begin(new Client(res, req, req.getUrl(), true)));
+    this.#app.any('/*', (res, req) => {
+      const client = this.#admit(new Client(res, req, req.getUrl(), false));
+      const method = req.getMethod().toUpperCase();
+      this.#responder.text(client, 405, `cannot ${method.slice(0, 20)}: only GET and HEAD\n`, [
+        'Allow: GET, HEAD',
+      ]);
+    });
+  }
+
+  /**
+   * Listens, alone on its port.
+   *
+   * @returns the port, or 0 for a Unix socket; undefined when the address is taken or not ours
+   */
+  listen(address: Address): Promise<number | undefined> {
+    return new Promise((resolve) => {
+      const onListen = (socket: us_listen_socket | false) => {
+        if (socket === false) return resolve(undefined);
+        this.#socket = socket;
+        resolve(address.kind === 'unix' ? 0 : us_socket_local_port(socket as never));
+      };
+      if (address.kind === 'unix') {
+        this.#app.listen_unix(onListen, address.path);
+        return;
+      }
+      // Without the option a second server would share the port, silently. Its types lack this form.
+      const listen = this.#app.listen as unknown as (
+        this: TemplatedApp,
+        host: string,
+        port: number,
+        options: number,
+        onListen: (socket: us_listen_socket | false) => void,
+      ) => void;
+      listen.call(this.#app, address.host, address.port, EXCLUSIVE_PORT, onListen);
+    });
+  }
+
+  /** Stops accepting, lets answers in flight end within `graceMs`, closes everything. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#socket !== undefined) us_listen_socket_close(this.#socket);
+    if (this.#open.size > 0) {
+      let timer: NodeJS.Timeout | undefined;
+      const idle = new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+        timer = setTimeout(resolve, graceMs);
+      });
+      await idle;
+      clearTimeout(timer);
+    }
+    this.#keeper.stop();
+    this.#app.close();
+  }
+
+  #onGet(res: HttpResponse, req: HttpRequest): void {
+    const url = req.getUrl();
+    const file = this.#options.modules.peek(hotKey(url));
+    if (file?.body !== undefined && file.body.byteLength <= HOT_BYTES_MAX) {
+      this.#responder.hot(res, req, url, file, file.body);
+      return;
+    }
+    this.#begin(new Client(res, req, url, false));
+  }
+
+  #begin(client: Client): void {
+    this.#admit(client);
+    let route: Route;
+    try {
+      route = parseRoute(client.url);
+    } catch (error) {
+      this.#responder.error(client, error, 'malformed');
+      return;
+    }
+    this.#serve(client, route).catch((error: unknown) =>
+      this.#responder.error(client, error, routeName(route)),
+    );
+  }
+
+  /** From here on the client may go at any time. */
+  #admit(client: Client): Client {
+    this.#open.add(client);
+    client.onOver = () => {
+      this.#open.delete(client);
+      if (this.#open.size === 0) this.#onIdle?.();
+    };
+    client.res.onAborted(() => {
+      client.pump?.abort();
+      client.finish();
+    });
+    return client;
+  }
+
+  async #serve(client: Client, route: Route): Promise<void> {
+    switch (route.kind) {
+      case 'file':
+        return this.#serveFile(client, route);
+      case 'healthz':
+        return this.#responder.text(client, 200, 'ok\n', [], route.kind);
+      case 'readyz':
+        return this.#serveReadiness(client);
+      case 'metrics':
+        return this.#responder.text(client, 200, await this.#options.metricsText(), [], route.kind);
+      case 'unknown':
+        return this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
+    }
+  }
+
+  async #serveFile(client: Client, route: Route & { kind: 'file' }): Promise<void> {
+    const mayFetch = route.mayFetch && client.mayFetch;
+    if (mayFetch && client.via.includes(this.#options.viaName)) {
+      throw new Loop('cannot fetch: the request came back to this Astera; look at the upstreams of both');
+    }
+    const { resource } = route;
+    const request = { resource, mayFetch, isHead: client.isHead, via: client.via || undefined };
+    this.#responder.answer(client, await this.#options.modules.get(request));
+  }
+
+  #serveReadiness(client: Client): void {
+    const why = this.#options.notReady();
+    if (why === undefined) this.#responder.text(client, 200, 'ready\n', [], 'readyz');
+    else this.#responder.text(client, 503, `${why}\n`, [], 'readyz');
+  }
+}
+
+/** LIBUS_LISTEN_EXCLUSIVE_PORT: exported, but missing from the package's types. */
+const EXCLUSIVE_PORT = 1;
+
+/** Larger ones go through the pump, which copies nothing when a socket is full. */
+const HOT_BYTES_MAX = 64 * 1024;
+
+function routeName(route: Route): string {
+  return route.kind === 'file' ? route.resource.kind : route.kind;
+}

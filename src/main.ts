@@ -1,0 +1,23 @@
+/**
+ * The entry: checks the Node it runs on and turns the compile cache on, before anything that
+ * would fail on another Node, or gain from the cache, is loaded. The commands: `command-line.ts`.
+ */
+
+import { enableCompileCache } from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** The one that uWebSockets.js has its binaries for. */
+const NODE_MAJOR = '22';
+
+if (process.versions.node.split('.')[0] === NODE_MAJOR) {
+  // Where the directory cannot be written nothing is cached, and nothing said.
+  enableCompileCache(join(homedir(), process.platform === 'darwin' ? 'Library/Caches' : '.cache', 'astera'));
+  const { runCommandLine } = await import('./command-line.ts');
+  await runCommandLine(process.argv.slice(2));
+} else {
+  process.stderr.write(
+    `astera: needs Node ${NODE_MAJOR}, found ${process.version} (${process.execPath}): start it by bin/astera after 'npm ci'\n`,
+  );
+  process.exitCode = 1;
+}

@@ -1,0 +1,69 @@
+/**
+ * Lists and `@latest` out of the store alone, for when nobody can be asked and no answer is kept.
+ *
+ * As a proxy would answer: releases and pre-releases are listed, pseudo-versions are not; `@latest`
+ * is the highest release, else the highest pre-release, else the newest pseudo-version, and needs its
+ * `.info` (https://go.dev/ref/mod#goproxy-protocol).
+ */
+
+import { StoredFile } from '../core/answer.ts';
+import { escapeModulePath } from '../core/module-path.ts';
+import { isPseudoVersion } from '../core/pseudo-version.ts';
+import { type Resource, resourceKey } from '../core/resource.ts';
+import type { Store } from '../core/store-port.ts';
+import { compareVersions, isPrerelease, unescapeVersion, type Version } from '../core/version.ts';
+
+/** @returns undefined where the store has nothing to compute from, or `resource` is neither list nor latest */
+export async function computeAnswer(
+  store: Pick<Store, 'getVersions' | 'getEntry'>,
+  resource: Resource,
+): Promise<StoredFile | undefined> {
+  if (resource.kind !== 'list' && resource.kind !== 'latest') return undefined;
+  const stored = await store.getVersions({ module: escapeModulePath(resource.module) });
+  const versions = stored.versions
+    .flatMap(({ version, hasInfo }) => {
+      const plain = unescapeVersion(version);
+      return plain.kind === 'version' ? [{ version: plain.version, hasInfo }] : [];
+    })
+    .sort((a, b) => compareVersions(a.version, b.version));
+  if (versions.length === 0) return undefined;
+  if (resource.kind === 'latest') {
+    return latest(
+      store,
+      resource,
+      versions.filter(({ hasInfo }) => hasInfo).map(({ version }) => version),
+    );
+  }
+  const lines = versions
+    .filter(({ version }) => !isPseudoVersion(version))
+    .map(({ version }) => `${version}\n`);
+  return file(resource, new TextEncoder().encode(lines.join('')));
+}
+
+async function latest(
+  store: Pick<Store, 'getEntry'>,
+  resource: Resource,
+  versions: readonly Version[],
+): Promise<StoredFile | undefined> {
+  const version =
+    versions.findLast((v) => !isPrerelease(v)) ??
+    versions.findLast((v) => !isPseudoVersion(v)) ??
+    versions.at(-1);
+  if (version === undefined) return undefined;
+  const key = resourceKey({ kind: 'info', module: resource.module, version });
+  const { entry, bytes } = await store.getEntry({ key });
+  return entry?.status === 200 && bytes !== undefined ? file(resource, bytes) : undefined;
+}
+
+/** Never fresh, never stored: the next request asks again. */
+function file(resource: Resource, bytes: Uint8Array): StoredFile {
+  return new StoredFile({
+    kind: resource.kind,
+    status: 200,
+    size: bytes.byteLength,
+    body: bytes,
+    blob: undefined,
+    sha256: '',
+    freshUntilMs: 0,
+  });
+}

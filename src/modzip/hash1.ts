@@ -1,0 +1,24 @@
+/**
+ * Go's "h1:" hash over named contents: what go.sum and the checksum database hold.
+ *
+ * Follows golang.org/x/mod/sumdb/dirhash (Hash1).
+ */
+
+import { createHash } from 'node:crypto';
+
+/** A name and the SHA-256 of its content, in lower-case hex. */
+export type NamedDigest = { readonly name: string; readonly sha256: string };
+
+/** The `h1:` hash of files in any order. Names must not hold a newline. */
+export function hash1(files: readonly NamedDigest[]): string {
+  const lines = files.map(({ name, sha256 }) => ({ name: asByteString(name), sha256 }));
+  lines.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  const all = createHash('sha256');
+  for (const { name, sha256 } of lines) all.update(`${sha256}  ${name}\n`, 'latin1');
+  return `h1:${all.digest('base64')}`;
+}
+
+/** Go sorts and hashes names as UTF-8; here each byte is one character, so `<` sorts as Go does. */
+function asByteString(name: string): string {
+  return Buffer.from(name, 'utf8').toString('latin1');
+}

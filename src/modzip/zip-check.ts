@@ -1,0 +1,74 @@
+/**
+ * What a module zip must be before it is kept, by its structure alone.
+ *
+ * The `go` command decides what is valid: it must be able to hash and to unzip the file, and what
+ * it can is not refused here, save for the bounds of `core/limits.ts` and zips made to mislead
+ * (`zip-directory.ts`). Keeps out the content: `zip-hash.ts` reads that.
+ *
+ * Follows golang.org/x/mod/zip (checkZip), and cmd/go/internal/modfetch (downloadZip).
+ */
+
+import { SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
+import { badZip, quote } from './bad-zip.ts';
+import type { ByteSource } from './byte-source.ts';
+import { filePathProblem, foldPath } from './file-path.ts';
+import { PathCollisions } from './path-collisions.ts';
+import { readZipDirectory, type ZipEntry } from './zip-directory.ts';
+
+/** Whose zip it is: a plain module path and its canonical version, both checked by the caller. */
+export type ZipOwner = { readonly module: string; readonly version: string };
+
+export type ZipSummary = {
+  /** In the order of their bodies in the file, directories too. */
+  readonly entries: readonly ZipEntry[];
+  readonly files: number;
+  /** The declared sizes of all files together, at most `ZIP_BYTES_MAX`. */
+  readonly contentBytes: number;
+};
+
+/**
+ * Checks that a zip opens and holds a module's files as Go wants them.
+ *
+ * Reads the directory and the local headers, nothing of the content: sizes are as declared.
+ *
+ * @throws {CheckFailed} it is not a module zip of `owner`
+ */
+export function checkZip(source: ByteSource, owner: ZipOwner): ZipSummary {
+  if (source.size > ZIP_BYTES_MAX) throw badZip(`larger than ${ZIP_BYTES_MAX} bytes: ${source.size}`);
+  const entries = readZipDirectory(source);
+  const prefix = `${owner.module}@${owner.version}/`;
+  const collisions = new PathCollisions();
+  let files = 0;
+  let contentBytes = 0;
+  for (const entry of entries) {
+    checkEntry(entry, prefix, collisions);
+    if (entry.isDirectory) continue;
+    files++;
+    contentBytes += entry.bytes;
+    if (contentBytes > ZIP_BYTES_MAX) throw badZip(`content of more than ${ZIP_BYTES_MAX} bytes`);
+  }
+  return { entries, files, contentBytes };
+}
+
+function checkEntry(entry: ZipEntry, prefix: string, collisions: PathCollisions): void {
+  const { name, isDirectory } = entry;
+  if (!name.startsWith(prefix)) throw badZip(`entry outside ${quote(prefix)}`, name);
+  const path = name.slice(prefix.length, isDirectory ? -1 : undefined);
+  // The module's own directory: `go` skips it, and hashes its name as of any other.
+  if (isDirectory && name.length === prefix.length) return;
+  const problem = filePathProblem(path);
+  if (problem !== undefined) throw badZip(problem, name);
+  collisions.add(path, isDirectory);
+  if (!isDirectory) checkSpecialFile(entry, path);
+}
+
+/** go.mod only at the root and in small letters; it and LICENSE no larger than Go reads them. */
+function checkSpecialFile({ name, bytes }: ZipEntry, path: string): void {
+  const base = path.slice(path.lastIndexOf('/') + 1);
+  if (foldPath(base) === 'go.mod' && path !== 'go.mod') {
+    throw badZip(base === path ? 'go.mod not in small letters' : 'go.mod not at the root', name);
+  }
+  if ((path === 'go.mod' || path === 'LICENSE') && bytes > SMALL_BYTES_MAX) {
+    throw badZip(`larger than ${SMALL_BYTES_MAX} bytes`, name);
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The directory of a zip: its central headers, and the local headers they point to.
+ *
+ * Small and strict. It accepts what Go's archive/zip accepts of what module zips hold, and refuses
+ * what only an attack has: entries that overlap, two names for one entry, bytes outside the file.
+ * Keeps out what a *module* zip may hold (`zip-check.ts`) and the content (`zip-content.ts`).
+ *
+ * Layout: PKWARE APPNOTE.TXT, 4.3.7, 4.3.12, 4.5.3.
+ */
+
+import { isAscii, isUtf8 } from 'node:buffer';
+import { CHUNK_BYTES, ZIP_DIRECTORY_BYTES_MAX, ZIP_ENTRIES_MAX, ZIP_NAME_BYTES_MAX } from '../core/limits.ts';
+import { badZip } from './bad-zip.ts';
+import { type ByteSource, readAhead, readExactly } from './byte-source.ts';
+import { readZipEnd, type ZipEnd } from './zip-end.ts';
+
+/** One file or directory of a zip, its body known to lie inside the file and in no other entry. */
+export type ZipEntry = {
+  /** Of a directory it ends with "/". Valid UTF-8 of 1 to `ZIP_NAME_BYTES_MAX` bytes; nothing else is checked. */
+  readonly name: string;
+  readonly isDirectory: boolean;
+  readonly isDeflated: boolean;
+  /** CRC-32 of the content. */
+  readonly crc: number;
+  /** The content's size as declared; the content itself may lie. */
+  readonly bytes: number;
+  readonly bodyOffset: number;
+  readonly bodyBytes: number;
+  /** The CRC stands behind the body once more. */
+  readonly hasDescriptor: boolean;
+};
+
+/**
+ * All entries of a zip, in the order of their bodies in the file.
+ *
+ * Reads the directory and each local header, no body. Two entries may have one name.
+ *
+ * @throws {CheckFailed} the zip cannot be read, or a limit on entries, names or directory is passed
+ */
+export function readZipDirectory(source: ByteSource): ZipEntry[] {
+  const end = readZipEnd(source);
+  const headers = readCentralHeaders(source, end);
+  headers.sort((a, b) => a.headerOffset - b.headerOffset);
+  const ahead = readAhead(source, CHUNK_BYTES);
+  const entries: ZipEntry[] = [];
+  let free = 0;
+  for (const header of headers) {
+    if (header.headerOffset < free) throw badZip('entries overlap', header.name);
+    const entry = readLocalHeader(ahead, { header, bodiesEnd: end.directoryOffset });
+    free = entryEnd(entry);
+    entries.push(entry);
+  }
+  return entries;
+}
+
+type CentralHeader = Omit<ZipEntry, 'bodyOffset'> & { readonly headerOffset: number };
+
+function readCentralHeaders(source: ByteSource, end: ZipEnd): CentralHeader[] {
+  if (end.entries > ZIP_ENTRIES_MAX) throw badZip(`more than ${ZIP_ENTRIES_MAX} entries`);
+  if (end.directoryBytes > ZIP_DIRECTORY_BYTES_MAX) {
+    throw badZip(`directory of more than ${ZIP_DIRECTORY_BYTES_MAX} bytes`);
+  }
+  const directory = readExactly(source, { offset: end.directoryOffset, length: end.directoryBytes });
+  const headers: CentralHeader[] = [];
+  for (let at = 0; at < directory.length; ) {
+    if (headers.length === ZIP_ENTRIES_MAX) throw badZip(`more than ${ZIP_ENTRIES_MAX} entries`);
+    const length = centralHeaderBytes(directory, at);
+    headers.push(parseCentralHeader(directory.subarray(at, at + length)));
+    at += length;
+  }
+  if (headers.length % end.entriesModulo !== end.entries) {
+    throw badZip(`${headers.length} entries where the end record says ${end.entries}`);
+  }
+  return headers;
+}
+
+/** The whole size of the central header at `at`, known to lie inside the directory. */
+function centralHeaderBytes(directory: Buffer, at: number): number {
+  if (at + CENTRAL_BYTES > directory.length) throw badZip('directory cut short');
+  if (directory.readUInt32LE(at) !== CENTRAL_SIGNATURE)
+    throw badZip('no header where one is due in the directory');
+  const names =
+    directory.readUInt16LE(at + 28) + directory.readUInt16LE(at + 30) + directory.readUInt16LE(at + 32);
+  if (at + CENTRAL_BYTES + names > directory.length) throw badZip('directory cut short');
+  return CENTRAL_BYTES + names;
+}
+
+function parseCentralHeader(header: Buffer): CentralHeader {
+  const extraAt = CENTRAL_BYTES + header.readUInt16LE(28);
+  const name = decodeName(header.subarray(CENTRAL_BYTES, extraAt));
+  const isDirectory = name.endsWith('/');
+  const flags = header.readUInt16LE(8);
+  const method = header.readUInt16LE(10);
+  if ((flags & FLAG_ENCRYPTED) !== 0) throw badZip('encrypted entry', name);
+  // Java's jar writes odd methods and sizes for directories, which have no content to inflate.
+  if (!isDirectory && method !== STORED && method !== DEFLATED) {
+    throw badZip(`unknown compression method ${method}`, name);
+  }
+  const extra = header.subarray(extraAt, extraAt + header.readUInt16LE(30));
+  const { bytes, bodyBytes, headerOffset } = readSizes(header, extra, name);
+  if (isDirectory && bytes !== 0) throw badZip('directory with content', name);
+  if (!isDirectory && method === STORED && bytes !== bodyBytes)
+    throw badZip('stored entry with two sizes', name);
+  return {
+    name,
+    isDirectory,
+    isDeflated: method === DEFLATED,
+    crc: header.readUInt32LE(16),
+    bytes,
+    bodyBytes,
+    headerOffset,
+    hasDescriptor: !isDirectory && (flags & FLAG_DESCRIPTOR) !== 0,
+  };
+}
+
+/** Both sizes and the offset; each that is full comes out of the zip64 extra field, in this order. */
+function readSizes(header: Buffer, extra: Buffer, name: string) {
+  const sizes = {
+    bytes: header.readUInt32LE(24),
+    bodyBytes: header.readUInt32LE(20),
+    headerOffset: header.readUInt32LE(42),
+  };
+  const full = (['bytes', 'bodyBytes', 'headerOffset'] as const).filter((size) => sizes[size] === 0xffffffff);
+  if (full.length === 0) return sizes;
+  const wide = findExtra(extra, ZIP64_EXTRA);
+  if (wide === undefined || wide.length < 8 * full.length) throw badZip('no zip64 sizes', name);
+  for (const [index, size] of full.entries()) sizes[size] = Number(wide.readBigUInt64LE(8 * index));
+  return sizes;
+}
+
+function findExtra(extra: Buffer, wanted: number): Buffer | undefined {
+  for (let at = 0; at + 4 <= extra.length; ) {
+    const end = at + 4 + extra.readUInt16LE(at + 2);
+    if (end > extra.length) return undefined;
+    if (extra.readUInt16LE(at) === wanted) return extra.subarray(at + 4, end);
+    at = end;
+  }
+  return undefined;
+}
+
+type LocalPlace = { readonly header: CentralHeader; readonly bodiesEnd: number };
+
+/** The entry of a central header, once its local header agrees and its body is known to end in time. */
+function readLocalHeader(source: ByteSource, { header, bodiesEnd }: LocalPlace): ZipEntry {
+  const { headerOffset, ...rest } = header;
+  const nameOffset = headerOffset + LOCAL_BYTES;
+  if (nameOffset > bodiesEnd) throw badZip('entry outside the file', header.name);
+  const local = readExactly(source, { offset: headerOffset, length: LOCAL_BYTES });
+  if (local.readUInt32LE(0) !== LOCAL_SIGNATURE)
+    throw badZip('no header where the directory points', header.name);
+  const nameBytes = local.readUInt16LE(26);
+  const bodyOffset = nameOffset + nameBytes + local.readUInt16LE(28);
+  const entry = { ...rest, bodyOffset };
+  if (entryEnd(entry) > bodiesEnd) throw badZip('entry outside the file', header.name);
+  const name = decodeName(readExactly(source, { offset: nameOffset, length: nameBytes }));
+  if (name !== header.name) throw badZip('entry with two names', header.name);
+  return entry;
+}
+
+function entryEnd({ bodyOffset, bodyBytes, hasDescriptor }: ZipEntry): number {
+  return bodyOffset + bodyBytes + (hasDescriptor ? DESCRIPTOR_BYTES_MIN : 0);
+}
+
+function decodeName(bytes: Buffer): string {
+  if (bytes.length === 0) throw badZip('entry without a name');
+  if (bytes.length > ZIP_NAME_BYTES_MAX)
+    throw badZip(`name of ${bytes.length} bytes`, bytes.toString('latin1'));
+  if (isAscii(bytes)) return bytes.toString('latin1');
+  if (!isUtf8(bytes)) throw badZip('name is not UTF-8', bytes.toString('latin1'));
+  return bytes.toString('utf8');
+}
+
+const CENTRAL_SIGNATURE = 0x02014b50;
+const CENTRAL_BYTES = 46;
+const LOCAL_SIGNATURE = 0x04034b50;
+const LOCAL_BYTES = 30;
+const ZIP64_EXTRA = 1;
+const STORED = 0;
+const DEFLATED = 8;
+const FLAG_ENCRYPTED = 1;
+const FLAG_DESCRIPTOR = 8;
+
+// CRC and both sizes; the signature before them, and zip64's wider sizes, may be there or not.
+const DESCRIPTOR_BYTES_MIN = 12;

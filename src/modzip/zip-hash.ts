@@ -1,0 +1,60 @@
+/**
+ * The h1 hash of a module zip, and the check of all its content on the way.
+ *
+ * Follows golang.org/x/mod/sumdb/dirhash (HashZip), which also hashes the names of directories.
+ * The bodies are read in file order, each once: what lies in chunk rows is read front to back.
+ */
+
+import { createHash, hash } from 'node:crypto';
+import { CHUNK_BYTES } from '../core/limits.ts';
+import { type ByteSource, readAhead } from './byte-source.ts';
+import { hash1, type NamedDigest } from './hash1.ts';
+import { checkZip, type ZipOwner, type ZipSummary } from './zip-check.ts';
+import { fitsWhole, readContent, streamContent } from './zip-content.ts';
+import type { ZipEntry } from './zip-directory.ts';
+
+/** `h1:` and 44 characters of base64, with the counts of what was read. */
+export type ZipHash = { readonly h1: string; readonly files: number; readonly contentBytes: number };
+
+/**
+ * Checks a module zip whole, structure and content, and hashes it.
+ *
+ * Holds one chunk, the directory, and one entry of at most `ZIP_WHOLE_BYTES_MAX` in memory; goes on
+ * in the same turn of the event loop except for larger entries.
+ *
+ * @throws {CheckFailed} it is not a module zip of `owner`, or its content is not what it declares
+ */
+export async function hashZip(source: ByteSource, owner: ZipOwner): Promise<ZipHash> {
+  const { entries, files, contentBytes } = checkZip(source, owner);
+  const ahead = readAhead(source, CHUNK_BYTES);
+  const digests: NamedDigest[] = [];
+  for (const entry of entries) {
+    const sha256 = fitsWhole(entry)
+      ? hash('sha256', readContent(ahead, entry), 'hex')
+      : await digestStream(source, entry);
+    digests.push({ name: entry.name, sha256 });
+  }
+  return { h1: hash1(digests), files, contentBytes };
+}
+
+/**
+ * The checks of {@link hashZip} without the hash: for a zip joined from parts that nothing tells
+ * to belong together, where no checksum is at hand.
+ *
+ * @throws {CheckFailed} as {@link hashZip}
+ */
+export async function checkContent(source: ByteSource, owner: ZipOwner): Promise<ZipSummary> {
+  const summary = checkZip(source, owner);
+  const ahead = readAhead(source, CHUNK_BYTES);
+  for (const entry of summary.entries) {
+    if (fitsWhole(entry)) readContent(ahead, entry);
+    else await streamContent(source, entry, () => {});
+  }
+  return summary;
+}
+
+async function digestStream(source: ByteSource, entry: ZipEntry): Promise<string> {
+  const digest = createHash('sha256');
+  await streamContent(source, entry, (piece) => digest.update(piece));
+  return digest.digest('hex');
+}

@@ -1,0 +1,96 @@
+/** What happens, one function per event: each knows its log line and its metric, so that callers know neither. */
+
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+
+/** An answer that took longer is logged at the default level. */
+const SLOW_MS = 1_000;
+
+export class Events {
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+
+  constructor(log: Logger, metrics: Metrics) {
+    this.#log = log;
+    this.#metrics = metrics;
+  }
+
+  /** A request was answered, or its client had gone (`code` 499). */
+  answered(route: string, code: number, source: string, ms: number, path: string): void {
+    this.#metrics.counters.answered(route, code, source, ms);
+    if (ms > SLOW_MS) this.#log.info({ path, code, source, ms: Math.round(ms) }, 'slow answer');
+    else if (this.#log.isLevelEnabled('debug')) this.#log.debug({ path, code, source, ms }, 'answer');
+  }
+
+  /** A body had to be broken off: its client sees a cut connection, never a clean end. */
+  brokeOff(path: string, why: string): void {
+    this.#log.warn({ path, why }, 'answer broken off');
+  }
+
+  /** A bug: what was thrown is none of the errors a client may see. */
+  bug(path: string, error: unknown): void {
+    this.#log.error({ path, err: error }, 'bug: answered 500');
+  }
+
+  fetched(key: string, upstream: string, bytes: number, ms: number): void {
+    this.#metrics.upstreamBytes.inc(bytes);
+    this.#log.info({ key, upstream, bytes, ms: Math.round(ms) }, 'fetched');
+  }
+
+  fetchFailed(key: string, why: string): void {
+    this.#log.warn({ key, why }, 'fetch failed');
+  }
+
+  /** An upstream's answer was not what it must be; nothing of it is kept. */
+  checkFailed(key: string, why: string): void {
+    this.#metrics.checkFailures.inc();
+    this.#log.warn({ key, why }, 'upstream answer refused');
+  }
+
+  /** The upstream could not be asked, or failed: what is stored went out. */
+  keptStale(key: string, why: string): void {
+    this.#log.info({ key, why }, 'answered from the store');
+  }
+
+  /** It was served, but is not kept. */
+  notStored(key: string, why: string): void {
+    this.#log.error({ key, why }, 'could not store');
+  }
+
+  upstreamAnswered(status: number | 'error'): void {
+    this.#metrics.upstreamRequests.inc({ code: String(status) });
+  }
+
+  upstreamResumed(): void {
+    this.#metrics.upstreamResumes.inc();
+  }
+
+  upstreamWarned(message: string): void {
+    this.#log.warn({ why: message }, 'upstream');
+  }
+
+  upstreamDown(upstream: string, forMs: number): void {
+    this.#log.warn({ upstream, forMs }, 'upstream counts as down');
+  }
+
+  joinedFlight(): void {
+    this.#metrics.joined.inc();
+  }
+
+  storeRead(calls: number): void {
+    this.#metrics.storeReads.inc(calls);
+  }
+
+  storeWrote(calls: number): void {
+    this.#metrics.storeWrites.inc(calls);
+  }
+
+  workerDied(why: string): void {
+    this.#metrics.workerDeaths.inc();
+    this.#log.error({ why }, 'worker died');
+  }
+
+  housekeepingFailed(why: string): void {
+    this.#log.error({ why }, 'housekeeping failed');
+  }
+}

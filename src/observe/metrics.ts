@@ -1,0 +1,135 @@
+/**
+ * The metrics of INTERFACE as Prometheus text: prom-client formats them, plain counters feed them.
+ *
+ * Names are what dashboards hold on to; see README, Metrics.
+ */
+
+import { Counter, Gauge, type Metric, Registry } from 'prom-client';
+import { Counters, REQUEST_SECONDS } from './counters.ts';
+import type { LoopDelay } from './event-loop.ts';
+
+/** What is looked up when somebody asks for the metrics. */
+export type Gauges = {
+  weakCache(): { bytes: { strong: number; weak: number }; size: number };
+  loopDelay(): LoopDelay;
+  storeSizes(): Promise<{ storeBytes: number; walBytes: number }>;
+};
+
+export class Metrics {
+  readonly counters = new Counters();
+  readonly #registry = new Registry();
+  readonly storeReads = this.#counter('astera_store_reads_total', 'Rows asked of the reader threads');
+  readonly storeWrites = this.#counter('astera_store_writes_total', 'Calls the writer thread committed');
+  readonly upstreamRequests = this.#counter('astera_upstream_requests_total', 'Requests sent out', ['code']);
+  readonly upstreamResumes = this.#counter(
+    'astera_upstream_resumes_total',
+    'Downloads gone on with after a break',
+  );
+  readonly upstreamBytes = this.#counter(
+    'astera_upstream_bytes_total',
+    'Bytes of whole files that upstreams gave',
+  );
+  readonly joined = this.#counter('astera_singleflight_joined_total', 'Requests that joined a flight');
+  readonly checkFailures = this.#counter('astera_check_failures_total', 'Upstream answers that were refused');
+  readonly workerDeaths = this.#counter(
+    'astera_worker_deaths_total',
+    'Worker threads that died and were replaced',
+  );
+
+  constructor() {
+    const { counters } = this;
+    this.#pulled('astera_http_requests_total', 'Requests answered', ['route', 'code'], (metric) => {
+      for (const { route, code, count } of counters.requests) metric.inc({ route, code }, count);
+    });
+    this.#pulled('astera_answers_total', 'Answers by where they came from', ['source'], (metric) => {
+      for (const { source, count } of counters.answers) metric.inc({ source }, count);
+    });
+    // The registry only ever calls get() of a metric, and this one has nothing else.
+    this.#registry.registerMetric(requestHistogram(counters) as unknown as Metric);
+  }
+
+  /** Adds what is only known once the server stands. */
+  watch(gauges: Gauges): void {
+    this.#gauge('astera_weak_cache_bytes', 'Bytes the weak cache holds', ['part'], (metric) => {
+      const { strong, weak } = gauges.weakCache().bytes;
+      metric.set({ part: 'strong' }, strong);
+      metric.set({ part: 'weak' }, weak);
+    });
+    this.#gauge('astera_weak_cache_entries', 'Entries in the weak cache', [], (metric) => {
+      metric.set(gauges.weakCache().size);
+    });
+    this.#gauge(
+      'astera_event_loop_delay_seconds',
+      'Delay of the front thread since last asked',
+      ['quantile'],
+      (metric) => {
+        for (const [quantile, seconds] of Object.entries(gauges.loopDelay()))
+          metric.set({ quantile }, seconds);
+      },
+    );
+    this.#gauge('astera_store_bytes', 'Bytes of the store and of its WAL', ['file'], async (metric) => {
+      const { storeBytes, walBytes } = await gauges.storeSizes();
+      metric.set({ file: 'store' }, storeBytes);
+      metric.set({ file: 'wal' }, walBytes);
+    });
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  #counter(name: string, help: string, labelNames: string[] = []): Counter {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  #pulled(name: string, help: string, labelNames: string[], fill: (metric: Counter) => void): void {
+    const metric: Counter = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect: () => {
+        metric.reset();
+        fill(metric);
+      },
+    });
+  }
+
+  #gauge(
+    name: string,
+    help: string,
+    labelNames: string[],
+    fill: (metric: Gauge) => void | Promise<void>,
+  ): void {
+    const metric: Gauge = new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      collect: () => fill(metric),
+    });
+  }
+}
+
+function requestHistogram(counters: Counters): object {
+  const name = 'astera_http_request_seconds';
+  const get = () => {
+    let sum = 0;
+    const values = [...REQUEST_SECONDS, '+Inf' as const].map((le, i) => {
+      sum += counters.buckets[i] ?? 0;
+      return { labels: { le }, value: sum, metricName: `${name}_bucket` };
+    });
+    const rest = [
+      { labels: {}, value: counters.seconds, metricName: `${name}_sum` },
+      { labels: {}, value: sum, metricName: `${name}_count` },
+    ];
+    return {
+      name,
+      help: 'Time from a request to the end of its answer',
+      type: 'histogram',
+      values: [...values, ...rest],
+      aggregator: 'sum',
+    };
+  };
+  return { name, get };
+}

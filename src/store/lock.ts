@@ -1,0 +1,37 @@
+/**
+ * One serving process per store: `<db>.lock`, a tiny SQLite file held in `BEGIN EXCLUSIVE`.
+ *
+ * The lock is the kernel's, so it is gone with the process, after `kill -9` too. It is
+ * not the store itself, as an exclusive lock there would shut out our own readers.
+ */
+
+import Database from 'better-sqlite3';
+import { StoreFailed } from '../core/errors.ts';
+
+export type StoreLock = { release(): void };
+
+/**
+ * Takes the lock of the store at `path`.
+ *
+ * @throws {StoreFailed} another process has it, or the file can't be made
+ */
+export function lockStore(path: string): StoreLock {
+  const lockPath = `${path}.lock`;
+  let db: Database.Database | undefined;
+  try {
+    db = new Database(lockPath, { timeout: 0 });
+    db.pragma('journal_mode = MEMORY');
+    db.exec('BEGIN EXCLUSIVE');
+    const held = db;
+    return { release: () => held.close() };
+  } catch (error) {
+    db?.close();
+    if ((error as { code?: string }).code === 'SQLITE_BUSY') {
+      throw new StoreFailed(
+        `cannot open store ${JSON.stringify(path)}: another astera is using it; stop that one or name another file with --db`,
+      );
+    }
+    const why = error instanceof Error ? error.message : String(error);
+    throw new StoreFailed(`cannot lock store ${JSON.stringify(lockPath)}: ${why}`, { cause: error });
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * The store's tables, its migrations and how a connection is opened.
+ *
+ *     entry  key ─▶ status, times, source, and the body: inline, or a blob
+ *     blob   content ─▶ size, SHA-256 once whole; the key it grows for until then
+ *     chunk  blob * 2^20 + seq ─▶ CHUNK bytes (the last one fewer)
+ *
+ * A key is a path below a GOPROXY's root (`github.com/!azure/x/@v/v1.0.0.mod`).
+ * A chunk's rowid is its address, so that reading one is a single B-tree descent.
+ * Nothing points to a growing blob but its own row: what is half-done can't be served.
+ *
+ * Follows https://sqlite.org/pragma.html and https://sqlite.org/wal.html.
+ */
+
+import Database from 'better-sqlite3';
+import { StoreFailed } from '../core/errors.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
+
+export type Connection = Database.Database;
+
+/** 'Astr': tells our files from other programs' (PRAGMA application_id). */
+const APPLICATION_ID = 0x41737472;
+
+/**
+ * 16 KiB pages write chunks a fifth faster than 4 KiB ones and read small rows as fast
+ * (bench/store-settings.ts). Only takes before the first table.
+ */
+const PAGE_BYTES = 16_384;
+
+/** A blob's chunks have rowids blob * 2^20 + seq: 2^20 chunks of 256 KiB are 256 GiB. */
+export const CHUNKS_PER_BLOB = 2 ** 20;
+
+export function chunkId(blob: number, seq: number): number {
+  return blob * CHUNKS_PER_BLOB + seq;
+}
+
+/** Each step takes the schema from its index to the next version. Never change one that was released. */
+const migrations: readonly string[] = [
+  `
+  CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO setting VALUES ('chunk_bytes', '${CHUNK_BYTES}'), ('instance', lower(hex(randomblob(8))));
+
+  CREATE TABLE blob (
+    id INTEGER PRIMARY KEY,
+    sha256 BLOB UNIQUE CHECK (length(sha256) = 32),
+    size INTEGER,
+    growing_key TEXT UNIQUE,
+    etag TEXT,
+    last_modified TEXT,
+    changed_at_ms INTEGER NOT NULL,
+    CHECK ((sha256 IS NULL) = (growing_key IS NOT NULL))
+  ) STRICT;
+
+  CREATE TABLE chunk (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+
+  CREATE TABLE entry (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    status INTEGER NOT NULL CHECK (status IN (200, 404, 410)),
+    size INTEGER NOT NULL,
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    source TEXT NOT NULL,
+    stored_at_ms INTEGER NOT NULL,
+    checked_at_ms INTEGER NOT NULL,
+    used_at_ms INTEGER NOT NULL,
+    blob INTEGER REFERENCES blob (id),
+    body BLOB,
+    CHECK ((blob IS NULL) = (body IS NOT NULL))
+  ) STRICT;
+  CREATE INDEX entry_blob ON entry (blob) WHERE blob IS NOT NULL;
+  CREATE INDEX entry_negative ON entry (used_at_ms) WHERE status <> 200;
+  `,
+];
+
+/**
+ * Opens the one writable connection, makes the file if there is none, and brings its schema up to date.
+ *
+ * @throws {StoreFailed} not a database, another program's, a newer schema, no permission
+ */
+export function openWritable(path: string): Connection {
+  return guarded(path, () => {
+    const db = new Database(path, { timeout: 5_000 });
+    try {
+      if (isEmpty(db)) prepareFile(db);
+      checkIdentity(db, path);
+      // WAL + NORMAL: a crash of the process loses nothing; a power cut may lose the last commits,
+      // never the file. FULL would sync an SD card at every commit.
+      db.pragma('journal_mode = WAL');
+      db.pragma('synchronous = NORMAL');
+      db.pragma('foreign_keys = ON');
+      db.pragma('wal_autocheckpoint = 0');
+      db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
+      db.pragma('cache_size = -8192');
+      migrate(db, path);
+      checkChunkBytes(db, path);
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  });
+}
+
+/** Opens a read-only connection beside the writer. */
+export function openReadable(path: string): Connection {
+  return guarded(path, () => {
+    const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
+    try {
+      checkIdentity(db, path);
+      checkVersion(db, path);
+      db.pragma('query_only = ON');
+      db.pragma('cache_size = -4096');
+      db.pragma(`mmap_size = ${MMAP_BYTES}`);
+      return db;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  });
+}
+
+/** After a checkpoint that emptied it the WAL file shrinks to this. */
+const WAL_KEPT_BYTES = 16 * 1024 * 1024;
+
+/** Readers map this much of the file: rows are copied once, out of the page cache (bench/store-settings.ts). */
+const MMAP_BYTES = 2 ** 33;
+
+/** A setting written when the store was made. */
+export function readSetting(db: Connection, name: string): string {
+  const row = db.prepare<[string], { value: string }>('SELECT value FROM setting WHERE name = ?').get(name);
+  if (row === undefined) throw new StoreFailed(`cannot read store: no setting ${JSON.stringify(name)}`);
+  return row.value;
+}
+
+function guarded(path: string, open: () => Connection): Connection {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof StoreFailed) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new StoreFailed(`cannot open store ${JSON.stringify(path)}: ${why}`, { cause: error });
+  }
+}
+
+function isEmpty(db: Connection): boolean {
+  return db.prepare<[], { n: number }>('SELECT count(*) AS n FROM sqlite_schema').get()?.n === 0;
+}
+
+function prepareFile(db: Connection): void {
+  const foreign = numberPragma(db, 'application_id');
+  if (foreign !== 0 && foreign !== APPLICATION_ID) return;
+  db.pragma(`page_size = ${PAGE_BYTES}`);
+  db.pragma('auto_vacuum = INCREMENTAL');
+  db.pragma(`application_id = ${APPLICATION_ID}`);
+}
+
+function checkIdentity(db: Connection, path: string): void {
+  if (numberPragma(db, 'application_id') === APPLICATION_ID) return;
+  throw new StoreFailed(
+    `cannot open store ${JSON.stringify(path)}: it belongs to another program; name another file with --db`,
+  );
+}
+
+function checkVersion(db: Connection, path: string): number {
+  const version = numberPragma(db, 'user_version');
+  if (version > migrations.length) {
+    throw new StoreFailed(
+      `cannot open store ${JSON.stringify(path)}: schema ${version} is newer than this Astera's ${migrations.length}; use the newer Astera`,
+    );
+  }
+  return version;
+}
+
+function migrate(db: Connection, path: string): void {
+  for (let version = checkVersion(db, path); version < migrations.length; version++) {
+    const step = migrations[version] ?? '';
+    db.transaction(() => {
+      db.exec(step);
+      db.pragma(`user_version = ${version + 1}`);
+    }).immediate();
+  }
+}
+
+function checkChunkBytes(db: Connection, path: string): void {
+  const stored = readSetting(db, 'chunk_bytes');
+  if (stored === String(CHUNK_BYTES)) return;
+  throw new StoreFailed(
+    `cannot open store ${JSON.stringify(path)}: its chunks have ${stored} bytes, this Astera's ${CHUNK_BYTES}`,
+  );
+}
+
+function numberPragma(db: Connection, name: string): number {
+  return Number(db.pragma(name, { simple: true }));
+}

@@ -1,0 +1,203 @@
+/**
+ * What the one writer does to the store: the writer's side of `core/store-port.ts`.
+ *
+ * The calls of a task run in one transaction (`inTransaction`); each is idempotent, as
+ * the front sends a group again when the writer died and nobody knows whether it committed.
+ * SHA-256 of a growing blob is taken chunk by chunk as they come; after a restart, from the rows.
+ */
+
+import { createHash, type Hash, hash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { StoreFailed } from '../core/errors.ts';
+import { CHUNK_BYTES, INLINE_BYTES_MAX, NEGATIVE_ROWS_MAX, PARTIAL_KEPT_MS } from '../core/limits.ts';
+import type { WriterPort } from '../core/store-port.ts';
+import { CHUNKS_PER_BLOB, type Connection, chunkId, openWritable, readSetting } from './schema.ts';
+import { prepareWrites } from './statements.ts';
+
+/** Rows one tidy task may drop, so that no writer task holds up the downloads. */
+const TIDY_ROWS_MAX = 5_000;
+
+type Running = { readonly hash: Hash; nextSeq: number };
+
+export class StoreWriter implements WriterPort {
+  readonly #db: Connection;
+  readonly #path: string;
+  readonly #sql;
+  /** Hashes of blobs that grow in this process. Gone ones are re-read from their chunks. */
+  readonly #running = new Map<number, Running>();
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#db = openWritable(path);
+    this.#sql = prepareWrites(this.#db);
+  }
+
+  /** Runs `work` in one transaction: all of it is committed when this returns, or none. */
+  inTransaction<T>(work: () => T): T {
+    try {
+      return this.#db.transaction(work).immediate();
+    } catch (error) {
+      this.#running.clear(); // What was hashed may have been rolled back.
+      throw error;
+    }
+  }
+
+  putEntry: WriterPort['putEntry'] = (request) => {
+    const { key, status, bytes, nowMs, source } = request;
+    if (status !== 200 && this.#sql.statusOf.get(key)?.status === 200) {
+      return { sha256: '', blob: undefined, kept: false };
+    }
+    const sha256 = hash('sha256', bytes, 'buffer');
+    const inline = bytes.byteLength <= INLINE_BYTES_MAX;
+    const blob = inline ? null : this.#putWhole(request.blob, bytes, sha256, nowMs);
+    const body = inline ? bytes : null;
+    this.#pointKey({ key, status, size: bytes.byteLength, sha256, source, nowMs, blob, body });
+    return { sha256: sha256.toString('hex'), blob: blob ?? undefined, kept: true };
+  };
+
+  confirmEntry: WriterPort['confirmEntry'] = ({ key, nowMs }) => {
+    this.#sql.confirm.run(nowMs, nowMs, key);
+    return {};
+  };
+
+  openBlob: WriterPort['openBlob'] = (request) => {
+    const { blob, key, nowMs } = request;
+    const older = this.#sql.growingOf.get(key);
+    if (older !== undefined && older.id !== blob) this.dropBlob({ blob: older.id });
+    this.#sql.openBlob.run(
+      blob,
+      key,
+      request.size ?? null,
+      request.etag ?? null,
+      request.lastModified ?? null,
+      nowMs,
+    );
+    return {};
+  };
+
+  putChunk: WriterPort['putChunk'] = ({ blob, seq, bytes }) => {
+    const growing = this.#sql.blobOf.get(blob);
+    if (growing === undefined) throw new StoreFailed(`cannot store chunk ${seq}: no blob ${blob} grows`);
+    if (growing.sha256 !== null) return {}; // Sent again after it was sealed.
+    this.#sql.putChunk.run(chunkId(blob, seq), bytes);
+    if (seq === 0) this.#running.set(blob, { hash: createHash('sha256'), nextSeq: 0 });
+    const running = this.#running.get(blob);
+    if (running?.nextSeq === seq) {
+      running.hash.update(bytes);
+      running.nextSeq++;
+    } else {
+      this.#running.delete(blob); // Out of step, after a restart say: sealBlob reads the rows.
+    }
+    return {};
+  };
+
+  sealBlob: WriterPort['sealBlob'] = ({ blob, key, size, source, nowMs }) => {
+    const growing = this.#sql.blobOf.get(blob);
+    if (growing?.sha256) return { sha256: growing.sha256.toString('hex'), blob }; // Sent again after a crash.
+    if (growing === undefined) return this.#sealedBefore(key);
+    const sha256 = this.#hashOf(blob, size);
+    const twin = this.#sql.blobBySha.get(sha256);
+    if (twin !== undefined) this.dropBlob({ blob });
+    else this.#sql.sealBlob.run(sha256, size, nowMs, blob);
+    const serving = twin?.id ?? blob;
+    this.#pointKey({ key, status: 200, size, sha256, source, nowMs, blob: serving, body: null });
+    return { sha256: sha256.toString('hex'), blob: serving };
+  };
+
+  dropBlob: WriterPort['dropBlob'] = ({ blob }) => {
+    const first = chunkId(blob, 0);
+    this.#running.delete(blob);
+    this.#sql.dropChunks.run(first, first + CHUNKS_PER_BLOB);
+    this.#sql.dropBlob.run(blob);
+    return {};
+  };
+
+  touch: WriterPort['touch'] = ({ keys, nowMs }) => {
+    for (const key of keys) this.#sql.touch.run(nowMs, key);
+    return {};
+  };
+
+  /** Not inside a transaction: the worker calls it alone. */
+  checkpoint: WriterPort['checkpoint'] = ({ truncate }) => {
+    this.#db.pragma(`wal_checkpoint(${truncate ? 'TRUNCATE' : 'PASSIVE'})`);
+    return { walBytes: statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0 };
+  };
+
+  tidy: WriterPort['tidy'] = ({ nowMs }) => {
+    const over = (this.#sql.negatives.get()?.n ?? 0) - NEGATIVE_ROWS_MAX;
+    const negatives = over > 0 ? this.#sql.dropNegatives.run(Math.min(over, TIDY_ROWS_MAX)).changes : 0;
+    const stale = this.#sql.stalePartials.all(nowMs - PARTIAL_KEPT_MS);
+    for (const { id } of stale) this.dropBlob({ blob: id });
+    this.#db.pragma('incremental_vacuum(256)');
+    return { negatives, partials: stale.length };
+  };
+
+  /** The highest blob id in use, for the front, which gives them out. */
+  lastBlobId(): number {
+    return this.#sql.lastBlobId.get()?.id ?? 0;
+  }
+
+  instance(): string {
+    return readSetting(this.#db, 'instance');
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** Stores `bytes` as the whole blob `id`, unless the content is there already; returns the blob that has it. */
+  #putWhole(id: number, bytes: Uint8Array, sha256: Buffer, nowMs: number): number {
+    const twin = this.#sql.blobBySha.get(sha256);
+    if (twin !== undefined) return twin.id;
+    this.#sql.putBlob.run(id, sha256, bytes.byteLength, nowMs);
+    for (let seq = 0, at = 0; at < bytes.byteLength; seq++, at += CHUNK_BYTES) {
+      this.#sql.putChunk.run(chunkId(id, seq), bytes.subarray(at, at + CHUNK_BYTES));
+    }
+    return id;
+  }
+
+  /** Points `key` to its new body; a blob that nothing points to any more goes. */
+  #pointKey(row: EntryValues): void {
+    const before = this.#sql.blobOfKey.get(row.key)?.blob ?? null;
+    this.#sql.putEntry.run(row);
+    const partial = row.status === 200 ? this.#sql.growingOf.get(row.key) : undefined;
+    if (partial !== undefined) this.dropBlob({ blob: partial.id });
+    if (before === null || before === row.blob) return;
+    if (this.#sql.entryOfBlob.get(before) === undefined) this.dropBlob({ blob: before });
+  }
+
+  #sealedBefore(key: string): ReturnType<WriterPort['sealBlob']> {
+    const entry = this.#sql.blobOfKey.get(key);
+    if (entry?.blob == null) throw new StoreFailed(`cannot seal blob: none grows for ${JSON.stringify(key)}`);
+    return { sha256: entry.sha256.toString('hex'), blob: entry.blob };
+  }
+
+  #hashOf(blob: number, size: number): Buffer {
+    const chunks = Math.ceil(size / CHUNK_BYTES);
+    const running = this.#running.get(blob);
+    this.#running.delete(blob);
+    if (running?.nextSeq === chunks) return running.hash.digest();
+    const fresh = createHash('sha256');
+    let bytes = 0;
+    const first = chunkId(blob, 0);
+    for (const row of this.#sql.chunksOf.iterate(first, first + CHUNKS_PER_BLOB)) {
+      fresh.update(row.bytes);
+      bytes += row.bytes.byteLength;
+    }
+    if (bytes !== size) {
+      throw new StoreFailed(`cannot seal blob: ${bytes} bytes stored where ${size} were promised`);
+    }
+    return fresh.digest();
+  }
+}
+
+type EntryValues = {
+  key: string;
+  status: number;
+  size: number;
+  sha256: Buffer;
+  source: string;
+  nowMs: number;
+  blob: number | null;
+  body: Uint8Array | null;
+};

@@ -1,0 +1,106 @@
+/**
+ * Records of a checksum database: its answer to a lookup, and the texts in a data tile.
+ *
+ * A record's text is the go.sum lines of one module version. An answer is the record's number,
+ * the text, a blank line, and a signed tree head.
+ *
+ * Follows golang.org/x/mod/sumdb/tlog/note.go, but takes a number only as Go itself prints it.
+ */
+
+import { isUtf8 } from 'node:buffer';
+import { CheckFailed } from '../core/errors.ts';
+import { SUMDB_ANSWER_BYTES_MAX } from '../core/limits.ts';
+import { HASH_BYTES, recordHash } from './hash.ts';
+import { TREE_SIZE_MAX } from './tlog.ts';
+import { DECIMAL } from './tree-head.ts';
+
+/** One record. `text` ends in a newline and has no blank line. */
+export type SumRecord = { readonly id: number; readonly text: Uint8Array };
+
+/** The record as a lookup's answer starts with it, up to and with the blank line. */
+export function formatRecord({ id, text }: SumRecord): Uint8Array {
+  return Buffer.concat([Buffer.from(`${id}\n`), text, NEWLINE]);
+}
+
+/**
+ * The record at the start of a lookup's answer, and the signed head that follows. Shares its memory.
+ *
+ * @throws {CheckFailed} not in that form, or more than SUMDB_ANSWER_BYTES_MAX
+ */
+export function parseRecord(answer: Uint8Array): SumRecord & { readonly rest: Uint8Array } {
+  if (answer.length > SUMDB_ANSWER_BYTES_MAX) throw malformed(`${answer.length} bytes`);
+  const bytes = bufferOf(answer);
+  const line = bytes.indexOf('\n');
+  const id = line < 0 ? '' : bytes.toString('latin1', 0, line);
+  if (!DECIMAL.test(id) || Number(id) > TREE_SIZE_MAX) throw malformed('no record number');
+  const end = bytes.indexOf('\n\n', line + 1);
+  const text = bytes.subarray(line + 1, end + 1);
+  if (end < 0 || !isRecordText(text)) throw malformed('no record text');
+  return { id: Number(id), text, rest: bytes.subarray(end + 2) };
+}
+
+/** The go.sum lines of `text` that are for this module version: its own and its go.mod's. */
+export function linesFor(
+  text: Uint8Array,
+  { module, version }: { module: string; version: string },
+): string[] {
+  const starts = [`${module} ${version} `, `${module} ${version}/go.mod `];
+  const lines = bufferOf(text).toString('utf8').split('\n');
+  return lines.filter((line) => starts.some((start) => line.startsWith(start)));
+}
+
+/**
+ * The hash tile that a data tile's records stand for.
+ *
+ * @param bytes the data tile: records without their numbers
+ * @throws {CheckFailed} not `width` records one after the other and nothing else
+ */
+export function hashesOfDataTile(bytes: Uint8Array, width: number): Uint8Array {
+  const hashes = Buffer.alloc(width * HASH_BYTES);
+  let at = 0;
+  for (let record = 0; record < width; record++) {
+    const end = recordEnd(bytes, at);
+    const text = bytes.subarray(at, end - 1);
+    if (!isRecordText(text)) throw malformed(`in data tile, record ${record}`);
+    hashes.set(recordHash(text), record * HASH_BYTES);
+    at = end;
+  }
+  if (at !== bytes.length)
+    throw malformed(`data tile of ${width} records goes on for ${bytes.length - at} bytes`);
+  return hashes;
+}
+
+/**
+ * The partial data tile of `width` out of a wider one at the same place. Shares its memory.
+ *
+ * @throws {CheckFailed} `bytes` has fewer records
+ */
+export function cutDataTile(bytes: Uint8Array, width: number): Uint8Array {
+  let end = 0;
+  for (let record = 0; record < width; record++) end = recordEnd(bytes, end);
+  return bytes.subarray(0, end);
+}
+
+/** Where the record that starts at `from` ends, its blank line included. */
+function recordEnd(bytes: Uint8Array, from: number): number {
+  const end = bufferOf(bytes).indexOf('\n\n', from);
+  if (end < 0) throw malformed('data tile ends within a record');
+  return end + 2;
+}
+
+/** UTF-8 lines without control characters or blank lines, the last one ended. */
+function isRecordText(text: Uint8Array): boolean {
+  if (!isUtf8(text) || text.at(-1) !== LF) return false;
+  return text.every((byte, at) => byte >= 0x20 || (byte === LF && text[at + 1] !== LF));
+}
+
+function malformed(why: string): CheckFailed {
+  return new CheckFailed(`cannot parse record: malformed: ${why}`);
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+const LF = 0x0a;
+const NEWLINE = new Uint8Array([LF]);

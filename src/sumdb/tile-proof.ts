@@ -1,0 +1,73 @@
+/**
+ * The proof that tiles belong to a tree: their bytes against the tree's hash, all or none.
+ *
+ * Follows `tileHashReader.ReadHashes` of golang.org/x/mod/sumdb/tlog/tile.go.
+ */
+
+import { CheckFailed } from '../core/errors.ts';
+import { formatHash, HASH_BYTES, type Hash, isSameHash, rootHash } from './hash.ts';
+import { fullWidth, hashFromTile, type Tile, tileBytes, tilePath } from './tile.ts';
+import type { PlannedHash, PlannedTile, TilePlan } from './tile-plan.ts';
+import { subtreeHash } from './tlog.ts';
+import type { Tree } from './tree-head.ts';
+
+/**
+ * Proves the plan's tiles in `tree` and takes the wanted hashes from them.
+ *
+ * @param bytes of the plan's tiles, in its order
+ * @returns the hashes asked for, in their order, each proven to be in the tree
+ * @throws {CheckFailed} a tile is short or long, or the tiles do not make up the tree's hash
+ */
+export function proveTiles(tree: Tree, plan: TilePlan, bytes: readonly Uint8Array[]): Hash[] {
+  const tiles = plan.tiles.map((planned, position) => ({
+    ...planned,
+    bytes: exactTile(planned.tile, bytes[position]),
+  }));
+  if (plan.edge.length > 0)
+    proveEdge(
+      tree,
+      plan.edge.map((place) => hashAt(tiles, place)),
+    );
+  for (const tile of tiles) proveChild(tile, tiles);
+  return plan.wanted.map((place) => hashAt(tiles, place));
+}
+
+type ReadTile = PlannedTile & { readonly bytes: Uint8Array };
+
+function proveEdge(tree: Tree, hashes: readonly Hash[]): void {
+  const root = subtreeHash(hashes);
+  if (isSameHash(root, tree.hash)) return;
+  // One of them is wrong, but nothing tells which.
+  throw new CheckFailed(
+    `cannot verify tiles: the right edge hashes to "${formatHash(root)}", not to the head of ${tree.size} records "${formatHash(tree.hash)}"`,
+  );
+}
+
+/** A tile below the edge is full: its root is one of its parent's hashes. */
+function proveChild({ tile, bytes, parent }: ReadTile, tiles: readonly ReadTile[]): void {
+  const above = parent === undefined ? undefined : tiles[parent];
+  if (above === undefined) return;
+  const at = (tile.number % fullWidth(tile.height)) * HASH_BYTES;
+  if (isSameHash(rootHash(bytes), above.bytes.subarray(at, at + HASH_BYTES))) return;
+  throw new CheckFailed(
+    `cannot verify tile: its parent ${tilePath(above.tile)} has another hash: "${tilePath(tile)}"`,
+  );
+}
+
+function hashAt(tiles: readonly ReadTile[], { index, position }: PlannedHash): Hash {
+  const holder = tiles[position];
+  if (holder === undefined) throw new RangeError(`cannot prove tiles: no tile ${position} in the plan`);
+  return hashFromTile(holder.tile, holder.bytes, index);
+}
+
+/**
+ * Hands back a hash tile's bytes if they have its size.
+ *
+ * @throws {CheckFailed} they do not
+ */
+export function exactTile(tile: Tile, bytes: Uint8Array | undefined): Uint8Array {
+  if (bytes?.length === tileBytes(tile)) return bytes;
+  throw new CheckFailed(
+    `cannot verify tile: ${bytes?.length ?? 0} bytes where it has ${tileBytes(tile)}: "${tilePath(tile)}"`,
+  );
+}

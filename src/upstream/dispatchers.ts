@@ -1,0 +1,102 @@
+/**
+ * The connections: undici agents, direct or by HTTP proxy, and name lookups that are shared.
+ *
+ * HTTP/1.1 only: on a poor line one connection for all would mean that one loss stalls, and one
+ * cut breaks, every download at once.
+ */
+
+import { lookup as dnsLookup } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { BadRequest } from '../core/errors.ts';
+import { withoutUserinfo } from './redact.ts';
+import type { ProxyEnv, Timeouts } from './settings.ts';
+
+/** The agent for a URL of that protocol, and the end of them all. */
+export type Dispatchers = {
+  of(url: URL): Dispatcher;
+  destroy(): Promise<void>;
+};
+
+/** Node gives up on one of a host's addresses after 250 ms, less than a round trip over satellite. */
+const ADDRESS_ATTEMPT_MS = 1_000;
+
+/**
+ * Idle connections live this long whatever the upstream offers: one that died unseen with the line
+ * costs its next request the whole wait for a first byte.
+ */
+const KEEP_ALIVE_MAX_MS = 15_000;
+
+/** @throws {BadRequest} a proxy that is not a URL */
+export function createDispatchers(timeouts: Timeouts, proxyEnv: ProxyEnv = {}): Dispatchers {
+  const connect = {
+    lookup: sharedLookup(),
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS,
+  };
+  const common = {
+    allowH2: false,
+    connectTimeout: timeouts.connectMs,
+    headersTimeout: timeouts.firstByteMs,
+    bodyTimeout: timeouts.stallMs,
+    keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+  };
+  const direct = new Agent({ ...common, connect });
+  const httpProxy = proxyUrl('HTTP_PROXY', proxyEnv.httpProxy);
+  const httpsProxy = proxyUrl('HTTPS_PROXY', proxyEnv.httpsProxy);
+  if (httpProxy === '' && httpsProxy === '') return { of: () => direct, destroy: () => direct.destroy() };
+
+  // All three are given, if only as "": for what is undefined undici reads the environment itself.
+  const proxied = new EnvHttpProxyAgent({
+    ...common,
+    httpProxy,
+    httpsProxy,
+    noProxy: `${proxyEnv.noProxy ?? ''},${NEVER_PROXIED}`,
+    proxyTls: connect,
+    requestTls: { allowH2: false },
+  });
+  return {
+    // Without HTTPS_PROXY undici would take HTTP_PROXY for https too; the go command goes directly.
+    of: (url) => (url.protocol === 'https:' && httpsProxy === '' ? direct : proxied),
+    destroy: async () => {
+      await Promise.all([direct.destroy(), proxied.destroy()]);
+    },
+  };
+}
+
+// As in golang.org/x/net/http/httpproxy: this machine is reached directly, whatever NO_PROXY says.
+const NEVER_PROXIED = 'localhost,127.0.0.1,::1';
+
+function proxyUrl(name: string, value = ''): string {
+  if (value === '') return '';
+  const full = value.includes('://') ? value : `http://${value}`;
+  const url = URL.parse(full);
+  if (url === null || !/^(https?|socks5):$/.test(url.protocol)) {
+    throw new BadRequest(`cannot read ${name}: not a proxy URL: ${JSON.stringify(withoutUserinfo(full))}`);
+  }
+  return full;
+}
+
+type LookupCallback = Parameters<LookupFunction>[2];
+
+/**
+ * One lookup per name at a time. Each holds a thread of libuv's four until the resolver gives up:
+ * with the line down, sixty of them would keep files and zlib waiting for minutes.
+ */
+export function sharedLookup(lookup: LookupFunction = dnsLookup as LookupFunction): LookupFunction {
+  const waiting = new Map<string, LookupCallback[]>();
+  return (hostname, options, callback) => {
+    const key = `${hostname} ${options.family ?? 0} ${options.all ?? false} ${options.hints ?? 0}`;
+    const joined = waiting.get(key);
+    if (joined !== undefined) {
+      joined.push(callback);
+      return;
+    }
+    const callbacks = [callback];
+    waiting.set(key, callbacks);
+    lookup(hostname, options, (...answer) => {
+      waiting.delete(key);
+      for (const each of callbacks) each(...answer);
+    });
+  };
+}

@@ -1,0 +1,236 @@
+/**
+ * One file on its way, over as many answers as it takes: where it stands, what to ask for next, and
+ * whether an answer belongs to what is here already.
+ *
+ *     here so far   |---------------------------[tail]|
+ *     strong ETag, date                               |--- bytes=N-, If-Range
+ *     neither                                   [same]|--- bytes=N-4096-, overlap and size compared
+ *     Range ignored |------- skipped -----------[same]|--- 200, if it is certainly the same file
+ *
+ * Where none of these holds, the file starts again from 0 and the caller is told.
+ */
+
+import { RESUME_TAIL_BYTES } from '../core/limits.ts';
+import type { FetchEvent, Progress, Validator } from '../core/ports.ts';
+import {
+  contentEncoding,
+  contentLength,
+  contentRange,
+  ifRange,
+  isChanged,
+  isSame,
+  validatorOf,
+} from './answer.ts';
+import { gunzip } from './gunzip.ts';
+import type { Answer, Range } from './http-source.ts';
+import { Setback } from './setback.ts';
+import { Tail } from './tail.ts';
+
+/** What is here is of another file, or cannot be told to be of the same: ask again, from 0. */
+export class StartAgain extends Error {
+  override readonly name = 'StartAgain';
+}
+
+/** The answer is no file that could be passed on; final. */
+export class BadAnswer extends Error {
+  override readonly name = 'BadAnswer';
+}
+
+export class Download {
+  /** The caller has a `start` event: what happens now is in the middle of its file. */
+  hasBegun = false;
+  /** New bytes came since this was last set to false. */
+  hasGained = false;
+  /** How often what was here had to be thrown away. */
+  restarts = 0;
+  readonly #bytesMax: number;
+  readonly #upstream: string;
+  readonly #tail = new Tail(RESUME_TAIL_BYTES);
+  #offset = 0;
+  #size: number | undefined;
+  #validator: Validator = {};
+  #canRange = true;
+  #mustStart = true;
+
+  constructor({
+    resume,
+    bytesMax,
+    upstream,
+  }: { resume: Progress | undefined; bytesMax: number; upstream: string }) {
+    this.#bytesMax = bytesMax;
+    this.#upstream = upstream;
+    if (resume === undefined || resume.offset === 0 || !isPlausible(resume)) return;
+    this.#offset = resume.offset;
+    this.#size = resume.size;
+    this.#validator = resume.validator;
+    this.#tail.push(resume.tail);
+  }
+
+  /** What to ask for next; undefined is the whole file. */
+  get range(): Range | undefined {
+    if (this.#offset === 0 || !this.#canRange) return undefined;
+    const condition = ifRange(this.#validator);
+    if (condition !== undefined) return { from: this.#offset, ifRange: condition };
+    if (this.#tail.length === 0) return undefined;
+    return { from: this.#offset - this.#tail.length, ifRange: undefined };
+  }
+
+  /**
+   * Reads an answer to `asked` and yields what is new in it. Returns when the file is whole.
+   *
+   * @throws {StartAgain} call {@link startAgain} and ask once more
+   * @throws {Setback} ask once more for the rest
+   * @throws {BadAnswer} more bytes than promised or allowed, an unknown encoding
+   */
+  async *take(answer: Answer, asked: Range | undefined): AsyncGenerator<FetchEvent, void, void> {
+    try {
+      const part = this.#placed(answer, asked);
+      if (part === undefined) {
+        yield* this.#started();
+        return;
+      }
+      yield* this.#joined(part);
+    } finally {
+      answer.body.abort();
+    }
+  }
+
+  /** Forgets what is here. The caller is told by the next `start` event. */
+  startAgain(): void {
+    this.restarts += 1;
+    this.#offset = 0;
+    this.#size = undefined;
+    this.#validator = {};
+    this.#tail.clear();
+    this.#mustStart = true;
+  }
+
+  // Where the body stands in the file; undefined if nothing is missing.
+  #placed(answer: Answer, asked: Range | undefined): Part | undefined {
+    const { status, headers, body } = answer;
+    const encoding = contentEncoding(headers);
+    if (encoding !== undefined && encoding !== 'gzip' && encoding !== 'x-gzip') {
+      throw new BadAnswer(`encoded though plain was asked for: ${encoding}`);
+    }
+    const isPlain = encoding === undefined;
+    // Ranges of an encoded body count encoded bytes: they cannot be joined to decoded ones.
+    if (!isPlain) this.#canRange = false;
+    const validator = validatorOf(headers);
+    if (status === 416) return this.#placedPastEnd(answer, asked);
+    if (status === 206) return this.#placedPart(answer, { asked, validator, isPlain });
+    const size = isPlain ? contentLength(headers) : undefined;
+    if (this.#offset > 0 && !this.#isSameFile(validator, size)) this.startAgain();
+    this.#learn(validator, size);
+    return { at: 0, end: size, body: isPlain ? body : gunzip(body) };
+  }
+
+  #placedPart(
+    { headers, body }: Answer,
+    { asked, validator, isPlain }: { asked: Range | undefined; validator: Validator; isPlain: boolean },
+  ): Part {
+    const range = contentRange(headers);
+    const { first, last, size } = range ?? {};
+    const length = contentLength(headers);
+    const isExact =
+      isPlain &&
+      first !== undefined &&
+      last !== undefined &&
+      first === asked?.from &&
+      (length === undefined || length === last - first + 1);
+    if (!isExact) {
+      // An upstream that gets Range wrong once is not asked by Range again in this fetch.
+      this.#canRange = false;
+      throw new StartAgain('its answer to Range makes no sense');
+    }
+    if (isChanged(this.#validator, validator) || !agree(this.#size, size))
+      throw new StartAgain('the file changed');
+    this.#learn(validator, size);
+    return { at: first, end: last + 1, body };
+  }
+
+  // "Nothing from there on" is the end of the file if the file ends there.
+  #placedPastEnd({ headers }: Answer, asked: Range | undefined): undefined {
+    const size = contentRange(headers)?.size;
+    const isWhole = asked?.from === this.#offset && size === this.#offset && agree(this.#size, size);
+    if (!isWhole) throw new StartAgain('the file is shorter than what came of it');
+    this.#size = size;
+  }
+
+  #isSameFile(validator: Validator, size: number | undefined): boolean {
+    if (isChanged(this.#validator, validator) || !agree(this.#size, size)) return false;
+    return isSame(this.#validator, validator) || this.#tail.length > 0;
+  }
+
+  #learn(validator: Validator, size: number | undefined): void {
+    this.#validator = { ...this.#validator, ...validator };
+    this.#size ??= size;
+    if (this.#size !== undefined && this.#size > this.#bytesMax) throw this.#tooLarge();
+  }
+
+  async *#joined({ at, end, body }: Part): AsyncGenerator<FetchEvent, void, void> {
+    let position = at;
+    for await (const piece of body) {
+      const known = Math.min(Math.max(this.#offset - position, 0), piece.byteLength);
+      if (known > 0 && !this.#tail.matches(piece.subarray(0, known), position - this.#offset)) {
+        throw new StartAgain('the file changed');
+      }
+      position += piece.byteLength;
+      if (end !== undefined && position > end) throw new BadAnswer('more bytes than promised');
+      if (position < this.#offset || known === piece.byteLength) continue;
+      yield* this.#started();
+      yield this.#gained(known === 0 ? piece : piece.subarray(known));
+    }
+    if (position < this.#offset) throw new StartAgain('the file is shorter than what came of it');
+    if (end !== undefined && position < end) throw new Setback('cut', 'fewer bytes than promised');
+    this.#size ??= this.#offset;
+    if (this.#offset < this.#size) throw new Setback('cut', 'only a part of what was asked for');
+    yield* this.#started();
+  }
+
+  *#started(): Generator<FetchEvent, void, void> {
+    if (!this.#mustStart) return;
+    this.#mustStart = false;
+    this.hasBegun = true;
+    yield {
+      kind: 'start',
+      offset: this.#offset,
+      size: this.#size,
+      validator: this.#validator,
+      upstream: this.#upstream,
+    };
+  }
+
+  #gained(bytes: Uint8Array): FetchEvent {
+    this.#offset += bytes.byteLength;
+    if (this.#offset > this.#bytesMax) throw this.#tooLarge();
+    if (this.#size !== undefined && this.#offset > this.#size)
+      throw new BadAnswer('more bytes than promised');
+    this.#tail.push(bytes);
+    this.hasGained = true;
+    return { kind: 'bytes', bytes };
+  }
+
+  #tooLarge(): BadAnswer {
+    return new BadAnswer(`larger than ${this.#bytesMax} bytes`);
+  }
+}
+
+/** A body and its place in the file: from `at` up to, not with, `end`. */
+type Part = {
+  readonly at: number;
+  readonly end: number | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+};
+
+function agree(a: number | undefined, b: number | undefined): boolean {
+  return a === undefined || b === undefined || a === b;
+}
+
+function isPlausible({ offset, size, tail }: Progress): boolean {
+  return (
+    Number.isSafeInteger(offset) &&
+    offset > 0 &&
+    tail.byteLength <= offset &&
+    (size === undefined || offset <= size)
+  );
+}

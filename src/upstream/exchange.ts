@@ -1,0 +1,170 @@
+/**
+ * One HTTP request and its answer on one connection: head first, then the body piece by piece.
+ *
+ * Written on undici's `dispatch`, not `request`: the moment of connecting is seen (the body stream
+ * of `request` hides it), and no stream object is made per request. A slow consumer pauses the
+ * socket once `UPSTREAM_BUFFER_BYTES_MAX` wait for it. No retry here, no redirect, no decoding.
+ */
+
+import type { Dispatcher } from 'undici';
+import { UPSTREAM_BUFFER_BYTES_MAX } from '../core/limits.ts';
+import { Setback, setbackOf } from './setback.ts';
+
+/** A redirect's or an error's body is read to here to keep the connection; a new one costs three round trips. */
+const DRAIN_BYTES_MAX = 16 * 1024;
+
+export type Headers = Record<string, string | string[] | undefined>;
+export type Head = { readonly status: number; readonly headers: Headers };
+
+/** Who wants to know how it goes. All are called at most once, but `heard`. */
+export type ExchangeObserver = {
+  connected(exchange: Exchange): void;
+  /** The head came. */
+  answered(exchange: Exchange, status: number): void;
+  /** A piece of the body came, or its end. */
+  heard(exchange: Exchange): void;
+  failed(exchange: Exchange, setback: Setback): void;
+  /** Over, for good or ill; after this nothing is called. */
+  ended(exchange: Exchange): void;
+};
+
+export class Exchange implements Dispatcher.DispatchHandler {
+  /** Rejects with a {@link Setback}, or with the reason it was aborted for. */
+  readonly head: Promise<Head>;
+  readonly #observer: ExchangeObserver;
+  readonly #signal: AbortSignal;
+  #resolveHead: (head: Head) => void = () => {};
+  #rejectHead: (error: unknown) => void = () => {};
+  #controller: Dispatcher.DispatchController | undefined;
+  #pieces: Uint8Array[] = [];
+  #bufferedBytes = 0;
+  #hasHead = false;
+  #isDraining = false;
+  #isEnded = false;
+  #error: unknown;
+  #wake: (() => void) | undefined;
+
+  constructor(observer: ExchangeObserver, signal: AbortSignal) {
+    this.#observer = observer;
+    this.#signal = signal;
+    this.head = new Promise((resolve, reject) => {
+      this.#resolveHead = resolve;
+      this.#rejectHead = reject;
+    });
+    // Who aborts before asking for the head must not bring the process down.
+    this.head.catch(() => {});
+    signal.addEventListener('abort', this.#onSignal, { once: true });
+  }
+
+  /** The status is there: a failure from here on is one of the body. */
+  get hasHead(): boolean {
+    return this.#hasHead;
+  }
+
+  /** Ends it from our side; the consumer sees `setback`. Nothing happens if it is over. */
+  fail(setback: Setback): void {
+    this.#end(setback);
+  }
+
+  /** Ends it without anyone being told: the rest of the answer is not wanted. */
+  abort(): void {
+    this.#end(new Setback('cut', 'not wanted'), true);
+  }
+
+  /** Reads on to the end so that the connection can be used again, or gives up where that costs more. */
+  drain(): void {
+    this.#pieces = [];
+    this.#bufferedBytes = -DRAIN_BYTES_MAX;
+    this.#isDraining = true;
+    this.#controller?.resume();
+  }
+
+  /** The body as it comes; views of undici's buffers. Leaving the loop early closes the connection. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
+    try {
+      for (;;) {
+        const piece = this.#pieces.shift();
+        if (piece !== undefined) {
+          this.#took(piece.byteLength);
+          yield piece;
+        } else if (this.#error !== undefined) throw this.#error;
+        else if (this.#isEnded) return;
+        else await this.#more();
+      }
+    } finally {
+      this.abort();
+    }
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#isEnded) controller.abort(new Error('aborted'));
+    else this.#observer.connected(this);
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
+    // 1xx is not the answer yet.
+    if (status < 200) return;
+    this.#hasHead = true;
+    this.#observer.answered(this, status);
+    this.#resolveHead({ status, headers });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, piece: Uint8Array): void {
+    if (this.#isEnded) return;
+    this.#observer.heard(this);
+    this.#bufferedBytes += piece.byteLength;
+    if (this.#isDraining) {
+      if (this.#bufferedBytes > 0) this.abort();
+      return;
+    }
+    this.#pieces.push(piece);
+    if (this.#bufferedBytes >= UPSTREAM_BUFFER_BYTES_MAX) controller.pause();
+    this.#wakeUp();
+  }
+
+  onResponseEnd(): void {
+    if (this.#isEnded) return;
+    this.#observer.heard(this);
+    this.#end(undefined);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#end(setbackOf(error, this.#controller !== undefined));
+  }
+
+  readonly #onSignal = (): void => this.#end(this.#signal.reason ?? new Error('aborted'));
+
+  #end(error: unknown, isUnwanted = false): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#error = error;
+    this.#signal.removeEventListener('abort', this.#onSignal);
+    if (error !== undefined) {
+      this.#controller?.abort(new Error('aborted'));
+      this.#rejectHead(error);
+      if (error instanceof Setback && !isUnwanted) this.#observer.failed(this, error);
+    }
+    this.#observer.ended(this);
+    this.#wakeUp();
+  }
+
+  #took(bytes: number): void {
+    const wasFull = this.#bufferedBytes >= UPSTREAM_BUFFER_BYTES_MAX / 2;
+    this.#bufferedBytes -= bytes;
+    const isRoomy = this.#bufferedBytes < UPSTREAM_BUFFER_BYTES_MAX / 2;
+    if (wasFull && isRoomy && !this.#isEnded) this.#controller?.resume();
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * How many requests may be open at the upstreams, and how many may wait: first come, first served.
+ *
+ * A place is held for a whole fetch, its new tries and waits included, so that a download that
+ * breaks does not go to the end of the queue.
+ */
+
+import { Busy } from '../core/errors.ts';
+
+type Waiter = { readonly admit: () => void; readonly refuse: (error: Error) => void };
+
+export class Gate {
+  readonly #placesMax: number;
+  readonly #queueMax: number;
+  #taken = 0;
+  // A Set keeps the order of insertion and forgets a waiter that left in constant time.
+  readonly #waiting = new Set<Waiter>();
+
+  constructor({ placesMax, queueMax }: { placesMax: number; queueMax: number }) {
+    this.#placesMax = placesMax;
+    this.#queueMax = queueMax;
+  }
+
+  /** No place is free: {@link enter} would wait. */
+  get isFull(): boolean {
+    return this.#taken >= this.#placesMax;
+  }
+
+  /**
+   * Takes a place, at once or in turn; {@link leave} gives it back.
+   *
+   * @throws {Busy} the queue is full
+   * @throws the signal's reason, if it is aborted while waiting
+   */
+  async enter(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (!this.isFull) {
+      this.#taken += 1;
+      return;
+    }
+    if (this.#waiting.size >= this.#queueMax) {
+      throw new Busy(`cannot fetch: ${this.#waiting.size} requests are waiting for the upstreams already`);
+    }
+    await this.#turn(signal);
+  }
+
+  #turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const leaveQueue = () => {
+        this.#waiting.delete(waiter);
+        signal.removeEventListener('abort', aborted);
+      };
+      const waiter: Waiter = {
+        admit: () => {
+          leaveQueue();
+          resolve();
+        },
+        refuse: (error) => {
+          leaveQueue();
+          reject(error);
+        },
+      };
+      const aborted = () => waiter.refuse(signal.reason);
+      this.#waiting.add(waiter);
+      signal.addEventListener('abort', aborted, { once: true });
+    });
+  }
+
+  /** Hands the place to the first who waits, if any. */
+  leave(): void {
+    const [first] = this.#waiting;
+    if (first === undefined) this.#taken -= 1;
+    else first.admit();
+  }
+
+  /** Turns away all who wait: what they wait for cannot be had. */
+  refuseWaiting(error: () => Error): void {
+    for (const waiter of [...this.#waiting]) waiter.refuse(error());
+  }
+}

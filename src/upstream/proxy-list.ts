@@ -1,0 +1,269 @@
+/**
+ * The outside as one list of proxies, with the `go` command's own semantics: which member is asked
+ * after which error, and which error is shown when all have failed.
+ *
+ * Follows TryProxies of cmd/go/internal/modfetch/proxy.go. A server differs in one thing: `direct`
+ * fetches nothing, it only adds to a 404 where it belongs, into the client's own GOPROXY.
+ */
+
+import {
+  BadRequest,
+  isServeError,
+  NotFound,
+  type ServeError,
+  serveError,
+  UpstreamDown,
+} from '../core/errors.ts';
+import { UPSTREAM_QUEUE_MAX, UPSTREAM_REQUESTS_MAX } from '../core/limits.ts';
+import type { FetchEvent, Fetched, FetchRequest, Upstream } from '../core/ports.ts';
+import { createDispatchers, type Dispatchers } from './dispatchers.ts';
+import { FileSource } from './file-source.ts';
+import { Gate } from './gate.ts';
+import { HttpSource } from './http-source.ts';
+import { type ListMember, parseProxyList } from './proxy-list-syntax.ts';
+import { allEvents, BACKOFF, TIMEOUTS, type UpstreamOptions } from './settings.ts';
+import type { Ask, Source } from './source.ts';
+import { checkPath } from './url-path.ts';
+import { nextVia } from './via.ts';
+
+const DIRECT_HINT =
+  'Astera does not fetch public modules from their repositories; put ",direct" into the client\'s GOPROXY for that';
+
+/**
+ * The list named by `options.list`, ready to be asked. For one server, such as a checksum
+ * database, a list of just its URL will do. Opens no connection before it is asked.
+ *
+ * @throws {BadRequest} a malformed list or HTTP proxy, an instance id that is no token
+ */
+export function createUpstream(options: UpstreamOptions): Upstream & { close(): Promise<void> } {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(options.instance)) {
+    throw new BadRequest(`cannot use instance id: ${JSON.stringify(options.instance)}`);
+  }
+  return new ProxyList(options, parseProxyList(options.list));
+}
+
+type Member = { readonly source: Source; readonly fallsBack: boolean };
+
+class ProxyList implements Upstream {
+  readonly #members: readonly Member[];
+  readonly #end: 'off' | 'direct' | undefined;
+  readonly #instance: string;
+  readonly #gate: Gate;
+  readonly #dispatchers: Dispatchers;
+  readonly #closing = new AbortController();
+  readonly #open = new Set<AbortController>();
+
+  constructor(options: UpstreamOptions, list: readonly ListMember[]) {
+    const timeouts = { ...TIMEOUTS, ...options.timeouts };
+    this.#instance = options.instance;
+    this.#dispatchers = createDispatchers(timeouts, options.proxyEnv);
+    this.#gate = new Gate({
+      placesMax: options.requestsMax ?? UPSTREAM_REQUESTS_MAX,
+      queueMax: options.queueMax ?? UPSTREAM_QUEUE_MAX,
+    });
+    const context = {
+      version: options.version,
+      clock: options.clock,
+      random: options.random ?? Math.random,
+      timeouts,
+      backoff: { ...BACKOFF, ...options.backoff },
+      dispatchers: this.#dispatchers,
+      events: allEvents(options.events),
+      onDown: () => this.#refuseWaiting(),
+      closing: this.#closing.signal,
+    };
+    const members: Member[] = [];
+    for (const member of list) {
+      if (member.kind === 'http') {
+        members.push({ source: new HttpSource(member.url, context), fallsBack: member.fallsBack });
+      } else if (member.kind === 'file') {
+        members.push({ source: new FileSource(member.root), fallsBack: member.fallsBack });
+      } else this.#end = member.kind;
+    }
+    this.#members = members;
+  }
+
+  get isDown(): boolean {
+    return this.#members.length > 0 && this.#members.every(({ source }) => source.isDown);
+  }
+
+  /** Leaving the iteration early, or calling its `return()` at any time, ends the request. */
+  stream(request: FetchRequest): AsyncIterable<FetchEvent> {
+    return { [Symbol.asyncIterator]: () => cancellable((aborter) => this.#events(request, aborter)) };
+  }
+
+  async whole(request: FetchRequest): Promise<Fetched> {
+    let pieces: Uint8Array[] = [];
+    let upstream = '';
+    for await (const event of this.#events(withoutResume(request), new AbortController())) {
+      if (event.kind === 'bytes') pieces.push(event.bytes);
+      else {
+        pieces = [];
+        upstream = event.upstream;
+      }
+    }
+    return { bytes: joined(pieces), upstream };
+  }
+
+  head(request: FetchRequest): Promise<{ readonly size: number | undefined; readonly upstream: string }> {
+    const aborter = new AbortController();
+    return this.#inPlace(request, aborter, (via) =>
+      this.#walk(request, { via, signal: aborter.signal }, async (source, ask) => ({
+        size: await source.head(ask),
+        upstream: source.name,
+      })),
+    );
+  }
+
+  /** Ends all requests with UpstreamDown and closes all connections. */
+  async close(): Promise<void> {
+    const error = closed();
+    this.#closing.abort(error);
+    this.#gate.refuseWaiting(closed);
+    for (const aborter of this.#open) aborter.abort(error);
+    await this.#dispatchers.destroy();
+  }
+
+  async *#events(request: FetchRequest, aborter: AbortController): AsyncGenerator<FetchEvent, void, void> {
+    const via = await this.#enter(request, aborter);
+    try {
+      const first = await this.#walk(request, { via, signal: aborter.signal }, firstEvent);
+      try {
+        yield first.event;
+        yield* first.rest;
+      } finally {
+        await first.rest.return();
+      }
+    } finally {
+      this.#leave(aborter);
+    }
+  }
+
+  async #inPlace<T>(
+    request: FetchRequest,
+    aborter: AbortController,
+    work: (via: string) => Promise<T>,
+  ): Promise<T> {
+    const via = await this.#enter(request, aborter);
+    try {
+      return await work(via);
+    } finally {
+      this.#leave(aborter);
+    }
+  }
+
+  /** Checks the request and takes a place; returns the Via header to send. */
+  async #enter(request: FetchRequest, aborter: AbortController): Promise<string> {
+    this.#closing.signal.throwIfAborted();
+    checkPath(request.path);
+    const via = nextVia(request.via, this.#instance);
+    // Those with a place may hold it for long; whoever waits behind them would be refused anyway.
+    if (this.#gate.isFull && this.isDown) throw allDown();
+    await this.#gate.enter(aborter.signal);
+    this.#open.add(aborter);
+    return via;
+  }
+
+  #leave(aborter: AbortController): void {
+    this.#open.delete(aborter);
+    this.#gate.leave();
+  }
+
+  #refuseWaiting(): void {
+    if (this.isDown) this.#gate.refuseWaiting(allDown);
+  }
+
+  /** Asks member after member until one can answer; bytes that come later come from that one alone. */
+  async #walk<T>(
+    { path, bytesMax, resume }: FetchRequest,
+    { via, signal }: { via: string; signal: AbortSignal },
+    attempt: (source: Source, ask: Ask) => Promise<T>,
+  ): Promise<T> {
+    let worst: ServeError | undefined;
+    for (const [index, { source, fallsBack }] of this.#members.entries()) {
+      const hasFallback = fallsBack && index + 1 < this.#members.length;
+      try {
+        return await attempt(source, { path, bytesMax, resume, via, hasFallback, signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isServeError(error)) throw error;
+        worst = worse(worst, error);
+        if (!fallsBack && !isNotExist(error)) throw worst;
+      }
+    }
+    throw atEnd(worst, this.#end);
+  }
+}
+
+/** The error to show: any other is better than "not there", and a later one better than an earlier. */
+function worse(known: ServeError | undefined, error: ServeError): ServeError {
+  return known === undefined || isNotExist(known) || !isNotExist(error) ? error : known;
+}
+
+function isNotExist(error: ServeError): boolean {
+  return error.kind === 'not-found' || error.kind === 'gone';
+}
+
+function atEnd(worst: ServeError | undefined, end: 'off' | 'direct' | undefined): Error {
+  if (worst !== undefined && !isNotExist(worst)) return worst;
+  // Go counts this as "not there" too (errProxyOff): whoever wrote "off" has said that this is all.
+  if (end === 'off') return new NotFound('cannot fetch: the upstream list says "off"');
+  if (end === undefined) return worst ?? new Error('an upstream list without members or end');
+  if (worst === undefined) return new NotFound(`cannot fetch: ${DIRECT_HINT}`);
+  return serveError(worst.kind, `${worst.message} (${DIRECT_HINT})`);
+}
+
+async function firstEvent(
+  source: Source,
+  ask: Ask,
+): Promise<{ event: FetchEvent; rest: AsyncGenerator<FetchEvent, void, void> }> {
+  const rest = source.fetch(ask);
+  const { value } = await rest.next();
+  if (value === undefined) throw new Error(`${source.name} ended before it began`);
+  return { event: value, rest };
+}
+
+/** A generator's own `return()` waits for a pending `next()`; this one ends that first. */
+function cancellable(
+  start: (aborter: AbortController) => AsyncGenerator<FetchEvent, void, void>,
+): AsyncIterator<FetchEvent, void> {
+  const aborter = new AbortController();
+  const events = start(aborter);
+  let isLeft = false;
+  return {
+    next: () =>
+      events.next().catch((error: unknown) => {
+        if (isLeft) return { done: true, value: undefined };
+        throw error;
+      }),
+    return: async () => {
+      isLeft = true;
+      aborter.abort();
+      await events.return().catch(() => {});
+      return { done: true, value: undefined };
+    },
+  };
+}
+
+function withoutResume({ path, bytesMax, via }: FetchRequest): FetchRequest {
+  return via === undefined ? { path, bytesMax } : { path, bytesMax, via };
+}
+
+/** One array with a buffer of its own, so that it can be moved to another thread. */
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.byteLength;
+  }
+  return bytes;
+}
+
+function allDown(): UpstreamDown {
+  return new UpstreamDown('cannot fetch: every upstream is down');
+}
+
+function closed(): UpstreamDown {
+  return new UpstreamDown('cannot fetch: the server is stopping');
+}

@@ -1,0 +1,32 @@
+/**
+ * Text that may be shown: names of upstreams without userinfo, and what an upstream wrote,
+ * cut down to one graphic line. Every message of this room is made here.
+ */
+
+import { STATUS_CODES } from 'node:http';
+
+/** An upstream's own words are shown up to here; the `go` command prints 648 bytes in all. */
+const LINE_LENGTH_MAX = 400;
+
+/** `text` with the userinfo of every URL in it taken out. */
+export function withoutUserinfo(text: string): string {
+  return text.replace(/(\/\/)[^/\s"']*@/g, '$1');
+}
+
+/** One line of graphic characters, at most 400; empty if nothing of `text` can be shown. */
+export function oneLine(text: string): string {
+  const flat = withoutUserinfo(text)
+    .replace(/[\s\p{C}]+/gu, ' ')
+    .trim();
+  return flat.length > LINE_LENGTH_MAX ? `${flat.slice(0, LINE_LENGTH_MAX - 1)}…` : flat;
+}
+
+/** What was asked, of whom, and what came back, on one line. */
+export function cannotFetch(path: string, upstream: string, why: string): string {
+  return `cannot fetch ${JSON.stringify(path)} from ${upstream}: ${oneLine(why)}`;
+}
+
+/** Such as `502 Bad Gateway`, in Node's words and not the upstream's. */
+export function statusLine(status: number): string {
+  return `${status} ${STATUS_CODES[status] ?? ''}`.trim();
+}

@@ -1,0 +1,68 @@
+/**
+ * A failure that a new try may mend. Never leaves this room: what runs out of tries becomes an
+ * UpstreamDown or UpstreamFailed by {@link finalError}.
+ */
+
+import { messageOf, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
+import { cannotFetch, oneLine } from './redact.ts';
+
+/**
+ * - `connect`: no connection: refused, unreachable, no such name, time-out.
+ * - `stall`: connected, then no byte for too long.
+ * - `cut`: the connection broke, or the body ended early.
+ * - `answer`: a status that says "later": 429, 502, 503, 504.
+ * - `refused`: not tried, since the upstream is down and another request is probing it.
+ */
+export type SetbackKind = 'connect' | 'stall' | 'cut' | 'answer' | 'refused';
+
+export class Setback extends Error {
+  override readonly name = 'Setback';
+  readonly kind: SetbackKind;
+  /** The upstream's Retry-After, if it sent one. */
+  readonly retryAfterMs: number;
+
+  constructor(kind: SetbackKind, message: string, retryAfterMs = 0) {
+    super(message);
+    this.kind = kind;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** What the caller sees when no try is left. */
+export function finalError(setback: Setback, path: string, upstream: string): UpstreamDown | UpstreamFailed {
+  const message = cannotFetch(path, upstream, setback.message);
+  const isSilent = setback.kind === 'connect' || setback.kind === 'stall' || setback.kind === 'refused';
+  return isSilent ? new UpstreamDown(message) : new UpstreamFailed(message);
+}
+
+const byCode: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  ENOTFOUND: 'no such host',
+  EAI_AGAIN: 'name lookup failed',
+  EPIPE: 'connection closed',
+  ETIMEDOUT: 'connection timed out',
+  UND_ERR_SOCKET: 'connection closed in the middle',
+  UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
+  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
+  UND_ERR_BODY_TIMEOUT: 'stalled in the middle',
+};
+
+/** Whatever undici or the socket threw, as a setback. `isConnected`: the request was on its way. */
+export function setbackOf(error: unknown, isConnected: boolean): Setback {
+  const code = codeOf(error);
+  const message = byCode[code] ?? oneLine(messageOf(error));
+  if (!isConnected) return new Setback('connect', message);
+  const isStall = code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
+  return new Setback(isStall ? 'stall' : 'cut', message);
+}
+
+/** An error's `code`, or an empty string. An AggregateError (one per address tried) has its first one's. */
+export function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return '';
+  const code = (error as { code?: unknown }).code;
+  if (typeof code === 'string') return code;
+  return error instanceof AggregateError ? codeOf(error.errors[0]) : '';
+}

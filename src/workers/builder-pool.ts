@@ -1,0 +1,44 @@
+/**
+ * The builders: few threads for CPU work, started when there is some and ended when there is none.
+ *
+ * Piscina's own queue serves here: a task is one zip, and downloads bound how many there are.
+ */
+
+import type { Piscina } from 'piscina';
+import { messageOf, StoreFailed } from '../core/errors.ts';
+import type { Builder } from '../core/store-port.ts';
+import type { Request } from '../wire/messages.ts';
+import { createPool, type Pending, remoteOf, runBatch, settle } from './calls-client.ts';
+
+const IDLE_MS = 30_000;
+
+export class BuilderPool {
+  readonly call: Builder;
+  readonly #pool: Piscina;
+
+  constructor({ dbPath, threads }: { dbPath: string; threads: number }) {
+    this.#pool = createPool({
+      url: new URL('./builder-worker.ts', import.meta.url),
+      threads,
+      dbPath,
+      idleTimeoutMs: IDLE_MS,
+      atomics: 'disabled', // Its work awaits streams, which need a running event loop.
+    });
+    this.#pool.on('error', () => {}); // The task's own rejection says it.
+    this.call = remoteOf(['checkZip'], (request) => this.#send(request));
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  #send(request: Request): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const pending: Pending = { request, resolve, reject };
+      runBatch(this.#pool, [request]).then(
+        ([reply]) => settle(pending, reply),
+        (error: unknown) => reject(new StoreFailed(`cannot build: ${messageOf(error)}`)),
+      );
+    });
+  }
+}

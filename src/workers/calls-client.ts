@@ -1,0 +1,78 @@
+/**
+ * The front's side of a task: pack the calls, run them on a pool, unpack the replies.
+ *
+ * Knows nothing of queues; those are `reader-pool.ts` and `writer-queue.ts`.
+ */
+
+import { Piscina } from 'piscina';
+import { serveError } from '../core/errors.ts';
+import { type Frame, packFrame, transferListOf, unpackFrame } from '../wire/frame.ts';
+import {
+  type CallName,
+  type Calls,
+  type Reply,
+  type Request,
+  replyCarrier,
+  requestCarrier,
+} from '../wire/messages.ts';
+
+/** A call on its way, with whom to tell. */
+export type Pending = {
+  readonly request: Request;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+};
+
+export type PoolOptions = {
+  /** The worker's file. */
+  readonly url: URL;
+  readonly threads: number;
+  readonly dbPath: string;
+  /** Seconds of CPU politeness (nice) for threads that must not hinder the others. */
+  readonly nice?: number;
+  /** 'sync' answers sooner, but an idle worker's timers never fire (PACKAGES: Piscina). */
+  readonly atomics?: 'sync' | 'disabled';
+  readonly idleTimeoutMs?: number;
+};
+
+/** A Piscina pool of ours: one task a worker, no queue of its own, a worker that dies is replaced. */
+export function createPool(options: PoolOptions): Piscina {
+  return new Piscina({
+    filename: options.url.href,
+    minThreads: options.idleTimeoutMs === undefined ? options.threads : 0,
+    maxThreads: options.threads,
+    idleTimeout: options.idleTimeoutMs ?? 0,
+    concurrentTasksPerWorker: 1,
+    atomics: options.atomics ?? 'sync',
+    recordTiming: false,
+    niceIncrement: options.nice ?? 0,
+    workerData: { dbPath: options.dbPath },
+  });
+}
+
+/** Runs a batch as one task. Rejects when the worker dies or has a bug. */
+export async function runBatch(pool: Piscina, requests: readonly Request[]): Promise<Reply[]> {
+  const frame = packFrame(requests, requestCarrier);
+  const answer: Frame = await pool.run(frame, { transferList: transferListOf(frame) });
+  const replies = unpackFrame<Reply>(answer, replyCarrier);
+  if (replies.length !== requests.length) {
+    throw new Error(`cannot read replies: ${replies.length} for ${requests.length} calls`);
+  }
+  return replies;
+}
+
+/** Tells a caller what its call came to. */
+export function settle(pending: Pending, reply: Reply | undefined): void {
+  if (reply === undefined) pending.reject(new Error(`cannot run ${pending.request.call}: no reply`));
+  else if (reply.ok) pending.resolve(reply.value as never);
+  else pending.reject(serveError(reply.kind, reply.message));
+}
+
+/** Gives each call of a port its method, all through one `send`. */
+export function remoteOf<N extends CallName>(
+  names: readonly N[],
+  send: (request: Request) => Promise<unknown>,
+): { readonly [K in N]: (args: Parameters<Calls[K]>[0]) => Promise<Awaited<ReturnType<Calls[K]>>> } {
+  const methods = names.map((call) => [call, (args: Request['args']) => send({ call, args })]);
+  return Object.fromEntries(methods);
+}

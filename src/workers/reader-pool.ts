@@ -1,0 +1,105 @@
+/**
+ * The readers: misses of one event-loop turn go out together, one batch a reader at a time.
+ *
+ * While all readers are busy, what comes queues up, within READ_QUEUE_MAX, and is the
+ * next batch: the busier the store, the larger the batches. When a reader dies, each
+ * call of its batch is tried once more, alone, so that one that kills readers fails by itself.
+ */
+
+import type { Piscina } from 'piscina';
+import { Busy, messageOf, StoreFailed } from '../core/errors.ts';
+import { READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
+import type { ReaderPort, Remote } from '../core/store-port.ts';
+import type { Request } from '../wire/messages.ts';
+import { createPool, type Pending, remoteOf, runBatch, settle } from './calls-client.ts';
+
+export type ReaderPoolOptions = {
+  readonly dbPath: string;
+  readonly threads: number;
+  /** Told of each batch: its calls, for metrics. */
+  readonly onReads?: (calls: number) => void;
+  /** Told when a reader died. */
+  readonly onDeath?: (message: string) => void;
+  /** Another thread entry, for tests. */
+  readonly url?: URL;
+};
+
+const calls = ['getEntry', 'getChunk', 'getVersions', 'getSizes'] as const;
+
+export class ReaderPool {
+  readonly call: Remote<ReaderPort>;
+  readonly #pool: Piscina;
+  readonly #options: ReaderPoolOptions;
+  #queue: Pending[] = [];
+  #busy = 0;
+  #isScheduled = false;
+
+  constructor(options: ReaderPoolOptions) {
+    this.#options = options;
+    this.#pool = createPool({
+      url: options.url ?? new URL('./reader-worker.ts', import.meta.url),
+      threads: options.threads,
+      dbPath: options.dbPath,
+    });
+    this.#pool.on('error', (error: unknown) => options.onDeath?.(messageOf(error)));
+    this.call = remoteOf(calls, (request) => this.#send(request));
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  #send(request: Request): Promise<unknown> {
+    if (this.#queue.length >= READ_QUEUE_MAX) {
+      return Promise.reject(new Busy(`cannot read store: ${READ_QUEUE_MAX} reads are waiting`));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ request, resolve, reject });
+      if (this.#isScheduled || this.#busy >= this.#options.threads) return;
+      this.#isScheduled = true;
+      // After this turn's I/O callbacks: all requests that came with it are one batch.
+      setImmediate(() => {
+        this.#isScheduled = false;
+        this.#dispatch();
+      });
+    });
+  }
+
+  #dispatch(): void {
+    while (this.#queue.length > 0 && this.#busy < this.#options.threads) {
+      const free = this.#options.threads - this.#busy;
+      const size = Math.min(READ_BATCH_MAX, Math.ceil(this.#queue.length / free));
+      void this.#run(this.#queue.splice(0, size));
+    }
+  }
+
+  async #run(batch: Pending[]): Promise<void> {
+    this.#busy++;
+    this.#options.onReads?.(batch.length);
+    try {
+      const replies = await runBatch(
+        this.#pool,
+        batch.map((pending) => pending.request),
+      );
+      batch.forEach((pending, i) => {
+        settle(pending, replies[i]);
+      });
+    } catch (error) {
+      this.#options.onDeath?.(messageOf(error));
+      await this.#runAlone(batch);
+    } finally {
+      this.#busy--;
+      this.#dispatch();
+    }
+  }
+
+  async #runAlone(batch: Pending[]): Promise<void> {
+    for (const pending of batch) {
+      try {
+        settle(pending, (await runBatch(this.#pool, [pending.request]))[0]);
+      } catch (error) {
+        pending.reject(new StoreFailed(`cannot read store: the reader died: ${messageOf(error)}`));
+      }
+    }
+  }
+}

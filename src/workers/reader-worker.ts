@@ -1,0 +1,14 @@
+/** Thread entry of a reader: one read-only connection, opened with the first task. */
+
+import { workerData } from 'piscina';
+import { StoreReader } from '../store/reader.ts';
+import type { Frame } from '../wire/frame.ts';
+import { packReplies, runCall, unpackRequests } from './serve-calls.ts';
+
+let reader: StoreReader | undefined;
+
+export default function serveReads(frame: Frame): unknown {
+  reader ??= new StoreReader((workerData as { dbPath: string }).dbPath);
+  const handlers = reader;
+  return packReplies(unpackRequests(frame).map((request) => runCall(handlers, request)));
+}

@@ -1,0 +1,164 @@
+/**
+ * The writer: a pool of exactly one thread, and the queue in front of it.
+ *
+ * One group is in flight; all that queues up behind it, within WRITE_GROUP_BYTES_MAX,
+ * is the next one and commits as one transaction. The answer means committed. When
+ * the writer dies its group's fate is unknown: its calls are idempotent and are sent
+ * once more, which needs the bytes: they are copied to the writer, not moved.
+ */
+
+import type { Piscina } from 'piscina';
+import { messageOf, StoreFailed } from '../core/errors.ts';
+import { WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from '../core/limits.ts';
+import type { Remote, WriterPort } from '../core/store-port.ts';
+import type { Reply, Request } from '../wire/messages.ts';
+import { createPool, type Pending, remoteOf, runBatch, settle } from './calls-client.ts';
+import type { Opened } from './writer-worker.ts';
+
+export type WriterQueueOptions = {
+  readonly dbPath: string;
+  /** Told of each committed group: its calls, for metrics. */
+  readonly onWrites?: (calls: number) => void;
+  readonly onDeath?: (message: string) => void;
+  /** Another thread entry, for tests. */
+  readonly url?: URL;
+};
+
+/** The WAL is moved into the file after so many bytes were written, and emptied at twice that. */
+const CHECKPOINT_BYTES = 16 * 1024 * 1024;
+
+/** What a call costs the queue beside its bytes. */
+const CALL_BYTES = 512;
+
+const calls = [
+  'putEntry',
+  'confirmEntry',
+  'openBlob',
+  'putChunk',
+  'sealBlob',
+  'dropBlob',
+  'touch',
+  'checkpoint',
+  'tidy',
+] as const;
+
+export class WriterQueue {
+  readonly call: Remote<WriterPort>;
+  readonly #pool: Piscina;
+  readonly #options: WriterQueueOptions;
+  #queue: Pending[] = [];
+  #queuedBytes = 0;
+  #waitingForRoom: (() => void)[] = [];
+  #writtenBytes = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(options: WriterQueueOptions) {
+    this.#options = options;
+    this.#pool = createPool({
+      url: options.url ?? new URL('./writer-worker.ts', import.meta.url),
+      threads: 1,
+      dbPath: options.dbPath,
+    });
+    this.#pool.on('error', (error: unknown) => options.onDeath?.(messageOf(error)));
+    this.call = remoteOf(calls, (request) => this.#send(request));
+  }
+
+  /** Opens or makes the store. @throws {StoreFailed} from `store/schema.ts` */
+  async open(): Promise<Opened> {
+    try {
+      return await this.#pool.run('open');
+    } catch (error) {
+      throw new StoreFailed(messageOf(error), { cause: error });
+    }
+  }
+
+  /** Commits what is queued, empties the WAL, ends the thread. */
+  async close(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+    await this.#pool.run('close').catch((error: unknown) => this.#options.onDeath?.(messageOf(error)));
+    await this.#pool.destroy();
+  }
+
+  /** Waits while more than WRITE_QUEUE_BYTES_MAX are queued: writers ask this before they send chunks. */
+  async room(): Promise<void> {
+    while (this.#queuedBytes > WRITE_QUEUE_BYTES_MAX) {
+      await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
+    }
+  }
+
+  #send(request: Request): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ request, resolve, reject });
+      this.#queuedBytes += bytesOf(request);
+      this.#running ??= this.#drain();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    // After this turn: what comes with it commits together.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    while (this.#queue.length > 0) {
+      const group = this.#takeGroup();
+      await this.#runGroup(group);
+      if (this.#writtenBytes >= CHECKPOINT_BYTES) await this.#checkpoint();
+    }
+    this.#running = undefined;
+  }
+
+  #takeGroup(): Pending[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { request } of this.#queue) {
+      const isAlone = request.call === 'checkpoint';
+      bytes += bytesOf(request);
+      if (count > 0 && (isAlone || bytes > WRITE_GROUP_BYTES_MAX)) break;
+      count++;
+      if (isAlone) break;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  async #runGroup(group: Pending[]): Promise<void> {
+    const replies = await this.#runTwice(group.map((pending) => pending.request));
+    for (const { request } of group) {
+      this.#queuedBytes -= bytesOf(request);
+      this.#writtenBytes += bytesOf(request);
+    }
+    for (const resolve of this.#waitingForRoom.splice(0)) resolve();
+    this.#options.onWrites?.(group.length);
+    group.forEach((pending, i) => {
+      settle(pending, replies[i]);
+    });
+  }
+
+  async #runTwice(requests: readonly Request[]): Promise<Reply[]> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await runBatch(this.#pool, requests.map(copyOf));
+      } catch (error) {
+        const message = `cannot write store: the writer died: ${messageOf(error)}`;
+        this.#options.onDeath?.(message);
+        if (tries === 2) return requests.map(() => ({ ok: false, kind: 'store-failed', message }));
+      }
+    }
+  }
+
+  async #checkpoint(): Promise<void> {
+    this.#writtenBytes = 0;
+    const passive: Request = { call: 'checkpoint', args: { truncate: false } as object };
+    const [reply] = await this.#runTwice([passive]);
+    const walBytes = reply?.ok ? (reply.value as { walBytes: number }).walBytes : 0;
+    if (walBytes < 2 * CHECKPOINT_BYTES) return;
+    await this.#runTwice([{ call: 'checkpoint', args: { truncate: true } as object }]);
+  }
+}
+
+/** Packing changes and moves what it is given; the original stays for the second try. */
+function copyOf({ call, args }: Request): Request {
+  if (args.bytes === undefined) return { call, args };
+  return { call, args: { ...args, bytes: new Uint8Array(args.bytes) } };
+}
+
+function bytesOf(request: Request): number {
+  return CALL_BYTES + (request.args.bytes?.byteLength ?? 0);
+}

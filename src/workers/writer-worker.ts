@@ -1,0 +1,61 @@
+/**
+ * Thread entry of the writer: the only writable connection.
+ *
+ * A task is a group of calls that commits as one transaction; checkpoints can't run
+ * inside one, so they come alone. Where the transaction fails, every call of the group fails.
+ */
+
+import { workerData } from 'piscina';
+import { StoreWriter } from '../store/writer.ts';
+import type { Frame } from '../wire/frame.ts';
+import type { Reply, Request } from '../wire/messages.ts';
+import { failureOf, packReplies, runCall, unpackRequests } from './serve-calls.ts';
+
+/** What 'open' answers. */
+export type Opened = {
+  readonly lastBlobId: number;
+  /** This store's own name, made with it: what its requests carry in `Via`. */
+  readonly instance: string;
+};
+
+let writer: StoreWriter | undefined;
+
+export default function serveWrites(frame: Frame | 'open' | 'close'): unknown {
+  if (frame === 'close') {
+    writer?.checkpoint({ truncate: true });
+    writer?.close();
+    writer = undefined;
+    return undefined;
+  }
+  writer ??= new StoreWriter((workerData as { dbPath: string }).dbPath);
+  if (frame === 'open')
+    return { lastBlobId: writer.lastBlobId(), instance: writer.instance() } satisfies Opened;
+  return packReplies(runGroup(writer, unpackRequests(frame)));
+}
+
+function runGroup(handlers: StoreWriter, requests: Request[]): Reply[] {
+  const [first] = requests;
+  if (requests.length === 1 && first?.call === 'checkpoint') return [runCall(handlers, first)];
+  try {
+    return handlers.inTransaction(() =>
+      requests.map((request) => {
+        const reply = runCall(handlers, request);
+        // SQLite's failures undo the group; a refusal of one call leaves the others alone.
+        if (!reply.ok && reply.message.startsWith('cannot use store')) throw new GroupFailed(reply);
+        return reply;
+      }),
+    );
+  } catch (error) {
+    const reply = error instanceof GroupFailed ? error.reply : failureOf(error);
+    return requests.map(() => reply);
+  }
+}
+
+class GroupFailed extends Error {
+  readonly reply: Reply;
+
+  constructor(reply: Reply) {
+    super('group failed');
+    this.reply = reply;
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Goal: hashing holds little in memory, survives any bytes, and blames the zip only for its own faults.
+ * Method: sources that count or fail, and arbitrary damage to good zips; what is still accepted
+ * then must have the hash that Go's archive/zip gives it. What is refused, and each good zip's h1,
+ * go-command.test.ts checks against `go`.
+ */
+
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { CheckFailed, StoreFailed } from '../../src/core/errors.ts';
+import { ZIP_BYTES_MAX } from '../../src/core/limits.ts';
+import { bufferSource } from '../../src/modzip/byte-source.ts';
+import { checkZip } from '../../src/modzip/zip-check.ts';
+import { streamContent } from '../../src/modzip/zip-content.ts';
+import { readZipDirectory } from '../../src/modzip/zip-directory.ts';
+import { checkContent, hashZip } from '../../src/modzip/zip-hash.ts';
+import { runGo, withDirectory } from './go.ts';
+import { chunkSource, makeZip, type TestEntry } from './zip-writer.ts';
+
+const OWNER = { module: 'm.example/x', version: 'v1.0.0' };
+const MiB = 1024 * 1024;
+const CHUNK = 256 * 1024;
+const KINDS: readonly TestEntry[] = [
+  { name: 'm.example/x@v1.0.0/go.mod', content: 'module m.example/x\n' },
+  { name: 'm.example/x@v1.0.0/é/b.go', content: 'package b // b b b b b', descriptor: 'signed' },
+  { name: 'm.example/x@v1.0.0/c.go', content: 'package c', descriptor: 'bare' },
+  { name: 'm.example/x@v1.0.0/d', content: 'stored', method: 0, zip64: true },
+  { name: 'm.example/x@v1.0.0/e/' },
+];
+const GOOD = [makeZip(KINDS), makeZip(KINDS, { zip64: 'only', comment: 'by hand' }), makeZip([])];
+
+test('the counts are those of the files', async () => {
+  const { files, contentBytes } = await hashZip(bufferSource(makeZip(KINDS)), OWNER);
+  assert.deepEqual({ files, contentBytes }, { files: 4, contentBytes: 19 + 22 + 9 + 6 });
+});
+
+test('content is checked without a hash as it is with one', async () => {
+  const big = { name: 'm.example/x@v1.0.0/big', content: Buffer.alloc(9 * MiB, 'x') };
+  const { files } = await checkContent(bufferSource(makeZip([...KINDS, big])), OWNER);
+  assert.equal(files, 5);
+  for (const wrong of [
+    { ...big, crc: 5 },
+    { name: `${big.name}.go`, content: 'x', crc: 5 },
+  ]) {
+    const zip = bufferSource(makeZip([...KINDS, wrong]));
+    assert.equal(checkZip(zip, OWNER).files, 5, 'the structure alone is good');
+    await assert.rejects(checkContent(zip, OWNER), CheckFailed);
+  }
+});
+
+test('a zip of small files costs two reads for each chunk: one for headers, one for bodies', async () => {
+  const entries = Array.from({ length: 2000 }, (_, index) => ({
+    name: `m.example/x@v1.0.0/${index}`,
+    content: Buffer.alloc(1000, index),
+    method: 0,
+  }));
+  const bytes = makeZip(entries);
+  const source = chunkSource(bytes, CHUNK);
+  await hashZip(source, OWNER);
+  // And as many again for ranges that lie across two chunks, with a few for end and directory.
+  assert.ok(source.reads() < (4 * bytes.length) / CHUNK + 10, `${source.reads()} reads`);
+});
+
+for (const method of [0, 8]) {
+  test(`a large entry of method ${method} comes in pieces, never whole`, async () => {
+    const content = Buffer.alloc(64 * MiB, 'large ');
+    const zip = bufferSource(makeZip([{ name: 'a', content, method }]));
+    const [entry] = readZipDirectory(zip);
+    assert.ok(entry !== undefined);
+    let bytes = 0;
+    await streamContent(zip, entry, (piece) => {
+      assert.ok(piece.byteLength <= CHUNK);
+      bytes += piece.byteLength;
+    });
+    assert.equal(bytes, content.length);
+  });
+}
+
+test('a bomb is cut off at its declared size, long before its end', async () => {
+  const zip = bufferSource(makeZip([{ name: 'a', content: Buffer.alloc(64 * MiB), bytes: 9 * MiB }]));
+  const [entry] = readZipDirectory(zip);
+  assert.ok(entry !== undefined);
+  let bytes = 0;
+  const take = (piece: Uint8Array) => {
+    bytes += piece.byteLength;
+  };
+  await assert.rejects(streamContent(zip, entry, take), {
+    name: 'CheckFailed',
+    message: /longer than declared/,
+  });
+  assert.ok(bytes <= 9 * MiB);
+});
+
+test('refused unread: a zip over the limit', () => {
+  const source = {
+    size: ZIP_BYTES_MAX + 1,
+    read: () => assert.fail('nothing may be read'),
+  };
+  assert.throws(() => checkZip(source, OWNER), { name: 'CheckFailed', message: /larger than/ });
+});
+
+for (const { why, content } of [
+  { why: 'a small entry', content: 'small' },
+  { why: 'a large entry', content: Buffer.from(Array.from({ length: 9 * MiB }, (_, index) => index ** 3)) },
+]) {
+  test(`an error of the store stays one, it is not the zip's: in ${why}`, async () => {
+    const bytes = makeZip([{ name: 'm.example/x@v1.0.0/a', content }]);
+    const zip = bufferSource(bytes);
+    let left = Math.ceil(bytes.length / CHUNK);
+    const failing = {
+      size: zip.size,
+      read: (offset: number, length: number) => {
+        // The structure is read first, in three reads or so; then one of the reads of the body fails.
+        if (offset > 0 && offset < bytes.length / 2 && left-- <= 0) throw new StoreFailed('disk gone');
+        return zip.read(offset, length);
+      },
+    };
+    left = 0;
+    await assert.rejects(hashZip(failing, OWNER), StoreFailed);
+  });
+}
+
+test('arbitrary bytes are refused as bad zips, never otherwise', async () => {
+  const bytes = fc.uint8Array({ maxLength: 400 });
+  const tail = fc.constantFrom(...GOOD.map((zip) => zip.subarray(-22)));
+  await fc.assert(
+    fc.asyncProperty(bytes, tail, async (junk, end) => {
+      await assert.rejects(hashZip(bufferSource(junk), OWNER), CheckFailed);
+      const source = bufferSource(Buffer.concat([Uint8Array.of(1), junk, end]));
+      await hashZip(source, OWNER).catch((error) => assert.ok(error instanceof CheckFailed, error));
+    }),
+  );
+});
+
+type Damage = { readonly at: number; readonly bytes: Uint8Array; readonly removed: number };
+
+/** Overwrites, inserts or cuts out a few bytes in a few places; often none, often single bits. */
+const damages: fc.Arbitrary<readonly Damage[]> = fc.array(
+  fc.record({
+    at: fc.nat(GOOD[1]?.length),
+    bytes: fc.oneof(
+      fc.uint8Array({ maxLength: 4 }),
+      fc.constantFrom(Uint8Array.of(0), Uint8Array.of(0xff, 0xff, 0xff, 0xff), Uint8Array.of(1)),
+    ),
+    removed: fc.constantFrom(0, 1, 1, 1, 2, 4, 4, 30),
+  }),
+  { minLength: 1, maxLength: 3 },
+);
+
+function damage(zip: Buffer, all: readonly Damage[]): Buffer {
+  return all.reduce(
+    (bytes, { at, bytes: put, removed }) =>
+      Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + removed)]),
+    zip,
+  );
+}
+
+test('a damaged zip is refused, or has the hash that Go gives it', async () => {
+  const samples = fc.sample(fc.tuple(fc.constantFrom(...GOOD), damages), { numRuns: 5000, seed: 20_261_104 });
+  const accepted: { zip: Buffer; h1: string }[] = [];
+  for (const [zip, all] of samples) {
+    const damaged = damage(zip, all);
+    try {
+      accepted.push({ zip: damaged, h1: (await hashZip(bufferSource(damaged), OWNER)).h1 });
+    } catch (error) {
+      assert.ok(error instanceof CheckFailed, `${error}`);
+    }
+  }
+  assert.ok(accepted.length > 100 && accepted.length < 4000, `${accepted.length} of 5000`);
+  const hashes = await withDirectory(async (directory) => {
+    const files = accepted.map((_, index) => join(directory, `${index}.zip`));
+    await Promise.all(files.map((file, index) => writeFile(file, accepted[index]?.zip ?? '')));
+    const program = join(import.meta.dirname, 'hashes.go');
+    const { stdout } = await runGo(['run', program], { directory, input: files.join('\n') });
+    return stdout.trimEnd().split('\n');
+  });
+  assert.deepEqual(
+    accepted.map(({ h1 }) => h1),
+    hashes,
+  );
+});

@@ -1,0 +1,63 @@
+// Goal: the house rules that neither tsc nor the linter can say.
+// Method: read each source once, as text, and hold it against the tables below.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+/** room -> rooms it may import. commands/ and files directly in src/ may import any. */
+const mayImport: Record<string, readonly string[]> = {
+  core: [],
+  modzip: ['core'],
+  wire: ['core'],
+  observe: ['core'],
+  flight: ['core'],
+  store: ['core'],
+  upstream: ['core'],
+  workers: ['core', 'modzip', 'wire', 'store'],
+  modules: ['core', 'modzip', 'flight', 'observe'],
+  sumdb: ['core', 'modzip', 'flight', 'observe'],
+  front: ['core', 'modules', 'sumdb', 'observe'],
+};
+
+/** package -> rooms that may know it. */
+const mayKnow: Record<string, readonly string[]> = {
+  'uWebSockets.js': ['front'],
+  'better-sqlite3': ['store'],
+  piscina: ['workers'],
+  msgpackr: ['wire'],
+  undici: ['upstream'],
+  pino: ['observe'],
+  'prom-client': ['observe'],
+};
+
+const LINES_MAX = 400;
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.ts'),
+);
+
+test('there are sources to look at', () => {
+  assert.ok(files.length > 40, `${files.length} files under src`);
+});
+
+for (const file of files) {
+  test(`tidy: src/${file}`, () => {
+    const text = readFileSync(`src/${file}`, 'utf8');
+    assert.match(text, /^\/\*\*/, 'must start with a module header');
+    assert.doesNotMatch(text, /^\s*(await )?using /m, 'Node 22 cannot parse `using`');
+    assert.ok(text.split('\n').length <= LINES_MAX, `over ${LINES_MAX} lines: split it by noun`);
+    assert.match(file, /^([a-z]+\/)?[a-z0-9-]+\.ts$/, 'kebab-case, at most one room deep');
+    const room = file.includes('/') ? file.slice(0, file.indexOf('/')) : undefined;
+    for (const [, name = ''] of text.matchAll(/(?:from|import)\s*\(?'([^'.][^']*)'/g)) {
+      const rooms = mayKnow[name];
+      if (rooms !== undefined) assert.ok(room !== undefined && rooms.includes(room), `may not know ${name}`);
+    }
+    if (room === undefined || room === 'commands') return;
+    assert.ok(room in mayImport, `unknown room: ${room}`);
+    for (const [, target = ''] of text.matchAll(/(?:from|import)\s*\(?'\.\.\/([a-z]+)\//g)) {
+      assert.ok(mayImport[room]?.includes(target), `${room} may not import ${target}`);
+    }
+    assert.doesNotMatch(text, /from '\.\.\/[a-z0-9-]+\.ts'/, 'a room may not import from above');
+  });
+}
