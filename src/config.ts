@@ -69,12 +69,9 @@ export type ConfigSources = {
 export async function loadConfig({ flags, env = process.env }: ConfigSources): Promise<Config> {
   const settings = new Settings(flags, env);
   const offline = settings.read(serveOptions.offline, parseSwitch, 'false');
-  const upstream = await findUpstream(settings, { env, offline });
-  return Object.freeze({
+  const config = {
     addr: settings.read(serveOptions.addr, parseAddress),
     dbPath: resolve(settings.read(serveOptions.dbPath, parseText)),
-    upstream: parseFound(serveOptions.upstream, upstream, parseText),
-    upstreamFrom: upstream.from,
     privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, env), parsePatterns),
     listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
@@ -88,7 +85,11 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     verify: settings.read(serveOptions.verify, choice('off')),
     logLevel: settings.read(serveOptions.logLevel, choice('debug', 'info', 'warn', 'error')),
     proxyEnv: readProxyEnv(env),
-  });
+  };
+  // Last, as it may start a process: a mistyped value is told at once.
+  const found = await findUpstream(settings, { env, offline });
+  const upstream = parseFound(serveOptions.upstream, found, parseText);
+  return Object.freeze({ ...config, upstream, upstreamFrom: found.from });
 }
 
 const HOUR_MS = 3_600_000;
@@ -186,10 +187,10 @@ const FILE_BYTES_MAX = 65_536;
 function readConfigFile(path: string): Map<string, Found> {
   const names: string[] = Object.values(serveOptions).map(({ name }) => name);
   const found = new Map<string, Found>();
-  for (const [index, line] of readSmallFile(path).split('\n').entries()) {
+  for (const [index, line] of readSmallFile(path).split(/\r?\n/).entries()) {
     const from = `${path}:${index + 1}`;
     if (/^\s*(?:#|$)/.test(line)) continue;
-    const [, name, text] = /^\s*([a-z-]+)\s*=(.*)$/.exec(line) ?? [];
+    const [, name, text] = /^\s*([a-z][a-z-]*)\s*=(.*)$/.exec(line) ?? [];
     if (name === undefined || text === undefined) {
       throw new UsageError(
         `cannot read ${from}: expected name = value: ${JSON.stringify(line.slice(0, 80))}`,

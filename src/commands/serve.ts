@@ -81,7 +81,7 @@ export async function serve(config: Config): Promise<void> {
     viaName: `astera-${store.instance}`,
     clientStallMs: config.clientStallMs,
     metricsText: () => metrics.text(),
-    notReady: () => undefined,
+    notReady: () => store.full,
   });
   const timers = [
     setInterval(() => cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
@@ -117,6 +117,8 @@ function openStore(config: Config, events: Events): Promise<ThreadStore> {
     onReads: (calls) => events.storeRead(calls),
     onWrites: (calls) => events.storeWrote(calls),
     onDeath: (message) => events.workerDied(message),
+    onChange: (why) => events.diskFull(why),
+    now: clock.monotonicMs,
   });
 }
 

@@ -19,6 +19,8 @@ export type ByteStream = {
    * None: the body ends there. Rejects, or throws, when there can be no more: the body is then not whole.
    */
   at(offset: number): Uint8Array | Promise<Uint8Array>;
+  /** Nobody reads on. */
+  close?(): void;
 };
 
 /** One answer as it is stored: a 200 with its content, or a 404 or 410 with its text. */

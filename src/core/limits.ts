@@ -96,3 +96,15 @@ export const VIA_ASTERAS_MAX = 4;
 
 /** Characters of a client's own Via header that are passed on; a longer one can only be a loop. */
 export const VIA_LENGTH_MAX = 1024;
+
+/** Proven tiles of each checksum database kept in memory, 8 KiB each. At half, lookups read and hash the upper tiles again; at double, 8 MiB a database. */
+export const SUMDB_TILES_TRUSTED_MAX = 512;
+
+/** Free bytes of the disk that are left alone: a WAL at its largest and its checkpoint need as much. */
+export const DISK_RESERVE_BYTES = 128 * MiB;
+
+/** The same for a small disk, as a part of its size. */
+export const DISK_RESERVE_PART = 0.1;
+
+/** Chunks of a download that can't be stored which are held for its clients: its slowest sets the pace. */
+export const WINDOW_CHUNKS_MAX = 8;

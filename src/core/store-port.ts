@@ -59,7 +59,10 @@ export type ReaderPort = {
 };
 
 export type WriterPort = {
-  /** Stores one whole answer. A 404 or 410 never replaces a 200: then `kept` is false. */
+  /**
+   * Stores one whole answer. A 404 or 410 never replaces a 200: then `kept` is false.
+   * Past NEGATIVE_ROWS_MAX of them the least used go.
+   */
   putEntry(request: {
     key: string;
     status: number;
@@ -96,8 +99,8 @@ export type WriterPort = {
   touch(request: { keys: string[]; nowMs: number }): Nothing;
   /** Moves the WAL into the file; `truncate` also waits for readers, briefly, and empties it. */
   checkpoint(request: { truncate: boolean }): { walBytes: number };
-  /** Drops least-used 404s past their bound and partial downloads nobody asked for. */
-  tidy(request: { nowMs: number }): { negatives: number; partials: number };
+  /** Drops partial downloads nobody asked for, and gives free pages back to the disk. */
+  tidy(request: { nowMs: number }): { partials: number };
 };
 
 export type BuilderPort = {
@@ -128,6 +131,10 @@ export type Store = Remote<ReaderPort> &
   Remote<WriterPort> & {
     /** A blob id nobody has had. */
     nextBlob(): number;
+    /** Waits while the writer is behind. */
+    room(): Promise<void>;
+    /** Why nothing can be stored now, on one line; undefined: it can. */
+    readonly full: string | undefined;
   };
 
 export type Builder = Remote<BuilderPort>;

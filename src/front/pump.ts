@@ -186,6 +186,7 @@ export class Pump {
     this.#isEnded = true;
     this.#piece = NOTHING;
     this.#options.keeper.remove(this);
+    this.#options.body.close?.();
     this.#options.onEnd(end);
   }
 }

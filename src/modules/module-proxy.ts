@@ -25,7 +25,7 @@ import type { Memory } from './memory.ts';
 import { checkSmall } from './small-check.ts';
 
 export type ModuleProxyOptions = {
-  readonly store: Store & { room(): Promise<void> };
+  readonly store: Store;
   readonly builder: Builder;
   readonly upstream: Upstream;
   readonly memory: Memory;
@@ -283,10 +283,13 @@ export class ModuleProxy {
       upstream,
       memory,
       wallMs: () => clock.wallMs(),
+      onNotStored: (why) => events.notStored(key, why),
     });
     const landed = download.landed.then(
       (zip) => {
-        memory.setFile(key, new StoredFile({ kind: 'zip', status: 200, freshUntilMs: Infinity, ...zip }));
+        const isServable = zip.blob !== undefined || zip.body !== undefined;
+        const file = new StoredFile({ kind: 'zip', status: 200, freshUntilMs: Infinity, ...zip });
+        if (isServable) memory.setFile(key, file);
         events.fetched(key, download.upstream, zip.size, clock.monotonicMs() - startedMs);
       },
       (error: unknown) => events.fetchFailed(key, messageOf(error)),

@@ -88,8 +88,9 @@ async function forEachPiece(source: ByteSource, entry: ZipEntry, visit: (piece: 
 }
 
 function checkEnd(source: ByteSource, entry: ZipEntry, content: { bytes: number; crc: number }): void {
-  if (content.bytes > entry.bytes) throw tooLong(entry);
-  if (content.bytes < entry.bytes) throw badZip('content shorter than declared', entry.name);
+  if (content.bytes !== entry.bytes) {
+    throw badZip(`content of ${content.bytes} bytes, declared as ${entry.bytes}`, entry.name);
+  }
   if (entry.hasDescriptor && readDescriptorCrc(source, entry) !== entry.crc) {
     throw badZip('two checksums for one entry', entry.name);
   }
@@ -120,5 +121,5 @@ function asBadZip(error: unknown, entry: ZipEntry): unknown {
 
 const DESCRIPTOR_SIGNATURE = 0x08074b50;
 
-// bench/h1.ts with a 400 MB entry: 64 KiB costs twice the thread hops, 1 MiB is no faster.
+// Measured on one entry of 160 MB: 64 KiB is a third slower, 1 MiB no faster.
 const INFLATED_PIECE_BYTES = 256 * 1024;

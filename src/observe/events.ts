@@ -90,6 +90,12 @@ export class Events {
     this.#log.error({ why }, 'worker died');
   }
 
+  /** Nothing can be stored for want of room; undefined: it can again. */
+  diskFull(why: string | undefined): void {
+    if (why === undefined) this.#log.info('there is room again: storing goes on');
+    else this.#log.error({ why }, 'no room to store: answers are passed through');
+  }
+
   housekeepingFailed(why: string): void {
     this.#log.error({ why }, 'housekeeping failed');
   }

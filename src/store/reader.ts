@@ -6,6 +6,7 @@
  */
 
 import { statSync } from 'node:fs';
+import { CHUNK_BYTES } from '../core/limits.ts';
 import type { EntryRow, PartialRow, ReaderPort, Source } from '../core/store-port.ts';
 import { CHUNKS_PER_BLOB, type Connection, chunkId, openReadable } from './schema.ts';
 
@@ -44,7 +45,7 @@ export class StoreReader implements ReaderPort {
     );
     this.#chunk = this.#db.prepare<[number], { bytes: Buffer }>('SELECT bytes FROM chunk WHERE id = ?');
     this.#chunkCount = this.#db.prepare<[number, number], { n: number }>(
-      'SELECT count(*) AS n FROM chunk WHERE id >= ? AND id < ?',
+      `SELECT count(*) AS n FROM chunk WHERE id >= ? AND id < ? AND length(bytes) = ${CHUNK_BYTES}`,
     );
     this.#keys = this.#db.prepare<[string, string], { key: string }>(
       'SELECT key FROM entry WHERE key >= ? AND key < ? AND status = 200',

@@ -83,6 +83,7 @@ export function openWritable(path: string): Connection {
     try {
       if (isEmpty(db)) prepareFile(db);
       checkIdentity(db, path);
+      checkVersion(db, path); // Before anything is changed in a file that a newer Astera made.
       // WAL + NORMAL: a crash of the process loses nothing; a power cut may lose the last commits,
       // never the file. FULL would sync an SD card at every commit.
       db.pragma('journal_mode = WAL');
@@ -91,7 +92,7 @@ export function openWritable(path: string): Connection {
       db.pragma('wal_autocheckpoint = 0');
       db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
       db.pragma('cache_size = -8192');
-      migrate(db, path);
+      migrate(db);
       checkChunkBytes(db, path);
       return db;
     } catch (error) {
@@ -161,18 +162,17 @@ function checkIdentity(db: Connection, path: string): void {
   );
 }
 
-function checkVersion(db: Connection, path: string): number {
+function checkVersion(db: Connection, path: string): void {
   const version = numberPragma(db, 'user_version');
   if (version > migrations.length) {
     throw new StoreFailed(
       `cannot open store ${JSON.stringify(path)}: schema ${version} is newer than this Astera's ${migrations.length}; use the newer Astera`,
     );
   }
-  return version;
 }
 
-function migrate(db: Connection, path: string): void {
-  for (let version = checkVersion(db, path); version < migrations.length; version++) {
+function migrate(db: Connection): void {
+  for (let version = numberPragma(db, 'user_version'); version < migrations.length; version++) {
     const step = migrations[version] ?? '';
     db.transaction(() => {
       db.exec(step);

@@ -14,10 +14,10 @@ import type { WriterPort } from '../core/store-port.ts';
 import { CHUNKS_PER_BLOB, type Connection, chunkId, openWritable, readSetting } from './schema.ts';
 import { prepareWrites } from './statements.ts';
 
-/** Rows one tidy task may drop, so that no writer task holds up the downloads. */
-const TIDY_ROWS_MAX = 5_000;
+/** Least-used 404s dropped at a time when their bound is met: each drop costs a count of them all. */
+const NEGATIVE_ROWS_DROPPED = 2_000;
 
-type Running = { readonly hash: Hash; nextSeq: number };
+type Running = { readonly hash: Hash; nextSeq: number; bytes: number };
 
 export class StoreWriter implements WriterPort {
   readonly #db: Connection;
@@ -25,6 +25,8 @@ export class StoreWriter implements WriterPort {
   readonly #sql;
   /** Hashes of blobs that grow in this process. Gone ones are re-read from their chunks. */
   readonly #running = new Map<number, Running>();
+  /** At most so many 404s are stored: counted when they were last, and one up for each put since. */
+  #negativesAtMost = Number.POSITIVE_INFINITY;
 
   constructor(path: string) {
     this.#path = path;
@@ -47,6 +49,7 @@ export class StoreWriter implements WriterPort {
     if (status !== 200 && this.#sql.statusOf.get(key)?.status === 200) {
       return { sha256: '', blob: undefined, kept: false };
     }
+    if (status !== 200) this.#makeRoomForNegative();
     const sha256 = hash('sha256', bytes, 'buffer');
     const inline = bytes.byteLength <= INLINE_BYTES_MAX;
     const blob = inline ? null : this.#putWhole(request.blob, bytes, sha256, nowMs);
@@ -63,7 +66,7 @@ export class StoreWriter implements WriterPort {
   openBlob: WriterPort['openBlob'] = (request) => {
     const { blob, key, nowMs } = request;
     const older = this.#sql.growingOf.get(key);
-    if (older !== undefined && older.id !== blob) this.dropBlob({ blob: older.id });
+    if (older !== undefined && older.id !== blob) this.#remove(older.id);
     this.#sql.openBlob.run(
       blob,
       key,
@@ -80,11 +83,12 @@ export class StoreWriter implements WriterPort {
     if (growing === undefined) throw new StoreFailed(`cannot store chunk ${seq}: no blob ${blob} grows`);
     if (growing.sha256 !== null) return {}; // Sent again after it was sealed.
     this.#sql.putChunk.run(chunkId(blob, seq), bytes);
-    if (seq === 0) this.#running.set(blob, { hash: createHash('sha256'), nextSeq: 0 });
+    if (seq === 0) this.#running.set(blob, { hash: createHash('sha256'), nextSeq: 0, bytes: 0 });
     const running = this.#running.get(blob);
     if (running?.nextSeq === seq) {
       running.hash.update(bytes);
       running.nextSeq++;
+      running.bytes += bytes.byteLength;
     } else {
       this.#running.delete(blob); // Out of step, after a restart say: sealBlob reads the rows.
     }
@@ -97,7 +101,7 @@ export class StoreWriter implements WriterPort {
     if (growing === undefined) return this.#sealedBefore(key);
     const sha256 = this.#hashOf(blob, size);
     const twin = this.#sql.blobBySha.get(sha256);
-    if (twin !== undefined) this.dropBlob({ blob });
+    if (twin !== undefined) this.#remove(blob);
     else this.#sql.sealBlob.run(sha256, size, nowMs, blob);
     const serving = twin?.id ?? blob;
     this.#pointKey({ key, status: 200, size, sha256, source, nowMs, blob: serving, body: null });
@@ -105,10 +109,8 @@ export class StoreWriter implements WriterPort {
   };
 
   dropBlob: WriterPort['dropBlob'] = ({ blob }) => {
-    const first = chunkId(blob, 0);
-    this.#running.delete(blob);
-    this.#sql.dropChunks.run(first, first + CHUNKS_PER_BLOB);
-    this.#sql.dropBlob.run(blob);
+    // A sealed one has a key that points to it: it goes when its last key does.
+    if (this.#sql.blobOf.get(blob)?.sha256 === null) this.#remove(blob);
     return {};
   };
 
@@ -124,12 +126,10 @@ export class StoreWriter implements WriterPort {
   };
 
   tidy: WriterPort['tidy'] = ({ nowMs }) => {
-    const over = (this.#sql.negatives.get()?.n ?? 0) - NEGATIVE_ROWS_MAX;
-    const negatives = over > 0 ? this.#sql.dropNegatives.run(Math.min(over, TIDY_ROWS_MAX)).changes : 0;
     const stale = this.#sql.stalePartials.all(nowMs - PARTIAL_KEPT_MS);
-    for (const { id } of stale) this.dropBlob({ blob: id });
+    for (const { id } of stale) this.#remove(id);
     this.#db.pragma('incremental_vacuum(256)');
-    return { negatives, partials: stale.length };
+    return { partials: stale.length };
   };
 
   /** The highest blob id in use, for the front, which gives them out. */
@@ -143,6 +143,13 @@ export class StoreWriter implements WriterPort {
 
   close(): void {
     this.#db.close();
+  }
+
+  #makeRoomForNegative(): void {
+    if (this.#negativesAtMost++ < NEGATIVE_ROWS_MAX) return;
+    this.#negativesAtMost = (this.#sql.negatives.get()?.n ?? 0) + 1;
+    if (this.#negativesAtMost <= NEGATIVE_ROWS_MAX) return;
+    this.#negativesAtMost -= this.#sql.dropNegatives.run(NEGATIVE_ROWS_DROPPED).changes;
   }
 
   /** Stores `bytes` as the whole blob `id`, unless the content is there already; returns the blob that has it. */
@@ -161,9 +168,16 @@ export class StoreWriter implements WriterPort {
     const before = this.#sql.blobOfKey.get(row.key)?.blob ?? null;
     this.#sql.putEntry.run(row);
     const partial = row.status === 200 ? this.#sql.growingOf.get(row.key) : undefined;
-    if (partial !== undefined) this.dropBlob({ blob: partial.id });
+    if (partial !== undefined) this.#remove(partial.id);
     if (before === null || before === row.blob) return;
-    if (this.#sql.entryOfBlob.get(before) === undefined) this.dropBlob({ blob: before });
+    if (this.#sql.entryOfBlob.get(before) === undefined) this.#remove(before);
+  }
+
+  #remove(blob: number): void {
+    const first = chunkId(blob, 0);
+    this.#running.delete(blob);
+    this.#sql.dropChunks.run(first, first + CHUNKS_PER_BLOB);
+    this.#sql.dropBlob.run(blob);
   }
 
   #sealedBefore(key: string): ReturnType<WriterPort['sealBlob']> {
@@ -173,10 +187,9 @@ export class StoreWriter implements WriterPort {
   }
 
   #hashOf(blob: number, size: number): Buffer {
-    const chunks = Math.ceil(size / CHUNK_BYTES);
     const running = this.#running.get(blob);
     this.#running.delete(blob);
-    if (running?.nextSeq === chunks) return running.hash.digest();
+    if (running?.bytes === size) return running.hash.digest();
     const fresh = createHash('sha256');
     let bytes = 0;
     const first = chunkId(blob, 0);

@@ -14,7 +14,10 @@ export type SumdbOps = {
   readRemote(path: string): Promise<Uint8Array>;
   /** The stored bytes of a hash tile, or of a wider one at the same place; `undefined` is a miss. */
   readCache(tile: Tile): Promise<Uint8Array | undefined>;
-  /** Keeps a hash tile for ever: it is proven. May replace a stored one that was found damaged. */
+  /**
+   * Keeps a hash tile for ever: it is proven. May replace a stored one that was
+   * found damaged. The bytes are shared: not to be changed, nor moved to another thread without a copy.
+   */
   writeCache(tile: Tile, bytes: Uint8Array): Promise<void>;
   /** The signed note last given to `saveHead`; `undefined` at the very start. */
   loadHead(): Promise<Uint8Array | undefined>;

@@ -11,28 +11,35 @@ import type { PlannedHash, PlannedTile, TilePlan } from './tile-plan.ts';
 import { subtreeHash } from './tlog.ts';
 import type { Tree } from './tree-head.ts';
 
+/** What was read for a planned tile. */
+export type TileRead = {
+  readonly bytes: Uint8Array;
+  /** It was proven before, in this very tree or an older one on its timeline: not hashed again. */
+  readonly isProven: boolean;
+};
+
 /**
  * Proves the plan's tiles in `tree` and takes the wanted hashes from them.
  *
- * @param bytes of the plan's tiles, in its order
+ * @param reads of the plan's tiles, in its order
  * @returns the hashes asked for, in their order, each proven to be in the tree
  * @throws {CheckFailed} a tile is short or long, or the tiles do not make up the tree's hash
  */
-export function proveTiles(tree: Tree, plan: TilePlan, bytes: readonly Uint8Array[]): Hash[] {
-  const tiles = plan.tiles.map((planned, position) => ({
-    ...planned,
-    bytes: exactTile(planned.tile, bytes[position]),
-  }));
-  if (plan.edge.length > 0)
-    proveEdge(
-      tree,
-      plan.edge.map((place) => hashAt(tiles, place)),
-    );
-  for (const tile of tiles) proveChild(tile, tiles);
+export function proveTiles(tree: Tree, plan: TilePlan, reads: readonly TileRead[]): Hash[] {
+  const tiles = plan.tiles.map((planned, position) => readTile(planned, reads[position]));
+  if (plan.edge.some(({ position }) => tiles[position]?.isProven !== true)) {
+    const hashes = plan.edge.map((place) => hashAt(tiles, place));
+    proveEdge(tree, hashes);
+  }
+  for (const tile of tiles) if (!tile.isProven) proveChild(tile, tiles);
   return plan.wanted.map((place) => hashAt(tiles, place));
 }
 
-type ReadTile = PlannedTile & { readonly bytes: Uint8Array };
+type ReadTile = PlannedTile & TileRead;
+
+function readTile(planned: PlannedTile, read: TileRead | undefined): ReadTile {
+  return { ...planned, bytes: exactTile(planned.tile, read?.bytes), isProven: read?.isProven === true };
+}
 
 function proveEdge(tree: Tree, hashes: readonly Hash[]): void {
   const root = subtreeHash(hashes);

@@ -8,25 +8,58 @@
  */
 
 import { CheckFailed, UpstreamDown } from '../core/errors.ts';
+import { SUMDB_TILES_TRUSTED_MAX } from '../core/limits.ts';
 import type { Hash } from './hash.ts';
 import type { SumdbOps } from './sumdb-ops.ts';
 import { cutTile, fullWidth, isFullTile, type Tile, tileBytes, tilePath } from './tile.ts';
-import { planTiles } from './tile-plan.ts';
+import { planTiles, type TilePlan } from './tile-plan.ts';
 import { exactTile, proveTiles } from './tile-proof.ts';
 import type { Tree } from './tree-head.ts';
 
 /** Where tiles come from for all verifications of one database. */
 export class TileSource {
   readonly ops: SumdbOps;
+  /** Whether a tree is the newest head: then tiles proven on its timeline need no second proof. */
+  readonly isBelieved: (tree: Tree) => boolean;
   readonly #fetched = new Map<string, Promise<Uint8Array>>();
+  /** Tiles proven by verifications that held, the least used first. A name's content never changes on one timeline. */
+  readonly #trusted = new Map<string, Uint8Array>();
 
-  constructor(ops: SumdbOps) {
+  constructor(ops: SumdbOps, isBelieved: (tree: Tree) => boolean) {
     this.ops = ops;
+    this.isBelieved = isBelieved;
   }
 
-  /** Tiles fetched for verifications that have not ended. */
-  get size(): number {
-    return this.#fetched.size;
+  /** A tile that an earlier verification proved, if it is still in memory. */
+  trusted(path: string): Uint8Array | undefined {
+    const bytes = this.#trusted.get(path);
+    if (bytes !== undefined) this.#touch(path, bytes);
+    return bytes;
+  }
+
+  /** Remembers proven tiles and stores those that are in neither store nor memory. */
+  async keep(tiles: readonly HeldTile[]): Promise<void> {
+    const fresh = tiles.filter((held) => !held.isStored && !this.#trusted.has(held.path));
+    // A copy: what was given belongs to its giver, and a cut tile would hold on to the whole one.
+    for (const { path, bytes } of tiles)
+      if (!this.#trusted.has(path)) this.#touch(path, new Uint8Array(bytes));
+    await Promise.all(fresh.map((held) => this.#store(held)));
+  }
+
+  async #store({ tile, path, bytes }: HeldTile): Promise<void> {
+    try {
+      await this.ops.writeCache(tile, bytes);
+    } catch (error) {
+      this.#trusted.delete(path); // So that the next verification stores it.
+      throw error;
+    }
+  }
+
+  #touch(path: string, bytes: Uint8Array): void {
+    this.#trusted.delete(path);
+    this.#trusted.set(path, bytes);
+    const [oldest] = this.#trusted.keys();
+    if (this.#trusted.size > SUMDB_TILES_TRUSTED_MAX && oldest !== undefined) this.#trusted.delete(oldest);
   }
 
   /**
@@ -78,14 +111,22 @@ export class TileSource {
   }
 }
 
-type HeldTile = { readonly tile: Tile; readonly bytes: Uint8Array; readonly isStored: boolean };
+type HeldTile = {
+  readonly tile: Tile;
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** It came from the store, or from memory. */
+  readonly isStored: boolean;
+  /** It came from memory. */
+  readonly isTrusted: boolean;
+};
 
 export class TileSession {
   /** Paths whose bytes the source holds on this session's behalf. */
   readonly started: string[] = [];
   readonly #source: TileSource;
   readonly #given: ReadonlyMap<string, Uint8Array>;
-  readonly #proven = new Map<string, HeldTile>();
+  readonly #proven = new Map<string, { readonly held: HeldTile; readonly tree: Tree }>();
 
   constructor(source: TileSource, given: ReadonlyMap<string, Uint8Array>) {
     this.#source = source;
@@ -102,55 +143,59 @@ export class TileSession {
    */
   async readHashes(tree: Tree, indexes: readonly number[]): Promise<Hash[]> {
     const plan = planTiles(tree.size, indexes);
-    const tiles = plan.tiles.map(({ tile }) => tile);
-    const read = await Promise.all(tiles.map((tile) => this.#read(tile)));
+    const read = await Promise.all(plan.tiles.map(({ tile }) => this.#read(tile)));
     try {
-      return this.#prove(() => proveTiles(tree, plan, read.map(bytesOf)), read);
+      return this.#prove(tree, plan, read);
     } catch (error) {
       if (!(error instanceof CheckFailed) || !read.some(({ isStored }) => isStored)) throw error;
       const again = await Promise.all(read.map((held) => this.#readAnew(held))).catch(() => {
         throw error;
       });
-      return this.#prove(() => proveTiles(tree, plan, again.map(bytesOf)), again);
+      return this.#prove(tree, plan, again);
     }
   }
 
   /** The bytes of a tile that {@link readHashes} has proven here. */
   provenBytes(tile: Tile): Uint8Array | undefined {
-    return this.#proven.get(tilePath(tile))?.bytes;
+    return this.#proven.get(tilePath(tile))?.held.bytes;
   }
 
-  /** Stores what was proven and is not stored yet. */
-  async keep(): Promise<void> {
-    const fresh = [...this.#proven.values()].filter(({ isStored }) => !isStored);
-    await Promise.all(fresh.map(({ tile, bytes }) => this.#source.ops.writeCache(tile, bytes)));
+  /** Keeps what was proven. */
+  keep(): Promise<void> {
+    return this.#source.keep([...this.#proven.values()].map(({ held }) => held));
   }
 
-  #prove(prove: () => Hash[], read: readonly HeldTile[]): Hash[] {
-    const hashes = prove();
-    for (const held of read) this.#proven.set(tilePath(held.tile), held);
+  #prove(tree: Tree, plan: TilePlan, read: readonly HeldTile[]): Hash[] {
+    const isBelieved = this.#source.isBelieved(tree);
+    const reads = read.map(({ path, bytes, isTrusted }) => ({
+      bytes,
+      isProven: (isTrusted && isBelieved) || this.#proven.get(path)?.tree === tree,
+    }));
+    const hashes = proveTiles(tree, plan, reads);
+    for (const held of read) this.#proven.set(held.path, { held, tree });
     return hashes;
   }
 
   async #read(tile: Tile): Promise<HeldTile> {
     const path = tilePath(tile);
-    const proven = this.#proven.get(path);
-    if (proven !== undefined) return proven;
+    const here = this.#proven.get(path)?.held;
+    if (here !== undefined) return here;
     const given = this.#given.get(path);
-    if (given !== undefined) return { tile, bytes: given, isStored: false };
+    if (given !== undefined) return { tile, path, bytes: given, isStored: false, isTrusted: false };
+    const trusted = this.#source.trusted(path);
+    if (trusted !== undefined) return { tile, path, bytes: trusted, isStored: true, isTrusted: true };
     const stored = await this.#source.ops.readCache(tile);
     if (stored !== undefined && stored.length >= tileBytes(tile)) {
-      return { tile, bytes: cutTile(stored, tile.width), isStored: true };
+      return { tile, path, bytes: cutTile(stored, tile.width), isStored: true, isTrusted: false };
     }
-    return { tile, bytes: await this.#source.fetch(tile, this), isStored: false };
+    return this.#fetch(tile, path);
   }
 
   async #readAnew(held: HeldTile): Promise<HeldTile> {
-    if (!held.isStored) return held;
-    return { tile: held.tile, bytes: await this.#source.fetch(held.tile, this), isStored: false };
+    return held.isStored ? this.#fetch(held.tile, held.path) : held;
   }
-}
 
-function bytesOf({ bytes }: HeldTile): Uint8Array {
-  return bytes;
+  async #fetch(tile: Tile, path: string): Promise<HeldTile> {
+    return { tile, path, bytes: await this.#source.fetch(tile, this), isStored: false, isTrusted: false };
+  }
 }

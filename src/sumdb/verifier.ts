@@ -27,7 +27,7 @@ export type ModuleVersion = { readonly module: ModulePath; readonly version: Ver
 export type VerifiedLookup = {
   /** The record's number in the tree. */
   readonly id: number;
-  /** The record, byte by byte: go.sum lines, of other versions too if the database put them there. */
+  /** The record, byte by byte, a view into the answer: go.sum lines, of other versions too if the database put them there. */
   readonly text: Uint8Array;
   /** Its go.sum lines for the version asked for: `module version h1:…` and `module version/go.mod h1:…`. At least one. */
   readonly lines: readonly string[];
@@ -51,7 +51,7 @@ export class SumdbVerifier {
   constructor(key: NoteVerifier, ops: SumdbOps) {
     this.#key = key;
     this.#ops = ops;
-    this.#tiles = new TileSource(ops);
+    this.#tiles = new TileSource(ops, (tree) => tree === this.#head);
   }
 
   /**
@@ -84,8 +84,7 @@ export class SumdbVerifier {
   async verifyAnswer(asked: ModuleVersion, answer: Uint8Array): Promise<VerifiedLookup> {
     const { rest, ...record } = parseRecord(answer);
     const lines = linesFor(record.text, asked);
-    const [first] = lines;
-    if (first === undefined)
+    if (lines.length === 0)
       throw new CheckFailed(`cannot verify ${nameOf(asked)}: the answer is about another module`);
     const answered = await this.#openHead(rest);
     const head = await this.#agree(answered, (newest, tiles) => checkRecord(newest, record, tiles));

@@ -28,7 +28,10 @@ const ADDRESS_ATTEMPT_MS = 1_000;
 const KEEP_ALIVE_MAX_MS = 15_000;
 
 /** @throws {BadRequest} a proxy that is not a URL */
-export function createDispatchers(timeouts: Timeouts, proxyEnv: ProxyEnv = {}): Dispatchers {
+export function createDispatchers(
+  timeouts: Pick<Timeouts, 'connectMs'>,
+  proxyEnv: ProxyEnv = {},
+): Dispatchers {
   const connect = {
     lookup: sharedLookup(),
     autoSelectFamily: true,
@@ -37,8 +40,9 @@ export function createDispatchers(timeouts: Timeouts, proxyEnv: ProxyEnv = {}): 
   const common = {
     allowH2: false,
     connectTimeout: timeouts.connectMs,
-    headersTimeout: timeouts.firstByteMs,
-    bodyTimeout: timeouts.stallMs,
+    // exchange.ts has its own.
+    headersTimeout: 0,
+    bodyTimeout: 0,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
   };
   const direct = new Agent({ ...common, connect });

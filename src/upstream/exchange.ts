@@ -9,6 +9,7 @@
 import type { Dispatcher } from 'undici';
 import { UPSTREAM_BUFFER_BYTES_MAX } from '../core/limits.ts';
 import { Setback, setbackOf } from './setback.ts';
+import type { Timeouts } from './settings.ts';
 
 /** A redirect's or an error's body is read to here to keep the connection; a new one costs three round trips. */
 const DRAIN_BYTES_MAX = 16 * 1024;
@@ -28,10 +29,18 @@ export type ExchangeObserver = {
   ended(exchange: Exchange): void;
 };
 
+export type ExchangeOptions = {
+  readonly observer: ExchangeObserver;
+  readonly timeouts: Pick<Timeouts, 'firstByteMs' | 'stallMs'>;
+  /** Ends it with the signal's reason. Must not be aborted yet. */
+  readonly signal: AbortSignal;
+};
+
 export class Exchange implements Dispatcher.DispatchHandler {
   /** Rejects with a {@link Setback}, or with the reason it was aborted for. */
   readonly head: Promise<Head>;
   readonly #observer: ExchangeObserver;
+  readonly #timeouts: ExchangeOptions['timeouts'];
   readonly #signal: AbortSignal;
   #resolveHead: (head: Head) => void = () => {};
   #rejectHead: (error: unknown) => void = () => {};
@@ -42,10 +51,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #isDraining = false;
   #isEnded = false;
   #error: unknown;
+  #timer: NodeJS.Timeout | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(observer: ExchangeObserver, signal: AbortSignal) {
+  constructor({ observer, timeouts, signal }: ExchangeOptions) {
     this.#observer = observer;
+    this.#timeouts = timeouts;
     this.#signal = signal;
     this.head = new Promise((resolve, reject) => {
       this.#resolveHead = resolve;
@@ -71,12 +82,17 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#end(new Setback('cut', 'not wanted'), true);
   }
 
-  /** Reads on to the end so that the connection can be used again, or gives up where that costs more. */
-  drain(): void {
+  /**
+   * Reads on to the end so that the connection can be used again, or gives up where that costs
+   * more. Never rejects; need not be awaited.
+   */
+  async drain(): Promise<void> {
     this.#pieces = [];
     this.#bufferedBytes = -DRAIN_BYTES_MAX;
     this.#isDraining = true;
+    if (this.#timer === undefined && !this.#isEnded) this.#expectPiece();
     this.#controller?.resume();
+    while (!this.#isEnded) await this.#more();
   }
 
   /** The body as it comes; views of undici's buffers. Leaving the loop early closes the connection. */
@@ -98,13 +114,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#isEnded) controller.abort(new Error('aborted'));
-    else this.#observer.connected(this);
+    if (this.#isEnded) {
+      controller.abort(new Error('aborted'));
+      return;
+    }
+    this.#observer.connected(this);
+    this.#expect(this.#timeouts.firstByteMs, 'no answer in time');
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
     // 1xx is not the answer yet.
     if (status < 200) return;
+    this.#expectPiece();
     this.#hasHead = true;
     this.#observer.answered(this, status);
     this.#resolveHead({ status, headers });
@@ -113,20 +134,29 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, piece: Uint8Array): void {
     if (this.#isEnded) return;
     this.#observer.heard(this);
+    this.#timer?.refresh();
     this.#bufferedBytes += piece.byteLength;
     if (this.#isDraining) {
       if (this.#bufferedBytes > 0) this.abort();
       return;
     }
     this.#pieces.push(piece);
-    if (this.#bufferedBytes >= UPSTREAM_BUFFER_BYTES_MAX) controller.pause();
+    if (this.#bufferedBytes >= UPSTREAM_BUFFER_BYTES_MAX) {
+      controller.pause();
+      // As long as it is us who keep it waiting, it does not stall.
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
     this.#wakeUp();
   }
 
   onResponseEnd(): void {
     if (this.#isEnded) return;
     this.#observer.heard(this);
-    this.#end(undefined);
+    clearTimeout(this.#timer);
+    // undici takes a loop turn, from when this returns, until it uses the connection again. Who
+    // asks for the next file sooner would open a new one: two round trips more, four with TLS.
+    queueMicrotask(() => setImmediate(() => this.#end(undefined)));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -139,6 +169,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#error = error;
+    clearTimeout(this.#timer);
     this.#signal.removeEventListener('abort', this.#onSignal);
     if (error !== undefined) {
       this.#controller?.abort(new Error('aborted'));
@@ -153,7 +184,19 @@ export class Exchange implements Dispatcher.DispatchHandler {
     const wasFull = this.#bufferedBytes >= UPSTREAM_BUFFER_BYTES_MAX / 2;
     this.#bufferedBytes -= bytes;
     const isRoomy = this.#bufferedBytes < UPSTREAM_BUFFER_BYTES_MAX / 2;
-    if (wasFull && isRoomy && !this.#isEnded) this.#controller?.resume();
+    if (!wasFull || !isRoomy || this.#isEnded) return;
+    if (this.#timer === undefined) this.#expectPiece();
+    this.#controller?.resume();
+  }
+
+  #expectPiece(): void {
+    this.#expect(this.#timeouts.stallMs, 'stalled in the middle');
+  }
+
+  // Timers of our own: undici's tick every half second, and count the time before a pause.
+  #expect(ms: number, why: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.fail(new Setback('stall', why)), ms);
   }
 
   #more(): Promise<void> {

@@ -106,7 +106,7 @@ export class HttpSource implements Source {
     for (;;) {
       try {
         const answer = await this.open(ask, undefined, 'HEAD');
-        answer.body.drain();
+        await answer.body.drain();
         return contentEncoding(answer.headers) === undefined ? contentLength(answer.headers) : undefined;
       } catch (error) {
         if (!(error instanceof Setback)) throw error;
@@ -136,15 +136,16 @@ export class HttpSource implements Source {
     const passed = [this.#urlOf(ask.path)];
     let verb = method;
     for (let url = passed[0]; url !== undefined; url = passed.at(-1)) {
+      ask.signal.throwIfAborted();
       const exchange = this.#send(url, { ask, range, method: verb });
       const head = await exchange.head;
       if (verb === 'HEAD' && NO_HEAD.has(head.status)) {
-        exchange.drain();
+        await exchange.drain();
         verb = 'GET';
         continue;
       }
       if (!isRedirect(head.status)) return this.#judged(ask, { ...head, body: exchange }, range);
-      exchange.drain();
+      await exchange.drain();
       const step = nextStep(passed, header(head.headers, 'location'));
       if ('refused' in step) throw new UpstreamFailed(cannotFetch(ask.path, this.name, step.refused));
       passed.push(step.url);
@@ -159,7 +160,11 @@ export class HttpSource implements Source {
   }
 
   #send(url: URL, { ask, range, method }: { ask: Ask; range: Range | undefined; method: string }): Exchange {
-    const exchange = new Exchange(this.#observer, ask.signal);
+    const exchange = new Exchange({
+      observer: this.#observer,
+      timeouts: this.#context.timeouts,
+      signal: ask.signal,
+    });
     this.#watch.began(exchange);
     this.#dispatch(exchange, url, { via: ask.via, range, method });
     return exchange;
@@ -213,15 +218,19 @@ export class HttpSource implements Source {
   // A HEAD of its own, which outlives the impatient request that caused it.
   #startProbe({ path, via }: Ask): void {
     this.#health.probing();
-    const exchange = new Exchange(this.#probeObserver, this.#context.closing);
+    const exchange = new Exchange({
+      observer: this.#probeObserver,
+      timeouts: this.#context.timeouts,
+      signal: this.#context.closing,
+    });
     const done = exchange.head
       .then(
         // Any status will do: there is somebody.
         () => this.#health.heard(),
         () => {},
       )
-      .finally(() => {
-        exchange.drain();
+      .finally(async () => {
+        await exchange.drain();
         this.#probe = undefined;
         this.#health.probed();
       });

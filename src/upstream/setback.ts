@@ -46,17 +46,13 @@ const byCode: Record<string, string> = {
   ETIMEDOUT: 'connection timed out',
   UND_ERR_SOCKET: 'connection closed in the middle',
   UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
-  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
-  UND_ERR_BODY_TIMEOUT: 'stalled in the middle',
 };
 
 /** Whatever undici or the socket threw, as a setback. `isConnected`: the request was on its way. */
 export function setbackOf(error: unknown, isConnected: boolean): Setback {
   const code = codeOf(error);
   const message = byCode[code] ?? oneLine(messageOf(error));
-  if (!isConnected) return new Setback('connect', message);
-  const isStall = code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
-  return new Setback(isStall ? 'stall' : 'cut', message);
+  return new Setback(isConnected ? 'cut' : 'connect', message);
 }
 
 /** An error's `code`, or an empty string. An AggregateError (one per address tried) has its first one's. */

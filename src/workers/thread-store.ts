@@ -1,38 +1,58 @@
 /** The store as the services see it: readers, writer and the counter of blob ids, joined. */
 
+import { StoreFailed } from '../core/errors.ts';
 import type { Store } from '../core/store-port.ts';
+import { DiskWatch, type DiskWatchOptions } from './disk-watch.ts';
 import { ReaderPool, type ReaderPoolOptions } from './reader-pool.ts';
 import { WriterQueue, type WriterQueueOptions } from './writer-queue.ts';
 
 export type ThreadStore = Store & {
   /** The store's own name. */
   readonly instance: string;
-  /** Waits while the writer is behind. */
-  room(): Promise<void>;
   /** Commits what is queued, empties the WAL, ends the threads. */
   close(): Promise<void>;
 };
+
+export type ThreadStoreOptions = ReaderPoolOptions & Omit<WriterQueueOptions, 'onOutcome'> & DiskWatchOptions;
 
 /**
  * Opens the store at `dbPath`, making it if there is none, and starts its threads.
  *
  * @throws {StoreFailed} what `store/schema.ts` refuses
  */
-export async function openThreadStore(options: ReaderPoolOptions & WriterQueueOptions): Promise<ThreadStore> {
-  const writer = new WriterQueue(options);
+export async function openThreadStore(options: ThreadStoreOptions): Promise<ThreadStore> {
+  const disk = new DiskWatch(options);
+  const writer = new WriterQueue({
+    ...options,
+    onOutcome: (failure) => (failure === undefined ? disk.noteSuccess() : disk.noteFailure(failure)),
+  });
   const opened = await writer.open().catch(async (error: unknown) => {
+    disk.stop();
     await writer.close();
     throw error;
   });
+  await disk.look();
+  // What only adds is refused while there is no room; what frees or tidies is not.
+  const refuse = () => Promise.reject(new StoreFailed(`cannot store: ${disk.full}`));
+  const { putEntry, confirmEntry, openBlob, putChunk, touch } = writer.call;
   let lastBlob = opened.lastBlobId;
   const readers = new ReaderPool(options);
   return {
     ...readers.call,
     ...writer.call,
+    putEntry: (request) => (disk.full === undefined ? putEntry(request) : refuse()),
+    confirmEntry: (request) => (disk.full === undefined ? confirmEntry(request) : refuse()),
+    openBlob: (request) => (disk.full === undefined ? openBlob(request) : refuse()),
+    putChunk: (request) => (disk.full === undefined ? putChunk(request) : refuse()),
+    touch: (request) => (disk.full === undefined ? touch(request) : refuse()),
+    get full() {
+      return disk.full;
+    },
     instance: opened.instance,
     nextBlob: () => ++lastBlob,
     room: () => writer.room(),
     close: async () => {
+      disk.stop();
       await writer.close();
       await readers.close();
     },

@@ -19,6 +19,8 @@ export type WriterQueueOptions = {
   readonly dbPath: string;
   /** Told of each committed group: its calls, for metrics. */
   readonly onWrites?: (calls: number) => void;
+  /** Told of each group: what the store said when it failed, or nothing when it committed. */
+  readonly onOutcome?: (failure: string | undefined) => void;
   readonly onDeath?: (message: string) => void;
   /** Another thread entry, for tests. */
   readonly url?: URL;
@@ -125,7 +127,9 @@ export class WriterQueue {
       this.#writtenBytes += bytesOf(request);
     }
     for (const resolve of this.#waitingForRoom.splice(0)) resolve();
-    this.#options.onWrites?.(group.length);
+    const failed = replies.find((reply) => !reply.ok && reply.kind === 'store-failed');
+    this.#options.onOutcome?.(failed?.ok === false ? failed.message : undefined);
+    if (failed === undefined) this.#options.onWrites?.(group.length);
     group.forEach((pending, i) => {
       settle(pending, replies[i]);
     });

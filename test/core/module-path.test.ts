@@ -22,7 +22,7 @@ const good: { paths: readonly string[]; why: string }[] = [
   { paths: ['x.y/z.t', 'x.y/z/t', 'x.y/x.foo'], why: 'dots and slashes inside' },
   { paths: ['x.y/prn2', 'x.y/com', 'x.y/calm1'], why: 'nearly a Windows device' },
   { paths: ['x.y/z09', 'x.y/z09~', 'x.y/z09~09z'], why: 'nearly a Windows short name' },
-  { paths: ['x.y/v', 'x.y/v2x', 'x.y/xv1', 'v1'.concat('.x')], why: 'nearly a major version' },
+  { paths: ['x.y/v', 'x.y/v2x', 'x.y/xv1', 'v1.x'], why: 'nearly a major version' },
   { paths: ['gopkg.in/yaml.v0', 'gopkg.in/yaml.v1', 'gopkg.in/yaml.v3'], why: 'gopkg.in: any major' },
   { paths: ['gopkg.in/yaml.v2-unstable'], why: 'gopkg.in: unstable' },
   { paths: ['github.com', 'github.com/Azure', 'gopkg.in'], why: 'prefixes that `go get` asks for' },

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { BadRequest, CheckFailed, NotFound, StoreFailed, UpstreamDown } from '../../src/core/errors.ts';
+import { SUMDB_TILES_TRUSTED_MAX } from '../../src/core/limits.ts';
 import { parseModulePath } from '../../src/core/module-path.ts';
 import { parseVersion } from '../../src/core/version.ts';
 import { parseVerifierKey } from '../../src/sumdb/note.ts';
@@ -442,24 +443,80 @@ test('when neither tile can be had, the error is that of the tile asked for', as
 
 test('a stored tile that was damaged is fetched anew and replaced', async () => {
   const world = new World();
-  const verifier = verifierOf(world);
-  await verifier.verifyLookup(recordOf(700));
+  await verifierOf(world).verifyLookup(recordOf(700));
   const kept = world.kept;
-  for (const path of ['tile/8/0/002', 'tile/8/1/000.p/11']) {
+  const damage = (path: string): void => {
     world.tiles.set(path, flip(world.tiles.get(path) ?? new Uint8Array(), 100));
-    assert.equal((await verifier.verifyLookup(recordOf(701))).id, 701, path);
+  };
+  for (const path of ['tile/8/0/002', 'tile/8/1/000.p/11']) {
+    damage(path);
+    assert.equal((await verifierOf(world).verifyLookup(recordOf(701))).id, 701, path);
     assert.deepEqual(world.kept, kept);
   }
-  world.tiles.set('tile/8/0/002', flip(world.tiles.get('tile/8/0/002') ?? new Uint8Array(), 100));
+  damage('tile/8/0/002');
   world.alter = (path, bytes) => {
     if (isTile(path)) throw new UpstreamDown(path);
     return bytes;
   };
-  await assert.rejects(
-    verifier.verifyLookup(recordOf(702)),
-    CheckFailed,
-    'without the line, the damage is what is said',
-  );
+  const cut = verifierOf(world).verifyLookup(recordOf(702));
+  await assert.rejects(cut, CheckFailed, 'without the line, the damage is what is said');
+});
+
+test('a tile proven once is neither read nor fetched again, whatever the store says of it', async () => {
+  const world = new World();
+  const verifier = verifierOf(world);
+  await verifier.verifyLookup(recordOf(700));
+  world.tiles.clear();
+  world.readCache = () => assert.fail('reads the store');
+  world.alter = (path, bytes) => (isTile(path) ? assert.fail('goes out') : bytes);
+  assert.equal((await verifier.verifyLookup(recordOf(701))).id, 701);
+});
+
+test('a tile proven once does not hide a fork below a new head', async () => {
+  // All tiles of the honest tree are in memory. The fork differs only within a full tile of it,
+  // and its other tiles come as the fork has them.
+  const world = new World();
+  const verifier = verifierOf(world);
+  for (let id = 0; id < RECORDS; id += 200) await verifier.verifyLookup(recordOf(id));
+  const kept = world.kept;
+  await go.ask({ Cmd: 'fork', At: 2900, N: 500, Salt: 'x' });
+  await assert.rejects(verifier.verifyLookup(recordOf(5)), CheckFailed);
+  await assert.rejects(verifier.verifyHead(await go.fetch('latest')), CheckFailed);
+  assert.deepEqual(world.kept, kept);
+  assert.equal(world.events.length, 2);
+});
+
+test('tiles over the limit in memory are read from the store again', async () => {
+  const world = new World();
+  const verifier = verifierOf(world);
+  await verifier.verifyLookup(recordOf(0));
+  // Each head has a right edge of its own, of which the last tile is a new one.
+  for (let at = 0; at < SUMDB_TILES_TRUSTED_MAX; at++) {
+    await grow(1);
+    await verifier.verifyHead(await go.fetch('latest'));
+  }
+  const reads: string[] = [];
+  const readCache = world.readCache;
+  world.readCache = (tile) => {
+    reads.push(tilePath(tile));
+    return readCache.call(world, tile);
+  };
+  world.alter = (path, bytes) => (isTile(path) ? assert.fail('goes out') : bytes);
+  await verifier.verifyLookup(recordOf(1));
+  assert.deepEqual(reads, ['tile/8/0/000']);
+  await verifier.verifyLookup(recordOf(2));
+  assert.deepEqual(reads, ['tile/8/0/000'], 'and is in memory again');
+});
+
+test('a tile that could not be stored is stored by the next verification', async () => {
+  const world = new World();
+  const verifier = verifierOf(world);
+  const writeCache = world.writeCache;
+  world.writeCache = () => Promise.reject(new StoreFailed('full'));
+  await assert.rejects(verifier.verifyLookup(recordOf(1)), StoreFailed);
+  world.writeCache = writeCache;
+  await verifier.verifyLookup(recordOf(2));
+  assert.deepEqual([...world.tiles.keys()].sort(), recordTiles(RECORDS, 2).map(tilePath).sort());
 });
 
 test('a store that fails fails the verification, and the next one saves the head', async () => {
@@ -475,7 +532,7 @@ test('a store that fails fails the verification, and the next one saves the head
 
 test('tiles by themselves are proven, refused, or past the head', async () => {
   const world = new World();
-  const verifier = verifierOf(world);
+  let verifier = verifierOf(world);
   const check = async (path: string, change = (bytes: Uint8Array): Uint8Array => bytes): Promise<boolean> =>
     verifier.verifyTile(parseTilePath(path), change(await go.fetch(path)));
   assert.equal(await check('tile/8/0/000'), false, 'no head yet');
@@ -492,7 +549,9 @@ test('tiles by themselves are proven, refused, or past the head', async () => {
     'tile/8/data/011.p/184',
   ];
   for (const path of paths) {
+    // From here on nothing is proven but the head.
     world.tiles.clear();
+    verifier = verifierOf(world);
     await assert.rejects(
       check(path, (bytes) => flip(bytes, 7)),
       CheckFailed,
@@ -536,6 +595,10 @@ test('a given tile is not fetched again', async () => {
   world.alter = () => assert.fail('goes out');
   assert.equal(await verifier.verifyTile(parseTilePath('tile/8/0/006'), bytes), true);
   assert.deepEqual(world.tiles.get('tile/8/0/006'), bytes);
+  // It was the giver's to use again; what is trusted is a copy.
+  bytes.fill(0);
+  world.alter = (path, answer) => (isTile(path) ? assert.fail('goes out') : answer);
+  assert.equal((await verifier.verifyLookup(recordOf(6 * 256))).id, 6 * 256);
 });
 
 test('the first record of the first tree, and an empty tree', async () => {

@@ -52,6 +52,8 @@ export class FaultyUpstream {
   readonly seen: SeenRequest[] = [];
   /** Bytes of bodies handed to sockets, without heads. */
   bytesSent = 0;
+  /** TCP connections taken so far. */
+  connections = 0;
   /** Answers for paths that have no file of their own. */
   fallback: (path: string) => FaultyFile | undefined = () => undefined;
   readonly #files = new Map<string, FaultyFile>();
@@ -62,6 +64,9 @@ export class FaultyUpstream {
 
   private constructor() {
     this.#server = createServer((request, response) => this.#answer(request, response));
+    this.#server.on('connection', () => {
+      this.connections += 1;
+    });
   }
 
   static async start(port = 0): Promise<FaultyUpstream> {
@@ -265,5 +270,5 @@ function at<T>(value: PerRequest<T> | undefined, nth: number): T | undefined {
 }
 
 function decoded(url: string): string {
-  return decodeURIComponent(url.replace(/^\//, '').replace(/\?.*$/, ''));
+  return decodeURIComponent(url.replace(/^(?:https?:\/\/[^/]*)?\//, '').replace(/\?.*$/, ''));
 }

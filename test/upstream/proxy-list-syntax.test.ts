@@ -14,7 +14,11 @@ const cases: { list: string; members?: string[]; error?: RegExp; why: string }[]
     members: ['https://a.example/,', 'http://b.example/|', 'https://c.example/,'],
     why: 'separators belong to the member before them; https is the missing scheme',
   },
-  { list: ' a.example , ,| b.example ', members: ['https://a.example/,', 'https://b.example/,'], why: 'blanks' },
+  {
+    list: ' a.example , ,| b.example ',
+    members: ['https://a.example/,', 'https://b.example/,'],
+    why: 'blanks',
+  },
   { list: 'a.example/sub,', members: ['https://a.example/sub,'], why: 'path, trailing comma' },
   { list: 'HTTP://A.example', members: ['http://a.example/,'], why: 'a scheme has no case' },
   { list: 'localhost:8080', members: ['https://localhost:8080/,'], why: 'host and port without scheme' },
@@ -35,7 +39,11 @@ const cases: { list: string; members?: string[]; error?: RegExp; why: string }[]
   { list: 'file:///srv?x', error: /absolute path/, why: 'file with a query' },
   { list: 'file:/srv', error: /absolute path/, why: 'file with one slash' },
   { list: 'https://me:s3cret@[::1', error: /not a URL/, why: 'userinfo is not shown' },
-  { list: 'https://me:%zzs3cret@a.example', error: /percent-encoded/, why: 'userinfo that cannot be decoded' },
+  {
+    list: 'https://me:%zzs3cret@a.example',
+    error: /percent-encoded/,
+    why: 'userinfo that cannot be decoded',
+  },
 ];
 
 for (const { list, members, error, why } of cases) {

@@ -5,7 +5,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BadRequest, Loop } from '../../src/core/errors.ts';
-import { contentRange, ifRange, isChanged, isSame, retryAfterMs, validatorOf } from '../../src/upstream/answer.ts';
+import {
+  contentRange,
+  ifRange,
+  isChanged,
+  isSame,
+  retryAfterMs,
+  validatorOf,
+} from '../../src/upstream/answer.ts';
 import { cannotFetch, oneLine } from '../../src/upstream/redact.ts';
 import { nextStep } from '../../src/upstream/redirect.ts';
 import { Tail } from '../../src/upstream/tail.ts';
@@ -71,13 +78,39 @@ test('Retry-After: seconds count, dates and nonsense do not', () => {
   assert.equal(retryAfterMs({ 'retry-after': '-1' }), 0);
 });
 
-const steps: { passed: string[]; location: string | undefined; url?: string; refused?: RegExp; why: string }[] = [
+const steps: {
+  passed: string[];
+  location: string | undefined;
+  url?: string;
+  refused?: RegExp;
+  why: string;
+}[] = [
   { passed: ['https://a.example/x'], location: '/y', url: 'https://a.example/y', why: 'relative' },
-  { passed: ['http://a.example/x'], location: 'https://b.example/', url: 'https://b.example/', why: 'up to https' },
-  { passed: ['https://a.example/x'], location: 'http://a.example/x', refused: /https to http/, why: 'down to http' },
-  { passed: ['https://a.example/'], location: '//u:p@b.example/#f', url: 'https://b.example/', why: 'no userinfo' },
+  {
+    passed: ['http://a.example/x'],
+    location: 'https://b.example/',
+    url: 'https://b.example/',
+    why: 'up to https',
+  },
+  {
+    passed: ['https://a.example/x'],
+    location: 'http://a.example/x',
+    refused: /https to http/,
+    why: 'down to http',
+  },
+  {
+    passed: ['https://a.example/'],
+    location: '//u:p@b.example/#f',
+    url: 'https://b.example/',
+    why: 'no userinfo',
+  },
   { passed: ['https://a.example/x'], location: '/x', refused: /circle/, why: 'itself' },
-  { passed: ['https://a.example/x', 'https://a.example/y'], location: '/x', refused: /circle/, why: 'back again' },
+  {
+    passed: ['https://a.example/x', 'https://a.example/y'],
+    location: '/x',
+    refused: /circle/,
+    why: 'back again',
+  },
   { passed: ['https://a.example/'], location: 'file:///etc/passwd', refused: /scheme/, why: 'a file' },
   { passed: ['https://a.example/'], location: 'https://[', refused: /bad URL/, why: 'no URL' },
   { passed: ['https://a.example/'], location: undefined, refused: /without Location/, why: 'nowhere' },
@@ -115,7 +148,11 @@ const vias: { via: string | undefined; next?: string; why: string }[] = [
   { via: undefined, next: '1.1 astera-me', why: 'none yet' },
   { via: ' ', next: '1.1 astera-me', why: 'an empty one' },
   { via: '1.1 squid (x)', next: '1.1 squid (x), 1.1 astera-me', why: 'behind another proxy' },
-  { via: '1.1 astera-a, 1.1 astera-b, 1.1 astera-c', next: '1.1 astera-a, 1.1 astera-b, 1.1 astera-c, 1.1 astera-me', why: 'three others' },
+  {
+    via: '1.1 astera-a, 1.1 astera-b, 1.1 astera-c',
+    next: '1.1 astera-a, 1.1 astera-b, 1.1 astera-c, 1.1 astera-me',
+    why: 'three others',
+  },
   { via: '1.1 astera-a,1.1 astera-b,1.1 astera-c,1.1 astera-d', why: 'four others' },
   { via: '1.1 x, 1.1 ASTERA-me', why: 'ourselves' },
   { via: '1.1 astera-me-too', next: '1.1 astera-me-too, 1.1 astera-me', why: 'one that is called nearly so' },
@@ -130,9 +167,17 @@ for (const { via, next, why } of vias) {
 }
 
 const paths: { path: string; encoded?: string; why: string }[] = [
-  { path: 'github.com/!azure/x/@v/v1.0.0.mod', encoded: 'github.com/%21azure/x/@v/v1.0.0.mod', why: 'as go sends it' },
+  {
+    path: 'github.com/!azure/x/@v/v1.0.0.mod',
+    encoded: 'github.com/%21azure/x/@v/v1.0.0.mod',
+    why: 'as go sends it',
+  },
   { path: 'a.b/@v/v1.0.0+incompatible.zip', encoded: 'a.b/@v/v1.0.0+incompatible.zip', why: 'left alone' },
-  { path: "a.b/$&+=:@-_.~/?#%,;'()* ü", encoded: 'a.b/$&+=:@-_.~/%3F%23%25%2C%3B%27%28%29%2A%20%C3%BC', why: 'as url.PathEscape' },
+  {
+    path: "a.b/$&+=:@-_.~/?#%,;'()* ü",
+    encoded: 'a.b/$&+=:@-_.~/%3F%23%25%2C%3B%27%28%29%2A%20%C3%BC',
+    why: 'as url.PathEscape',
+  },
   { path: 'a/../b', why: 'up' },
   { path: 'a/./b', why: 'dot' },
   { path: '/a', why: 'absolute' },
@@ -154,7 +199,7 @@ for (const { path, encoded, why } of paths) {
   });
 }
 
-test('an upstream\'s words become one graphic line of bounded length, without userinfo', () => {
+test("an upstream's words become one graphic line of bounded length, without userinfo", () => {
   assert.equal(oneLine(' a\n\tb\u0007\u202ec \n'), 'a b c');
   assert.equal(oneLine('x'.repeat(1000)).length, 400);
   assert.equal(oneLine('see https://me:pw@a.example/x'), 'see https://a.example/x');

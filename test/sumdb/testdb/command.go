@@ -30,13 +30,13 @@ type command struct {
 func (c *command) run(db *database) any {
 	switch c.Cmd {
 	case "grow":
-		db.grow(len(db.texts), c.N, c.Salt)
+		db.grow(c.N, c.Salt)
 		return len(db.texts)
 	case "add": // records of the caller's, each the go.sum lines of one module version
-		db.replace(append(append([]string(nil), db.texts...), c.Texts...))
+		db.add(c.Texts)
 		return len(db.texts)
 	case "fork": // other records after the first At
-		db.grow(c.At, c.N, c.Salt)
+		db.fork(c.At, c.N, c.Salt)
 		return len(db.texts)
 	case "sign":
 		return c.sign(db)

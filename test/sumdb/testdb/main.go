@@ -27,13 +27,14 @@ import (
 
 const name = "sumdb.example"
 
-// database is the tree served now. Replacing it is how it forks and shrinks.
+// database is the tree served now. Starting anew is how it forks and shrinks.
 type database struct {
 	signer   string
 	verifier note.Verifier
 
 	mu     sync.Mutex
-	texts  []string // of the records, by number
+	texts  []string          // of the records, by number
+	known  map[string]string // the same, by path@version
 	server *sumdb.TestServer
 }
 
@@ -44,35 +45,53 @@ func text(i int, salt string) string {
 	return fmt.Sprintf("%s v1.0.0 h1:%s\n%s v1.0.0/go.mod h1:%s\n", path, hash, path, hash)
 }
 
-// replace serves the given records and no others.
-func (db *database) replace(texts []string) {
+// reset serves an empty tree.
+func (db *database) reset() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.texts = nil
 	known := make(map[string]string)
-	server := sumdb.NewTestServer(db.signer, func(path, vers string) ([]byte, error) {
+	db.known = known
+	db.server = sumdb.NewTestServer(db.signer, func(path, vers string) ([]byte, error) {
+		db.mu.Lock()
+		defer db.mu.Unlock()
 		text, ok := known[path+"@"+vers]
 		if !ok {
 			return nil, os.ErrNotExist
 		}
 		return []byte(text), nil
 	})
+}
+
+// add puts records after the others: a TestServer does that when it is asked for a new one.
+func (db *database) add(texts []string) {
 	for _, text := range texts {
 		line := strings.Fields(text)
-		known[line[0]+"@"+line[1]] = text
-		if _, err := server.Lookup(context.Background(), module.Version{Path: line[0], Version: line[1]}); err != nil {
+		db.mu.Lock()
+		db.known[line[0]+"@"+line[1]] = text
+		db.texts = append(db.texts, text)
+		db.mu.Unlock()
+		if _, err := db.server.Lookup(context.Background(), module.Version{Path: line[0], Version: line[1]}); err != nil {
 			log.Fatal(err)
 		}
 	}
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	db.texts, db.server = texts, server
 }
 
-// grow adds n records after the first at ones.
-func (db *database) grow(at, n int, salt string) {
-	texts := append([]string(nil), db.texts[:at]...)
-	for i := at; i < at+n; i++ {
+// grow adds n made-up records.
+func (db *database) grow(n int, salt string) {
+	var texts []string
+	for i := len(db.texts); len(texts) < n; i++ {
 		texts = append(texts, text(i, salt))
 	}
-	db.replace(texts)
+	db.add(texts)
+}
+
+// fork keeps the first at records and adds n others.
+func (db *database) fork(at, n int, salt string) {
+	first := db.texts[:at]
+	db.reset()
+	db.add(first)
+	db.grow(n, salt)
 }
 
 func (db *database) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -98,7 +117,7 @@ func main() {
 		log.Fatal(err)
 	}
 	db := &database{signer: signer, verifier: verifier}
-	db.replace(nil)
+	db.reset()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)

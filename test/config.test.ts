@@ -1,0 +1,291 @@
+// Goal: every setting comes from the source that wins, is read in its units, and a bad one is one
+// line that names where it stood and what to write instead.
+// Method: environments of our own, files and a stand-in for `go` in a directory that is removed again.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, test } from 'node:test';
+import { serveOptions } from '../src/commands/serve-options.ts';
+import { type Config, loadConfig } from '../src/config.ts';
+import { UsageError } from '../src/core/usage-error.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'astera-config-'));
+after(() => rmSync(dir, { recursive: true, force: true }));
+
+const base = { GOPROXY: 'https://proxy.example' };
+
+function file(name: string, text: string): string {
+  const path = join(dir, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** A PATH on which `go env NAME` runs `script`. */
+function pathWithGo(name: string, script: string): string {
+  const home = mkdtempSync(join(dir, name));
+  writeFileSync(join(home, 'go'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return home;
+}
+
+test('without flags the defaults hold, and the result is frozen', async () => {
+  const config = await loadConfig({ flags: {}, env: base });
+  assert.deepEqual(config, {
+    addr: { kind: 'tcp', host: '', port: 8080 },
+    dbPath: resolve('astera.db'),
+    upstream: 'https://proxy.example',
+    upstreamFrom: 'GOPROXY',
+    privatePatterns: '',
+    listTtlMs: 300_000,
+    negativeTtlMs: 60_000,
+    staleWaitMs: 1500,
+    clientStallMs: 60_000,
+    offline: false,
+    cacheBytesMax: 67_108_864,
+    cacheTtlMs: 60_000,
+    cacheWeakBytesMax: 67_108_864,
+    readers: Math.min(64, Math.max(1, availableParallelism() - 1)),
+    verify: 'off',
+    logLevel: 'info',
+    proxyEnv: { httpProxy: '', httpsProxy: '', noProxy: '' },
+  } satisfies Config);
+  assert.ok(Object.isFrozen(config) && Object.isFrozen(config.proxyEnv));
+});
+
+/** One value of each setting that is not its default. */
+const others: { field: keyof Config; text: string; value: unknown }[] = [
+  { field: 'addr', text: 'unix:/run/a.sock', value: { kind: 'unix', path: '/run/a.sock' } },
+  { field: 'dbPath', text: '/var/lib/a.db', value: '/var/lib/a.db' },
+  {
+    field: 'upstream',
+    text: 'https://a.example|https://b.example,off',
+    value: 'https://a.example|https://b.example,off',
+  },
+  { field: 'privatePatterns', text: '*.corp.example,a.b', value: '*.corp.example,a.b' },
+  { field: 'listTtlMs', text: '720h', value: 2_592_000_000 },
+  { field: 'negativeTtlMs', text: '0', value: 0 },
+  { field: 'staleWaitMs', text: '250ms', value: 250 },
+  { field: 'clientStallMs', text: '1h30m', value: 5_400_000 },
+  { field: 'offline', text: 'true', value: true },
+  { field: 'cacheBytesMax', text: '500MB', value: 500_000_000 },
+  { field: 'cacheTtlMs', text: '576h', value: 2_073_600_000 },
+  { field: 'cacheWeakBytesMax', text: '0', value: 0 },
+  { field: 'readers', text: '64', value: 64 },
+  { field: 'verify', text: 'off', value: 'off' },
+  { field: 'logLevel', text: 'debug', value: 'debug' },
+];
+
+test('every setting is tried below', () => {
+  assert.deepEqual(
+    others.map(({ field }) => field),
+    Object.keys(serveOptions),
+  );
+});
+
+for (const { field, text, value } of others) {
+  const name = serveOptions[field as keyof typeof serveOptions].name;
+  const variable = `ASTERA_${name.toUpperCase().replaceAll('-', '_')}`;
+
+  test(`--${name}, ${variable} and the file each set ${field}`, async () => {
+    const config = file(`${name}.conf`, `# a comment\n\n  ${name} =  ${text}  \r\n`);
+    assert.deepEqual((await loadConfig({ flags: { [name]: text }, env: base }))[field], value);
+    assert.deepEqual((await loadConfig({ flags: {}, env: { ...base, [variable]: text } }))[field], value);
+    assert.deepEqual((await loadConfig({ flags: { config }, env: base }))[field], value);
+    assert.deepEqual(
+      (await loadConfig({ flags: {}, env: { ...base, ASTERA_CONFIG: config } }))[field],
+      value,
+    );
+  });
+}
+
+test('the flag wins over the variable, and that over the file', async () => {
+  const config = file(
+    'order.conf',
+    'list-ttl = 1s\nnegative-ttl = 1s\nstale-wait = 1s\nreaders = 3\nreaders = 4\n',
+  );
+  const loaded = await loadConfig({
+    flags: { config, 'list-ttl': '3s' },
+    env: { ...base, ASTERA_LIST_TTL: '2s', ASTERA_NEGATIVE_TTL: '2s', ASTERA_STALE_WAIT: '' },
+  });
+  assert.equal(loaded.listTtlMs, 3000);
+  assert.equal(loaded.negativeTtlMs, 2000);
+  assert.equal(loaded.staleWaitMs, 1000, 'an empty variable is none');
+  assert.equal(loaded.readers, 4, 'the last line counts');
+});
+
+test('--config wins over ASTERA_CONFIG', async () => {
+  const config = file('flag.conf', 'readers = 5');
+  const loaded = await loadConfig({ flags: { config }, env: { ...base, ASTERA_CONFIG: '/nowhere' } });
+  assert.equal(loaded.readers, 5);
+});
+
+test('a value in the file goes to the end of its line', async () => {
+  const config = file('value.conf', 'upstream=https://u:p@a.example/x=y#z,direct\n');
+  assert.equal(
+    (await loadConfig({ flags: { config }, env: {} })).upstream,
+    'https://u:p@a.example/x=y#z,direct',
+  );
+});
+
+const bad: { name: string; texts: readonly string[]; form: RegExp }[] = [
+  { name: 'addr', texts: ['8080', '', ':99999'], form: /an address such as :8080/ },
+  { name: 'db', texts: ['', ' ', 'a\0b'], form: /a file/ },
+  { name: 'upstream', texts: ['', ' '], form: /https:\/\/proxy\.example,direct/ },
+  { name: 'private', texts: ['a.b, c.d', 'a.['], form: /comma-separated patterns/ },
+  { name: 'list-ttl', texts: ['5', '-5m', '5 minutes', ''], form: /a duration such as/ },
+  { name: 'negative-ttl', texts: ['1d'], form: /a duration such as/ },
+  { name: 'stale-wait', texts: ['1h1ms', 'never'], form: /up to 1h/ },
+  { name: 'client-stall', texts: ['0', '25h'], form: /up to 24h and not 0/ },
+  { name: 'offline', texts: ['yes', ''], form: /true or false/ },
+  { name: 'cache-memory', texts: ['64M', '-1'], form: /a size such as/ },
+  { name: 'cache-ttl', texts: ['577h'], form: /up to 576h/ },
+  { name: 'cache-weak', texts: ['lots'], form: /a size such as/ },
+  { name: 'readers', texts: ['0', '65', '2.5', '1e1', ''], form: /from 1 to 64/ },
+  { name: 'verify', texts: ['strict', 'store'], form: /expected off/ },
+  { name: 'log-level', texts: ['trace', 'INFO'], form: /debug, info, warn or error/ },
+];
+
+for (const { name, texts, form } of bad) {
+  for (const text of texts) {
+    test(`--${name} ${JSON.stringify(text)} is refused in one line`, async () => {
+      await assert.rejects(loadConfig({ flags: { [name]: text }, env: base }), (error) => {
+        assert.ok(error instanceof UsageError);
+        assert.match(error.message, form);
+        assert.ok(
+          error.message.startsWith(`bad value for --${name}: ${JSON.stringify(text)}`),
+          error.message,
+        );
+        return !error.message.includes('\n');
+      });
+    });
+  }
+}
+
+test('a bad value is told with the variable or the line it stood in', async () => {
+  const config = file('bad.conf', '\nreaders = many\n');
+  await assert.rejects(
+    loadConfig({ flags: { config }, env: base }),
+    /--readers \(from .*bad\.conf:2\): "many"/,
+  );
+  const env = { ...base, ASTERA_READERS: 'many' };
+  await assert.rejects(loadConfig({ flags: {}, env }), /--readers \(from ASTERA_READERS\): "many"/);
+  await assert.rejects(
+    loadConfig({ flags: {}, env: { ...base, GOPRIVATE: '[' } }),
+    /--private \(from GOPRIVATE\): "\["/,
+  );
+});
+
+const badFiles: { name: string; text: string; says: RegExp; why: string }[] = [
+  {
+    name: 'unknown.conf',
+    text: '# x\nlst-ttl = 5m',
+    says: /unknown\.conf:2 "lst-ttl": did you mean list-ttl\?/,
+    why: 'typo',
+  },
+  {
+    name: 'self.conf',
+    text: 'config = other.conf',
+    says: /unknown setting/,
+    why: 'a file that names another',
+  },
+  { name: 'dashes.conf', text: '--addr = :1', says: /expected name = value/, why: 'a name with its dashes' },
+  {
+    name: 'bare.conf',
+    text: 'offline',
+    says: /bare\.conf:1: expected name = value: "offline"/,
+    why: 'no value',
+  },
+  { name: 'large.conf', text: '#'.repeat(65_537), says: /up to 65536 bytes/, why: 'too large' },
+];
+
+for (const { name, text, says, why } of badFiles) {
+  test(`a settings file is refused: ${why}`, async () => {
+    await assert.rejects(loadConfig({ flags: { config: file(name, text) }, env: base }), (error) => {
+      assert.ok(error instanceof UsageError);
+      assert.match(error.message, says);
+      return true;
+    });
+  });
+}
+
+test('a settings file that cannot be read is named', async () => {
+  for (const config of [join(dir, 'nowhere.conf'), dir]) {
+    await assert.rejects(loadConfig({ flags: { config }, env: base }), (error) => {
+      return error instanceof UsageError && error.message.includes(JSON.stringify(config));
+    });
+  }
+});
+
+test('the upstream is the flag, the variable, the file, GOPROXY, then what go says', async () => {
+  const config = file('upstream.conf', 'upstream = https://file.example');
+  const env = {
+    ASTERA_UPSTREAM: 'https://variable.example',
+    GOPROXY: 'https://goproxy.example',
+    PATH: pathWithGo('says', 'test "$1 $2" = "env GOPROXY" && echo "https://go.example,direct|$GOTOOLCHAIN"'),
+  };
+  const upstreamOf = async (flags: Record<string, string>, env: Record<string, string>) => {
+    const { upstream, upstreamFrom } = await loadConfig({ flags, env });
+    return [upstream, upstreamFrom];
+  };
+  assert.deepEqual(await upstreamOf({ upstream: 'https://flag.example', config }, env), [
+    'https://flag.example',
+    '--upstream',
+  ]);
+  assert.deepEqual(await upstreamOf({ config }, env), ['https://variable.example', 'ASTERA_UPSTREAM']);
+  const { ASTERA_UPSTREAM: _variable, ...rest } = env;
+  assert.deepEqual(await upstreamOf({ config }, rest), ['https://file.example', `${config}:1`]);
+  assert.deepEqual(await upstreamOf({}, rest), ['https://goproxy.example', 'GOPROXY']);
+  const bare = { PATH: env.PATH, GOPROXY: '' };
+  assert.deepEqual(await upstreamOf({}, bare), ['https://go.example,direct|local', 'go env GOPROXY']);
+});
+
+const noGo: { name: string; script: string; why: string }[] = [
+  { name: 'fails', script: 'echo https://go.example; exit 1', why: 'go fails' },
+  { name: 'silent', script: 'exit 0', why: 'go says nothing' },
+  { name: 'endless', script: 'while echo https://go.example; do :; done', why: 'go never stops writing' },
+];
+
+for (const { name, script, why } of noGo) {
+  test(`without an upstream the way out is named: ${why}`, async () => {
+    const env = { PATH: `${pathWithGo(name, script)}` };
+    await assert.rejects(loadConfig({ flags: {}, env }), (error) => {
+      assert.ok(error instanceof UsageError);
+      assert.match(error.message, /^no upstream: pass --upstream .* GOPROXY; --offline/);
+      return true;
+    });
+  });
+}
+
+test('without an upstream and without go the way out is named too', async () => {
+  await assert.rejects(loadConfig({ flags: {}, env: { PATH: dir } }), /no upstream/);
+});
+
+test('offline needs no upstream, and asks no go for one', async () => {
+  const env = { PATH: pathWithGo('unasked', 'echo https://go.example') };
+  const { upstream, upstreamFrom } = await loadConfig({ flags: { offline: 'true' }, env });
+  assert.deepEqual([upstream, upstreamFrom], ['off', '--offline']);
+});
+
+test('private patterns come from GOPRIVATE unless they are set, to nothing even', async () => {
+  const env = { ...base, GOPRIVATE: '*.corp.example' };
+  assert.equal((await loadConfig({ flags: {}, env })).privatePatterns, '*.corp.example');
+  assert.equal((await loadConfig({ flags: { private: '' }, env })).privatePatterns, '');
+  assert.equal((await loadConfig({ flags: { private: 'a.b' }, env })).privatePatterns, 'a.b');
+});
+
+test('proxy variables are read in both cases, the upper one first', async () => {
+  const lower = { http_proxy: 'http://l.example', https_proxy: 'http://m.example', no_proxy: 'l' };
+  const read = async (env: Record<string, string>) =>
+    (await loadConfig({ flags: {}, env: { ...base, ...env } })).proxyEnv;
+  assert.deepEqual(await read(lower), {
+    httpProxy: 'http://l.example',
+    httpsProxy: 'http://m.example',
+    noProxy: 'l',
+  });
+  assert.deepEqual(await read({ ...lower, HTTP_PROXY: 'http://u.example', HTTPS_PROXY: '', NO_PROXY: '*' }), {
+    httpProxy: 'http://u.example',
+    httpsProxy: 'http://m.example',
+    noProxy: '*',
+  });
+});

@@ -1,0 +1,70 @@
+// Goal: one process has a store, and only for as long as it lives.
+// Method: a second holder in this process, and a real child process that is killed with SIGKILL.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { StoreFailed } from '../../src/core/errors.ts';
+import { lockStore } from '../../src/store/lock.ts';
+import { StoreReader } from '../../src/store/reader.ts';
+import { StoreWriter } from '../../src/store/writer.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const taken = /^StoreFailed: cannot open store "[^"\n]+a\.db": another astera is using it; [^\n]+--db$/;
+
+test('a second holder is refused in one line, and welcome after the release', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const first = lockStore(path);
+  assert.throws(() => lockStore(path), taken);
+  assert.throws(() => lockStore(path), taken, 'a refusal does not end the lock');
+  first.release();
+  lockStore(path).release();
+});
+
+test('two stores have two locks', (t) => {
+  const dir = tempDir(t);
+  const [a, b] = [lockStore(join(dir, 'a.db')), lockStore(join(dir, 'b.db'))];
+  a.release();
+  b.release();
+});
+
+test('the lock shuts out no reader of the store itself', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const lock = lockStore(path);
+  t.after(() => lock.release());
+  const writer = new StoreWriter(path);
+  t.after(() => writer.close());
+  const reader = new StoreReader(path);
+  t.after(() => reader.close());
+  assert.deepEqual(reader.getEntry({ key: 'x' }), {});
+});
+
+test('where the lock file can not be made, that is said', (t) => {
+  const path = join(tempDir(t), 'none', 'a.db');
+  assert.throws(() => lockStore(path), (error: unknown) => {
+    assert.ok(error instanceof StoreFailed);
+    assert.match(error.message, /^cannot lock store "[^\n]+a\.db\.lock": [^\n]+$/);
+    return true;
+  });
+});
+
+test('the lock of a killed process is gone with it', async (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const holder = `
+    import { lockStore } from ${JSON.stringify(new URL('../../src/store/lock.ts', import.meta.url).href)};
+    lockStore(process.argv[1]);
+    console.log('held');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', holder, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const [said] = await once(child.stdout, 'data');
+  assert.equal(String(said), 'held\n');
+  assert.throws(() => lockStore(path), taken);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  lockStore(path).release();
+});
