@@ -44,7 +44,12 @@ export type Config = {
   readonly cacheTtlMs: number;
   readonly cacheWeakBytesMax: number;
   readonly readers: number;
-  readonly verify: 'off';
+  readonly verify: 'off' | 'store' | 'strict';
+  /** As `parseDatabases` takes them; `off` for none. */
+  readonly sumdb: string;
+  /** Patterns of modules no checksum database is asked about. */
+  readonly noSumdbPatterns: string;
+  readonly pprof: boolean;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly proxyEnv: ProxyEnv;
 };
@@ -82,7 +87,10 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     cacheTtlMs: settings.read(serveOptions.cacheTtlMs, durationWithin(0, 576 * HOUR_MS)),
     cacheWeakBytesMax: settings.read(serveOptions.cacheWeakBytesMax, parseSize),
     readers: settings.read(serveOptions.readers, numberWithin(1, READERS_MAX), defaultReaders()),
-    verify: settings.read(serveOptions.verify, choice('off')),
+    verify: settings.read(serveOptions.verify, choice('off', 'store', 'strict')),
+    sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, env), parseText),
+    noSumdbPatterns: parseFound(serveOptions.privatePatterns, findNoSumdb(env), parsePatterns),
+    pprof: settings.read(serveOptions.pprof, parseSwitch, 'false'),
     logLevel: settings.read(serveOptions.logLevel, choice('debug', 'info', 'warn', 'error')),
     proxyEnv: readProxyEnv(env),
   };
@@ -157,6 +165,14 @@ async function findUpstream(
 
 function findPrivate(settings: Settings, env: Env): Found {
   return settings.find('private') ?? fromEnv(env, 'GOPRIVATE') ?? { text: '', from: 'default' };
+}
+
+function findSumdb(settings: Settings, env: Env): Found {
+  return settings.find('sumdb') ?? fromEnv(env, 'GOSUMDB') ?? { text: 'sum.golang.org', from: 'default' };
+}
+
+function findNoSumdb(env: Env): Found {
+  return fromEnv(env, 'GONOSUMDB') ?? { text: '', from: 'default' };
 }
 
 /** What Go knows better than the environment: `go env -w` writes it into a file. */

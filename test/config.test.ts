@@ -46,7 +46,10 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     cacheTtlMs: 60_000,
     cacheWeakBytesMax: 67_108_864,
     readers: Math.min(64, Math.max(1, availableParallelism() - 1)),
-    verify: 'off',
+    verify: 'store',
+    sumdb: 'sum.golang.org',
+    noSumdbPatterns: '',
+    pprof: false,
     logLevel: 'info',
     proxyEnv: { httpProxy: '', httpsProxy: '', noProxy: '' },
   } satisfies Config);
@@ -72,7 +75,8 @@ const others: { field: keyof Config; text: string; value: unknown }[] = [
   { field: 'cacheTtlMs', text: '576h', value: 2_073_600_000 },
   { field: 'cacheWeakBytesMax', text: '0', value: 0 },
   { field: 'readers', text: '64', value: 64 },
-  { field: 'verify', text: 'off', value: 'off' },
+  { field: 'verify', text: 'strict', value: 'strict' },
+  { field: 'sumdb', text: 'off', value: 'off' },
   { field: 'logLevel', text: 'debug', value: 'debug' },
 ];
 

@@ -94,9 +94,20 @@ export const serveOptions = {
   },
   verify: {
     name: 'verify',
-    help: 'check downloads against the checksum database',
-    form: 'off',
-    fallback: 'off',
+    help: 'check downloads against the checksum database: off, store (keep only what it confirms), strict (serve only that)',
+    form: 'off, store or strict',
+    fallback: 'store',
+  },
+  sumdb: {
+    name: 'sumdb',
+    help: 'checksum databases to proxy, in the form of GOSUMDB, or off [default: GOSUMDB, else sum.golang.org]',
+    form: 'a list such as sum.golang.org or name+hash+key https://host.example',
+  },
+  pprof: {
+    name: 'pprof',
+    help: 'give CPU and heap profiles at /debug/pprof/',
+    form: 'true or false',
+    isSwitch: true,
   },
   logLevel: {
     name: 'log-level',

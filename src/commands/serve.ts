@@ -3,33 +3,25 @@
  * takes everything down in order at SIGTERM or SIGINT.
  */
 
-import { readFileSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { formatAddress } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
-import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX, STOP_GRACE_MS } from '../core/limits.ts';
-import type { Clock } from '../core/ports.ts';
+import { STOP_GRACE_MS } from '../core/limits.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { Singleflight } from '../flight/singleflight.ts';
-import { WeakCache } from '../flight/weak-cache.ts';
 import { Server } from '../front/server.ts';
-import { LastUse } from '../modules/last-use.ts';
-import { Memory } from '../modules/memory.ts';
-import { ModuleProxy } from '../modules/module-proxy.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
 import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Profiles } from '../observe/profiles.ts';
 import { lockStore } from '../store/lock.ts';
-import { createUpstream } from '../upstream/proxy-list.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
 import { ownMember } from './own-address.ts';
+import { clock, createServices, type Services } from './services.ts';
 
 /** Between two rounds of writing last-use times and dropping what is past its bound. */
 const HOUSEKEEPING_MS = 60_000;
-
-const clock: Clock = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
 
 /**
  * Serves until it is told to stop.
@@ -42,58 +34,43 @@ export async function serve(config: Config): Promise<void> {
   const metrics = new Metrics();
   const events = new Events(log, metrics);
   const lock = lockStore(config.dbPath);
+  // Before the threads, so that it sees all they allocate.
+  const profiles = config.pprof ? new Profiles() : undefined;
   const store = await openStore(config, events).catch((error: unknown) => {
     lock.release();
     throw error;
   });
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
-  const upstream = createUpstream({
-    list: config.upstream,
-    instance: store.instance,
-    version: packageVersion(),
-    clock,
-    proxyEnv: config.proxyEnv,
-    events: {
-      request: (status) => events.upstreamAnswered(status),
-      resume: () => events.upstreamResumed(),
-      warn: (message) => events.upstreamWarned(message),
-      down: (name, forMs) => events.upstreamDown(name, forMs),
-    },
-  });
-  const lastUse = new LastUse();
-  const { cache, modules } = createModules({
-    config,
-    store,
-    builder: builder.call,
-    upstream,
-    events,
-    lastUse,
-  });
+  profiles?.nameThreads(() => ({ ...store.threadIds(), builder: builder.threadIds }));
+  const services = createServices({ config, store, builder: builder.call, events });
   const loopDelay = new EventLoopDelay();
   metrics.watch({
-    weakCache: () => cache,
+    weakCache: () => services.cache,
     loopDelay: () => loopDelay.take(),
     storeSizes: () => store.getSizes({}),
   });
   const server = new Server({
-    modules,
+    modules: services.modules,
+    sumdb: services.sumdb,
     events,
     viaName: `astera-${store.instance}`,
     clientStallMs: config.clientStallMs,
     metricsText: () => metrics.text(),
     notReady: () => store.full,
+    profiles,
   });
   const timers = [
-    setInterval(() => cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
-    setInterval(() => void keepHouse(store, lastUse, events), HOUSEKEEPING_MS),
+    setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
+    setInterval(() => void keepHouse(store, services, events), HOUSEKEEPING_MS),
   ];
   const takeDown = async () => {
     timers.forEach(clearInterval);
     await server.stop(STOP_GRACE_MS);
-    await upstream.close();
-    await lastUse.flush(store, clock.wallMs()).catch(() => {});
+    await services.close();
+    await services.lastUse.flush(store, clock.wallMs()).catch(() => {});
     await store.close();
     await builder.close();
+    profiles?.close();
     loopDelay.stop();
     lock.release();
   };
@@ -120,40 +97,6 @@ function openStore(config: Config, events: Events): Promise<ThreadStore> {
     onChange: (why) => events.diskFull(why),
     now: clock.monotonicMs,
   });
-}
-
-function createModules(parts: {
-  config: Config;
-  store: ThreadStore;
-  builder: BuilderPool['call'];
-  upstream: ReturnType<typeof createUpstream>;
-  events: Events;
-  lastUse: LastUse;
-}) {
-  const { config, events, store } = parts;
-  const onJoin = () => events.joinedFlight();
-  const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX, onJoin };
-  const cache = new WeakCache<never>({
-    strongBytesMax: config.cacheBytesMax,
-    weakBytesMax: config.cacheWeakBytesMax,
-    strongMs: config.cacheTtlMs,
-    now: clock.monotonicMs,
-  });
-  const flights = new Singleflight<Uint8Array>({ ...bounds, flightsMax: READ_QUEUE_MAX });
-  const memory = new Memory({ cache, store, flights });
-  const modules = new ModuleProxy({
-    ...parts,
-    memory,
-    reads: new Singleflight({ ...bounds, flightsMax: READ_QUEUE_MAX }),
-    fetches: new Singleflight(bounds),
-    clock,
-    listTtlMs: config.listTtlMs,
-    negativeTtlMs: config.negativeTtlMs,
-    staleWaitMs: config.staleWaitMs,
-    isOffline: config.offline,
-    privatePatterns: config.privatePatterns,
-  });
-  return { cache, modules };
 }
 
 /** Listens, and says so on stdout: the one line others wait for. */
@@ -185,16 +128,16 @@ function toldToStop(): Promise<void> {
   });
 }
 
-async function keepHouse(store: ThreadStore, lastUse: LastUse, events: Events): Promise<void> {
+async function keepHouse(
+  store: ThreadStore,
+  { lastUse, laterConfirm }: Services,
+  events: Events,
+): Promise<void> {
   try {
     await lastUse.flush(store, clock.wallMs());
     await store.tidy({ nowMs: clock.wallMs() });
+    await laterConfirm.round();
   } catch (error) {
     events.housekeepingFailed(messageOf(error));
   }
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return String((JSON.parse(text) as { version: string }).version);
 }

@@ -5,7 +5,10 @@
  */
 
 /** What a file is, for its Content-Type and Cache-Control. */
-export type FileKind = 'list' | 'latest' | 'info' | 'query' | 'mod' | 'zip';
+export type FileKind = 'list' | 'latest' | 'info' | 'query' | 'mod' | 'zip' | SumdbKind;
+
+/** A checksum database's files. */
+export type SumdbKind = 'supported' | 'head' | 'lookup' | 'tile';
 
 /** Where an answer came from, as `Cache-Status` and the metrics say it. */
 export type Origin = 'memory' | 'store' | 'upstream' | 'stale' | 'computed';

@@ -108,3 +108,36 @@ export const DISK_RESERVE_PART = 0.1;
 
 /** Chunks of a download that can't be stored which are held for its clients: its slowest sets the pace. */
 export const WINDOW_CHUNKS_MAX = 8;
+
+/** Rows of one answer to a listing of keys. At half, an export of small files waits twice as often; at double, a frame of 2 KiB keys holds 4 MiB. */
+export const KEYS_PER_CALL_MAX = 1024;
+
+/** Connections to the control socket at one time: a command has one, and one user rarely runs four at once. */
+export const CONTROL_CONNECTIONS_MAX = 16;
+
+/** Calls a control connection may have open. At half, a `warm` with 16 fetches open has no room for another command's. */
+export const CONTROL_CALLS_MAX = 64;
+
+/** Bytes a command may have on their way to the server's writer: at half, the writer idles between groups; at double, the server's own writes wait twice as long behind them. */
+export const CONTROL_BYTES_IN_FLIGHT_MAX = 4 * MiB;
+
+/** One message on the control socket: the largest small answer and its key. */
+export const CONTROL_FRAME_BYTES_MAX = SMALL_BYTES_MAX + 16 * KiB;
+
+/** A CPU profile's length, as the longest that `?seconds=` may ask for. */
+export const PROFILE_SECONDS_MAX = 300;
+
+/** Samples of one thread in a CPU profile: longer ones are sampled more thinly. At double, the front parses 2 MB of them in one go. */
+export const PROFILE_SAMPLES_MAX = 30_000;
+
+/** A checksum database's newest head goes out unasked for so long. */
+export const SUMDB_LATEST_MS = 5_000;
+
+/** A lookup's answer in memory goes out with the head it was made with for so long. */
+export const SUMDB_LOOKUP_MS = 60_000;
+
+/** How long a finished download waits for the checksum database before it is kept as unconfirmed. */
+export const SUMDB_WAIT_MS = 10_000;
+
+/** Keys remembered as refused, each for `--negative-ttl`. */
+export const REFUSED_KEYS_MAX = 1_000;

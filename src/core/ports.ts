@@ -49,6 +49,8 @@ export type FetchRequest = {
   readonly bytesMax: number;
   /** Go on from here: by Range where the upstream can, else from the start again. */
   readonly resume?: Progress;
+  /** The upstream to ask last, by the name its events carry: it gave something wrong before. */
+  readonly avoid?: string;
   /** The `Via` values the client's own request carried. */
   readonly via?: string;
 };

@@ -15,6 +15,15 @@
 /** Where a stored answer came from. */
 export type Source = 'upstream' | 'import' | 'git' | 'bucket';
 
+/**
+ * What the checksum database said of a stored zip or go.mod: `unconfirmed` where it could not be
+ * asked, or does not know it; `unchecked` where it never is, as for lists and private modules.
+ */
+export type Trust = 'unchecked' | 'unconfirmed' | 'confirmed';
+
+/** A checked file's own h1, and whether the database has the same. */
+export type Checked = { readonly h1: string; readonly trust: Trust };
+
 /** One stored answer, without its body. */
 export type EntryRow = {
   /** 200, 404 or 410. */
@@ -27,6 +36,7 @@ export type EntryRow = {
   readonly usedAtMs: number;
   /** The blob that holds the body; undefined where the body is inline. */
   readonly blob: number | undefined;
+  readonly trust: Trust;
 };
 
 /** A download that broke before it was whole. */
@@ -42,6 +52,25 @@ export type PartialRow = {
 /** `version` is escaped, as keys are. */
 export type StoredVersion = { readonly version: string; readonly hasInfo: boolean };
 
+/** One stored answer in a listing. */
+export type KeyRow = {
+  readonly key: string;
+  /** 200, 404 or 410; 0 for the partial download of a key. */
+  readonly status: number;
+  /** Of the body; of a partial download the whole it was to become, 0 where that is not known. */
+  readonly size: number;
+  /** The blob that holds the body; undefined where the body is inline. */
+  readonly blob: number | undefined;
+};
+
+/** What a `forget` dropped: 200s, 404s and 410s, partial downloads. `bytes` are those of the 200s. */
+export type Forgotten = {
+  readonly answers: number;
+  readonly negatives: number;
+  readonly partials: number;
+  readonly bytes: number;
+};
+
 type Nothing = Record<never, never>;
 
 export type ReaderPort = {
@@ -54,6 +83,14 @@ export type ReaderPort = {
   getChunk(request: { blob: number; seq: number }): { bytes?: Uint8Array };
   /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */
   getVersions(request: { module: string }): { versions: StoredVersion[] };
+  /** Keys after `after` in bytewise order whose content the checksum database has not confirmed yet, with their h1. */
+  getUnconfirmed(request: { after: string; limit: number }): { rows: { key: string; h1: string }[] };
+  /** Whether a 200 is stored, for each of up to KEYS_PER_CALL_MAX keys. */
+  getStored(request: { keys: string[] }): { stored: boolean[] };
+  /** Up to KEYS_PER_CALL_MAX answers whose keys begin with `prefix` and come after `after`, in bytewise order. */
+  getKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
+  /** The same of partial downloads. */
+  getPartialKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
   /** Bytes of the store's file and of its WAL. */
   getSizes(request: Nothing): { storeBytes: number; walBytes: number };
 };
@@ -71,7 +108,12 @@ export type WriterPort = {
     /** A fresh blob id, used where the body is not inline and its content is new. */
     blob: number;
     bytes: Uint8Array;
+    checked?: Checked;
   }): { sha256: string; blob: number | undefined; kept: boolean };
+  /** The checksum database has confirmed what is stored under `key`. */
+  setTrust(request: { key: string; trust: Trust }): Nothing;
+  /** Drops the answer under `key`, and its blob if no other has it. */
+  dropEntry(request: { key: string }): Nothing;
   /** The upstream was asked again and what is stored still holds. */
   confirmEntry(request: { key: string; nowMs: number }): Nothing;
   /** Opens a growing blob for `key`; an older partial one of the same key goes. */
@@ -89,12 +131,18 @@ export type WriterPort = {
    * Makes a growing blob the body of `key`, all its chunks being there. Where another blob has the
    * same content, that one serves and this one's chunks go; `blob` says which it is.
    */
-  sealBlob(request: { blob: number; key: string; size: number; source: Source; nowMs: number }): {
-    sha256: string;
+  sealBlob(request: {
     blob: number;
-  };
+    key: string;
+    size: number;
+    source: Source;
+    nowMs: number;
+    checked?: Checked;
+  }): { sha256: string; blob: number };
   /** Drops a growing blob and its chunks. */
   dropBlob(request: { blob: number }): Nothing;
+  /** Drops all that is stored under `keys`, up to KEYS_PER_CALL_MAX: answers, their blobs where no other key has them, partial downloads. */
+  forget(request: { keys: string[] }): Forgotten;
   /** Coalesced last-use times. */
   touch(request: { keys: string[]; nowMs: number }): Nothing;
   /** Moves the WAL into the file; `truncate` also waits for readers, briefly, and empties it. */
@@ -115,8 +163,16 @@ export type BuilderPort = {
     size: number;
     /** Also inflate everything and compare CRCs: its parts came from unverified joins. */
     content: boolean;
+    /** Also hash it as go.sum does. */
+    hash: boolean;
     bytes?: Uint8Array;
-  }): Nothing | Promise<Nothing>;
+  }): { h1?: string } | Promise<{ h1?: string }>;
+};
+
+/** What a builder checks that is no part of the store yet. */
+export type FileBuilderPort = {
+  /** Whether the file at `path` is a module zip that may be kept. Fails with check-failed; where it can't be read, with bad-request. */
+  checkZipFile(request: { module: string; version: string; path: string }): Nothing | Promise<Nothing>;
 };
 
 /** A port as it is seen from another thread. Fails with the errors of `core/errors.ts`. */
@@ -138,3 +194,5 @@ export type Store = Remote<ReaderPort> &
   };
 
 export type Builder = Remote<BuilderPort>;
+
+export type FileBuilder = Remote<FileBuilderPort>;

@@ -20,8 +20,14 @@ const contentTypes = {
   query: JSON_TYPE,
   mod: TEXT,
   zip: 'application/zip',
+  supported: TEXT,
+  head: TEXT,
+  lookup: TEXT,
+  tile: 'application/octet-stream',
 } as const satisfies Record<FileKind, string>;
 
+/** Their bytes never change. A lookup's record doesn't either, but a newer head goes out with it later. */
+const FOREVER_KINDS: ReadonlySet<FileKind> = new Set(['info', 'mod', 'zip', 'tile']);
 const FOREVER = 'public, max-age=31536000, immutable';
 /** Short: whoever caches between us and `go` must not make a release invisible for longer. */
 const BRIEFLY = 'public, max-age=60';
@@ -54,7 +60,7 @@ export const statusLine: Readonly<Record<number, string>> = {
 /** The block of an answer; `sha256` is in it as the ETag where the answer is stored. */
 export function answerHead(answer: Pick<Answer, 'kind' | 'status' | 'origin' | 'sha256'>): string {
   const { kind, status, origin, sha256 } = answer;
-  const isForever = status === 200 && (kind === 'info' || kind === 'mod' || kind === 'zip');
+  const isForever = status === 200 && FOREVER_KINDS.has(kind);
   const lines = [
     status === 200 ? contentTypes[kind] : TEXT,
     `Cache-Control: ${isForever ? FOREVER : BRIEFLY}`,

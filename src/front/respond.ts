@@ -17,6 +17,7 @@ import { matchesTag, parseRange, type Span } from './range.ts';
 export class Client {
   readonly res: HttpResponse;
   readonly url: string;
+  readonly query: string;
   readonly isHead: boolean;
   readonly ifNoneMatch: string;
   readonly range: string;
@@ -33,6 +34,7 @@ export class Client {
   constructor(res: HttpResponse, req: HttpRequest, url: string, isHead: boolean) {
     this.res = res;
     this.url = url;
+    this.query = req.getQuery() ?? '';
     this.isHead = isHead;
     this.ifNoneMatch = req.getHeader('if-none-match');
     this.range = req.getHeader('range');
@@ -94,6 +96,18 @@ export class Responder {
     this.#count(client, route, code, 'none');
   }
 
+  /** A file made for this client alone, of no kind that a GOPROXY has. */
+  bytes(client: Client, bytes: Uint8Array, route: string): void {
+    if (client.isOver) return;
+    client.res.cork(() => {
+      client.res.writeHeader(FIRST_HEADER, 'application/octet-stream\r\nCache-Control: no-store');
+      if (client.isHead) client.res.endWithoutBody(bytes.byteLength);
+      else client.res.end(bytes);
+    });
+    client.finish();
+    this.#count(client, route, 200, 'none');
+  }
+
   /** Whatever a service threw. */
   error(client: Client, error: unknown, route: string): void {
     if (!isServeError(error)) {
@@ -101,7 +115,6 @@ export class Responder {
       this.text(client, 500, 'astera: internal error\n', [], route);
       return;
     }
-    if (error.kind === 'check-failed') this.#events.checkFailed(client.url, messageOf(error));
     const headers = error.kind === 'busy' ? ['Retry-After: 1'] : [];
     this.text(client, httpStatus[error.kind as ErrorKind], `${clientText(error)}\n`, headers, route);
   }

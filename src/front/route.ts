@@ -6,10 +6,15 @@
 
 import { BadRequest } from '../core/errors.ts';
 import { parseResource, type Resource } from '../core/resource.ts';
+import type { ProfileRequest } from '../observe/profiles.ts';
+import { parseSumdbPath, type SumdbAsk } from '../sumdb/sumdb-path.ts';
+import { parseProfile } from './profile-route.ts';
 
 export type Route =
   | { readonly kind: 'file'; readonly resource: Resource; readonly mayFetch: boolean }
+  | { readonly kind: 'sumdb'; readonly ask: SumdbAsk; readonly mayFetch: boolean }
   | { readonly kind: 'healthz' | 'readyz' | 'metrics' }
+  | { readonly kind: 'profile'; readonly request: ProfileRequest }
   | { readonly kind: 'unknown' };
 
 const own: Readonly<Record<string, Route>> = {
@@ -29,11 +34,14 @@ export function hotKey(url: string): string {
 
 /**
  * @param url the path as it came, without query
+ * @param query what stood behind the `?`: only profiles have one
  * @throws {BadRequest} a malformed escape, path or version
  */
-export function parseRoute(url: string): Route {
+export function parseRoute(url: string, query = ''): Route {
   const special = Object.hasOwn(own, url) ? own[url] : undefined;
   if (special !== undefined) return special;
+  const profile = parseProfile(url, query);
+  if (profile !== undefined) return { kind: 'profile', request: profile };
   let path = decode(url).slice(1);
   let mayFetch = true;
   // Either prefix, or both: /cached-only/mod/… is what a go-cache-plugin user would write.
@@ -41,6 +49,10 @@ export function parseRoute(url: string): Route {
     if (!path.startsWith(prefix)) continue;
     path = path.slice(prefix.length);
     if (prefix === 'cached-only/') mayFetch = false;
+  }
+  if (path.startsWith('sumdb/')) {
+    const ask = parseSumdbPath(path);
+    return ask === undefined ? { kind: 'unknown' } : { kind: 'sumdb', ask, mayFetch };
   }
   const resource = parseResource(path);
   return resource === undefined ? { kind: 'unknown' } : { kind: 'file', resource, mayFetch };

@@ -14,15 +14,18 @@ import {
   us_socket_local_port,
 } from 'uWebSockets.js';
 import type { Address } from '../core/address.ts';
-import { Loop } from '../core/errors.ts';
+import { Loop, NotFound } from '../core/errors.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import type { Events } from '../observe/events.ts';
+import type { ProfileRequest, Profiles } from '../observe/profiles.ts';
+import type { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import { PumpKeeper } from './pump.ts';
 import { Client, Responder } from './respond.ts';
 import { hotKey, parseRoute, type Route } from './route.ts';
 
 export type ServerOptions = {
   readonly modules: ModuleProxy;
+  readonly sumdb: ChecksumDatabases;
   readonly events: Events;
   /** What our own requests carry in `Via`: one that comes back has gone in a circle. */
   readonly viaName: string;
@@ -31,6 +34,8 @@ export type ServerOptions = {
   readonly metricsText: () => Promise<string>;
   /** Undefined: the store is usable. Else why not. */
   readonly notReady: () => string | undefined;
+  /** Undefined without `--pprof`. */
+  readonly profiles?: Pick<Profiles, 'take'> | undefined;
 };
 
 export class Server {
@@ -116,7 +121,7 @@ export class Server {
     this.#admit(client);
     let route: Route;
     try {
-      route = parseRoute(client.url);
+      route = parseRoute(client.url, client.query);
     } catch (error) {
       this.#responder.error(client, error, 'malformed');
       return;
@@ -144,25 +149,46 @@ export class Server {
     switch (route.kind) {
       case 'file':
         return this.#serveFile(client, route);
+      case 'sumdb':
+        return this.#serveSumdb(client, route);
       case 'healthz':
         return this.#responder.text(client, 200, 'ok\n', [], route.kind);
       case 'readyz':
         return this.#serveReadiness(client);
       case 'metrics':
         return this.#responder.text(client, 200, await this.#options.metricsText(), [], route.kind);
+      case 'profile':
+        return this.#serveProfile(client, route.request);
       case 'unknown':
         return this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
     }
   }
 
   async #serveFile(client: Client, route: Route & { kind: 'file' }): Promise<void> {
-    const mayFetch = route.mayFetch && client.mayFetch;
-    if (mayFetch && client.via.includes(this.#options.viaName)) {
-      throw new Loop('cannot fetch: the request came back to this Astera; look at the upstreams of both');
-    }
+    const mayFetch = this.#mayFetch(client, route.mayFetch);
     const { resource } = route;
     const request = { resource, mayFetch, isHead: client.isHead, via: client.via || undefined };
     this.#responder.answer(client, await this.#options.modules.get(request));
+  }
+
+  async #serveProfile(client: Client, request: ProfileRequest): Promise<void> {
+    const { profiles } = this.#options;
+    if (profiles === undefined) throw new NotFound('cannot profile: start this server with --pprof');
+    this.#responder.bytes(client, await profiles.take(request), 'profile');
+  }
+
+  async #serveSumdb(client: Client, route: Route & { kind: 'sumdb' }): Promise<void> {
+    const mayFetch = this.#mayFetch(client, route.mayFetch);
+    this.#responder.answer(client, await this.#options.sumdb.get(route.ask, mayFetch));
+  }
+
+  /** @throws {Loop} it would go out, and has been here before */
+  #mayFetch(client: Client, isAllowed: boolean): boolean {
+    const mayFetch = isAllowed && client.mayFetch;
+    if (mayFetch && client.via.includes(this.#options.viaName)) {
+      throw new Loop('cannot fetch: the request came back to this Astera; look at the upstreams of both');
+    }
+    return mayFetch;
   }
 
   #serveReadiness(client: Client): void {
@@ -179,5 +205,6 @@ const EXCLUSIVE_PORT = 1;
 const HOT_BYTES_MAX = 64 * 1024;
 
 function routeName(route: Route): string {
-  return route.kind === 'file' ? route.resource.kind : route.kind;
+  if (route.kind === 'file') return route.resource.kind;
+  return route.kind === 'sumdb' ? route.ask.kind : route.kind;
 }

@@ -12,19 +12,22 @@
 import type { ByteStream } from '../core/answer.ts';
 import { Busy, isServeError, messageOf, StoreFailed, UpstreamFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, ZIP_BYTES_MAX } from '../core/limits.ts';
-import type { FetchEvent, Upstream } from '../core/ports.ts';
-import type { Builder, PartialRow, Store } from '../core/store-port.ts';
+import type { FetchEvent, FetchRequest, Upstream } from '../core/ports.ts';
+import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
 import { GrowingBlob, type GrowingBlobOptions } from './growing-blob.ts';
 import type { Position } from './pass-through.ts';
 
 export type DownloadOptions = GrowingBlobOptions & {
   readonly module: string;
   readonly version: string;
-  readonly via: string | undefined;
+  /** What else the upstream is told with the request. */
+  readonly manners: Pick<FetchRequest, 'via' | 'avoid'>;
   readonly partial: PartialRow | undefined;
   readonly store: Store;
   readonly builder: Builder;
   readonly upstream: Upstream;
+  /** Holds the zip's h1 against the checksum database; rejects where it must not be kept. */
+  readonly confirm?: (h1: string, upstream: string) => Promise<Checked>;
   /** Told why a good zip could not be stored. */
   readonly onNotStored: (why: string) => void;
 };
@@ -123,9 +126,9 @@ export class Download {
 
   async #run(): Promise<Landed> {
     try {
-      const { upstream, key, via, partial } = this.#options;
+      const { upstream, key, manners, partial } = this.#options;
       const resume = partial && (await this.#blob.adopt(partial));
-      const request = { path: key, bytesMax: ZIP_BYTES_MAX, ...(resume && { resume }), ...(via && { via }) };
+      const request = { path: key, bytesMax: ZIP_BYTES_MAX, ...(resume && { resume }), ...manners };
       for await (const event of upstream.stream(request)) {
         if (event.kind === 'start') this.#start(event);
         else await this.#append(event.bytes);
@@ -169,18 +172,13 @@ export class Download {
     if (bytes !== undefined) return this.#landWhole(bytes);
     const isStored = await this.#blob.settle();
     // Nobody can look into a zip that only passed through; `go` checks it against go.sum.
-    if (isStored) await this.#check({ size });
+    const checked = isStored ? await this.#check({ size }) : undefined;
     this.#finish();
     if (!isStored) return { size, ...this.#notStored('no room') };
     try {
       const { store, key, wallMs } = this.#options;
-      const sealed = await store.sealBlob({
-        blob: this.#blob.id,
-        key,
-        size,
-        source: 'upstream',
-        nowMs: wallMs(),
-      });
+      const seal = { blob: this.#blob.id, key, size, source: 'upstream', nowMs: wallMs() } as const;
+      const sealed = await store.sealBlob({ ...seal, ...(checked && { checked }) });
       this.#blob.becomes(sealed.blob);
       return { size, ...sealed, body: undefined };
     } catch (error) {
@@ -191,7 +189,7 @@ export class Download {
   /** None of it went to the store: one call keeps it, and no growing blob is made. */
   async #landWhole(bytes: Uint8Array): Promise<Landed> {
     const size = bytes.byteLength;
-    await this.#check({ size, bytes: bytes.slice() });
+    const checked = await this.#check({ size, bytes: bytes.slice() });
     this.#finish();
     const body = size <= CHUNK_BYTES ? bytes : undefined;
     try {
@@ -204,7 +202,7 @@ export class Download {
         blob: this.#blob.id,
         bytes,
       } as const;
-      const { sha256, blob } = await store.putEntry(put);
+      const { sha256, blob } = await store.putEntry({ ...put, ...(checked && { checked }) });
       return { size, sha256, blob, body };
     } catch (error) {
       return { size, ...this.#notStored(error), body };
@@ -217,10 +215,13 @@ export class Download {
     return { sha256: '', blob: undefined, body: undefined };
   }
 
-  async #check(what: { size: number; bytes?: Uint8Array }): Promise<void> {
-    const { builder, module, version } = this.#options;
+  /** Its form, and its h1 where that is asked for. What fails is dropped. */
+  async #check(what: { size: number; bytes?: Uint8Array }): Promise<Checked | undefined> {
+    const { builder, module, version, confirm } = this.#options;
+    const how = { content: this.#isPatched, hash: confirm !== undefined };
     try {
-      await builder.checkZip({ module, version, blob: this.#blob.id, content: this.#isPatched, ...what });
+      const { h1 } = await builder.checkZip({ module, version, blob: this.#blob.id, ...how, ...what });
+      return h1 === undefined ? undefined : await confirm?.(h1, this.#upstream);
     } catch (error) {
       this.#blob.drop();
       throw error;

@@ -10,7 +10,7 @@ import { isServeError } from '../core/errors.ts';
 import { CHUNK_BYTES, RESUME_TAIL_BYTES } from '../core/limits.ts';
 import type { Progress, Validator } from '../core/ports.ts';
 import type { PartialRow, Store } from '../core/store-port.ts';
-import type { Memory } from './memory.ts';
+import type { Memory } from '../flight/memory.ts';
 import { PassThrough } from './pass-through.ts';
 
 export type GrowingBlobOptions = {

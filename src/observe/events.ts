@@ -1,5 +1,6 @@
 /** What happens, one function per event: each knows its log line and its metric, so that callers know neither. */
 
+import { isServeError, messageOf } from '../core/errors.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -37,14 +38,33 @@ export class Events {
     this.#log.info({ key, upstream, bytes, ms: Math.round(ms) }, 'fetched');
   }
 
-  fetchFailed(key: string, why: string): void {
-    this.#log.warn({ key, why }, 'fetch failed');
+  /** Nothing came of it: the upstream failed, or gave what was not asked for. */
+  fetchFailed(key: string, error: unknown): void {
+    if (isServeError(error) && error.kind === 'check-failed') this.checkFailed(key, messageOf(error));
+    else this.#log.warn({ key, why: messageOf(error) }, 'fetch failed');
   }
 
   /** An upstream's answer was not what it must be; nothing of it is kept. */
   checkFailed(key: string, why: string): void {
     this.#metrics.checkFailures.inc();
     this.#log.warn({ key, why }, 'upstream answer refused');
+  }
+
+  /** An upstream gave the same wrong content twice: no accident. */
+  tampered(key: string, why: string): void {
+    this.#metrics.tampered.inc();
+    this.#log.error({ key, why }, 'TAMPERED: an upstream gave the same wrong content twice');
+  }
+
+  /** A checksum database signed two histories, or a head that its key did not sign. */
+  securityEvent(why: string): void {
+    this.#metrics.securityEvents.inc();
+    this.#log.error({ why }, 'SECURITY: checksum database refused');
+  }
+
+  /** The checksum database has confirmed what was kept without its word. */
+  confirmedLater(key: string): void {
+    this.#log.info({ key }, 'confirmed by the checksum database');
   }
 
   /** The upstream could not be asked, or failed: what is stored went out. */

@@ -31,6 +31,8 @@ export class Metrics {
   );
   readonly joined = this.#counter('astera_singleflight_joined_total', 'Requests that joined a flight');
   readonly checkFailures = this.#counter('astera_check_failures_total', 'Upstream answers that were refused');
+  readonly tampered = this.#counter('astera_tampered_total', 'Wrong content that an upstream gave twice');
+  readonly securityEvents = this.#counter('astera_sumdb_security_events_total', 'Forks and bad signatures');
   readonly workerDeaths = this.#counter(
     'astera_worker_deaths_total',
     'Worker threads that died and were replaced',

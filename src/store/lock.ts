@@ -10,6 +10,9 @@ import { StoreFailed } from '../core/errors.ts';
 
 export type StoreLock = { release(): void };
 
+/** Locks live as long as their connections, which the collector would close once nobody refers to them. */
+const held = new Set<Database.Database>();
+
 /**
  * Takes the lock of the store at `path`.
  *
@@ -22,8 +25,7 @@ export function lockStore(path: string): StoreLock {
     db = new Database(lockPath, { timeout: 0 });
     db.pragma('journal_mode = MEMORY');
     db.exec('BEGIN EXCLUSIVE');
-    const held = db;
-    return { release: () => held.close() };
+    return hold(db);
   } catch (error) {
     db?.close();
     if ((error as { code?: string }).code === 'SQLITE_BUSY') {
@@ -34,4 +36,14 @@ export function lockStore(path: string): StoreLock {
     const why = error instanceof Error ? error.message : String(error);
     throw new StoreFailed(`cannot lock store ${JSON.stringify(lockPath)}: ${why}`, { cause: error });
   }
+}
+
+function hold(db: Database.Database): StoreLock {
+  held.add(db);
+  return {
+    release: () => {
+      held.delete(db);
+      db.close();
+    },
+  };
 }

@@ -6,8 +6,8 @@
  */
 
 import { statSync } from 'node:fs';
-import { CHUNK_BYTES } from '../core/limits.ts';
-import type { EntryRow, PartialRow, ReaderPort, Source } from '../core/store-port.ts';
+import { CHUNK_BYTES, KEYS_PER_CALL_MAX } from '../core/limits.ts';
+import type { EntryRow, KeyRow, PartialRow, ReaderPort, Source, Trust } from '../core/store-port.ts';
 import { CHUNKS_PER_BLOB, type Connection, chunkId, openReadable } from './schema.ts';
 
 type EntryColumns = {
@@ -18,6 +18,7 @@ type EntryColumns = {
   checked_at_ms: number;
   used_at_ms: number;
   blob: number | null;
+  trust: Trust;
   bytes: Buffer | null;
 };
 
@@ -31,12 +32,16 @@ export class StoreReader implements ReaderPort {
   readonly #chunk;
   readonly #chunkCount;
   readonly #keys;
+  readonly #unconfirmed;
+  readonly #stored;
+  readonly #listed;
+  readonly #growing;
 
   constructor(path: string) {
     this.#path = path;
     this.#db = openReadable(path);
     this.#entry = this.#db.prepare<[string], EntryColumns>(
-      `SELECT status, size, sha256, source, checked_at_ms, used_at_ms, blob,
+      `SELECT status, size, sha256, source, checked_at_ms, used_at_ms, blob, trust,
               coalesce(body, (SELECT bytes FROM chunk WHERE chunk.id = entry.blob * ${CHUNKS_PER_BLOB})) AS bytes
        FROM entry WHERE key = ?`,
     );
@@ -49,6 +54,17 @@ export class StoreReader implements ReaderPort {
     );
     this.#keys = this.#db.prepare<[string, string], { key: string }>(
       'SELECT key FROM entry WHERE key >= ? AND key < ? AND status = 200',
+    );
+    this.#unconfirmed = this.#db.prepare<[string, number], { key: string; h1: string }>(
+      `SELECT key, h1 FROM entry WHERE trust = 'unconfirmed' AND key > ? ORDER BY key LIMIT ?`,
+    );
+    this.#stored = this.#db.prepare<[string], { status: number }>('SELECT status FROM entry WHERE key = ?');
+    this.#listed = this.#db.prepare<[string, string, number], KeyColumns>(
+      'SELECT key, status, size, blob FROM entry WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
+    );
+    this.#growing = this.#db.prepare<[string, string, number], KeyColumns>(
+      `SELECT growing_key AS key, 0 AS status, coalesce(size, 0) AS size, id AS blob FROM blob
+       WHERE growing_key > ? AND growing_key < ? ORDER BY growing_key LIMIT ?`,
     );
   }
 
@@ -79,6 +95,24 @@ export class StoreReader implements ReaderPort {
     return { versions: Array.from(hasInfo, ([version, has]) => ({ version, hasInfo: has })) };
   };
 
+  getUnconfirmed: ReaderPort['getUnconfirmed'] = ({ after, limit }) => {
+    return { rows: this.#unconfirmed.all(after, limit) };
+  };
+
+  getStored: ReaderPort['getStored'] = ({ keys }) => {
+    return { stored: keys.map((key) => this.#stored.get(key)?.status === 200) };
+  };
+
+  getKeys: ReaderPort['getKeys'] = ({ prefix, after }) => {
+    const [first, end] = rangeOf(prefix, after);
+    return { rows: this.#listed.all(first, end, KEYS_PER_CALL_MAX).map(keyRowOf) };
+  };
+
+  getPartialKeys: ReaderPort['getPartialKeys'] = ({ prefix, after }) => {
+    const [first, end] = rangeOf(prefix, after);
+    return { rows: this.#growing.all(first, end, KEYS_PER_CALL_MAX).map(keyRowOf) };
+  };
+
   getSizes: ReaderPort['getSizes'] = () => {
     return { storeBytes: bytesOfFile(this.#path), walBytes: bytesOfFile(`${this.#path}-wal`) };
   };
@@ -103,6 +137,17 @@ export class StoreReader implements ReaderPort {
   }
 }
 
+type KeyColumns = { key: string; status: number; size: number; blob: number | null };
+
+function keyRowOf({ key, status, size, blob }: KeyColumns): KeyRow {
+  return { key, status, size, blob: blob ?? undefined };
+}
+
+/** Bounds, neither of them included. Keys are ASCII, and no key is a prefix that is asked for. */
+function rangeOf(prefix: string, after: string): [string, string] {
+  return [after > prefix ? after : prefix, `${prefix}\x7f`];
+}
+
 const VERSION_FILE = /^([^/]+)\.(info|mod|zip)$/;
 
 function entryOf(row: EntryColumns): EntryRow {
@@ -114,6 +159,7 @@ function entryOf(row: EntryColumns): EntryRow {
     checkedAtMs: row.checked_at_ms,
     usedAtMs: row.used_at_ms,
     blob: row.blob ?? undefined,
+    trust: row.trust,
   };
 }
 

@@ -63,12 +63,15 @@ const migrations: readonly string[] = [
     stored_at_ms INTEGER NOT NULL,
     checked_at_ms INTEGER NOT NULL,
     used_at_ms INTEGER NOT NULL,
+    h1 TEXT,
+    trust TEXT NOT NULL DEFAULT 'unchecked' CHECK (trust IN ('unchecked', 'unconfirmed', 'confirmed')),
     blob INTEGER REFERENCES blob (id),
     body BLOB,
     CHECK ((blob IS NULL) = (body IS NOT NULL))
   ) STRICT;
   CREATE INDEX entry_blob ON entry (blob) WHERE blob IS NOT NULL;
   CREATE INDEX entry_negative ON entry (used_at_ms) WHERE status <> 200;
+  CREATE INDEX entry_unconfirmed ON entry (key) WHERE trust = 'unconfirmed';
   `,
 ];
 

@@ -10,19 +10,25 @@ export function prepareWrites(db: Connection) {
     blobOfKey: db.prepare<[string], { blob: number | null; sha256: Buffer }>(
       'SELECT blob, sha256 FROM entry WHERE key = ?',
     ),
+    sizeOf: db.prepare<[string], { status: number; size: number }>(
+      'SELECT status, size FROM entry WHERE key = ?',
+    ),
     entryOfBlob: db.prepare<[number], Id>('SELECT id FROM entry WHERE blob = ? LIMIT 1'),
     putEntry: db.prepare(
-      `INSERT INTO entry (key, status, size, sha256, source, stored_at_ms, checked_at_ms, used_at_ms, blob, body)
-       VALUES (@key, @status, @size, @sha256, @source, @nowMs, @nowMs, @nowMs, @blob, @body)
+      `INSERT INTO entry (key, status, size, sha256, source, stored_at_ms, checked_at_ms, used_at_ms, h1, trust, blob, body)
+       VALUES (@key, @status, @size, @sha256, @source, @nowMs, @nowMs, @nowMs, @h1, @trust, @blob, @body)
        ON CONFLICT (key) DO UPDATE SET
          status = excluded.status, size = excluded.size, source = excluded.source,
          stored_at_ms = iif(sha256 = excluded.sha256, stored_at_ms, excluded.stored_at_ms),
          sha256 = excluded.sha256, checked_at_ms = excluded.checked_at_ms,
-         used_at_ms = excluded.used_at_ms, blob = excluded.blob, body = excluded.body`,
+         used_at_ms = excluded.used_at_ms, h1 = excluded.h1, trust = excluded.trust,
+         blob = excluded.blob, body = excluded.body`,
     ),
     confirm: db.prepare<[number, number, string]>(
       'UPDATE entry SET checked_at_ms = ?, used_at_ms = ? WHERE key = ?',
     ),
+    setTrust: db.prepare<[string, string]>('UPDATE entry SET trust = ? WHERE key = ?'),
+    dropEntry: db.prepare<[string]>('DELETE FROM entry WHERE key = ?'),
     touch: db.prepare<[number, string]>('UPDATE entry SET used_at_ms = ? WHERE key = ?'),
     negatives: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM entry WHERE status <> 200'),
     dropNegatives: db.prepare<[number]>(

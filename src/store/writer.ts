@@ -10,7 +10,7 @@ import { createHash, type Hash, hash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, INLINE_BYTES_MAX, NEGATIVE_ROWS_MAX, PARTIAL_KEPT_MS } from '../core/limits.ts';
-import type { WriterPort } from '../core/store-port.ts';
+import type { Checked, Trust, WriterPort } from '../core/store-port.ts';
 import { CHUNKS_PER_BLOB, type Connection, chunkId, openWritable, readSetting } from './schema.ts';
 import { prepareWrites } from './statements.ts';
 
@@ -54,13 +54,53 @@ export class StoreWriter implements WriterPort {
     const inline = bytes.byteLength <= INLINE_BYTES_MAX;
     const blob = inline ? null : this.#putWhole(request.blob, bytes, sha256, nowMs);
     const body = inline ? bytes : null;
-    this.#pointKey({ key, status, size: bytes.byteLength, sha256, source, nowMs, blob, body });
+    this.#pointKey({
+      key,
+      status,
+      size: bytes.byteLength,
+      sha256,
+      source,
+      nowMs,
+      blob,
+      body,
+      ...checkedOf(request),
+    });
     return { sha256: sha256.toString('hex'), blob: blob ?? undefined, kept: true };
   };
 
   confirmEntry: WriterPort['confirmEntry'] = ({ key, nowMs }) => {
     this.#sql.confirm.run(nowMs, nowMs, key);
     return {};
+  };
+
+  setTrust: WriterPort['setTrust'] = ({ key, trust }) => {
+    this.#sql.setTrust.run(trust, key);
+    return {};
+  };
+
+  dropEntry: WriterPort['dropEntry'] = ({ key }) => {
+    const blob = this.#sql.blobOfKey.get(key)?.blob ?? null;
+    this.#sql.dropEntry.run(key);
+    if (blob !== null) this.#dropUnused(blob);
+    return {};
+  };
+
+  forget: WriterPort['forget'] = ({ keys }) => {
+    let [answers, negatives, partials, bytes] = [0, 0, 0, 0];
+    for (const key of keys) {
+      const growing = this.#sql.growingOf.get(key);
+      if (growing !== undefined) {
+        this.#remove(growing.id);
+        partials++;
+      }
+      const row = this.#sql.sizeOf.get(key);
+      if (row === undefined) continue;
+      this.dropEntry({ key });
+      if (row.status === 200) answers++;
+      else negatives++;
+      if (row.status === 200) bytes += row.size;
+    }
+    return { answers, negatives, partials, bytes };
   };
 
   openBlob: WriterPort['openBlob'] = (request) => {
@@ -95,7 +135,8 @@ export class StoreWriter implements WriterPort {
     return {};
   };
 
-  sealBlob: WriterPort['sealBlob'] = ({ blob, key, size, source, nowMs }) => {
+  sealBlob: WriterPort['sealBlob'] = (request) => {
+    const { blob, key, size, source, nowMs } = request;
     const growing = this.#sql.blobOf.get(blob);
     if (growing?.sha256) return { sha256: growing.sha256.toString('hex'), blob }; // Sent again after a crash.
     if (growing === undefined) return this.#sealedBefore(key);
@@ -104,7 +145,17 @@ export class StoreWriter implements WriterPort {
     if (twin !== undefined) this.#remove(blob);
     else this.#sql.sealBlob.run(sha256, size, nowMs, blob);
     const serving = twin?.id ?? blob;
-    this.#pointKey({ key, status: 200, size, sha256, source, nowMs, blob: serving, body: null });
+    this.#pointKey({
+      key,
+      status: 200,
+      size,
+      sha256,
+      source,
+      nowMs,
+      blob: serving,
+      body: null,
+      ...checkedOf(request),
+    });
     return { sha256: sha256.toString('hex'), blob: serving };
   };
 
@@ -169,8 +220,11 @@ export class StoreWriter implements WriterPort {
     this.#sql.putEntry.run(row);
     const partial = row.status === 200 ? this.#sql.growingOf.get(row.key) : undefined;
     if (partial !== undefined) this.#remove(partial.id);
-    if (before === null || before === row.blob) return;
-    if (this.#sql.entryOfBlob.get(before) === undefined) this.#remove(before);
+    if (before !== null && before !== row.blob) this.#dropUnused(before);
+  }
+
+  #dropUnused(blob: number): void {
+    if (this.#sql.entryOfBlob.get(blob) === undefined) this.#remove(blob);
   }
 
   #remove(blob: number): void {
@@ -213,4 +267,10 @@ type EntryValues = {
   nowMs: number;
   blob: number | null;
   body: Uint8Array | null;
+  h1: string | null;
+  trust: Trust;
 };
+
+function checkedOf({ checked }: { checked?: Checked }): Pick<EntryValues, 'h1' | 'trust'> {
+  return { h1: checked?.h1 ?? null, trust: checked?.trust ?? 'unchecked' };
+}

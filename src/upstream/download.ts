@@ -22,7 +22,8 @@ import {
   validatorOf,
 } from './answer.ts';
 import { gunzip } from './gunzip.ts';
-import type { Answer, Range } from './http-source.ts';
+import type { Range } from './http-source.ts';
+import type { Answer } from './judge.ts';
 import { Setback } from './setback.ts';
 import { Tail } from './tail.ts';
 

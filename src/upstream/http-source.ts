@@ -4,15 +4,16 @@
  * Trying again is `resume.ts`'s work.
  */
 
-import { Gone, Loop, NotFound, UpstreamFailed } from '../core/errors.ts';
+import { UpstreamFailed } from '../core/errors.ts';
 import type { Clock, FetchEvent } from '../core/ports.ts';
-import { contentEncoding, contentLength, header, mediaType, retryAfterMs } from './answer.ts';
+import { contentEncoding, contentLength, header } from './answer.ts';
 import type { Dispatchers } from './dispatchers.ts';
-import { Exchange, type ExchangeObserver, type Headers } from './exchange.ts';
+import { Exchange, type ExchangeObserver } from './exchange.ts';
 import { Health } from './health.ts';
+import { type Answer, isLater, judged } from './judge.ts';
 import { LineWatch } from './line-watch.ts';
 import { Patience } from './patience.ts';
-import { cannotFetch, oneLine, statusLine } from './redact.ts';
+import { cannotFetch } from './redact.ts';
 import { isRedirect, nextStep } from './redirect.ts';
 import { resumed } from './resume.ts';
 import { finalError, Setback } from './setback.ts';
@@ -38,19 +39,11 @@ export type HttpContext = {
 /** A part of a file, to be asked for by Range. */
 export type Range = { readonly from: number; readonly ifRange: string | undefined };
 
-/** A 200, 206 or 416, its body not read yet: read it, or {@link Exchange.abort} it. */
-export type Answer = { readonly status: number; readonly headers: Headers; readonly body: Exchange };
-
 /** So many bad answers in a row, over all requests, and the upstream is not having a bad moment: it is broken. */
 const BAD_ANSWERS_MAX = 16;
 
-/** An error's own words are read to here; one line of it is shown. */
-const ERROR_TEXT_BYTES_MAX = 4096;
-
 /** "Method not allowed", "not implemented": some proxies know only GET. */
 const NO_HEAD: ReadonlySet<number> = new Set([405, 501]);
-
-const LATER: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export class HttpSource implements Source {
   readonly name: string;
@@ -144,7 +137,13 @@ export class HttpSource implements Source {
         verb = 'GET';
         continue;
       }
-      if (!isRedirect(head.status)) return this.#judged(ask, { ...head, body: exchange }, range);
+      if (!isRedirect(head.status)) {
+        this.#badAnswers = isLater(head.status) ? this.#badAnswers + 1 : 0;
+        return judged(
+          { ...head, body: exchange },
+          { path: ask.path, upstream: this.name, isPart: range !== undefined },
+        );
+      }
       await exchange.drain();
       const step = nextStep(passed, header(head.headers, 'location'));
       if ('refused' in step) throw new UpstreamFailed(cannotFetch(ask.path, this.name, step.refused));
@@ -186,21 +185,6 @@ export class HttpSource implements Source {
     if (range?.ifRange !== undefined) headers['if-range'] = range.ifRange;
     const path = url.pathname + url.search;
     this.#context.dispatchers.of(url).dispatch({ origin: url.origin, path, method, headers }, exchange);
-  }
-
-  async #judged(ask: Ask, answer: Answer, range: Range | undefined): Promise<Answer> {
-    const { status, headers, body } = answer;
-    this.#badAnswers = LATER.has(status) ? this.#badAnswers + 1 : 0;
-    if (status === 200 || (range !== undefined && (status === 206 || status === 416))) {
-      if (status === 416 || mediaType(headers) !== 'text/html') return answer;
-      body.abort();
-      throw new UpstreamFailed(cannotFetch(ask.path, this.name, 'got a web page instead of the file'));
-    }
-    if (LATER.has(status)) {
-      body.drain();
-      throw new Setback('answer', statusLine(status), retryAfterMs(headers));
-    }
-    throw errorOf(status, await ownWords(answer), (why) => cannotFetch(ask.path, this.name, why));
   }
 
   /** Waits, but not for long, for a probe to find the upstream alive; starts one if it is time for it. */
@@ -266,34 +250,6 @@ function basicAuthorization({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined;
   const plain = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return `Basic ${Buffer.from(plain).toString('base64')}`;
-}
-
-function errorOf(status: number, words: string, message: (why: string) => string): Error {
-  if (status === 404) return new NotFound(words || message(statusLine(status)));
-  if (status === 410) return new Gone(words || message(statusLine(status)));
-  const why = words === '' ? statusLine(status) : `${statusLine(status)}: ${words}`;
-  return status === 508 ? new Loop(message(why)) : new UpstreamFailed(message(why));
-}
-
-/** The line of plain text that the upstream sent with an error; empty if it sent none, or not in time. */
-async function ownWords({ headers, body }: Answer): Promise<string> {
-  if (mediaType(headers) !== 'text/plain' || contentEncoding(headers) !== undefined) {
-    body.drain();
-    return '';
-  }
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  try {
-    for await (const piece of body) {
-      pieces.push(piece);
-      bytes += piece.byteLength;
-      if (bytes > ERROR_TEXT_BYTES_MAX) return '';
-    }
-  } catch (error) {
-    if (!(error instanceof Setback)) throw error;
-    return '';
-  }
-  return oneLine(Buffer.concat(pieces).toString());
 }
 
 /** Waits for `done`, but not longer than `ms` nor than the signal. */

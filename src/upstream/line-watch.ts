@@ -20,8 +20,8 @@ export type Waiting = { fail(setback: Setback): void };
 type Entry = {
   readonly waiting: Waiting;
   readonly beganMs: number;
-  /** What had been heard when it began. */
-  readonly heardBefore: number;
+  /** What had been heard when it began, or was last looked at. */
+  heardBefore: number;
   isConnected: boolean;
   timer: NodeJS.Timeout | undefined;
 };
@@ -82,18 +82,18 @@ export class LineWatch {
     this.#entries.delete(waiting);
   }
 
-  #arm(entry: Entry, ms: number): void {
-    entry.timer = setTimeout(() => this.#late(entry, ms), ms);
+  #arm(entry: Entry, ms: number, waitedMs = 0): void {
+    entry.timer = setTimeout(() => this.#late(entry, waitedMs + ms), ms);
   }
 
-  #late(entry: Entry, afterMs: number): void {
-    if (this.#heard === entry.heardBefore) {
-      this.#silence(entry);
-      return;
+  #late(entry: Entry, waitedMs: number): void {
+    const restMs = this.#timeouts.connectMs - waitedMs;
+    if (this.#heard === entry.heardBefore) this.#silence(entry);
+    else if (restMs <= 0) entry.waiting.fail(new Setback('connect', 'connection timed out'));
+    else {
+      entry.heardBefore = this.#heard;
+      this.#arm(entry, Math.min(this.silenceMs, restMs), waitedMs);
     }
-    const restMs = this.#timeouts.connectMs - afterMs;
-    if (restMs > 0) this.#arm(entry, restMs);
-    else entry.waiting.fail(new Setback('connect', 'connection timed out'));
   }
 
   #silence(late: Entry): void {

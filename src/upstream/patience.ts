@@ -3,7 +3,7 @@
  * 20 MB over a line that breaks at each megabyte makes twenty tries, and each got further.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
+import timers from 'node:timers/promises';
 import type { Setback, SetbackKind } from './setback.ts';
 import type { Backoff } from './settings.ts';
 
@@ -58,7 +58,7 @@ export class Patience {
     this.#fruitless = state.hasGained ? 0 : this.#fruitless + 1;
     if (this.#fruitless >= this.#triesMax(setback.kind, state.hasBegun)) return false;
     const waitMs = this.#waitMs(setback.retryAfterMs, state.hasBegun);
-    await sleep(waitMs, undefined, { signal: this.#options.signal }).catch(() => {
+    await timers.setTimeout(waitMs, undefined, { signal: this.#options.signal }).catch(() => {
       this.#options.signal.throwIfAborted();
     });
     return true;

@@ -175,13 +175,14 @@ class ProxyList implements Upstream {
 
   /** Asks member after member until one can answer; bytes that come later come from that one alone. */
   async #walk<T>(
-    { path, bytesMax, resume }: FetchRequest,
+    { path, bytesMax, resume, avoid }: FetchRequest,
     { via, signal }: { via: string; signal: AbortSignal },
     attempt: (source: Source, ask: Ask) => Promise<T>,
   ): Promise<T> {
     let worst: ServeError | undefined;
-    for (const [index, { source, fallsBack }] of this.#members.entries()) {
-      const hasFallback = fallsBack && index + 1 < this.#members.length;
+    const members = avoid === undefined ? this.#members : lastOf(this.#members, avoid);
+    for (const [index, { source, fallsBack }] of members.entries()) {
+      const hasFallback = fallsBack && index + 1 < members.length;
       try {
         return await attempt(source, { path, bytesMax, resume, via, hasFallback, signal });
       } catch (error) {
@@ -193,6 +194,11 @@ class ProxyList implements Upstream {
     }
     throw atEnd(worst, this.#end);
   }
+}
+
+/** The list with the members named `name` behind the others. */
+function lastOf(members: readonly Member[], name: string): Member[] {
+  return members.toSorted((a, b) => Number(a.source.name === name) - Number(b.source.name === name));
 }
 
 /** The error to show: any other is better than "not there", and a later one better than an earlier. */
@@ -245,8 +251,8 @@ function cancellable(
   };
 }
 
-function withoutResume({ path, bytesMax, via }: FetchRequest): FetchRequest {
-  return via === undefined ? { path, bytesMax } : { path, bytesMax, via };
+function withoutResume({ resume: _, ...request }: FetchRequest): FetchRequest {
+  return request;
 }
 
 /** One array with a buffer of its own, so that it can be moved to another thread. */

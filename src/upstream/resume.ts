@@ -7,7 +7,8 @@
 import { Gone, NotFound, UpstreamFailed } from '../core/errors.ts';
 import type { FetchEvent } from '../core/ports.ts';
 import { BadAnswer, Download, StartAgain } from './download.ts';
-import type { Answer, Range } from './http-source.ts';
+import type { Range } from './http-source.ts';
+import type { Answer } from './judge.ts';
 import type { Patience } from './patience.ts';
 import { cannotFetch } from './redact.ts';
 import { finalError, Setback } from './setback.ts';

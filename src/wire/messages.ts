@@ -6,9 +6,9 @@
  */
 
 import type { ErrorKind } from '../core/errors.ts';
-import type { BuilderPort, ReaderPort, WriterPort } from '../core/store-port.ts';
+import type { BuilderPort, FileBuilderPort, ReaderPort, WriterPort } from '../core/store-port.ts';
 
-export type Calls = ReaderPort & WriterPort & BuilderPort;
+export type Calls = ReaderPort & WriterPort & BuilderPort & FileBuilderPort;
 export type CallName = keyof Calls;
 
 /** One call as it is sent. */

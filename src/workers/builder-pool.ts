@@ -6,14 +6,14 @@
 
 import type { Piscina } from 'piscina';
 import { messageOf, StoreFailed } from '../core/errors.ts';
-import type { Builder } from '../core/store-port.ts';
+import type { Builder, FileBuilder } from '../core/store-port.ts';
 import type { Request } from '../wire/messages.ts';
-import { createPool, type Pending, remoteOf, runBatch, settle } from './calls-client.ts';
+import { createPool, type Pending, remoteOf, runBatch, settle, threadIdsOf } from './calls-client.ts';
 
 const IDLE_MS = 30_000;
 
 export class BuilderPool {
-  readonly call: Builder;
+  readonly call: Builder & FileBuilder;
   readonly #pool: Piscina;
 
   constructor({ dbPath, threads }: { dbPath: string; threads: number }) {
@@ -25,7 +25,11 @@ export class BuilderPool {
       atomics: 'disabled', // Its work awaits streams, which need a running event loop.
     });
     this.#pool.on('error', () => {}); // The task's own rejection says it.
-    this.call = remoteOf(['checkZip'], (request) => this.#send(request));
+    this.call = remoteOf(['checkZip', 'checkZipFile'], (request) => this.#send(request));
+  }
+
+  get threadIds(): number[] {
+    return threadIdsOf(this.#pool);
   }
 
   async close(): Promise<void> {

@@ -1,23 +1,34 @@
 /** Thread entry of a builder: CPU work over stored chunks or over bytes that were moved here. */
 
 import { workerData } from 'piscina';
-import type { BuilderPort } from '../core/store-port.ts';
+import type { BuilderPort, FileBuilderPort } from '../core/store-port.ts';
 import { bufferSource } from '../modzip/byte-source.ts';
 import { checkZip } from '../modzip/zip-check.ts';
-import { hashZip } from '../modzip/zip-hash.ts';
+import { checkContent, hashZip } from '../modzip/zip-hash.ts';
 import { ChunkSource } from '../store/chunk-source.ts';
 import type { Frame } from '../wire/frame.ts';
+import { FileSource } from './file-source.ts';
 import { packReplies, runAsyncCall, unpackRequests } from './serve-calls.ts';
 
-const handlers: BuilderPort = {
-  async checkZip({ module, version, blob, size, content, bytes }) {
+const handlers: BuilderPort & FileBuilderPort = {
+  async checkZip({ module, version, blob, size, content, hash, bytes }) {
     const source = bytes === undefined ? openBlob(blob, size) : bufferSource(bytes);
     try {
-      checkZip(source, { module, version });
-      if (content) await hashZip(source, { module, version });
+      if (hash) return { h1: (await hashZip(source, { module, version })).h1 };
+      if (content) await checkContent(source, { module, version });
+      else checkZip(source, { module, version });
       return {};
     } finally {
       if (source instanceof ChunkSource) source.close();
+    }
+  },
+  checkZipFile({ module, version, path }) {
+    const source = new FileSource(path);
+    try {
+      checkZip(source, { module, version });
+      return {};
+    } finally {
+      source.close();
     }
   },
 };

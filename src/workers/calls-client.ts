@@ -50,6 +50,11 @@ export function createPool(options: PoolOptions): Piscina {
   });
 }
 
+/** Of the threads that run now, as `worker_threads.threadId` counts. */
+export function threadIdsOf(pool: Piscina): number[] {
+  return pool.threads.map(({ threadId }) => threadId);
+}
+
 /** Runs a batch as one task. Rejects when the worker dies or has a bug. */
 export async function runBatch(pool: Piscina, requests: readonly Request[]): Promise<Reply[]> {
   const frame = packFrame(requests, requestCarrier);

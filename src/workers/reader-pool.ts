@@ -11,7 +11,7 @@ import { Busy, messageOf, StoreFailed } from '../core/errors.ts';
 import { READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ReaderPort, Remote } from '../core/store-port.ts';
 import type { Request } from '../wire/messages.ts';
-import { createPool, type Pending, remoteOf, runBatch, settle } from './calls-client.ts';
+import { createPool, type Pending, remoteOf, runBatch, settle, threadIdsOf } from './calls-client.ts';
 
 export type ReaderPoolOptions = {
   readonly dbPath: string;
@@ -24,7 +24,16 @@ export type ReaderPoolOptions = {
   readonly url?: URL;
 };
 
-const calls = ['getEntry', 'getChunk', 'getVersions', 'getSizes'] as const;
+const calls = [
+  'getEntry',
+  'getChunk',
+  'getVersions',
+  'getUnconfirmed',
+  'getStored',
+  'getKeys',
+  'getPartialKeys',
+  'getSizes',
+] as const;
 
 export class ReaderPool {
   readonly call: Remote<ReaderPort>;
@@ -43,6 +52,10 @@ export class ReaderPool {
     });
     this.#pool.on('error', (error: unknown) => options.onDeath?.(messageOf(error)));
     this.call = remoteOf(calls, (request) => this.#send(request));
+  }
+
+  get threadIds(): number[] {
+    return threadIdsOf(this.#pool);
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,8 @@ import { WriterQueue, type WriterQueueOptions } from './writer-queue.ts';
 export type ThreadStore = Store & {
   /** The store's own name. */
   readonly instance: string;
+  /** Ids of its threads that run now. */
+  threadIds(): { readonly reader: number[]; readonly writer: number[] };
   /** Commits what is queued, empties the WAL, ends the threads. */
   close(): Promise<void>;
 };
@@ -51,6 +53,7 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
     instance: opened.instance,
     nextBlob: () => ++lastBlob,
     room: () => writer.room(),
+    threadIds: () => ({ reader: readers.threadIds, writer: writer.threadIds }),
     close: async () => {
       disk.stop();
       await writer.close();

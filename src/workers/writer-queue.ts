@@ -12,7 +12,7 @@ import { messageOf, StoreFailed } from '../core/errors.ts';
 import { WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from '../core/limits.ts';
 import type { Remote, WriterPort } from '../core/store-port.ts';
 import type { Reply, Request } from '../wire/messages.ts';
-import { createPool, type Pending, remoteOf, runBatch, settle } from './calls-client.ts';
+import { createPool, type Pending, remoteOf, runBatch, settle, threadIdsOf } from './calls-client.ts';
 import type { Opened } from './writer-worker.ts';
 
 export type WriterQueueOptions = {
@@ -35,10 +35,13 @@ const CALL_BYTES = 512;
 const calls = [
   'putEntry',
   'confirmEntry',
+  'setTrust',
+  'dropEntry',
   'openBlob',
   'putChunk',
   'sealBlob',
   'dropBlob',
+  'forget',
   'touch',
   'checkpoint',
   'tidy',
@@ -72,6 +75,10 @@ export class WriterQueue {
     } catch (error) {
       throw new StoreFailed(messageOf(error), { cause: error });
     }
+  }
+
+  get threadIds(): number[] {
+    return threadIdsOf(this.#pool);
   }
 
   /** Commits what is queued, empties the WAL, ends the thread. */

@@ -39,7 +39,11 @@ test('forty cold go mod tidy at once ask the upstream once for each key', async 
     await assertReads(astera, rowsOf(Object.keys(requests), sizes));
     await astera.stop();
 
-    const again = await Astera.start({ upstream: upstream.url, db: astera.db, flags: ['--cache-ttl', '10m'] });
+    const again = await Astera.start({
+      upstream: upstream.url,
+      db: astera.db,
+      flags: ['--cache-ttl', '10m'],
+    });
     try {
       await tidyAtOnce(again, 10);
       await assertReads(again, rowsOf(Object.keys(requests), sizes));

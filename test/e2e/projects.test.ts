@@ -14,12 +14,20 @@ type Command = { readonly what: 'whole' | 'imports'; readonly args: readonly str
 
 const commands: readonly Command[] = [
   { what: 'whole', args: ['mod', 'tidy'], why: 'a full go.mod: asks for .mod and .zip only' },
-  { what: 'imports', args: ['mod', 'tidy'], why: 'from import lines: lists, @latest, a 404 for each path prefix' },
+  {
+    what: 'imports',
+    args: ['mod', 'tidy'],
+    why: 'from import lines: lists, @latest, a 404 for each path prefix',
+  },
   { what: 'whole', args: ['get', '-u', './...'], why: 'lists of everything' },
   { what: 'whole', args: ['mod', 'download'], why: '.info too' },
   { what: 'whole', args: ['list', '-m', '-versions', 'github.com/google/uuid'], why: 'one list' },
   { what: 'whole', args: ['get', 'github.com/spf13/viper@master'], why: 'a branch' },
-  { what: 'imports', args: ['install', 'github.com/BurntSushi/toml/cmd/tomlv@latest'], why: 'a tool; capitals' },
+  {
+    what: 'imports',
+    args: ['install', 'github.com/BurntSushi/toml/cmd/tomlv@latest'],
+    why: 'a tool; capitals',
+  },
 ];
 
 let upstream: LocalUpstream;

@@ -43,11 +43,14 @@ test('the lock shuts out no reader of the store itself', (t) => {
 
 test('where the lock file can not be made, that is said', (t) => {
   const path = join(tempDir(t), 'none', 'a.db');
-  assert.throws(() => lockStore(path), (error: unknown) => {
-    assert.ok(error instanceof StoreFailed);
-    assert.match(error.message, /^cannot lock store "[^\n]+a\.db\.lock": [^\n]+$/);
-    return true;
-  });
+  assert.throws(
+    () => lockStore(path),
+    (error: unknown) => {
+      assert.ok(error instanceof StoreFailed);
+      assert.match(error.message, /^cannot lock store "[^\n]+a\.db\.lock": [^\n]+$/);
+      return true;
+    },
+  );
 });
 
 test('the lock of a killed process is gone with it', async (t) => {

@@ -36,7 +36,12 @@ export function put(writer: StoreWriter, { key, bytes, blob = 0, status = 200, n
 /** Opens a growing blob and stores `chunks` of it. */
 export function grow(
   writer: StoreWriter,
-  { key, blob, chunks = [], nowMs = 1_000 }: { key: string; blob: number; chunks?: Uint8Array[]; nowMs?: number },
+  {
+    key,
+    blob,
+    chunks = [],
+    nowMs = 1_000,
+  }: { key: string; blob: number; chunks?: Uint8Array[]; nowMs?: number },
 ): void {
   writer.inTransaction(() => {
     writer.openBlob({ blob, key, size: undefined, etag: '"e"', lastModified: undefined, nowMs });
@@ -80,7 +85,9 @@ export function assertWhole(path: string): void {
   try {
     assert.deepEqual(db.pragma('integrity_check', { simple: true }), 'ok');
     assert.deepEqual(db.pragma('foreign_key_check'), []);
-    const orphans = db.prepare('SELECT count(*) FROM chunk WHERE id >> 20 NOT IN (SELECT id FROM blob)').pluck();
+    const orphans = db
+      .prepare('SELECT count(*) FROM chunk WHERE id >> 20 NOT IN (SELECT id FROM blob)')
+      .pluck();
     assert.equal(orphans.get(), 0, 'chunks without a blob');
     const idle = db.prepare(
       `SELECT count(*) FROM blob WHERE growing_key IS NULL AND id NOT IN

@@ -91,7 +91,8 @@ async function fill(stamp: string): Promise<void> {
     if (wanted.size > 0) await go(directory, ['mod', 'download', ...wanted]);
   });
   for (const name of await readdir(MODULE_CACHE)) {
-    if (name !== 'cache' && name !== 'started') await rm(join(MODULE_CACHE, name), { recursive: true, force: true });
+    if (name !== 'cache' && name !== 'started')
+      await rm(join(MODULE_CACHE, name), { recursive: true, force: true });
   }
   await rename(STARTED, STAMP);
   await rm(OLD_CACHE, { recursive: true, force: true });
@@ -117,10 +118,10 @@ function zipsWithoutInfo(): string[] {
     .filter(({ path }) => path.endsWith('.zip'))
     .map(({ path }) => path.slice(0, -'.zip'.length))
     .filter((path) => !existsSync(join(TREE, `${path}.info`)))
-    .map((path) => unescape(path.replace('/@v/', '@')));
+    .map((path) => unescapeCapitals(path.replace('/@v/', '@')));
 }
 
-function unescape(escaped: string): string {
+function unescapeCapitals(escaped: string): string {
   return escaped.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
@@ -164,7 +165,8 @@ async function withLock(path: string, work: () => Promise<void>): Promise<void> 
   });
   if (file === undefined) {
     await delay(200);
-    if (!isAlive(Number(await readFile(path, 'utf8').catch(() => process.pid)))) await rm(path, { force: true });
+    if (!isAlive(Number(await readFile(path, 'utf8').catch(() => process.pid))))
+      await rm(path, { force: true });
     return;
   }
   try {

@@ -107,9 +107,12 @@ export class LocalUpstream {
       for (const { path, size } of corpusFiles(root)) this.#add(path, fileBody(join(root, path), size));
     }
     for (const module of madeUp) {
-      const prefix = `${escape(module.path)}/@v/${escape(module.version)}`;
+      const prefix = `${escapeCapitals(module.path)}/@v/${escapeCapitals(module.version)}`;
       for (const [kind, bytes] of Object.entries(madeUpFiles(module))) {
-        this.#add(`${prefix}.${kind}`, { size: bytes.length, read: (at, length) => bytes.subarray(at, at + length) });
+        this.#add(`${prefix}.${kind}`, {
+          size: bytes.length,
+          read: (at, length) => bytes.subarray(at, at + length),
+        });
       }
     }
     for (const versions of this.#versions.values()) versions.sort(compareVersions);
@@ -121,7 +124,7 @@ export class LocalUpstream {
     if (zip === null) return;
     const [, module = '', version = ''] = zip;
     const versions = this.#versions.get(module) ?? [];
-    versions.push(unescape(version));
+    versions.push(unescapeCapitals(version));
     this.#versions.set(module, versions);
   }
 
@@ -135,7 +138,8 @@ export class LocalUpstream {
       response.end(`not found: ${path}: unknown to the local upstream\n`);
       return;
     }
-    const range = this.#options.validators === true ? this.#validate(request, response, path, body) : undefined;
+    const range =
+      this.#options.validators === true ? this.#validate(request, response, path, body) : undefined;
     if (response.statusCode === 304 || response.statusCode === 416) {
       response.end();
       return;
@@ -157,7 +161,7 @@ export class LocalUpstream {
     if (query === null || versions === undefined) return undefined;
     if (query[2] === '@v/list') return textBody(versions.filter((version) => !isPseudo(version)));
     const isHead = query[2] === '@latest' || this.#options.branches?.includes(query[3] ?? '') === true;
-    return isHead ? this.#bodies.get(`${module}/@v/${escape(latest(versions))}.info`) : undefined;
+    return isHead ? this.#bodies.get(`${module}/@v/${escapeCapitals(latest(versions))}.info`) : undefined;
   }
 
   /** Sets ETag and, where they apply, the status and headers of 206, 304 and 416. */
@@ -172,7 +176,10 @@ export class LocalUpstream {
     const start = Number(range[1]);
     const end = range[2] === '' ? body.size : Math.min(Number(range[2]) + 1, body.size);
     response.statusCode = start < end ? 206 : 416;
-    response.setHeader('content-range', start < end ? `bytes ${start}-${end - 1}/${body.size}` : `bytes */${body.size}`);
+    response.setHeader(
+      'content-range',
+      start < end ? `bytes ${start}-${end - 1}/${body.size}` : `bytes */${body.size}`,
+    );
     return { start, end };
   }
 
@@ -231,11 +238,11 @@ function contentType(path: string): string {
   return 'text/plain; charset=UTF-8';
 }
 
-function escape(plain: string): string {
+function escapeCapitals(plain: string): string {
   return plain.replace(/[A-Z]/g, (letter) => `!${letter.toLowerCase()}`);
 }
 
-function unescape(escaped: string): string {
+function unescapeCapitals(escaped: string): string {
   return escaped.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 

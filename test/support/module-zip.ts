@@ -52,9 +52,7 @@ export function storedZip(entries: readonly ZipEntry[]): Buffer {
     const local = Buffer.concat([signature(0x04034b50), fields, nameBytes]);
     const central = Buffer.alloc(14);
     central.writeUInt32LE(offset, 10);
-    directory.push(
-      Buffer.concat([signature(0x02014b50), Buffer.from([20, 0]), fields, central, nameBytes]),
-    );
+    directory.push(Buffer.concat([signature(0x02014b50), Buffer.from([20, 0]), fields, central, nameBytes]));
     parts.push(local, bytes);
     offset += local.length + bytes.length;
   }

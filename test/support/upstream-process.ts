@@ -12,7 +12,9 @@ export class UpstreamProcess {
   /** Resolves when it listens. */
   static async start(options: UpstreamOptions): Promise<UpstreamProcess> {
     const main = join(import.meta.dirname, 'local-upstream-main.ts');
-    const child = fork(main, [JSON.stringify(options)], { execArgv: ['--disable-warning=ExperimentalWarning'] });
+    const child = fork(main, [JSON.stringify(options)], {
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    });
     const [{ url }] = (await once(child, 'message')) as [{ url: string }];
     return new UpstreamProcess(child, url);
   }

@@ -131,18 +131,6 @@ test('who waits for a place is turned away when all is down', async (t) => {
   assert.match(errors.at(-1)?.message ?? '', /every upstream is down/);
 });
 
-test('while other connections are heard, a slow one has its time', async (t) => {
-  const server = await faulty(t);
-  server.serve('example.com/slow', { bytes: someBytes(300), pieceBytes: 1 });
-  const { upstream, seen } = rig(t, server.url, { timeouts: { silenceMs: 1 } });
-  const got = await Promise.all([
-    collect(upstream.stream(ask('example.com/slow'))),
-    collect(upstream.stream(ask('example.com/slow'))),
-  ]);
-  for (const { bytes: slow } of got) assertSame(slow, someBytes(300));
-  assert.deepEqual(seen.down, []);
-});
-
 test('a list is down when all its members are', async (t) => {
   const [gone, server] = [await closedServer(t), await faulty(t)];
   server.serve(PATH, { bytes });

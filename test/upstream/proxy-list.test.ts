@@ -250,6 +250,23 @@ test('past the places and the queue is Busy, and nobody loses a place', async (t
   assertSame((await upstream.whole(ask())).bytes, someBytes(10));
 });
 
+test('who leaves while waiting for a place makes room in the queue', async (t) => {
+  const server = await faulty(t);
+  server.serve(PATH, { isSilent: (n) => n === 0, bytes: someBytes(10) });
+  const { upstream } = rig(t, server.url, { requestsMax: 1, queueMax: 1 });
+  const holder = upstream.stream(ask())[Symbol.asyncIterator]();
+  const held = holder.next();
+  await server.asked(1);
+  const leaver = upstream.stream(ask())[Symbol.asyncIterator]();
+  const left = leaver.next();
+  await leaver.return?.();
+  assert.equal((await left).done, true);
+  const waiting = upstream.whole(ask());
+  await holder.return?.();
+  await held;
+  assertSame((await waiting).bytes, someBytes(10));
+});
+
 test('close ends what is under way and what waits, with an error', async (t) => {
   const server = await faulty(t);
   server.serve(PATH, { bytes: someBytes(100_000), stallAfter: 50_000 });

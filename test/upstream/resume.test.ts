@@ -33,7 +33,7 @@ const overlaps = 9 * RESUME_TAIL_BYTES;
 function impatient(file: FaultyFile): Partial<Timeouts> {
   return file.stallAfter === undefined && file.isSilent === undefined
     ? {}
-    : { stallMs: 150, firstByteMs: 150 };
+    : { stallMs: 500, firstByteMs: 500 };
 }
 
 const survived: Row[] = [
@@ -98,6 +98,15 @@ const survived: Row[] = [
       cutAfter: (n) => (n === 0 ? 500_000 : undefined),
     },
     why: 'the same beginning, another length',
+    starts: [0, 0],
+  },
+  {
+    file: {
+      bytes: (n) => (n === 0 ? someBytes(SIZE + 5) : bytes),
+      cutAfter: (n) => (n === 0 ? 500_000 : undefined),
+      range: 'ignore',
+    },
+    why: 'the same beginning, another length, Range ignored',
     starts: [0, 0],
   },
   {
@@ -427,7 +436,7 @@ test('a consumer that takes nothing stops the server', async (t) => {
   const server = await faulty(t);
   const large = someBytes(30_000_000);
   server.serve(PATH, { bytes: large });
-  const { upstream } = rig(t, server.url, { timeouts: { stallMs: 150 } });
+  const { upstream } = rig(t, server.url, { timeouts: { stallMs: 300 } });
   const events = upstream.stream(ask())[Symbol.asyncIterator]();
   await events.next();
   await server.stuck();

@@ -1,15 +1,15 @@
 /**
- * The proxy's memory: files by key and pieces of blobs by chunk, in one weak cache with one budget.
+ * What the front thread holds in memory: files by key and pieces of blobs by chunk, in one weak cache with one budget.
  *
  * Strings are keys of files and numbers of pieces, so the two never meet.
  */
 
 import type { StoredFile } from '../core/answer.ts';
-import { UpstreamFailed } from '../core/errors.ts';
+import { StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Store } from '../core/store-port.ts';
-import type { Singleflight } from '../flight/singleflight.ts';
-import type { WeakCache } from '../flight/weak-cache.ts';
+import type { Singleflight } from './singleflight.ts';
+import type { WeakCache } from './weak-cache.ts';
 
 /** The object a WeakRef can point to: it owns one chunk's bytes. */
 export type Piece = { readonly bytes: Uint8Array };
@@ -42,6 +42,16 @@ export class Memory {
     this.#cache.set(key, file, file.memoryBytes);
   }
 
+  /** What is stored under `key` has changed, or is gone. */
+  deleteFile(key: string): void {
+    this.#cache.delete(key);
+  }
+
+  /** What is stored under `key` has changed. */
+  drop(key: string): void {
+    this.#cache.delete(key);
+  }
+
   setPiece(blob: number, seq: number, bytes: Uint8Array): void {
     this.#cache.set(blob * SEQ_MAX + seq, { bytes }, bytes.byteLength + PIECE_OVERHEAD_BYTES);
   }
@@ -53,7 +63,7 @@ export class Memory {
     if (held !== undefined) return held.bytes;
     return this.#flights.do(`chunk:${id}`, async () => {
       const { bytes } = await this.#store.getChunk({ blob, seq });
-      if (bytes === undefined) throw new UpstreamFailed(`cannot read blob ${blob}: no chunk ${seq}`);
+      if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
       this.setPiece(blob, seq, bytes);
       return bytes;
     });

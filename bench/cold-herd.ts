@@ -1,0 +1,60 @@
+// Question: what do 40 machines cost that ask for the same 300 things at the same moment?
+// Method: an empty store, an upstream 50 ms away in its own process, clients in another.
+
+import { Astera } from '../test/support/astera.ts';
+import { type CorpusFile, corpusFiles, ensureCorpus } from '../test/support/corpus.ts';
+import { UpstreamProcess } from '../test/support/upstream-process.ts';
+import { runHerd } from './support/herd.ts';
+import { cpuMs, PeakMemory } from './support/process-cost.ts';
+import { megabytes, short, type Table } from './support/table.ts';
+
+const ROUNDS = 3;
+const CLIENTS = 40;
+const PARALLEL = 8;
+const KEYS = 300;
+const LATENCY_MS = 50;
+
+export async function run(): Promise<Table> {
+  const root = await ensureCorpus();
+  const keys = smallVersions(corpusFiles(root));
+  const floorMs = (KEYS / PARALLEL) * LATENCY_MS;
+  const rows: (string | number)[][] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const upstream = await UpstreamProcess.start({ root, latencyMs: LATENCY_MS });
+    const astera = await Astera.start({ upstream: upstream.url });
+    try {
+      const beforeMs = cpuMs([astera.pid]);
+      const peak = new PeakMemory(astera.pid);
+      const lists = Array.from({ length: CLIENTS }, () => keys);
+      const { wallMs, errors, p50Ms, p99Ms, maxMs } = await runHerd({
+        url: astera.url,
+        lists,
+        parallel: PARALLEL,
+      });
+      const costMs = cpuMs([astera.pid]) - beforeMs;
+      const asked = Object.values((await upstream.counters()).requests);
+      const perKey = asked.reduce((sum, times) => sum + times, 0) / keys.length;
+      const times = [wallMs / 1000, wallMs / floorMs, p50Ms, p99Ms, maxMs, costMs / 1000].map(short);
+      rows.push([perKey.toFixed(3), Math.max(...asked), errors, ...times, megabytes(peak.stop())]);
+    } finally {
+      await astera.dispose();
+      await upstream.stop();
+    }
+  }
+  const times = ['wall s', `of the floor of ${floorMs / 1000} s`, 'p50 ms', 'p99 ms', 'max ms', 'CPU s'];
+  const columns = ['requests per key', 'most for one key', 'errors', ...times, 'peak RssAnon MB'];
+  return {
+    title: `Cold herd: ${CLIENTS} clients, ${PARALLEL} parallel, ${KEYS} keys, 50 ms upstream`,
+    columns,
+    rows,
+  };
+}
+
+/** `.info`, `.mod` and `.zip` of the 100 versions with the smallest zips: 40 times all of them is 1 GB. */
+function smallVersions(files: readonly CorpusFile[]): string[] {
+  return files
+    .filter(({ path }) => path.endsWith('.zip'))
+    .sort((a, b) => a.size - b.size)
+    .slice(0, KEYS / 3)
+    .flatMap(({ path }) => ['info', 'mod', 'zip'].map((kind) => path.replace(/zip$/, kind)));
+}

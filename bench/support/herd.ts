@@ -1,0 +1,34 @@
+/** Many clients that each fetch a list of files, once, in a process of their own. */
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+export type Herd = {
+  readonly url: string;
+  /** What each client asks for, in order: one list a client. */
+  readonly lists: readonly (readonly string[])[];
+  /** Requests a client has open at one time, each on a connection of its own. */
+  readonly parallel: number;
+};
+
+export type HerdResult = {
+  readonly wallMs: number;
+  readonly requests: number;
+  /** Failed requests and answers other than 200. */
+  readonly errors: number;
+  readonly bodyBytes: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+};
+
+export async function runHerd(herd: Herd): Promise<HerdResult> {
+  const main = join(import.meta.dirname, 'herd-main.ts');
+  const child = fork(main, { execArgv: ['--disable-warning=ExperimentalWarning'] });
+  child.send(herd);
+  const [result] = (await once(child, 'message')) as [HerdResult];
+  child.disconnect();
+  await once(child, 'exit');
+  return result;
+}

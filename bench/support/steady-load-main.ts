@@ -1,0 +1,23 @@
+/** autocannon in a process of its own: one load per message, its outcome sent back. */
+
+import autocannon from 'autocannon';
+import type { SteadyLoad, SteadyResult } from './steady-load.ts';
+
+process.on('disconnect', () => process.exit(0));
+process.on('message', async ({ url, paths, connections, seconds }: SteadyLoad) => {
+  const result = await autocannon({
+    url,
+    connections,
+    duration: seconds,
+    requests: paths.map((path) => ({ path: `/${path.replaceAll('!', '%21')}` })),
+    timeout: 60,
+  });
+  process.send?.({
+    requests: result.requests.total,
+    seconds: result.duration,
+    p50Ms: result.latency.p50,
+    p99Ms: result.latency.p99,
+    maxMs: result.latency.max,
+    errors: result.errors + result.non2xx,
+  } satisfies SteadyResult);
+});

@@ -1,0 +1,76 @@
+/**
+ * Steady load on some paths of one server: small answers by autocannon, large ones by a sink of our
+ * own, each in a process of its own.
+ *
+ * With `BENCH_LOAD=wrk` by Debian's `wrk` instead, which costs the machine a third of the CPU and so
+ * drives a fast server harder; its figures are not to be compared with autocannon's.
+ */
+
+import { execFile, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+export type SteadyLoad = {
+  readonly url: string;
+  /** Unescaped for `%`: `github.com/!azure/…`. Every connection asks for all of them in turn. */
+  readonly paths: readonly string[];
+  readonly connections: number;
+  readonly seconds: number;
+};
+
+export type SteadyResult = {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+  /** Failed requests and answers other than 2xx. */
+  readonly errors: number;
+};
+
+/** Load of answers that are small or, where `isLarge`, of some 100 kB and more. */
+export function steadyLoad(load: SteadyLoad, { isLarge }: { isLarge: boolean }): Promise<SteadyResult> {
+  if (process.env.BENCH_LOAD === 'wrk') return byWrk(load);
+  return inChild(isLarge ? 'sink-load-main.ts' : 'steady-load-main.ts', load);
+}
+
+async function inChild(file: string, load: SteadyLoad): Promise<SteadyResult> {
+  const main = join(import.meta.dirname, file);
+  const child = fork(main, { execArgv: ['--disable-warning=ExperimentalWarning'] });
+  child.send(load);
+  const [result] = (await once(child, 'message')) as [SteadyResult];
+  child.disconnect();
+  await once(child, 'exit');
+  return result;
+}
+
+async function byWrk({ url, paths, connections, seconds }: SteadyLoad): Promise<SteadyResult> {
+  const directory = await mkdtemp(join(tmpdir(), 'astera-wrk-'));
+  try {
+    const script = join(directory, 'paths.lua');
+    await writeFile(script, wrkScript(paths));
+    const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '60s', '-s', script, url];
+    const { stdout } = await promisify(execFile)('wrk', args);
+    return JSON.parse(stdout.slice(stdout.lastIndexOf('\n{') + 1)) as SteadyResult;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Asks for the paths in turn, and says the outcome as JSON. */
+function wrkScript(paths: readonly string[]): string {
+  const list = paths.map((path) => JSON.stringify(`/${path.replaceAll('!', '%21')}`)).join(',');
+  return `
+local paths, at = {${list}}, 0
+request = function() at = at % #paths + 1; return wrk.format("GET", paths[at]) end
+done = function(summary, latency)
+  local e = summary.errors
+  io.write(string.format('\\n{"requests":%d,"seconds":%f,"p50Ms":%f,"p99Ms":%f,"maxMs":%f,"errors":%d}',
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
+    latency.max / 1e3, e.connect + e.read + e.write + e.status + e.timeout))
+end
+`;
+}

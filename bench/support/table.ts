@@ -1,0 +1,32 @@
+/** What a bench answers: a small table, printed as Markdown. */
+
+export type Table = {
+  readonly title: string;
+  /** One line: what was done, and beside what. */
+  readonly note?: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly (string | number)[])[];
+};
+
+export function markdown({ title, note, columns, rows }: Table): string {
+  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
+  const head = [`## ${title}`, ...(note === undefined ? [] : [note, ''])];
+  return [...head, line(columns), line(columns.map(() => '---')), ...rows.map(line), ''].join('\n');
+}
+
+/** The middle value, so that one noisy round does not count. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? 0;
+}
+
+/** Three significant digits. */
+export function short(value: number): string {
+  return Math.abs(value) >= 1000
+    ? Math.round(value).toLocaleString('en')
+    : String(Number(value.toPrecision(3)));
+}
+
+export function megabytes(bytes: number): string {
+  return short(bytes / 1e6);
+}

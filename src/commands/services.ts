@@ -1,0 +1,162 @@
+/**
+ * The services over a store and an upstream, joined the same way for every command that fetches.
+ */
+
+import { readFileSync } from 'node:fs';
+import type { Config } from '../config.ts';
+import { messageOf } from '../core/errors.ts';
+import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
+import type { Clock, Upstream } from '../core/ports.ts';
+import type { Builder, Store } from '../core/store-port.ts';
+import { UsageError } from '../core/usage-error.ts';
+import { Memory } from '../flight/memory.ts';
+import { Singleflight } from '../flight/singleflight.ts';
+import { WeakCache } from '../flight/weak-cache.ts';
+import { CheckedIngest } from '../modules/checked-ingest.ts';
+import { Freshness } from '../modules/freshness.ts';
+import { LastUse } from '../modules/last-use.ts';
+import { LaterConfirm } from '../modules/later-confirm.ts';
+import { ModuleProxy } from '../modules/module-proxy.ts';
+import type { Events } from '../observe/events.ts';
+import { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
+import { type Database, parseDatabases } from '../sumdb/database.ts';
+import { SumdbProxy } from '../sumdb/sumdb-proxy.ts';
+import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
+import { SumdbStore } from '../sumdb/sumdb-store.ts';
+import { createUpstream } from '../upstream/proxy-list.ts';
+
+export const clock: Clock = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
+
+export type ServicesOptions = {
+  readonly config: Config;
+  readonly store: Store & { readonly instance: string };
+  readonly builder: Builder;
+  readonly events: Events;
+};
+
+export type Services = ReturnType<typeof createServices>;
+
+/** @throws {UsageError} a malformed upstream list or checksum database */
+export function createServices({ config, store, builder, events }: ServicesOptions) {
+  const onJoin = () => events.joinedFlight();
+  const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX, onJoin };
+  const readBounds = { ...bounds, flightsMax: READ_QUEUE_MAX };
+  const upstreams = new Upstreams({ config, instance: store.instance, events });
+  const upstream = upstreams.open(config.upstream);
+  const cache = new WeakCache<never>({
+    strongBytesMax: config.cacheBytesMax,
+    weakBytesMax: config.cacheWeakBytesMax,
+    strongMs: config.cacheTtlMs,
+    now: clock.monotonicMs,
+  });
+  const memory = new Memory({ cache, store, flights: new Singleflight<Uint8Array>(readBounds) });
+  const base = { store, memory, upstream, upstreams, events, config };
+  const sumdb = new ChecksumDatabases({
+    databases: new Map(databasesOf(config).map((database) => [database.name, sumdbProxy(database, base)])),
+    exemptPatterns: [config.privatePatterns, config.noSumdbPatterns].filter((text) => text !== '').join(','),
+  });
+  const lastUse = new LastUse();
+  const ingest = new CheckedIngest({
+    mode: config.verify,
+    checksums: sumdb,
+    clock,
+    events,
+    refusedMs: config.negativeTtlMs,
+  });
+  const modules = new ModuleProxy({
+    store,
+    builder,
+    upstream,
+    memory,
+    freshness: new Freshness({ clock, ...config }),
+    ingest,
+    reads: new Singleflight(readBounds),
+    fetches: new Singleflight(bounds),
+    lastUse,
+    clock,
+    events,
+    negativeTtlMs: config.negativeTtlMs,
+    staleWaitMs: config.staleWaitMs,
+    isOffline: config.offline,
+    privatePatterns: config.privatePatterns,
+  });
+  const laterConfirm = new LaterConfirm({ store, checksums: sumdb, memory, events });
+  return { cache, memory, modules, sumdb, lastUse, laterConfirm, close: () => upstreams.close() };
+}
+
+function databasesOf(config: Config): Database[] {
+  return usable('--sumdb', () => parseDatabases(config.sumdb));
+}
+
+function sumdbProxy(
+  { name, key, url }: Database,
+  parts: {
+    store: Store;
+    memory: Memory;
+    upstream: Upstream;
+    upstreams: Upstreams;
+    events: Events;
+    config: Config;
+  },
+): SumdbProxy {
+  const { store, memory, upstream, upstreams, events, config } = parts;
+  return new SumdbProxy({
+    name,
+    key,
+    store: new SumdbStore({ name, store, clock, events }),
+    remote: new SumdbRemote({ name, list: upstream, host: upstreams.open(url), clock }),
+    memory,
+    flights: new Singleflight({ flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX }),
+    clock,
+    events,
+    isOffline: config.offline,
+  });
+}
+
+/** Opens lists of upstreams that share their settings, and closes them together. */
+class Upstreams {
+  readonly #options: { readonly config: Config; readonly instance: string; readonly events: Events };
+  readonly #open: ReturnType<typeof createUpstream>[] = [];
+
+  constructor(options: { config: Config; instance: string; events: Events }) {
+    this.#options = options;
+  }
+
+  open(list: string): Upstream {
+    const { config, instance, events } = this.#options;
+    const upstream = usable('--upstream', () =>
+      createUpstream({
+        list,
+        instance,
+        version: packageVersion(),
+        clock,
+        proxyEnv: config.proxyEnv,
+        events: {
+          request: (status) => events.upstreamAnswered(status),
+          resume: () => events.upstreamResumed(),
+          warn: (message) => events.upstreamWarned(message),
+          down: (name, forMs) => events.upstreamDown(name, forMs),
+        },
+      }),
+    );
+    this.#open.push(upstream);
+    return upstream;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#open.map((upstream) => upstream.close()));
+  }
+}
+
+function usable<T>(flag: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new UsageError(`bad value for ${flag}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return String((JSON.parse(text) as { version: string }).version);
+}

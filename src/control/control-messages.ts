@@ -1,0 +1,116 @@
+/**
+ * What goes over the control socket, and the parsers of what comes: a request is trusted no further
+ * than its shape, because a value of another kind would fail the writer's whole group.
+ */
+
+import type { ControlCall, ControlPort } from '../core/control-port.ts';
+import { BadRequest, type ErrorKind } from '../core/errors.ts';
+import { CHUNK_BYTES, KEY_LENGTH_MAX, KEYS_PER_CALL_MAX, SMALL_BYTES_MAX } from '../core/limits.ts';
+
+/** Changes with every call that is added, goes or means something else: both ends must be of one Astera. */
+export const CONTROL_PROTOCOL = 1;
+
+/** The first message of a connection, in place of a call. */
+export type Hello = { readonly protocol: number };
+
+export type ControlRequest = { [N in ControlCall]: RequestOf<N> }[ControlCall];
+
+type RequestOf<N extends ControlCall> = {
+  readonly id: number;
+  readonly call: N;
+  readonly args: Parameters<ControlPort[N]>[0];
+};
+
+export type ControlReply =
+  | { readonly id: number; readonly ok: true; readonly value: object }
+  | { readonly id: number; readonly ok: false; readonly kind: ErrorKind; readonly message: string };
+
+/** @throws {BadRequest} it is none */
+export function parseHello(value: unknown): Hello {
+  return { protocol: count(fieldsOf(value).protocol) };
+}
+
+/** @throws {BadRequest} no request, no such call, or arguments of another shape */
+export function parseRequest(value: unknown): ControlRequest {
+  const { id, call, args } = fieldsOf(value);
+  if (typeof call !== 'string' || !Object.hasOwn(parsers, call)) throw new BadRequest('no such call');
+  const parse = parsers[call as ControlCall];
+  return { id: count(id), call, args: parse(fieldsOf(args)) } as ControlRequest;
+}
+
+/** @throws {BadRequest} it is none */
+export function parseReply(value: unknown): ControlReply {
+  const { id, ok, kind, message, value: returned } = fieldsOf(value);
+  if (ok === true) return { id: count(id), ok, value: fieldsOf(returned) };
+  // The other end is an Astera of the same protocol: its kinds are ours.
+  return { id: count(id), ok: false, kind: text(kind) as ErrorKind, message: text(message) };
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+type Parsers = { readonly [N in ControlCall]: (args: Fields) => Parameters<ControlPort[N]>[0] };
+
+const range = ({ prefix, after }: Fields) => ({ prefix: text(prefix), after: text(after) });
+
+const parsers: Parsers = {
+  getStored: ({ keys }) => ({ keys: texts(keys) }),
+  getKeys: range,
+  getPartialKeys: range,
+  putEntry: ({ key, blob, bytes, nowMs }) => ({
+    key: text(key),
+    status: 200,
+    source: 'import',
+    nowMs: count(nowMs),
+    blob: count(blob),
+    bytes: bytesOf(bytes, SMALL_BYTES_MAX),
+  }),
+  openBlob: ({ blob, key, size, nowMs }) => ({
+    blob: count(blob),
+    key: text(key),
+    size: count(size),
+    etag: undefined,
+    lastModified: undefined,
+    nowMs: count(nowMs),
+  }),
+  putChunk: ({ blob, seq, bytes }) => ({
+    blob: count(blob),
+    seq: count(seq),
+    bytes: bytesOf(bytes, CHUNK_BYTES),
+  }),
+  sealBlob: ({ blob, key, size, nowMs }) => ({
+    blob: count(blob),
+    key: text(key),
+    size: count(size),
+    source: 'import',
+    nowMs: count(nowMs),
+  }),
+  dropBlob: ({ blob }) => ({ blob: count(blob) }),
+  forget: ({ keys }) => ({ keys: texts(keys) }),
+  fetch: ({ key }) => ({ key: text(key) }),
+};
+
+function fieldsOf(value: unknown): Fields {
+  if (typeof value !== 'object' || value === null) throw new BadRequest('not an object');
+  return value as Fields;
+}
+
+/** Keys are ASCII; one of a growing blob has a word before it. */
+function text(value: unknown): string {
+  if (typeof value === 'string' && value.length <= 2 * KEY_LENGTH_MAX) return value;
+  throw new BadRequest('not a text');
+}
+
+function texts(value: unknown): string[] {
+  if (!Array.isArray(value) || value.length > KEYS_PER_CALL_MAX) throw new BadRequest('not a list of keys');
+  return value.map(text);
+}
+
+function count(value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new BadRequest('not a count');
+}
+
+function bytesOf(value: unknown, bytesMax: number): Uint8Array {
+  if (value instanceof Uint8Array && value.byteLength <= bytesMax) return value;
+  throw new BadRequest('not the bytes of a file');
+}

@@ -1,0 +1,174 @@
+/**
+ * What a flight does when the upstream must be asked: fetch, check, keep, and put into memory.
+ *
+ * What is asked is what is fetched: a missing go.mod never downloads a zip.
+ */
+
+import { StoredFile } from '../core/answer.ts';
+import { type Gone, messageOf, type NotFound } from '../core/errors.ts';
+import { SMALL_BYTES_MAX } from '../core/limits.ts';
+import type { Clock, Fetched, Upstream } from '../core/ports.ts';
+import type { Resource } from '../core/resource.ts';
+import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
+import type { Memory } from '../flight/memory.ts';
+import { hashGoMod } from '../modzip/go-mod-hash.ts';
+import type { Events } from '../observe/events.ts';
+import type { CheckedIngest } from './checked-ingest.ts';
+import { Download } from './download.ts';
+import type { Freshness } from './freshness.ts';
+import type { Found } from './module-proxy.ts';
+import { checkSmall } from './small-check.ts';
+
+export type FetcherOptions = {
+  readonly store: Store;
+  readonly builder: Builder;
+  readonly upstream: Upstream;
+  readonly memory: Memory;
+  readonly freshness: Freshness;
+  readonly ingest: CheckedIngest;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly negativeTtlMs: number;
+};
+
+/** One flight's work. */
+export type Errand = {
+  readonly resource: Resource;
+  readonly key: string;
+  /** The client's `Via`, passed on so that loops are seen. */
+  readonly via: string | undefined;
+  /** Keeps the key taken until that settles, though the answer went out before. */
+  readonly hold: (until: Promise<unknown>) => void;
+};
+
+type Versioned = Extract<Resource, { readonly version: unknown }>;
+
+export class Fetcher {
+  readonly #options: FetcherOptions;
+
+  constructor(options: FetcherOptions) {
+    this.#options = options;
+  }
+
+  /** A small file: whole, checked, in memory; and kept before its key is free. */
+  async small(errand: Errand, known: StoredFile | undefined): Promise<Found> {
+    const { upstream, store, clock, events, freshness, ingest } = this.#options;
+    const { resource, key } = errand;
+    const startedMs = clock.monotonicMs();
+    ingest.expect(resource);
+    const fetched = await upstream.whole({ path: key, bytesMax: SMALL_BYTES_MAX, ...this.#manners(errand) });
+    checkSmall(resource, key, fetched.bytes);
+    const checked = await this.#checkMod(errand, fetched);
+    const nowMs = clock.wallMs();
+    events.fetched(key, fetched.upstream, fetched.bytes.byteLength, clock.monotonicMs() - startedMs);
+    if (
+      known?.body !== undefined &&
+      known.status === 200 &&
+      Buffer.compare(known.body, fetched.bytes) === 0
+    ) {
+      known.freshUntilMs = freshness.until(resource, 200, nowMs);
+      this.#keep(errand, store.confirmEntry({ key, nowMs }));
+      return { file: known, origin: 'upstream' };
+    }
+    const file = this.#remember(errand, 200, fetched.bytes);
+    const put = {
+      key,
+      status: 200,
+      source: 'upstream',
+      nowMs,
+      blob: store.nextBlob(),
+      bytes: fetched.bytes,
+    } as const;
+    const stored = store.putEntry({ ...put, ...(checked && { checked }) });
+    this.#keep(
+      errand,
+      stored.then((answer) => file.stored(answer)),
+    );
+    return { file, origin: 'upstream' };
+  }
+
+  /** A zip: its download, once the upstream has begun to answer; in strict mode once it is confirmed. */
+  async zip(errand: Errand, resource: Versioned, partial: PartialRow | undefined): Promise<Found> {
+    const { ingest, events, clock, memory } = this.#options;
+    const { key, hold } = errand;
+    const startedMs = clock.monotonicMs();
+    const download = this.#download(errand, resource, partial);
+    const landed = download.landed.then((zip) => {
+      const file = new StoredFile({ kind: 'zip', status: 200, freshUntilMs: Infinity, ...zip });
+      if (zip.blob !== undefined || zip.body !== undefined) memory.setFile(key, file);
+      events.fetched(key, download.upstream, zip.size, clock.monotonicMs() - startedMs);
+    });
+    hold(landed.catch((error: unknown) => events.fetchFailed(key, error)));
+    await (ingest.isStrict ? landed : download.started);
+    return { download };
+  }
+
+  /** The upstream has it not: kept for its time, unless a good answer is stored, which wins. */
+  absent(errand: Errand, error: NotFound | Gone, known: StoredFile | undefined): Found {
+    const { store, clock, negativeTtlMs, events } = this.#options;
+    const { key } = errand;
+    const nowMs = clock.wallMs();
+    if (known?.status === 200) {
+      events.keptStale(key, messageOf(error));
+      known.freshUntilMs = clock.monotonicMs() + negativeTtlMs;
+      return { file: known, origin: 'stale' };
+    }
+    const status = error.kind === 'gone' ? 410 : 404;
+    const bytes = new TextEncoder().encode(`${messageOf(error)}\n`);
+    const file = this.#remember(errand, status, bytes);
+    const put = { key, status, source: 'upstream', nowMs, blob: store.nextBlob(), bytes } as const;
+    this.#keep(errand, known?.status === status ? store.confirmEntry({ key, nowMs }) : store.putEntry(put));
+    return { file, origin: 'upstream' };
+  }
+
+  #download(errand: Errand, resource: Versioned, partial: PartialRow | undefined): Download {
+    const { ingest, events, clock } = this.#options;
+    const { key } = errand;
+    const { module, version } = resource;
+    const isCovered = ingest.covers(resource);
+    if (isCovered) ingest.expect(resource);
+    return new Download({
+      ...this.#options,
+      key,
+      module,
+      version,
+      partial,
+      manners: this.#manners(errand),
+      wallMs: () => clock.wallMs(),
+      onNotStored: (why) => events.notStored(key, why),
+      ...(isCovered && { confirm: (h1, upstream) => ingest.check(resource, { key, h1, upstream }) }),
+    });
+  }
+
+  async #checkMod({ resource, key }: Errand, { bytes, upstream }: Fetched): Promise<Checked | undefined> {
+    const { ingest } = this.#options;
+    if (!ingest.covers(resource)) return undefined;
+    return ingest.check(resource, { key, h1: hashGoMod(bytes), upstream });
+  }
+
+  #remember({ resource, key }: Errand, status: StoredFile['status'], bytes: Uint8Array): StoredFile {
+    const { clock, memory, freshness } = this.#options;
+    const file = new StoredFile({
+      kind: resource.kind,
+      status,
+      size: bytes.byteLength,
+      body: bytes,
+      blob: undefined,
+      sha256: '',
+      freshUntilMs: freshness.until(resource, status, clock.wallMs()),
+    });
+    memory.setFile(key, file);
+    return file;
+  }
+
+  /** What could not be stored is served all the same; the log says so. */
+  #keep({ key, hold }: Errand, stored: Promise<unknown>): void {
+    hold(stored.catch((error: unknown) => this.#options.events.notStored(key, messageOf(error))));
+  }
+
+  /** What else to tell the upstream room. */
+  #manners({ key, via }: Errand): { via?: string; avoid?: string } {
+    const avoid = this.#options.ingest.avoided(key);
+    return { ...(via !== undefined && { via }), ...(avoid !== undefined && { avoid }) };
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * V8's profiles as pprof's: what `go tool pprof` reads.
+ *
+ * Both kinds of V8 profile are trees of calls with a weight at each node, one tree a thread. All
+ * threads go into one profile, told apart by the labels `thread` and `thread_id`.
+ *
+ * Follows https://github.com/google/pprof/blob/main/proto/profile.proto.
+ */
+
+import { sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  Function as CallFunction,
+  Label,
+  Line,
+  Location,
+  Profile,
+  Sample,
+  StringTable,
+  ValueType,
+} from 'pprof-format';
+
+/** Where V8 was: `lineNumber` counts from 0 and is -1 for a module's own code. */
+export type CallFrame = {
+  readonly functionName: string;
+  readonly url: string;
+  readonly lineNumber: number;
+};
+
+/** A call with its weights in the units of the profile, and what it called. */
+export type CallNode = {
+  readonly frame: CallFrame;
+  readonly weights: readonly number[];
+  readonly children: readonly CallNode[];
+};
+
+export type ThreadCalls = {
+  /** `front`, `reader`, … */
+  readonly thread: string;
+  readonly threadId: number;
+  /** Its own frame stands for the thread and is left out. */
+  readonly root: CallNode;
+};
+
+type Unit = { readonly type: string; readonly unit: string };
+
+export type ProfileShape = {
+  /** What the weights of each node are, in their order. */
+  readonly units: readonly Unit[];
+  readonly periodUnit: Unit;
+  readonly period: number;
+  /** Unix time. */
+  readonly startedAtMs: number;
+  readonly durationMs: number;
+};
+
+/** The profile as pprof's protocol buffer, not compressed. */
+export function encodeProfile(threads: readonly ThreadCalls[], shape: ProfileShape): Uint8Array {
+  const builder = new ProfileBuilder();
+  for (const thread of threads) builder.addThread(thread);
+  return builder.encode(shape);
+}
+
+class ProfileBuilder {
+  readonly #strings = new StringTable();
+  readonly #functions: CallFunction[] = [];
+  readonly #locations: Location[] = [];
+  readonly #samples: Sample[] = [];
+  readonly #locationIds = new Map<string, number>();
+
+  addThread({ thread, threadId, root }: ThreadCalls): void {
+    const label = [
+      new Label({ key: this.#text('thread'), str: this.#text(thread) }),
+      new Label({ key: this.#text('thread_id'), num: threadId }),
+    ];
+    // A stack of our own: V8's trees are as deep as its calls were.
+    const open = root.children.map((node) => ({ node, callers: [] as readonly number[] }));
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const { node, callers } = next;
+      const locationId = [this.#locationOf(node.frame), ...callers];
+      if (node.weights.some((weight) => weight > 0)) {
+        this.#samples.push(new Sample({ locationId, value: [...node.weights], label }));
+      }
+      for (const child of node.children) open.push({ node: child, callers: locationId });
+    }
+  }
+
+  encode({ units, periodUnit, period, startedAtMs, durationMs }: ProfileShape): Uint8Array {
+    return new Profile({
+      sampleType: units.map((unit) => this.#unit(unit)),
+      sample: this.#samples,
+      location: this.#locations,
+      function: this.#functions,
+      periodType: this.#unit(periodUnit),
+      period,
+      timeNanos: BigInt(Math.round(startedAtMs)) * 1_000_000n,
+      durationNanos: Math.round(durationMs * 1e6),
+      stringTable: this.#strings,
+    }).encode();
+  }
+
+  #locationOf({ functionName, url, lineNumber }: CallFrame): number {
+    const key = `${functionName}\n${url}\n${lineNumber}`;
+    const known = this.#locationIds.get(key);
+    if (known !== undefined) return known;
+    const id = this.#locations.length + 1;
+    const file = shortFile(url);
+    const name = this.#text(nameOf(functionName, file, lineNumber));
+    const line = Math.max(1, lineNumber + 1);
+    this.#functions.push(
+      new CallFunction({ id, name, systemName: name, filename: this.#text(file), startLine: line }),
+    );
+    this.#locations.push(new Location({ id, line: [new Line({ functionId: id, line })] }));
+    this.#locationIds.set(key, id);
+    return id;
+  }
+
+  #unit({ type, unit }: Unit): ValueType {
+    return new ValueType({ type: this.#text(type), unit: this.#text(unit) });
+  }
+
+  #text(text: string): number {
+    return this.#strings.dedup(text);
+  }
+}
+
+/** `pprof -top` drops the file, so it stands in the name too: `#onGet src/front/server.ts`. */
+function nameOf(functionName: string, file: string, lineNumber: number): string {
+  if (file === '') return functionName === '' ? '(native)' : functionName;
+  if (functionName !== '') return `${functionName} ${file}`;
+  return lineNumber < 1 ? `(module) ${file}` : `(anonymous) ${file}:${lineNumber + 1}`;
+}
+
+/** `src/front/server.ts` of ours, `piscina/dist/worker.js` of a package, `node:…` of Node. */
+function shortFile(url: string): string {
+  const path = url.startsWith('file://') ? fileURLToPath(url) : url;
+  const packages = path.lastIndexOf(PACKAGES);
+  if (packages >= 0) return path.slice(packages + PACKAGES.length);
+  return path.startsWith(HOME) ? path.slice(HOME.length) : path;
+}
+
+/** Where `src/` lies, with a slash at its end. */
+const HOME = fileURLToPath(new URL('../../', import.meta.url));
+
+const PACKAGES = `${sep}node_modules${sep}`;

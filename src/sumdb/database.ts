@@ -1,0 +1,60 @@
+/**
+ * Which checksum databases there are: names, keys and hosts, as GOSUMDB writes them.
+ *
+ * Follows cmd/go/internal/modfetch/sumdb.go (dbDial) and key.go.
+ */
+
+import { BadRequest } from '../core/errors.ts';
+import { type NoteVerifier, parseVerifierKey } from './note.ts';
+
+export type Database = {
+  /** As in the paths of requests: `sum.golang.org`. */
+  readonly name: string;
+  readonly key: NoteVerifier;
+  /** Its own host, asked where the upstream list does not proxy it. No trailing slash. */
+  readonly url: string;
+};
+
+/** The keys that the `go` command itself knows (cmd/go/internal/modfetch/key.go). */
+const knownKeys: Readonly<Record<string, string>> = {
+  'sum.golang.org': 'sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8',
+};
+
+/** Another host of a database that has its name elsewhere. */
+const aliases: Readonly<Record<string, string>> = { 'sum.golang.google.cn': 'sum.golang.org' };
+
+/**
+ * Reads a comma-separated list; each member is a name the `go` command knows, or a verifier key,
+ * and may be followed by a URL. `off` among them means none.
+ *
+ * @throws {BadRequest} an unknown name without a key, a malformed key or URL, a name twice
+ */
+export function parseDatabases(text: string): Database[] {
+  const members = text.split(',').map((member) => member.trim());
+  if (members.includes('off')) return [];
+  const databases = members.filter((member) => member !== '').map(parseDatabase);
+  const names = new Set(databases.map(({ name }) => name));
+  if (names.size < databases.length)
+    throw new BadRequest(`cannot use checksum databases: a name twice: ${text}`);
+  return databases;
+}
+
+function parseDatabase(member: string): Database {
+  const [first = '', url, ...rest] = member.split(/\s+/);
+  if (rest.length > 0) throw new BadRequest(`cannot use checksum database: ${JSON.stringify(member)}`);
+  const name = aliases[first] ?? first;
+  const known = Object.hasOwn(knownKeys, name) ? knownKeys[name] : undefined;
+  if (known === undefined && !first.includes('+')) {
+    throw new BadRequest(
+      `cannot use checksum database ${JSON.stringify(first)}: its key is not known here; give it as name+hash+key`,
+    );
+  }
+  const key = parseVerifierKey(known ?? first);
+  const host = url ?? `https://${first === name ? key.name : first}`;
+  if (!/^https?:\/\/[^\s?#]+$/.test(host)) {
+    throw new BadRequest(
+      `cannot use checksum database ${JSON.stringify(key.name)}: not a URL: ${JSON.stringify(host)}`,
+    );
+  }
+  return { name: key.name, key, url: host.replace(/\/+$/, '') };
+}

@@ -1,0 +1,63 @@
+/**
+ * What can be asked of a checksum database through a proxy, as a union, and the keys it is stored under.
+ *
+ * Follows https://go.dev/design/25530-sumdb (Checksum Database) and golang.org/x/mod/sumdb/server.go.
+ */
+
+import { BadRequest } from '../core/errors.ts';
+import { unescapeModulePath } from '../core/module-path.ts';
+import { unescapeVersion } from '../core/version.ts';
+import { parseTilePath, TILE_HEIGHT, type Tile, tilePath } from './tile.ts';
+import { lookupPath, type ModuleVersion } from './verifier.ts';
+
+export type SumdbAsk =
+  | { readonly kind: 'supported' | 'head'; readonly database: string }
+  | { readonly kind: 'lookup'; readonly database: string; readonly asked: ModuleVersion }
+  | { readonly kind: 'tile'; readonly database: string; readonly tile: Tile };
+
+/**
+ * Reads a path that begins with `sumdb/`, percent-decoded, escaped by "!".
+ *
+ * @returns undefined for what has not the form of one
+ * @throws {BadRequest} it has, but a part of it is malformed
+ */
+export function parseSumdbPath(path: string): SumdbAsk | undefined {
+  const [, database, rest = ''] = /^sumdb\/([A-Za-z0-9.-]{1,255})\/(.{1,2048})$/.exec(path) ?? [];
+  if (database === undefined) return undefined;
+  if (rest === 'supported') return { kind: 'supported', database };
+  if (rest === 'latest') return { kind: 'head', database };
+  if (rest.startsWith('lookup/')) return { kind: 'lookup', database, asked: parseAsked(rest.slice(7)) };
+  if (!rest.startsWith('tile/')) return undefined;
+  const tile = parseTilePath(rest);
+  if (tile.height !== TILE_HEIGHT)
+    throw new BadRequest(`cannot give tile: not of height ${TILE_HEIGHT}: "${rest}"`);
+  return { kind: 'tile', database, tile };
+}
+
+/** Where a record is stored: without the head that goes out with it. */
+export function recordKey(database: string, asked: ModuleVersion): string {
+  return `sumdb/${database}/${lookupPath(asked)}`;
+}
+
+/** Where a tile is stored, at its widest: narrower ones are cut from it. */
+export function tileKey(database: string, tile: Tile): string {
+  return `sumdb/${database}/${tilePath({ ...tile, width: 2 ** tile.height })}`;
+}
+
+/** Where the newest head is stored. */
+export function headKey(database: string): string {
+  return `sumdb/${database}/latest`;
+}
+
+function parseAsked(text: string): ModuleVersion {
+  const at = text.indexOf('@');
+  if (at < 0) throw new BadRequest(`cannot look up: no version: ${JSON.stringify(text.slice(0, 200))}`);
+  const module = unescapeModulePath(text.slice(0, at));
+  const parsed = unescapeVersion(text.slice(at + 1));
+  if (parsed.kind !== 'version') {
+    throw new BadRequest(
+      `cannot look up: not a canonical version: ${JSON.stringify(text.slice(at + 1, at + 200))}`,
+    );
+  }
+  return { module, version: parsed.version };
+}

@@ -1,0 +1,213 @@
+/**
+ * The answers of one checksum database, without HTTP: proxied, cached, and kept only when proven.
+ *
+ * A record and the head that signs it are stored apart. A lookup goes out with the newest proven
+ * head, so that what was fetched on different days proves itself against one tree.
+ */
+
+import { type Answer, type Origin, StoredFile, type SumdbKind } from '../core/answer.ts';
+import { Busy, CheckFailed, isServeError, messageOf, NotFound } from '../core/errors.ts';
+import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from '../core/limits.ts';
+import type { Clock } from '../core/ports.ts';
+import type { Memory } from '../flight/memory.ts';
+import type { Singleflight } from '../flight/singleflight.ts';
+import type { Events } from '../observe/events.ts';
+import type { NoteVerifier } from './note.ts';
+import { ProofKeeper } from './proof-keeper.ts';
+import { cutDataTile, formatRecord, parseRecord } from './record.ts';
+import type { SumdbAsk } from './sumdb-path.ts';
+import { headKey, recordKey } from './sumdb-path.ts';
+import type { SumdbRemote } from './sumdb-remote.ts';
+import type { SumdbStore } from './sumdb-store.ts';
+import { cutTile, DATA_LEVEL, type Tile, tileBytes, tilePath } from './tile.ts';
+import { lookupPath, type ModuleVersion, SumdbVerifier } from './verifier.ts';
+
+export type SumdbProxyOptions = {
+  readonly name: string;
+  readonly key: NoteVerifier;
+  readonly store: SumdbStore;
+  readonly remote: SumdbRemote;
+  readonly memory: Memory;
+  /** Flights of the `fetch:` key space. */
+  readonly flights: Singleflight<Served>;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly isOffline: boolean;
+};
+
+/** A file and where it came from, as a flight brings it. */
+export type Served = { readonly file: StoredFile; readonly origin: Origin };
+
+export class SumdbProxy {
+  readonly #options: SumdbProxyOptions;
+  readonly #verifier: SumdbVerifier;
+  readonly #keeper: ProofKeeper;
+
+  constructor(options: SumdbProxyOptions) {
+    const { store, remote, events } = options;
+    this.#options = options;
+    this.#verifier = new SumdbVerifier(options.key, {
+      readRemote: (path) => remote.whole(path),
+      readCache: (tile) => store.tile(tile),
+      writeCache: (tile, bytes) => store.putTile(tile, bytes),
+      loadHead: () => store.head(),
+      saveHead: (note) => store.putHead(note),
+      securityEvent: (message) => events.securityEvent(message),
+    });
+    this.#keeper = new ProofKeeper({ ensure: (tile) => this.#ensure(tile), events });
+  }
+
+  /** @throws any of `core/errors.ts` but BadRequest */
+  async get(ask: SumdbAsk, mayFetch: boolean): Promise<Answer> {
+    const canFetch = mayFetch && !this.#options.isOffline;
+    switch (ask.kind) {
+      case 'supported':
+        return answerOf({ file: fileOf('supported', new Uint8Array(0), Infinity), origin: 'memory' });
+      case 'head':
+        return answerOf(await this.#cached(headKey(this.#options.name), () => this.#head(canFetch)));
+      case 'lookup':
+        return answerOf(await this.lookup(ask.asked, canFetch));
+      case 'tile':
+        return answerOf(await this.#cached(this.#path(ask.tile), () => this.#tile(ask.tile, canFetch)));
+    }
+  }
+
+  /** One lookup's answer: the record, and the newest head. */
+  lookup(asked: ModuleVersion, mayFetch = !this.#options.isOffline): Promise<Served> {
+    return this.#cached(recordKey(this.#options.name, asked), () => this.#lookup(asked, mayFetch));
+  }
+
+  /** When the background has what offline clients need; for tests and for a clean stop. */
+  settled(): Promise<void> {
+    return this.#keeper.settled();
+  }
+
+  #path(tile: Tile): string {
+    return `sumdb/${this.#options.name}/${tilePath(tile)}`;
+  }
+
+  #cached(key: string, bring: () => Promise<Served>): Promise<Served> {
+    const { memory, flights, clock } = this.#options;
+    const held = memory.file(key);
+    if (held !== undefined && held.freshUntilMs > clock.monotonicMs()) {
+      return Promise.resolve({ file: held, origin: 'memory' });
+    }
+    return flights.do(`fetch:${key}`, async () => {
+      const served = await bring();
+      memory.setFile(key, served.file);
+      return served;
+    });
+  }
+
+  async #lookup(asked: ModuleVersion, mayFetch: boolean): Promise<Served> {
+    const { store, remote, clock } = this.#options;
+    const stored = await store.record(asked);
+    const known = await this.#verifier.head();
+    const freshUntil = clock.monotonicMs() + SUMDB_LOOKUP_MS;
+    if (stored !== undefined && known !== undefined && parseRecord(stored).id < known.size) {
+      this.#keeper.note(known.size, undefined);
+      return { file: fileOf('lookup', join(stored, known.note), freshUntil), origin: 'store' };
+    }
+    if (!mayFetch) throw notStored(lookupPath(asked));
+    const verified = await this.#verifier.verifyAnswer(asked, await remote.whole(lookupPath(asked)));
+    const record = formatRecord(verified);
+    await store.putRecord(asked, record);
+    this.#keeper.note(verified.head.size, verified.id);
+    return { file: fileOf('lookup', join(record, verified.head.note), freshUntil), origin: 'upstream' };
+  }
+
+  async #head(mayFetch: boolean): Promise<Served> {
+    const freshUntil = this.#options.clock.monotonicMs() + SUMDB_LATEST_MS;
+    const known = await this.#verifier.head();
+    try {
+      if (!mayFetch) throw notStored('latest');
+      const head = await this.#verifier.verifyHead(await this.#options.remote.whole('latest'));
+      this.#keeper.note(head.size, undefined);
+      return { file: fileOf('head', head.note, freshUntil), origin: 'upstream' };
+    } catch (error) {
+      if (known === undefined || !isServeError(error) || error instanceof CheckFailed) throw error;
+      return { file: fileOf('head', known.note, freshUntil), origin: 'stale' };
+    }
+  }
+
+  async #tile(tile: Tile, mayFetch: boolean): Promise<Served> {
+    const stored = cut(await this.#options.store.tile(tile), tile);
+    if (stored !== undefined) return { file: fileOf('tile', stored, Infinity), origin: 'store' };
+    if (!mayFetch) throw await this.#missing(tile, notStored(tilePath(tile)));
+    try {
+      return { file: fileOf('tile', await this.#fetchTile(tile), Infinity), origin: 'upstream' };
+    } catch (error) {
+      throw await this.#missing(tile, error);
+    }
+  }
+
+  /** Fetches a tile and proves it. One past every head we know is believed to nobody's harm: clients prove it too. */
+  async #fetchTile(tile: Tile): Promise<Uint8Array> {
+    const { remote, store } = this.#options;
+    const bytes = await remote.whole(tilePath(tile));
+    let isProven = await this.#verifier.verifyTile(tile, bytes);
+    if (!isProven) {
+      await this.#verifier.verifyHead(await remote.whole('latest'));
+      isProven = await this.#verifier.verifyTile(tile, bytes);
+    }
+    if (isProven && tile.level === DATA_LEVEL) await store.putTile(tile, bytes);
+    return bytes;
+  }
+
+  async #ensure(tile: Tile): Promise<void> {
+    if (cut(await this.#options.store.tile(tile), tile) !== undefined || this.#options.isOffline) return;
+    await this.#cached(this.#path(tile), () => this.#tile(tile, true));
+  }
+
+  /** Says to whom offline what it is that can't be proven here: the sizes of both trees. */
+  async #missing(tile: Tile, error: unknown): Promise<unknown> {
+    if (!isServeError(error) || error instanceof CheckFailed || error instanceof Busy) return error;
+    const known = await this.#verifier.head();
+    const level = Math.max(tile.level, 0);
+    const atLeast = (tile.number * 2 ** tile.height + tile.width) * 2 ** (tile.height * level);
+    error.message = `cannot give ${JSON.stringify(tilePath(tile))}, of a tree of at least ${atLeast} records, where the newest known here has ${known?.size ?? 0}: ${messageOf(error)}`;
+    return error;
+  }
+}
+
+function cut(stored: Uint8Array | undefined, tile: Tile): Uint8Array | undefined {
+  if (stored === undefined) return undefined;
+  if (tile.level !== DATA_LEVEL) {
+    return stored.byteLength < tileBytes(tile) ? undefined : new Uint8Array(cutTile(stored, tile.width));
+  }
+  try {
+    return new Uint8Array(cutDataTile(stored, tile.width));
+  } catch {
+    return undefined; // It has fewer records.
+  }
+}
+
+function notStored(path: string): NotFound {
+  return new NotFound(
+    `cannot find ${JSON.stringify(path)}: not stored, and the request or --offline forbids to ask`,
+  );
+}
+
+function join(record: Uint8Array, note: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(record.byteLength + note.byteLength);
+  joined.set(record);
+  joined.set(note, record.byteLength);
+  return joined;
+}
+
+function fileOf(kind: SumdbKind, body: Uint8Array, freshUntilMs: number): StoredFile {
+  return new StoredFile({
+    kind,
+    status: 200,
+    size: body.byteLength,
+    body,
+    blob: undefined,
+    sha256: '',
+    freshUntilMs,
+  });
+}
+
+function answerOf({ file, origin }: Served): Answer {
+  const { kind, status, size, body } = file;
+  return { kind, status, size, body, origin, sha256: undefined };
+}

@@ -1,0 +1,56 @@
+/**
+ * Where a checksum database is asked: through the upstream list's own `/sumdb/`, or at its host
+ * when the list does not proxy it, as the `go` command does (cmd/go/internal/modfetch/sumdb.go).
+ */
+
+import { isServeError } from '../core/errors.ts';
+import { SUMDB_ANSWER_BYTES_MAX } from '../core/limits.ts';
+import type { Clock, Upstream } from '../core/ports.ts';
+
+/** The list is asked again whether it proxies the database after so long. */
+const SUPPORT_KEPT_MS = 600_000;
+
+export class SumdbRemote {
+  readonly #name: string;
+  readonly #list: Upstream;
+  readonly #host: Upstream;
+  readonly #clock: Clock;
+  #support: { readonly inList: Promise<boolean>; readonly untilMs: number } | undefined;
+
+  constructor(options: { name: string; list: Upstream; host: Upstream; clock: Clock }) {
+    this.#name = options.name;
+    this.#list = options.list;
+    this.#host = options.host;
+    this.#clock = options.clock;
+  }
+
+  /** Fetches `path`, such as `lookup/…`, below the database's root. @throws what an Upstream throws */
+  async whole(path: string): Promise<Uint8Array> {
+    const bytesMax = SUMDB_ANSWER_BYTES_MAX;
+    const { bytes } = (await this.#isInList())
+      ? await this.#list.whole({ path: `sumdb/${this.#name}/${path}`, bytesMax })
+      : await this.#host.whole({ path, bytesMax });
+    return bytes;
+  }
+
+  #isInList(): Promise<boolean> {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#support !== undefined && this.#support.untilMs > nowMs) return this.#support.inList;
+    const inList = this.#probe();
+    this.#support = { inList, untilMs: nowMs + SUPPORT_KEPT_MS };
+    inList.catch(() => {
+      this.#support = undefined;
+    });
+    return inList;
+  }
+
+  async #probe(): Promise<boolean> {
+    try {
+      await this.#list.whole({ path: `sumdb/${this.#name}/supported`, bytesMax: SUMDB_ANSWER_BYTES_MAX });
+      return true;
+    } catch (error) {
+      if (isServeError(error) && (error.kind === 'not-found' || error.kind === 'gone')) return false;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * One checksum database in the store: records, tiles at their widest, and the newest head, kept apart.
+ *
+ * What is written here was proven; the verifier is the only one that decides so.
+ */
+
+import { messageOf } from '../core/errors.ts';
+import type { Clock } from '../core/ports.ts';
+import type { Store } from '../core/store-port.ts';
+import type { Events } from '../observe/events.ts';
+import { headKey, recordKey, tileKey } from './sumdb-path.ts';
+import { DATA_LEVEL, type Tile } from './tile.ts';
+import type { ModuleVersion } from './verifier.ts';
+
+export type SumdbStoreOptions = {
+  readonly name: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly events: Events;
+};
+
+export class SumdbStore {
+  readonly #options: SumdbStoreOptions;
+
+  constructor(options: SumdbStoreOptions) {
+    this.#options = options;
+  }
+
+  /** The record as a lookup's answer starts with it. */
+  record(asked: ModuleVersion): Promise<Uint8Array | undefined> {
+    return this.#get(recordKey(this.#options.name, asked));
+  }
+
+  putRecord(asked: ModuleVersion, bytes: Uint8Array): Promise<void> {
+    return this.#put(recordKey(this.#options.name, asked), bytes);
+  }
+
+  /** The stored tile at that place, as wide as it was ever seen. */
+  tile(tile: Tile): Promise<Uint8Array | undefined> {
+    return this.#get(tileKey(this.#options.name, tile));
+  }
+
+  /** Keeps a tile, unless a wider one is there: a narrower one can be cut from it. */
+  async putTile(tile: Tile, bytes: Uint8Array): Promise<void> {
+    const stored = await this.tile(tile);
+    const isWider = stored !== undefined && stored.byteLength > bytes.byteLength;
+    // A damaged tile is found out by the verifier, which asks for the same width again.
+    if (isWider && (tile.level === DATA_LEVEL || isPrefix(bytes, stored))) return;
+    await this.#put(tileKey(this.#options.name, tile), bytes);
+  }
+
+  head(): Promise<Uint8Array | undefined> {
+    return this.#get(headKey(this.#options.name));
+  }
+
+  putHead(note: Uint8Array): Promise<void> {
+    return this.#put(headKey(this.#options.name), note);
+  }
+
+  async #get(key: string): Promise<Uint8Array | undefined> {
+    const { entry, bytes } = await this.#options.store.getEntry({ key });
+    return entry?.status === 200 && bytes?.byteLength === entry.size ? bytes : undefined;
+  }
+
+  /** What can't be stored is served all the same; the log says so. */
+  async #put(key: string, bytes: Uint8Array): Promise<void> {
+    const { store, clock, events } = this.#options;
+    const nowMs = clock.wallMs();
+    const put = { key, status: 200, source: 'upstream', nowMs, blob: store.nextBlob(), bytes } as const;
+    await store.putEntry(put).catch((error: unknown) => events.notStored(key, messageOf(error)));
+  }
+}
+
+function isPrefix(short: Uint8Array, long: Uint8Array): boolean {
+  return Buffer.compare(short, long.subarray(0, short.byteLength)) === 0;
+}

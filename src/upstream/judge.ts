@@ -1,0 +1,76 @@
+/**
+ * Sorts answers by their status: files to read, "later" to try again, and the errors to show.
+ * Only 404 and 410 say that something is not there; the `go` command reads them the same way.
+ */
+
+import { Gone, Loop, NotFound, UpstreamFailed } from '../core/errors.ts';
+import { contentEncoding, mediaType, retryAfterMs } from './answer.ts';
+import type { Exchange, Headers } from './exchange.ts';
+import { cannotFetch, oneLine, statusLine } from './redact.ts';
+import { Setback } from './setback.ts';
+
+/** A 200, 206 or 416, its body not read yet: read it, or {@link Exchange.abort} it. */
+export type Answer = { readonly status: number; readonly headers: Headers; readonly body: Exchange };
+
+/** An error's own words are read to here; one line of it is shown. */
+const ERROR_TEXT_BYTES_MAX = 4096;
+
+const LATER: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** Whether the status says that another try may do better. */
+export function isLater(status: number): boolean {
+  return LATER.has(status);
+}
+
+/** What was asked, and of whom. `isPart`: by Range. */
+export type Asked = { readonly path: string; readonly upstream: string; readonly isPart: boolean };
+
+/**
+ * The answer itself, if there is a file in it.
+ *
+ * @throws {Setback} "later"
+ * @throws {NotFound | Gone | Loop | UpstreamFailed} any other status, or a web page: no file this
+ * proxy serves is one, but the log-in page of a hotel's network comes as 200
+ */
+export async function judged(answer: Answer, { path, upstream, isPart }: Asked): Promise<Answer> {
+  const { status, headers, body } = answer;
+  if (isPart && status === 416) return answer;
+  if (status === 200 || (isPart && status === 206)) {
+    if (mediaType(headers) !== 'text/html') return answer;
+    body.abort();
+    throw new UpstreamFailed(cannotFetch(path, upstream, 'got a web page instead of the file'));
+  }
+  if (isLater(status)) {
+    body.drain();
+    throw new Setback('answer', statusLine(status), retryAfterMs(headers));
+  }
+  throw errorOf(status, await ownWords(answer), (why) => cannotFetch(path, upstream, why));
+}
+
+function errorOf(status: number, words: string, message: (why: string) => string): Error {
+  if (status === 404) return new NotFound(words || message(statusLine(status)));
+  if (status === 410) return new Gone(words || message(statusLine(status)));
+  const why = words === '' ? statusLine(status) : `${statusLine(status)}: ${words}`;
+  return status === 508 ? new Loop(message(why)) : new UpstreamFailed(message(why));
+}
+
+/** The line of plain text that the upstream sent with an error; empty if it sent none, or not in time. */
+async function ownWords({ headers, body }: Answer): Promise<string> {
+  if (mediaType(headers) !== 'text/plain' || contentEncoding(headers) !== undefined) {
+    body.drain();
+    return '';
+  }
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const piece of body) {
+      pieces.push(piece);
+      bytes += piece.byteLength;
+      if (bytes > ERROR_TEXT_BYTES_MAX) return '';
+    }
+  } catch (error) {
+    if (!(error instanceof Setback)) throw error;
+    return '';
+  }
+  return oneLine(Buffer.concat(pieces).toString());
+}

@@ -1,0 +1,48 @@
+/**
+ * One file's bytes by offset, for the builders: a zip on disk is checked where it lies.
+ *
+ * Nothing is held: who walks over small ranges reads ahead (`modzip/byte-source.ts`).
+ */
+
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { BadRequest, messageOf } from '../core/errors.ts';
+
+/** Waits for no writer of a pipe, and follows no symbolic link. */
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+export class FileSource {
+  readonly size: number;
+  readonly #fd: number;
+  readonly #path: string;
+
+  /** @throws {BadRequest} no regular file, or not to be read */
+  constructor(path: string) {
+    this.#path = path;
+    this.#fd = this.#guarded(() => openSync(path, FLAGS));
+    const stats = fstatSync(this.#fd);
+    this.size = stats.size;
+    if (stats.isFile()) return;
+    this.close();
+    throw new BadRequest(`cannot read ${JSON.stringify(path)}: not a regular file`);
+  }
+
+  /** At least one byte and at most `length` from `offset` on. @throws {BadRequest} the file got shorter */
+  read(offset: number, length: number): Uint8Array {
+    const into = Buffer.allocUnsafeSlow(length);
+    const bytes = this.#guarded(() => readSync(this.#fd, into, 0, length, offset));
+    if (bytes === 0) throw new BadRequest(`cannot read ${JSON.stringify(this.#path)}: it ends at ${offset}`);
+    return into.subarray(0, bytes);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      throw new BadRequest(`cannot read ${JSON.stringify(this.#path)}: ${messageOf(cause)}`, { cause });
+    }
+  }
+}

@@ -1,0 +1,399 @@
+// Goal: clients get the right bytes as they come, never a clean end of a wrong body, and what is stored
+// of a broken download is gone on with.
+// Method: downloads over a real store whose upstream sends event by event, as the test says.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ByteStream } from '../../src/core/answer.ts';
+import { Busy, CheckFailed, StoreFailed, UpstreamDown, UpstreamFailed } from '../../src/core/errors.ts';
+import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../../src/core/limits.ts';
+import { assertWhole, contentOf } from '../store/stores.ts';
+import { makeRig, openLocalStore, type Rig, readAll, Script, settled, start } from '../support/fakes.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const ZIP = 'example.com/a/@v/v1.0.0.zip';
+
+/** Bytes that differ everywhere, so that no piece can stand for another. */
+function noise(size: number, seed = 1): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let state = seed;
+  for (let i = 0; i < size; i++) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    bytes[i] = state >>> 16;
+  }
+  return bytes;
+}
+
+function scripted(t: TestContext): { rig: Rig; script: Script } {
+  const store = openLocalStore(join(tempDir(t), 'a.db'));
+  t.after(() => store.close());
+  const rig = makeRig(store);
+  const script = new Script();
+  rig.upstream.scripts.set(ZIP, script);
+  return { rig, script };
+}
+
+/** The body of an answer that is on its way. */
+async function open(rig: Rig): Promise<ByteStream> {
+  const { body } = await rig.get(ZIP);
+  assert.ok(body !== undefined && !(body instanceof Uint8Array));
+  return body;
+}
+
+function assertSame(actual: Uint8Array, expected: Uint8Array, what = 'bytes'): void {
+  assert.ok(Buffer.from(actual).equals(Buffer.from(expected)), `${what}: ${actual.byteLength} bytes differ`);
+}
+
+const sizes = [
+  1,
+  1_000,
+  CHUNK_BYTES - 1,
+  CHUNK_BYTES,
+  CHUNK_BYTES + 1,
+  3 * CHUNK_BYTES,
+  3 * CHUNK_BYTES + 500,
+];
+
+for (const isSized of [true, false]) {
+  for (const size of sizes) {
+    test(`${size} bytes ${isSized ? 'of a known' : 'of an unknown'} length come out as they went in, and are kept`, async (t) => {
+      const { rig, script } = scripted(t);
+      const zip = noise(size);
+      const answer = rig.get(ZIP);
+      await script.send(start({ size: isSized ? size : undefined, etag: '"e"' }));
+      const { body, size: told } = await answer;
+      assert.equal(told, isSized ? size : undefined);
+      const reading = readAll(body);
+      for (let at = 0; at < size; at += 70_000) await script.bytes(zip.slice(at, at + 70_000));
+      script.end();
+      assertSame(await reading, zip);
+      await settled();
+      for (const again of [rig, rig.restarted({ isOffline: true })]) {
+        const { origin, body: kept, sha256 } = await again.get(ZIP);
+        assert.equal(origin, again === rig ? 'memory' : 'store');
+        assert.match(String(sha256), /^[0-9a-f]{64}$/);
+        assertSame(await readAll(kept), zip, origin);
+      }
+      assertWhole(rig.store.path);
+    });
+  }
+}
+
+test('forty readers at different paces, who come at different times, all get the right bytes', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(6 * CHUNK_BYTES + 777);
+  const readers: Promise<Uint8Array>[] = [];
+  const join40 = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const body = await open(rig);
+      readers.push(readSlowly(body, readers.length));
+    }
+  };
+  const first = join40(1);
+  await script.send(start({ size: zip.byteLength, etag: '"e"' }));
+  await first;
+  for (let at = 0; at < zip.byteLength; at += 50_000) {
+    await script.bytes(zip.slice(at, at + 50_000));
+    if (readers.length < 40) await join40(3);
+  }
+  script.end();
+  const all = await Promise.all(readers);
+  assert.ok(all.length >= 40);
+  for (const [i, bytes] of all.entries()) assertSame(bytes, zip, `reader ${i}`);
+  assert.equal(rig.upstream.asked.length, 1);
+});
+
+/** Takes `pace` turns between two pieces, and no more than `1000 * (pace + 1)` bytes of each. */
+async function readSlowly(body: ByteStream, pace: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; ; ) {
+    const piece = (await body.at(at)).slice(0, 1_000 * (pace + 1) ** 2);
+    if (piece.byteLength === 0) return new Uint8Array(Buffer.concat(parts));
+    parts.push(piece);
+    at += piece.byteLength;
+    for (let turn = 0; turn < pace % 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+test('the first byte goes out before the last has come, the last chunk only after the check', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(CHUNK_BYTES + 100);
+  const checked = Promise.withResolvers<void>();
+  rig.builder.until = checked.promise;
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength, etag: '"e"' }));
+  const body = await opening;
+  await script.bytes(zip.slice(0, 1_000));
+  assertSame(await body.at(0), zip.slice(0, 1_000));
+  await script.bytes(zip.slice(1_000));
+  script.end();
+  assert.equal((await body.at(1_000)).byteLength, CHUNK_BYTES - 1_000);
+  let last: Uint8Array | undefined;
+  const reading = Promise.resolve(body.at(CHUNK_BYTES)).then((bytes) => {
+    last = bytes;
+  });
+  await settled();
+  assert.equal(last, undefined, 'the last chunk is held back');
+  checked.resolve();
+  await reading;
+  assertSame(last ?? new Uint8Array(), zip.slice(CHUNK_BYTES));
+  assert.equal((await body.at(zip.byteLength)).byteLength, 0);
+});
+
+test('a zip that is refused ends for no client, and nothing of it is kept', async (t) => {
+  for (const size of [100, 2 * CHUNK_BYTES + 100]) {
+    const { rig, script } = scripted(t);
+    rig.builder.refuses = 'cannot read zip: not a zip';
+    const opening = open(rig);
+    await script.send(start({ size, etag: '"e"' }));
+    const reading = assert.rejects(readAll(await opening), CheckFailed);
+    await script.bytes(noise(size));
+    script.end();
+    await reading;
+    await settled();
+    assert.deepEqual(await rig.store.getEntry({ key: ZIP }), {});
+    assertWhole(rig.store.path);
+  }
+});
+
+test('a download that breaks leaves a partial one, and the next goes on at the chunk', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(4 * CHUNK_BYTES + 100);
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength, etag: '"e"' }));
+  const reading = assert.rejects(readAll(await opening), UpstreamDown);
+  await script.bytes(zip.slice(0, 2 * CHUNK_BYTES + 5_000));
+  script.fail(new UpstreamDown('cannot reach proxy.example'));
+  await reading;
+  await settled();
+
+  const next = rig.restarted();
+  const again = new Script();
+  rig.upstream.scripts.set(ZIP, again);
+  const reopening = open(next);
+  await again.send(start({ offset: 2 * CHUNK_BYTES, size: zip.byteLength, etag: '"e"' }));
+  assert.deepEqual(rig.upstream.asked[1]?.request.resume, {
+    offset: 2 * CHUNK_BYTES,
+    tail: new Uint8Array(zip.slice(2 * CHUNK_BYTES - RESUME_TAIL_BYTES, 2 * CHUNK_BYTES)),
+    size: zip.byteLength,
+    validator: { etag: '"e"' },
+  });
+  const rest = readAll(await reopening);
+  await again.bytes(zip.slice(2 * CHUNK_BYTES));
+  again.end();
+  assertSame(await rest, zip);
+  await settled();
+  assert.deepEqual(
+    rig.builder.checked.map(({ content }) => content),
+    [false],
+    'an ETag vouches for the join',
+  );
+  assertWhole(rig.store.path);
+});
+
+test('joined without an ETag, the content is checked too', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(2 * CHUNK_BYTES);
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength }));
+  const reading = readAll(await opening);
+  await script.bytes(zip.slice(0, 300_000));
+  await script.send(start({ offset: 300_000, size: zip.byteLength }));
+  await script.bytes(zip.slice(300_000));
+  script.end();
+  assertSame(await reading, zip);
+  assert.deepEqual(
+    rig.builder.checked.map(({ content }) => content),
+    [true],
+  );
+});
+
+test('a server killed when all chunks were stored goes on with the last one', async (t) => {
+  for (const size of [2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 100]) {
+    const { rig } = scripted(t);
+    rig.upstream.scripts.clear();
+    const zip = noise(size);
+    rig.upstream.says.set(ZIP, zip);
+    await rig.store.openBlob({ blob: 9, key: ZIP, size, etag: '"e"', lastModified: undefined, nowMs: 1 });
+    for (let seq = 0; seq * CHUNK_BYTES < size; seq++) {
+      const bytes = zip.slice(seq * CHUNK_BYTES, (seq + 1) * CHUNK_BYTES);
+      await rig.store.putChunk({ blob: 9, seq, bytes });
+    }
+    assertSame(await readAll((await rig.get(ZIP)).body), zip);
+    await settled();
+    const offset = rig.upstream.asked[0]?.request.resume?.offset ?? 0;
+    assert.ok(offset >= size - CHUNK_BYTES && offset < size, `asked from ${offset} of ${size}`);
+    assertWhole(rig.store.path);
+  }
+});
+
+test('when the upstream’s file changes those with bytes are closed, those without are served', async (t) => {
+  const { rig, script } = scripted(t);
+  const [old, fresh] = [noise(3 * CHUNK_BYTES, 1), noise(3 * CHUNK_BYTES, 2)];
+  const opening = open(rig);
+  await script.send(start({ size: old.byteLength, etag: '"old"' }));
+  const [started, waiting] = [await opening, await open(rig)];
+  await script.bytes(old.slice(0, CHUNK_BYTES + 10));
+  assertSame((await started.at(0)).slice(0, 10), old.slice(0, 10));
+  await script.send(start({ offset: 0, size: fresh.byteLength, etag: '"new"' }));
+  const late = await open(rig);
+  await script.bytes(fresh);
+  script.end();
+  assert.throws(() => started.at(10), UpstreamFailed);
+  assertSame(await readAll(waiting), fresh);
+  assertSame(await readAll(late), fresh);
+  await settled();
+  assertSame(await readAll((await rig.restarted().get(ZIP)).body), fresh);
+  assertWhole(rig.store.path);
+});
+
+test('a client that was told another length is closed when the file starts again', async (t) => {
+  const { rig, script } = scripted(t);
+  const opening = open(rig);
+  await script.send(start({ size: 3 * CHUNK_BYTES, etag: '"old"' }));
+  const body = await opening;
+  const reading = assert.rejects(readAll(body), UpstreamFailed);
+  await script.bytes(noise(1_000));
+  await script.send(start({ offset: 0, size: 5_000, etag: '"new"' }));
+  await reading;
+  await script.bytes(noise(5_000));
+  script.end();
+});
+
+test('an upstream that goes on elsewhere is refused', async (t) => {
+  const { rig, script } = scripted(t);
+  const opening = open(rig);
+  await script.send(start({ size: 3 * CHUNK_BYTES }));
+  const reading = assert.rejects(readAll(await opening), UpstreamFailed);
+  await script.bytes(noise(1_000));
+  void script.send(start({ offset: 2_000, size: 3 * CHUNK_BYTES }));
+  await reading;
+});
+
+test('an upstream that never begins is everybody’s error, and the next caller asks anew', async (t) => {
+  const { rig, script } = scripted(t);
+  const opening = Promise.allSettled([open(rig), open(rig)]);
+  script.fail(new UpstreamDown('cannot reach proxy.example'));
+  for (const outcome of await opening) {
+    assert.ok(outcome.status === 'rejected' && outcome.reason instanceof UpstreamDown);
+  }
+  rig.upstream.scripts.clear();
+  rig.upstream.says.set(ZIP, noise(100));
+  assertSame(await readAll((await rig.get(ZIP)).body), noise(100));
+});
+
+test('two keys with equal content are stored once, and both are served', async (t) => {
+  const { rig } = scripted(t);
+  rig.upstream.scripts.clear();
+  const zip = noise(2 * CHUNK_BYTES + 100);
+  const other = 'example.com/b/@v/v1.0.0.zip';
+  for (const path of [ZIP, other]) {
+    rig.upstream.says.set(path, zip);
+    assertSame(await readAll((await rig.get(path)).body), zip);
+    await settled();
+  }
+  const entries = await Promise.all([ZIP, other].map((key) => rig.store.getEntry({ key })));
+  assert.equal(entries[0]?.entry?.blob, entries[1]?.entry?.blob);
+  assertSame(await readAll((await rig.get(other)).body), zip);
+  assertWhole(rig.store.path);
+});
+
+// Without room on the disk.
+
+test('with no room a zip is passed through; what fits the window is kept whole when there is room at its end', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(2 * CHUNK_BYTES + 100);
+  rig.store.full = 'disk is full';
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength, etag: '"e"' }));
+  const reading = readAll(await opening);
+  await script.bytes(zip);
+  rig.store.full = undefined;
+  script.end();
+  assertSame(await reading, zip);
+  await settled();
+  assertSame(await readAll((await rig.restarted({ isOffline: true }).get(ZIP)).body), zip);
+  assertWhole(rig.store.path);
+});
+
+test('with no room a large zip goes at the pace of its slowest client; who comes late is told to come again', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise((WINDOW_CHUNKS_MAX + 4) * CHUNK_BYTES + 100);
+  rig.store.full = 'disk is full';
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength, etag: '"e"' }));
+  const [fast, slow] = [await opening, await open(rig)];
+  const reading = readAll(fast);
+  await slow.at(0);
+  let sent = 0;
+  const sending = (async () => {
+    for (let at = 0; at < zip.byteLength; at += CHUNK_BYTES) {
+      await script.bytes(zip.slice(at, at + CHUNK_BYTES));
+      sent++;
+    }
+    script.end();
+  })();
+  await settled();
+  assert.ok(sent < WINDOW_CHUNKS_MAX + 1, `${sent} chunks sent while one client had none`);
+  const slowly = readAll(slow);
+  await sending;
+  assertSame(await reading, zip, 'fast');
+  assertSame(await slowly, zip, 'slow');
+  await settled();
+  assert.deepEqual(await rig.store.getEntry({ key: ZIP }), {});
+  assert.ok(rig.events.seen.includes(`notStored ${ZIP}`));
+});
+
+test('with no room, who joins after the beginning was let go gets Busy', async (t) => {
+  const { rig, script } = scripted(t);
+  rig.store.full = 'disk is full';
+  const opening = open(rig);
+  await script.send(start({ size: 20 * CHUNK_BYTES, etag: '"e"' }));
+  const body = await opening;
+  for (let seq = 0; seq < WINDOW_CHUNKS_MAX + 2; seq++) {
+    const sent = script.bytes(contentOf(CHUNK_BYTES, seq));
+    await body.at(seq * CHUNK_BYTES);
+    void body.at((seq + 1) * CHUNK_BYTES);
+    await sent;
+  }
+  await assert.rejects(open(rig), Busy);
+  script.fail(new UpstreamDown('enough'));
+  await settled();
+});
+
+test('with no room and nobody who reads, the download ends', async (t) => {
+  const { rig, script } = scripted(t);
+  rig.store.full = 'disk is full';
+  const opening = open(rig);
+  await script.send(start({ size: 20 * CHUNK_BYTES, etag: '"e"' }));
+  const body = await opening;
+  await body.at(0);
+  void (async () => {
+    for (let seq = 0; seq < 20; seq++) await script.bytes(contentOf(CHUNK_BYTES, seq));
+  })();
+  await settled();
+  body.close?.();
+  await settled();
+  assert.ok(rig.events.seen.includes(`fetchFailed ${ZIP}`));
+});
+
+test('a disk that fills in the middle keeps what was stored for a later download', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(5 * CHUNK_BYTES + 100);
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength, etag: '"e"' }));
+  const reading = readAll(await opening);
+  await script.bytes(zip.slice(0, 2 * CHUNK_BYTES));
+  await settled();
+  rig.store.failures.set('putChunk', new StoreFailed('cannot use store: SQLITE_FULL'));
+  rig.store.failures.set('putEntry', new StoreFailed('cannot use store: SQLITE_FULL'));
+  for (let at = 2 * CHUNK_BYTES; at < zip.byteLength; at += 100_000)
+    await script.bytes(zip.slice(at, at + 100_000));
+  script.end();
+  assertSame(await reading, zip);
+  await settled();
+  const { entry, partial } = await rig.store.getEntry({ key: ZIP });
+  assert.deepEqual([entry, partial?.chunks], [undefined, 2]);
+  assertWhole(rig.store.path);
+});

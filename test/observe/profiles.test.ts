@@ -1,0 +1,159 @@
+// Goal: a profile names the functions that burn CPU and hold memory, thread by thread, as `go tool pprof` reads it.
+// Method: made-up burners on the front and in a reader thread; the real `go tool pprof` prints what it makes of them.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { Busy } from '../../src/core/errors.ts';
+import { type ProfileRequest, Profiles } from '../../src/observe/profiles.ts';
+import { ReaderPool } from '../../src/workers/reader-pool.ts';
+import { Astera } from '../support/astera.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const directory = tempDir({ after });
+const url = new URL('./burner-worker.ts', import.meta.url);
+
+function burnInFront(): number {
+  let burned = 0;
+  for (const endMs = performance.now() + 400; performance.now() < endMs; ) {
+    for (let i = 0; i < 1e5; i++) burned += Math.sqrt(i);
+  }
+  return burned;
+}
+
+/** What `go tool pprof` says of a profile. */
+function pprof(profile: Uint8Array, ...flags: string[]): string {
+  const file = join(directory, 'profile.pb.gz');
+  writeFileSync(file, profile);
+  return execFileSync('go', ['tool', 'pprof', ...flags, file], { encoding: 'utf8' });
+}
+
+/** Profiles over one reader thread of ours, both burning while a CPU profile is taken. */
+async function withBurners(use: (take: (request: ProfileRequest) => Promise<Uint8Array>) => Promise<void>) {
+  const profiles = new Profiles();
+  const readers = new ReaderPool({ dbPath: '', threads: 1, url });
+  profiles.nameThreads(() => ({ reader: readers.threadIds, writer: [], builder: [] }));
+  try {
+    await readers.call.getEntry({ key: 'warm' });
+    await use(async (request) => {
+      const taken = profiles.take(request);
+      if (request.kind === 'cpu') {
+        await Promise.all([readers.call.getEntry({ key: 'a' }), Promise.resolve().then(burnInFront)]);
+      }
+      return taken;
+    });
+  } finally {
+    await readers.close();
+    profiles.close();
+  }
+}
+
+test('one CPU profile holds all threads, and labels tell them apart', async () => {
+  await withBurners(async (take) => {
+    const profile = await take({ kind: 'cpu', thread: undefined, seconds: 1 });
+    const top = pprof(profile, '-top');
+    assert.match(top, /^Type: cpu$/m);
+    assert.match(top, / burnInFront test\/observe\/profiles\.test\.ts$/m);
+    assert.match(top, / burnInReader test\/observe\/burner-worker\.ts$/m);
+    const reader = pprof(profile, '-top', '-tagfocus=thread=reader');
+    assert.match(reader, /burnInReader/);
+    assert.doesNotMatch(reader, /burnInFront/);
+    const lines = pprof(profile, '-top', '-files');
+    assert.match(lines, /test\/observe\/burner-worker\.ts/);
+  });
+});
+
+test('a thread that waits for a task burns nothing', async () => {
+  await withBurners(async (take) => {
+    const top = pprof(await take({ kind: 'cpu', thread: 'reader', seconds: 1 }), '-top');
+    assert.match(top, /^Duration/m);
+    assert.match(top, /burnInReader/);
+    assert.doesNotMatch(top, /burnInFront|\(idle\)/);
+    const [, flatMs = ''] = /^ *([0-9.]+)\w* .* atomicsWaitLoop/m.exec(top) ?? [];
+    assert.ok(flatMs === '' || Number(flatMs) === 0, top);
+  });
+});
+
+test('a heap profile names what made the objects that live, thread by thread', async () => {
+  await withBurners(async (take) => {
+    const top = pprof(await take({ kind: 'heap', thread: 'reader' }), '-top');
+    assert.match(top, /^Type: inuse_space$/m);
+    assert.match(top, / keepInReader test\/observe\/burner-worker\.ts$/m);
+    assert.doesNotMatch(
+      pprof(await take({ kind: 'heap', thread: 'front' }), '-top'),
+      /keepInReader/,
+      'the front has not made them',
+    );
+  });
+});
+
+test('a thread that starts while a profile is taken is in it', async () => {
+  const profiles = new Profiles();
+  const taken = profiles.take({ kind: 'cpu', thread: undefined, seconds: 2 });
+  const readers = new ReaderPool({ dbPath: '', threads: 1, url });
+  profiles.nameThreads(() => ({ reader: readers.threadIds, writer: [], builder: [] }));
+  try {
+    await readers.call.getEntry({ key: 'a' });
+    assert.match(pprof(await taken, '-top', '-tagfocus=thread=reader'), /burnInReader/);
+  } finally {
+    await readers.close();
+    profiles.close();
+  }
+});
+
+test('a thread that ends while a profile is taken does not spoil it', async () => {
+  const profiles = new Profiles();
+  const readers = new ReaderPool({ dbPath: '', threads: 1, url });
+  try {
+    await readers.call.getEntry({ key: 'a' });
+    const taken = profiles.take({ kind: 'cpu', thread: undefined, seconds: 1 });
+    await readers.close();
+    burnInFront();
+    assert.match(pprof(await taken, '-top'), /burnInFront/);
+  } finally {
+    profiles.close();
+  }
+});
+
+test('one profile at a time: the second is told to come back', async () => {
+  const profiles = new Profiles();
+  try {
+    const first = profiles.take({ kind: 'cpu', thread: 'front', seconds: 1 });
+    await assert.rejects(profiles.take({ kind: 'heap', thread: undefined }), Busy);
+    await first;
+    await profiles.take({ kind: 'heap', thread: undefined });
+  } finally {
+    profiles.close();
+  }
+});
+
+test('a server gives them to `go tool pprof` by URL with --pprof, and 404 without', async () => {
+  const astera = await Astera.start({ upstream: 'off', flags: ['--pprof'] });
+  try {
+    const flags = ['tool', 'pprof', '-top', `${astera.url}/debug/pprof/profile?seconds=1`];
+    const env = { ...process.env, PPROF_TMPDIR: directory };
+    assert.match(execFileSync('go', flags, { encoding: 'utf8', env, stdio: 'pipe' }), /^Type: cpu$/m);
+    for (const query of ['seconds=0', 'seconds=301', 'seconds=1e1', 'thread=main']) {
+      assert.equal((await astera.get(`debug/pprof/profile?${query}`)).status, 400, query);
+    }
+    const [first, second] = await Promise.all([
+      astera.get('debug/pprof/profile?seconds=1&thread=writer'),
+      astera.get('debug/pprof/profile?seconds=1&thread=writer'),
+    ]);
+    assert.deepEqual([first.status, second.status].sort(), [200, 503]);
+    assert.equal((await astera.get('debug/pprof/heap?thread=builder')).status, 200);
+    await astera.stop();
+  } finally {
+    await astera.dispose();
+  }
+  const plain = await Astera.start({ upstream: 'off' });
+  try {
+    const answer = await plain.get('debug/pprof/heap');
+    assert.equal(answer.status, 404);
+    assert.match(await answer.text(), /--pprof/);
+  } finally {
+    await plain.dispose();
+  }
+});

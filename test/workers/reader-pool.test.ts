@@ -1,0 +1,106 @@
+// Goal: reads of one turn go out together, a reader that dies takes nobody with it, the queue is bounded.
+// Method: real threads over a real file; the deaths are those of dying-reader.ts.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Busy, StoreFailed } from '../../src/core/errors.ts';
+import { CHUNK_BYTES, READ_BATCH_MAX, READ_QUEUE_MAX } from '../../src/core/limits.ts';
+import { StoreWriter } from '../../src/store/writer.ts';
+import { ReaderPool, type ReaderPoolOptions } from '../../src/workers/reader-pool.ts';
+import { contentOf, put } from '../store/stores.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const ENTRIES = 30;
+
+/** A pool over a store with `k0` to `k29` of 700 bytes, and a blob 1 of one chunk under `zip`. */
+function openPool(
+  t: TestContext,
+  options: Partial<ReaderPoolOptions> = {},
+): { pool: ReaderPool; batches: number[] } {
+  const path = join(tempDir(t), 'a.db');
+  const writer = new StoreWriter(path);
+  for (let i = 0; i < ENTRIES; i++) put(writer, { key: `k${i}`, bytes: contentOf(700, i) });
+  put(writer, { key: 'zip', bytes: contentOf(CHUNK_BYTES), blob: 1 });
+  writer.close();
+  const batches: number[] = [];
+  const pool = new ReaderPool({
+    dbPath: path,
+    threads: 1,
+    onReads: (calls) => batches.push(calls),
+    ...options,
+  });
+  return { pool, batches };
+}
+
+test('reads of one turn are one batch, each with its own answer and bytes of its own', async (t) => {
+  const { pool, batches } = openPool(t);
+  const answers = await Promise.all(
+    Array.from({ length: ENTRIES }, (_, i) => pool.call.getEntry({ key: `k${i}` })),
+  );
+  assert.deepEqual(batches, [ENTRIES]);
+  answers.forEach(({ bytes }, i) => {
+    assert.deepEqual(bytes, contentOf(700, i));
+    assert.equal(bytes?.buffer.byteLength, 700, 'a small value does not pin its batch');
+  });
+  const [chunk, none] = await Promise.all([
+    pool.call.getChunk({ blob: 1, seq: 0 }),
+    pool.call.getChunk({ blob: 1, seq: 1 }),
+  ]);
+  assert.equal(chunk.bytes?.byteLength, CHUNK_BYTES);
+  assert.deepEqual(none, {});
+  await pool.close();
+});
+
+test('batches are bounded, and shared among the readers', async (t) => {
+  const { pool, batches } = openPool(t, { threads: 2 });
+  const count = 5 * READ_BATCH_MAX;
+  await Promise.all(Array.from({ length: count }, (_, i) => pool.call.getEntry({ key: `k${i % ENTRIES}` })));
+  assert.equal(
+    batches.reduce((sum, n) => sum + n, 0),
+    count,
+  );
+  assert.deepEqual(batches.slice(0, 2), [READ_BATCH_MAX, READ_BATCH_MAX]);
+  assert.ok(Math.max(...batches) <= READ_BATCH_MAX);
+  await pool.close();
+});
+
+for (const key of ['deadly', 'buggy']) {
+  test(`a reader that dies of "${key}": the rest of its batch succeeds, the killer fails clearly`, async (t) => {
+    const deaths: string[] = [];
+    const { pool } = openPool(t, {
+      url: new URL('./dying-reader.ts', import.meta.url),
+      onDeath: (message) => deaths.push(message),
+    });
+    const outcomes = await Promise.allSettled(
+      ['k0', key, 'k1', 'k2'].map((one) => pool.call.getEntry({ key: one })),
+    );
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
+    );
+    const [, killer] = outcomes;
+    assert.ok(killer?.status === 'rejected' && killer.reason instanceof StoreFailed);
+    assert.match(killer.reason.message, /^cannot read store: the reader died: /);
+    assert.ok(deaths.length > 0);
+    assert.equal((await pool.call.getEntry({ key: 'k3' })).entry?.size, 700, 'the pool lives on');
+    await pool.close();
+  });
+}
+
+test('past its bound the queue refuses with Busy, and what was queued is answered', async (t) => {
+  const { pool } = openPool(t);
+  const accepted: Promise<unknown>[] = [];
+  for (let i = 0; i < READ_QUEUE_MAX; i++) accepted.push(pool.call.getChunk({ blob: 9, seq: 0 }));
+  await assert.rejects(pool.call.getEntry({ key: 'k0' }), Busy);
+  const answers = await Promise.all(accepted);
+  assert.equal(answers.length, READ_QUEUE_MAX);
+  assert.equal((await pool.call.getEntry({ key: 'k0' })).entry?.size, 700);
+  await pool.close();
+});
+
+test('a store that is not there fails every read clearly', async (t) => {
+  const pool = new ReaderPool({ dbPath: join(tempDir(t), 'none.db'), threads: 1 });
+  await assert.rejects(pool.call.getEntry({ key: 'k0' }), StoreFailed);
+  await pool.close();
+});
