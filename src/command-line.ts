@@ -6,90 +6,111 @@
  */
 
 import { readFileSync } from 'node:fs';
-import yargs, { type Argv, type Options } from 'yargs';
-import { type ServeOption, serveOptions } from './commands/serve-options.ts';
-import type { Config } from './config.ts';
+import type { Argv, Options } from 'yargs';
+import { type Command, type CommandInput, commands } from './commands/command-list.ts';
+import { helpText } from './commands/help-text.ts';
+import type { ServeOption } from './commands/serve-options.ts';
 import { UsageError, unknownName } from './core/usage-error.ts';
 
 /** Runs the command that `args` name, `serve` without one. Never rejects: a failure ends the process. */
 export async function runCommandLine(args: readonly string[]): Promise<void> {
   try {
-    await readCommandLine(args).parseAsync();
+    const [first] = commands;
+    if (first === undefined) throw new Error('there are no commands');
+    const named = commands.find(({ name }) => name === args[0]) ?? first;
+    if (args.some((arg) => /^--?h(?:elp)?$/.test(arg))) process.stdout.write(helpText(named, commands));
+    else if (args.some((arg) => /^--?version$/.test(arg))) process.stdout.write(`${readVersion()}\n`);
+    else await (await readCommandLine(args)).parseAsync();
   } catch (error) {
     fail(error);
   }
 }
 
-function readCommandLine(args: readonly string[]): Argv {
-  return yargs(spellOut(args))
+async function readCommandLine(args: readonly string[]): Promise<Argv> {
+  const { default: yargs } = await import('yargs');
+  const parser = yargs(spellOut(args))
     .scriptName('astera')
     .locale('en')
-    .usage('A Go module proxy that fetches once and never again.\n\nUsage: $0 [serve] [flags]')
-    .command(['serve', '$0'], 'Answer the go command.', describeServe, runServe)
-    .version(readVersion())
-    .alias('help', 'h')
+    .help(false)
+    .version(false)
     .parserConfiguration(LIKE_GO)
     .updateStrings({ 'Not enough arguments following: %s': 'flag --%s needs a value' })
-    .wrap(110)
     .exitProcess(false)
     .fail((message, error: Error | undefined) => {
       throw error ?? new UsageError(message);
     });
-}
-
-function describeServe(parser: Argv): Argv {
-  const options: Record<string, Options> = {
-    config: { describe: 'a file of settings, as lines: name = value' },
-  };
-  for (const { name, help, fallback } of listed) {
-    options[name] = { describe: help, ...(fallback !== undefined && { defaultDescription: fallback }) };
+  for (const [index, command] of commands.entries()) {
+    const form = [command.name, command.words].filter(Boolean).join(' ');
+    parser.command(
+      index === 0 ? [form, '$0'] : form,
+      command.help,
+      (inner) => inner.options(optionsOf(command)),
+      (argv) => run(command, argv),
+    );
   }
-  for (const option of Object.values(options)) option.requiresArg = true;
-  return parser.options(options).example(EXAMPLES).epilogue(EPILOGUE);
+  return parser;
 }
 
-async function runServe(argv: Readonly<Record<string, unknown>>): Promise<void> {
-  const { loadConfig } = await import('./config.ts');
-  const names = [...listed.map(({ name }) => name), 'config'];
-  const config = await loadConfig({ flags: readFlags(argv, { command: 'serve', names }) });
-  await runWith(config, async () => {
-    const { serve } = await import('./commands/serve.ts');
-    await serve(config);
-  });
+function optionsOf({ flags }: Command): Record<string, Options> {
+  return Object.fromEntries(flags.map(({ name }) => [name, { requiresArg: true }]));
 }
+
+type Parsed = Readonly<Record<string, unknown>>;
 
 /** Runs a command; what it throws is told with its stack when the log level asks for it. */
-async function runWith(config: Config, run: () => Promise<void>): Promise<void> {
+async function run(command: Command, argv: Parsed): Promise<void> {
+  const input = readInput(command, argv);
   try {
-    await run();
+    await command.run(input);
   } catch (error) {
-    if (config.logLevel === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    const { isDebugging } = await import('./config.ts');
+    if (error instanceof Error && isDebugging(input)) process.stderr.write(`${error.stack}\n`);
     throw error;
   }
 }
 
-type Expected = { readonly command: string; readonly names: readonly string[] };
-
-/** The flags' texts. Refuses what yargs lets pass: flags that do not exist, words that no command takes. */
-function readFlags(
-  argv: Readonly<Record<string, unknown>>,
-  { command, names }: Expected,
-): Record<string, string> {
-  const { _: words, $0: _program, ...flags } = argv;
-  const extra = Array.isArray(words) ? words.filter((word, index) => index > 0 || word !== command) : [];
-  if (extra.length > 0) throw unknownName('command', String(extra[0]), [command]);
-  const dashed = names.map((name) => `--${name}`);
-  for (const name of Object.keys(flags)) {
-    if (!names.includes(name)) throw unknownName('flag', `--${name}`, dashed);
+/** Refuses what yargs lets pass: flags that do not exist, words that no command takes. */
+function readInput(command: Command, argv: Parsed): CommandInput {
+  const { _: bare, $0: _program, ...named } = argv;
+  const { flags: known } = command;
+  const words = readWords(command, Array.isArray(bare) ? bare.map(String) : []);
+  const flags: Record<string, string> = {};
+  for (const [flag, value] of Object.entries(named)) {
+    if (!known.some((one) => one.name === flag)) {
+      throw unknownName(
+        'flag',
+        `--${flag}`,
+        known.map((one) => `--${one.name}`),
+      );
+    }
+    flags[flag] = String(value);
   }
-  return Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, String(value)]));
+  return { flags, words };
+}
+
+/** What stood behind the command's name: one word for `<x>`, one or none for `[x]`, one or more for `<x..>`. */
+function readWords({ name, words: form }: Command, given: readonly string[]): string[] {
+  const words = given.filter((word, index) => index > 0 || word !== name);
+  const [extra] = form?.includes('..') ? [] : words.slice(form === undefined ? 0 : 1);
+  if (extra !== undefined && name === FIRST) {
+    throw unknownName(
+      'command',
+      extra,
+      commands.map((one) => one.name),
+    );
+  }
+  const see = `see 'astera ${name} --help'`;
+  if (extra !== undefined) throw new UsageError(`unknown word ${JSON.stringify(extra)}: ${see}`);
+  if (words.length === 0 && form?.startsWith('<')) throw new UsageError(`${name} needs ${form}: ${see}`);
+  return words;
 }
 
 /** `--offline` as `--offline=true`: as in Go, a switch takes no word behind it, and `=1` is a value like any. */
 function spellOut(args: readonly string[]): string[] {
-  const switches = listed.filter(({ isSwitch }) => isSwitch === true);
-  const bare = switches.flatMap(({ name }) => [`-${name}`, `--${name}`]);
-  return args.map((arg) => (bare.includes(arg) ? `${arg}=true` : arg));
+  const all: readonly ServeOption[] = commands.flatMap(({ flags }) => flags);
+  const switches = all.filter(({ isSwitch }) => isSwitch === true);
+  const bare = new Set(switches.flatMap(({ name }) => [`-${name}`, `--${name}`]));
+  return args.map((arg) => (bare.has(arg) ? `${arg}=true` : arg));
 }
 
 function readVersion(): string {
@@ -107,7 +128,7 @@ function fail(error: unknown): void {
   process.exit(isUsage ? 2 : 1);
 }
 
-const listed: readonly ServeOption[] = Object.values(serveOptions);
+const FIRST = commands[0]?.name;
 
 /** One dash or two, one value a flag (the last), and every value a text. */
 const LIKE_GO = {
@@ -119,15 +140,3 @@ const LIKE_GO = {
   'parse-numbers': false,
   'parse-positional-numbers': false,
 } as const;
-
-const EXAMPLES: [string, string][] = [
-  ['$0', 'serve on :8080 what GOPROXY names'],
-  ['$0 -addr :9000 -db /var/lib/astera.db', 'another port, another file'],
-  ['$0 --upstream https://proxy.example', 'fetch from there'],
-  ['$0 --private "*.corp.example"', 'tell no upstream of these'],
-  ['$0 --offline', 'answer from what is stored'],
-];
-
-const EPILOGUE =
-  'Each flag can be set as ASTERA_NAME too (--list-ttl: ASTERA_LIST_TTL), or in the --config file: ' +
-  'the flag wins, then the variable, then the file.\nThen, on each machine: go env -w GOPROXY=http://HOST:8080';

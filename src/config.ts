@@ -50,6 +50,10 @@ export type Config = {
   /** Patterns of modules no checksum database is asked about. */
   readonly noSumdbPatterns: string;
   readonly pprof: boolean;
+  /** Import Go's download cache at the start. */
+  readonly importLocalCache: boolean;
+  /** Absolute; undefined: the one that `go env GOMODCACHE` names. */
+  readonly localCacheDir: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly proxyEnv: ProxyEnv;
 };
@@ -76,7 +80,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   const offline = settings.read(serveOptions.offline, parseSwitch, 'false');
   const config = {
     addr: settings.read(serveOptions.addr, parseAddress),
-    dbPath: resolve(settings.read(serveOptions.dbPath, parseText)),
+    dbPath: readDbPath(settings),
     privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, env), parsePatterns),
     listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
@@ -91,6 +95,8 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, env), parseText),
     noSumdbPatterns: parseFound(serveOptions.privatePatterns, findNoSumdb(env), parsePatterns),
     pprof: settings.read(serveOptions.pprof, parseSwitch, 'false'),
+    importLocalCache: settings.read(serveOptions.importLocalCache, parseSwitch, 'false'),
+    localCacheDir: settings.readIfSet(serveOptions.localCacheDir, (text) => resolve(parseText(text))),
     logLevel: settings.read(serveOptions.logLevel, choice('debug', 'info', 'warn', 'error')),
     proxyEnv: readProxyEnv(env),
   };
@@ -98,6 +104,31 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   const found = await findUpstream(settings, { env, offline });
   const upstream = parseFound(serveOptions.upstream, found, parseText);
   return Object.freeze({ ...config, upstream, upstreamFrom: found.from });
+}
+
+/** What a command needs that only looks into the store. */
+export type StoreConfig = Pick<Config, 'dbPath'>;
+
+/**
+ * As {@link loadConfig}, for commands that go nowhere: no upstream is looked for.
+ *
+ * @throws {UsageError} bad value, unknown name in the file, unreadable file
+ */
+export function loadStoreConfig({ flags, env = process.env }: ConfigSources): StoreConfig {
+  return Object.freeze({ dbPath: readDbPath(new Settings(flags, env)) });
+}
+
+/** Whether the log level asks for stack traces. False where it can't be known. */
+export function isDebugging({ flags, env = process.env }: ConfigSources): boolean {
+  try {
+    return new Settings(flags, env).find('log-level')?.text === 'debug';
+  } catch {
+    return false;
+  }
+}
+
+function readDbPath(settings: Settings): string {
+  return resolve(settings.read(serveOptions.dbPath, parseText));
 }
 
 const HOUR_MS = 3_600_000;
@@ -137,6 +168,11 @@ class Settings {
   read<T>(option: ServeOption, parse: (text: string) => T, fallback = option.fallback ?? ''): T {
     return parseFound(option, this.find(option.name) ?? { text: fallback, from: 'default' }, parse);
   }
+
+  readIfSet<T>(option: ServeOption, parse: (text: string) => T): T | undefined {
+    const found = this.find(option.name);
+    return found && parseFound(option, found, parse);
+  }
 }
 
 function parseFound<T>(option: ServeOption, { text, from }: Found, parse: (text: string) => T): T {
@@ -173,6 +209,12 @@ function findSumdb(settings: Settings, env: Env): Found {
 
 function findNoSumdb(env: Env): Found {
   return fromEnv(env, 'GONOSUMDB') ?? { text: '', from: 'default' };
+}
+
+/** Where `go` keeps what it downloaded; undefined where there is no Go. */
+export async function findLocalCache(env: Env = process.env): Promise<string | undefined> {
+  const modules = nonEmpty(env.GOMODCACHE) ?? (await askGo('GOMODCACHE', env));
+  return modules && resolve(modules, 'cache/download');
 }
 
 /** What Go knows better than the environment: `go env -w` writes it into a file. */

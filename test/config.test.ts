@@ -50,6 +50,8 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     sumdb: 'sum.golang.org',
     noSumdbPatterns: '',
     pprof: false,
+    importLocalCache: false,
+    localCacheDir: undefined,
     logLevel: 'info',
     proxyEnv: { httpProxy: '', httpsProxy: '', noProxy: '' },
   } satisfies Config);
@@ -77,6 +79,9 @@ const others: { field: keyof Config; text: string; value: unknown }[] = [
   { field: 'readers', text: '64', value: 64 },
   { field: 'verify', text: 'strict', value: 'strict' },
   { field: 'sumdb', text: 'off', value: 'off' },
+  { field: 'pprof', text: 'true', value: true },
+  { field: 'importLocalCache', text: 'true', value: true },
+  { field: 'localCacheDir', text: '/go/cache', value: '/go/cache' },
   { field: 'logLevel', text: 'debug', value: 'debug' },
 ];
 
@@ -146,7 +151,7 @@ const bad: { name: string; texts: readonly string[]; form: RegExp }[] = [
   { name: 'cache-ttl', texts: ['577h'], form: /up to 576h/ },
   { name: 'cache-weak', texts: ['lots'], form: /a size such as/ },
   { name: 'readers', texts: ['0', '65', '2.5', '1e1', ''], form: /from 1 to 64/ },
-  { name: 'verify', texts: ['strict', 'store'], form: /expected off/ },
+  { name: 'verify', texts: ['loose', ''], form: /expected off, store or strict/ },
   { name: 'log-level', texts: ['trace', 'INFO'], form: /debug, info, warn or error/ },
 ];
 

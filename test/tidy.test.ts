@@ -15,6 +15,8 @@ const mayImport: Record<string, readonly string[]> = {
   store: ['core'],
   upstream: ['core'],
   workers: ['core', 'modzip', 'wire', 'store'],
+  control: ['core', 'wire'],
+  tree: ['core', 'modules'],
   modules: ['core', 'modzip', 'flight', 'observe'],
   sumdb: ['core', 'modzip', 'flight', 'observe'],
   front: ['core', 'modules', 'sumdb', 'observe'],
@@ -28,6 +30,7 @@ const mayKnow: Record<string, readonly string[]> = {
   msgpackr: ['wire'],
   undici: ['upstream'],
   pino: ['observe'],
+  'pprof-format': ['observe'],
   'prom-client': ['observe'],
 };
 

@@ -1,8 +1,6 @@
 /** Many clients that each fetch a list of files, once, in a process of their own. */
 
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
+import { inChild } from './child.ts';
 
 export type Herd = {
   readonly url: string;
@@ -23,12 +21,6 @@ export type HerdResult = {
   readonly maxMs: number;
 };
 
-export async function runHerd(herd: Herd): Promise<HerdResult> {
-  const main = join(import.meta.dirname, 'herd-main.ts');
-  const child = fork(main, { execArgv: ['--disable-warning=ExperimentalWarning'] });
-  child.send(herd);
-  const [result] = (await once(child, 'message')) as [HerdResult];
-  child.disconnect();
-  await once(child, 'exit');
-  return result;
+export function runHerd(herd: Herd): Promise<HerdResult> {
+  return inChild('herd-main.ts', herd);
 }

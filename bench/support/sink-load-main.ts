@@ -5,7 +5,6 @@
  * Content-Length.
  */
 
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { SteadyLoad, SteadyResult } from './steady-load.ts';
 
@@ -43,7 +42,7 @@ async function connection({ url, paths }: SteadyLoad, first: number, untilMs: nu
   const onBytes = (length: number, buffer: Uint8Array): boolean => {
     let bodyBytes = length;
     if (bodyLeft < 0) {
-      head += Buffer.from(buffer.buffer, buffer.byteOffset, length).latin1Slice(0, HEAD_BYTES);
+      head += Buffer.from(buffer.buffer, buffer.byteOffset, Math.min(length, HEAD_BYTES)).toString('latin1');
       const end = head.indexOf('\r\n\r\n');
       if (end < 0) return true;
       if (!head.startsWith('HTTP/1.1 200')) errors++;
@@ -62,9 +61,11 @@ async function connection({ url, paths }: SteadyLoad, first: number, untilMs: nu
     port: Number(port),
     onread: { buffer: Buffer.alloc(BUFFER_BYTES), callback: onBytes },
   });
+  const closed = Promise.withResolvers<void>();
   socket.on('error', () => errors++);
+  socket.on('close', () => closed.resolve());
   ask();
-  await once(socket, 'close');
+  await closed.promise;
 }
 
 const BUFFER_BYTES = 256 * 1024;

@@ -6,12 +6,12 @@
  * drives a fast server harder; its figures are not to be compared with autocannon's.
  */
 
-import { execFile, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { inChild } from './child.ts';
 
 export type SteadyLoad = {
   readonly url: string;
@@ -35,16 +35,6 @@ export type SteadyResult = {
 export function steadyLoad(load: SteadyLoad, { isLarge }: { isLarge: boolean }): Promise<SteadyResult> {
   if (process.env.BENCH_LOAD === 'wrk') return byWrk(load);
   return inChild(isLarge ? 'sink-load-main.ts' : 'steady-load-main.ts', load);
-}
-
-async function inChild(file: string, load: SteadyLoad): Promise<SteadyResult> {
-  const main = join(import.meta.dirname, file);
-  const child = fork(main, { execArgv: ['--disable-warning=ExperimentalWarning'] });
-  child.send(load);
-  const [result] = (await once(child, 'message')) as [SteadyResult];
-  child.disconnect();
-  await once(child, 'exit');
-  return result;
 }
 
 async function byWrk({ url, paths, connections, seconds }: SteadyLoad): Promise<SteadyResult> {

@@ -109,6 +109,17 @@ export const serveOptions = {
     form: 'true or false',
     isSwitch: true,
   },
+  importLocalCache: {
+    name: 'import-local-cache',
+    help: 'at the start, take what Go has downloaded on this machine',
+    form: 'true or false',
+    isSwitch: true,
+  },
+  localCacheDir: {
+    name: 'local-cache-dir',
+    help: 'where that is [default: $(go env GOMODCACHE)/cache/download]',
+    form: 'a directory',
+  },
   logLevel: {
     name: 'log-level',
     help: 'debug (a line for each request), info, warn or error',

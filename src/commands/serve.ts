@@ -4,11 +4,14 @@
  */
 
 import type { Config } from '../config.ts';
+import { controlPath } from '../control/control-path.ts';
+import { ControlServer } from '../control/control-server.ts';
 import { formatAddress } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
 import { STOP_GRACE_MS } from '../core/limits.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { Server } from '../front/server.ts';
+import { fetchWhole } from '../modules/fetch-whole.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
 import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
@@ -17,8 +20,10 @@ import { Profiles } from '../observe/profiles.ts';
 import { lockStore } from '../store/lock.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
+import { importLocalCache } from './local-cache.ts';
 import { ownMember } from './own-address.ts';
 import { clock, createServices, type Services } from './services.ts';
+import { aborted, stopSignal } from './stop-signal.ts';
 
 /** Between two rounds of writing last-use times and dropping what is past its bound. */
 const HOUSEKEEPING_MS = 60_000;
@@ -30,6 +35,7 @@ const HOUSEKEEPING_MS = 60_000;
  * @throws {StoreFailed} the store is in use, or can't be opened
  */
 export async function serve(config: Config): Promise<void> {
+  const stop = stopSignal();
   const log = createLogger(config.logLevel, process.stderr.isTTY);
   const metrics = new Metrics();
   const events = new Events(log, metrics);
@@ -63,10 +69,13 @@ export async function serve(config: Config): Promise<void> {
     setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
     setInterval(() => void keepHouse(store, services, events), HOUSEKEEPING_MS),
   ];
+  let control: ControlServer | undefined;
   const takeDown = async () => {
     timers.forEach(clearInterval);
+    const controlStopped = control?.stop();
     await server.stop(STOP_GRACE_MS);
     await services.close();
+    await controlStopped;
     await services.lastUse.flush(store, clock.wallMs()).catch(() => {});
     await store.close();
     await builder.close();
@@ -75,9 +84,13 @@ export async function serve(config: Config): Promise<void> {
     lock.release();
   };
   try {
-    await announce(config, server);
-    log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
-    await toldToStop();
+    await importLocalCache(config, { store, builder: builder.call, signal: stop, log });
+    if (!stop.aborted) {
+      control = await openControl(config, store, services, events);
+      await announce(config, server);
+      log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
+    }
+    await aborted(stop);
     log.info('stopping');
   } finally {
     await takeDown();
@@ -121,11 +134,26 @@ function urlOf(host: string, port: number): string {
   return `http://${formatAddress({ kind: 'tcp', host: host === '' ? 'localhost' : host, port })}`;
 }
 
-function toldToStop(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once('SIGTERM', () => resolve());
-    process.once('SIGINT', () => resolve());
-  });
+/** Without it the server serves all the same; commands that write then can't be run beside it. */
+async function openControl(
+  config: Config,
+  store: ThreadStore,
+  { modules, outsideWrites }: Services,
+  events: Events,
+): Promise<ControlServer | undefined> {
+  const { putEntry, sealBlob, forget } = outsideWrites;
+  const fetch = ({ key }: { key: string }) => fetchWhole(modules, key);
+  try {
+    return await ControlServer.listen({
+      path: controlPath(config.dbPath),
+      handlers: { ...store, putEntry, sealBlob, forget, fetch },
+      onRefused: (why) => events.controlRefused(why),
+      onBug: (call, error) => events.bug(`control: ${call}`, error),
+    });
+  } catch (error) {
+    events.controlRefused(messageOf(error));
+    return undefined;
+  }
 }
 
 async function keepHouse(

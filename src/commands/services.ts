@@ -16,7 +16,8 @@ import { CheckedIngest } from '../modules/checked-ingest.ts';
 import { Freshness } from '../modules/freshness.ts';
 import { LastUse } from '../modules/last-use.ts';
 import { LaterConfirm } from '../modules/later-confirm.ts';
-import { ModuleProxy } from '../modules/module-proxy.ts';
+import { type Found, ModuleProxy, type Read } from '../modules/module-proxy.ts';
+import { OutsideWrites } from '../modules/outside-writes.ts';
 import type { Events } from '../observe/events.ts';
 import { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import { type Database, parseDatabases } from '../sumdb/database.ts';
@@ -63,6 +64,8 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     events,
     refusedMs: config.negativeTtlMs,
   });
+  const reads = new Singleflight<Read>(readBounds);
+  const fetches = new Singleflight<Found>(bounds);
   const modules = new ModuleProxy({
     store,
     builder,
@@ -70,8 +73,8 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     memory,
     freshness: new Freshness({ clock, ...config }),
     ingest,
-    reads: new Singleflight(readBounds),
-    fetches: new Singleflight(bounds),
+    reads,
+    fetches,
     lastUse,
     clock,
     events,
@@ -81,7 +84,17 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     privatePatterns: config.privatePatterns,
   });
   const laterConfirm = new LaterConfirm({ store, checksums: sumdb, memory, events });
-  return { cache, memory, modules, sumdb, lastUse, laterConfirm, close: () => upstreams.close() };
+  const outsideWrites = new OutsideWrites({ store, memory, reads, fetches });
+  return {
+    cache,
+    memory,
+    modules,
+    outsideWrites,
+    sumdb,
+    lastUse,
+    laterConfirm,
+    close: () => upstreams.close(),
+  };
 }
 
 function databasesOf(config: Config): Database[] {

@@ -131,7 +131,10 @@ class ControlClient implements ServerStore {
   #greeted(protocol: number): void {
     const greeting = this.#onGreeted;
     this.#onGreeted = undefined;
-    if (protocol === CONTROL_PROTOCOL) return greeting?.resolve(undefined as never);
+    if (protocol === CONTROL_PROTOCOL) {
+      greeting?.resolve(undefined as never);
+      return;
+    }
     const why = `cannot hand it to the running server: it speaks protocol ${protocol}, this command ${CONTROL_PROTOCOL}; restart it with this Astera`;
     greeting?.reject(new StoreFailed(why));
     this.#socket.destroy();

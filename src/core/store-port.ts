@@ -63,12 +63,12 @@ export type KeyRow = {
   readonly blob: number | undefined;
 };
 
-/** What a `forget` dropped: 200s, 404s and 410s, partial downloads. `bytes` are those of the 200s. */
+/** What a `forget` dropped: 200s, 404s and 410s, partial downloads. `bodyBytes` are those of the 200s. */
 export type Forgotten = {
   readonly answers: number;
   readonly negatives: number;
   readonly partials: number;
-  readonly bytes: number;
+  readonly bodyBytes: number;
 };
 
 type Nothing = Record<never, never>;
@@ -91,8 +91,8 @@ export type ReaderPort = {
   getKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
   /** The same of partial downloads. */
   getPartialKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
-  /** Bytes of the store's file and of its WAL. */
-  getSizes(request: Nothing): { storeBytes: number; walBytes: number };
+  /** Bytes of the store's file and of its WAL, and how many zips and go.mod files are not confirmed yet. */
+  getSizes(request: Nothing): { storeBytes: number; walBytes: number; unconfirmed: number };
 };
 
 export type WriterPort = {

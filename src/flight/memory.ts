@@ -47,11 +47,6 @@ export class Memory {
     this.#cache.delete(key);
   }
 
-  /** What is stored under `key` has changed. */
-  drop(key: string): void {
-    this.#cache.delete(key);
-  }
-
   setPiece(blob: number, seq: number, bytes: Uint8Array): void {
     this.#cache.set(blob * SEQ_MAX + seq, { bytes }, bytes.byteLength + PIECE_OVERHEAD_BYTES);
   }

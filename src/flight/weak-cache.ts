@@ -128,6 +128,10 @@ export class WeakCache<V extends object> {
   #weaken(slot: Slot<V>): void {
     const { value } = slot;
     if (value === undefined) return;
+    if (slot.bytes > this.#options.weakBytesMax) {
+      this.#drop(slot);
+      return;
+    }
     this.#strong.delete(slot);
     this.#strongBytes -= slot.bytes;
     slot.ref = new WeakRef(value);

@@ -179,7 +179,10 @@ export class Server {
 
   async #serveSumdb(client: Client, route: Route & { kind: 'sumdb' }): Promise<void> {
     const mayFetch = this.#mayFetch(client, route.mayFetch);
-    this.#responder.answer(client, await this.#options.sumdb.get(route.ask, mayFetch));
+    this.#responder.answer(
+      client,
+      await this.#options.sumdb.get(route.ask, { mayFetch, via: client.via || undefined }),
+    );
   }
 
   /** @throws {Loop} it would go out, and has been here before */

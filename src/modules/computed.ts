@@ -11,7 +11,8 @@ import { escapeModulePath } from '../core/module-path.ts';
 import { isPseudoVersion } from '../core/pseudo-version.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
 import type { Store } from '../core/store-port.ts';
-import { compareVersions, isPrerelease, unescapeVersion, type Version } from '../core/version.ts';
+import { compareVersions, unescapeVersion, type Version } from '../core/version.ts';
+import { latestOf } from '../core/version-list.ts';
 
 /** @returns undefined where the store has nothing to compute from, or `resource` is neither list nor latest */
 export async function computeAnswer(
@@ -45,10 +46,7 @@ async function latest(
   resource: Resource,
   versions: readonly Version[],
 ): Promise<StoredFile | undefined> {
-  const version =
-    versions.findLast((v) => !isPrerelease(v)) ??
-    versions.findLast((v) => !isPseudoVersion(v)) ??
-    versions.at(-1);
+  const version = latestOf(versions);
   if (version === undefined) return undefined;
   const key = resourceKey({ kind: 'info', module: resource.module, version });
   const { entry, bytes } = await store.getEntry({ key });

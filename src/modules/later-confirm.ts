@@ -25,13 +25,21 @@ export class LaterConfirm {
   readonly #options: LaterConfirmOptions;
   /** Where the last round ended: what no database knows must not hold up the rest. */
   #after = '';
+  #running: Promise<number> | undefined;
 
   constructor(options: LaterConfirmOptions) {
     this.#options = options;
   }
 
-  /** One round. @returns how many keys are settled now */
-  async round(): Promise<number> {
+  /** One round, or the one that runs. @returns how many keys are settled now */
+  round(): Promise<number> {
+    this.#running ??= this.#round().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #round(): Promise<number> {
     const { rows } = await this.#options.store.getUnconfirmed({ after: this.#after, limit: ROUND_KEYS_MAX });
     this.#after = rows.length < ROUND_KEYS_MAX ? '' : (rows.at(-1)?.key ?? '');
     let settled = 0;

@@ -78,10 +78,10 @@ export class OutsideWrites {
   /** A read that is on its way may have seen what was there before. */
   async #dropFromMemory(key: string): Promise<void> {
     const { memory, reads } = this.#options;
-    memory.drop(key);
+    memory.deleteFile(key);
     if (!reads.has(`read:${key}`)) return;
     await reads.do(`read:${key}`, () => Promise.reject(new Busy('no such read'))).catch(() => {});
-    memory.drop(key);
+    memory.deleteFile(key);
   }
 }
 

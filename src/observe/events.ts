@@ -116,6 +116,11 @@ export class Events {
     else this.#log.error({ why }, 'no room to store: answers are passed through');
   }
 
+  /** What came over the control socket was no request of ours, or the socket could not be had. */
+  controlRefused(why: string): void {
+    this.#log.warn({ why }, 'control socket');
+  }
+
   housekeepingFailed(why: string): void {
     this.#log.error({ why }, 'housekeeping failed');
   }

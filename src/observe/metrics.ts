@@ -12,7 +12,7 @@ import type { LoopDelay } from './event-loop.ts';
 export type Gauges = {
   weakCache(): { bytes: { strong: number; weak: number }; size: number };
   loopDelay(): LoopDelay;
-  storeSizes(): Promise<{ storeBytes: number; walBytes: number }>;
+  storeSizes(): Promise<{ storeBytes: number; walBytes: number; unconfirmed: number }>;
 };
 
 export class Metrics {
@@ -73,6 +73,10 @@ export class Metrics {
       const { storeBytes, walBytes } = await gauges.storeSizes();
       metric.set({ file: 'store' }, storeBytes);
       metric.set({ file: 'wal' }, walBytes);
+    });
+    const unconfirmed = 'Zips and go.mod files that the checksum database has not confirmed yet';
+    this.#gauge('astera_unconfirmed', unconfirmed, [], async (metric) => {
+      metric.set((await gauges.storeSizes()).unconfirmed);
     });
   }
 

@@ -19,20 +19,7 @@ import {
   StringTable,
   ValueType,
 } from 'pprof-format';
-
-/** Where V8 was: `lineNumber` counts from 0 and is -1 for a module's own code. */
-export type CallFrame = {
-  readonly functionName: string;
-  readonly url: string;
-  readonly lineNumber: number;
-};
-
-/** A call with its weights in the units of the profile, and what it called. */
-export type CallNode = {
-  readonly frame: CallFrame;
-  readonly weights: readonly number[];
-  readonly children: readonly CallNode[];
-};
+import type { CallFrame, CallNode } from './call-tree.ts';
 
 export type ThreadCalls = {
   /** `front`, `reader`, … */

@@ -12,7 +12,8 @@ import { setFlagsFromString } from 'node:v8';
 import { gzip } from 'node:zlib';
 import { Busy } from '../core/errors.ts';
 import { PROFILE_SAMPLES_MAX } from '../core/limits.ts';
-import { type CallFrame, type CallNode, encodeProfile, type ThreadCalls } from './pprof.ts';
+import { type CallNode, cpuTree, heapTree } from './call-tree.ts';
+import { encodeProfile, type ThreadCalls } from './pprof.ts';
 import { FRONT, ThreadSessions } from './thread-sessions.ts';
 
 /** What a thread is for. */
@@ -164,39 +165,3 @@ export class Profiles {
 
 /** A thread that ends while it is asked has nothing to say. */
 function hasEnded(): void {}
-
-function cpuTree({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): CallNode {
-  const weights = new Map(nodes.map(({ id }) => [id, { count: 0, ns: 0 }]));
-  samples.forEach((id, i) => {
-    const weight = weights.get(id);
-    if (weight === undefined) return;
-    weight.count++;
-    // V8 gives microseconds, now and then out of order.
-    weight.ns += Math.max(0, timeDeltas[i] ?? 0) * 1000;
-  });
-  const byId = new Map(nodes.map((node) => [node.id, node]));
-  const treeOf = ({ id, callFrame, children = [] }: Profiler.ProfileNode): CallNode => {
-    const { count, ns } = weights.get(id) ?? { count: 0, ns: 0 };
-    return {
-      frame: callFrame,
-      weights: isIdle(callFrame) ? [0, 0] : [count, ns],
-      children: children.flatMap((child) => {
-        const node = byId.get(child);
-        return node === undefined ? [] : [treeOf(node)];
-      }),
-    };
-  };
-  const [root] = nodes; // V8 lists a caller before what it called.
-  if (root === undefined) throw new Error('cannot read CPU profile: it has no root');
-  return treeOf(root);
-}
-
-/** V8 knows an idle event loop, but takes a Piscina thread that waits for a task for a busy one. */
-function isIdle({ functionName, url }: CallFrame): boolean {
-  if (functionName === '(idle)') return true;
-  return functionName === 'atomicsWaitLoop' && url.includes('/piscina/');
-}
-
-function heapTree(head: HeapProfiler.SamplingHeapProfileNode): CallNode {
-  return { frame: head.callFrame, weights: [head.selfSize], children: head.children.map(heapTree) };
-}

@@ -33,6 +33,7 @@ export class StoreReader implements ReaderPort {
   readonly #chunkCount;
   readonly #keys;
   readonly #unconfirmed;
+  readonly #unconfirmedCount;
   readonly #stored;
   readonly #listed;
   readonly #growing;
@@ -57,6 +58,9 @@ export class StoreReader implements ReaderPort {
     );
     this.#unconfirmed = this.#db.prepare<[string, number], { key: string; h1: string }>(
       `SELECT key, h1 FROM entry WHERE trust = 'unconfirmed' AND key > ? ORDER BY key LIMIT ?`,
+    );
+    this.#unconfirmedCount = this.#db.prepare<[], { n: number }>(
+      `SELECT count(*) AS n FROM entry WHERE trust = 'unconfirmed'`,
     );
     this.#stored = this.#db.prepare<[string], { status: number }>('SELECT status FROM entry WHERE key = ?');
     this.#listed = this.#db.prepare<[string, string, number], KeyColumns>(
@@ -114,7 +118,11 @@ export class StoreReader implements ReaderPort {
   };
 
   getSizes: ReaderPort['getSizes'] = () => {
-    return { storeBytes: bytesOfFile(this.#path), walBytes: bytesOfFile(`${this.#path}-wal`) };
+    return {
+      storeBytes: bytesOfFile(this.#path),
+      walBytes: bytesOfFile(`${this.#path}-wal`),
+      unconfirmed: this.#unconfirmedCount.get()?.n ?? 0,
+    };
   };
 
   close(): void {

@@ -56,6 +56,14 @@ const migrations: readonly string[] = [
   CREATE TABLE entry (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL GENERATED ALWAYS AS (CASE
+      WHEN key GLOB 'sumdb/*' THEN 'sumdb'
+      WHEN key GLOB '*.zip' THEN 'zip'
+      WHEN key GLOB '*.mod' THEN 'mod'
+      WHEN key GLOB '*/@v/v[0-9]*.[0-9]*.[0-9]*.info' THEN 'info'
+      WHEN key GLOB '*.info' THEN 'query'
+      WHEN key GLOB '*/@latest' THEN 'latest'
+      ELSE 'list' END) VIRTUAL,
     status INTEGER NOT NULL CHECK (status IN (200, 404, 410)),
     size INTEGER NOT NULL,
     sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
@@ -72,6 +80,8 @@ const migrations: readonly string[] = [
   CREATE INDEX entry_blob ON entry (blob) WHERE blob IS NOT NULL;
   CREATE INDEX entry_negative ON entry (used_at_ms) WHERE status <> 200;
   CREATE INDEX entry_unconfirmed ON entry (key) WHERE trust = 'unconfirmed';
+  -- All that 'astera stats' asks of entries: without it every page with a body in it would be read.
+  CREATE INDEX entry_tally ON entry (kind, status, source, stored_at_ms, size);
   `,
 ];
 

@@ -86,7 +86,7 @@ export class StoreWriter implements WriterPort {
   };
 
   forget: WriterPort['forget'] = ({ keys }) => {
-    let [answers, negatives, partials, bytes] = [0, 0, 0, 0];
+    let [answers, negatives, partials, bodyBytes] = [0, 0, 0, 0];
     for (const key of keys) {
       const growing = this.#sql.growingOf.get(key);
       if (growing !== undefined) {
@@ -98,9 +98,9 @@ export class StoreWriter implements WriterPort {
       this.dropEntry({ key });
       if (row.status === 200) answers++;
       else negatives++;
-      if (row.status === 200) bytes += row.size;
+      if (row.status === 200) bodyBytes += row.size;
     }
-    return { answers, negatives, partials, bytes };
+    return { answers, negatives, partials, bodyBytes };
   };
 
   openBlob: WriterPort['openBlob'] = (request) => {

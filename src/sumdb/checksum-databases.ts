@@ -12,7 +12,7 @@ import type { Resource } from '../core/resource.ts';
 import type { Trust } from '../core/store-port.ts';
 import { linesFor, parseRecord } from './record.ts';
 import type { SumdbAsk } from './sumdb-path.ts';
-import type { SumdbProxy } from './sumdb-proxy.ts';
+import type { Manners, SumdbProxy } from './sumdb-proxy.ts';
 
 export type ChecksumDatabasesOptions = {
   /** By name, in the order they were set. */
@@ -32,7 +32,7 @@ export class ChecksumDatabases implements Checksums {
    * @throws {NotFound} no such database here: the client goes on to the next proxy, or asks directly
    * @throws {Forbidden} the module is private here
    */
-  async get(ask: SumdbAsk, mayFetch: boolean): Promise<Answer> {
+  async get(ask: SumdbAsk, how: Manners): Promise<Answer> {
     const database = this.#options.databases.get(ask.database);
     if (database === undefined) {
       throw new NotFound(`cannot proxy checksum database ${JSON.stringify(ask.database)}: not among --sumdb`);
@@ -42,7 +42,7 @@ export class ChecksumDatabases implements Checksums {
         `cannot look up ${JSON.stringify(ask.asked.module)}: it is private here (GOPRIVATE or GONOSUMDB of the server); set GONOSUMDB=${ask.asked.module} on the client too`,
       );
     }
-    return database.get(ask, mayFetch);
+    return database.get(ask, how);
   }
 
   covers(resource: Resource): resource is Summed {

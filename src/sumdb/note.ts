@@ -77,6 +77,12 @@ export function openNote(message: Uint8Array, verifiers: readonly NoteVerifier[]
   return { text: text.toString('utf8'), verified: [...verified.values()], unknown: [...unknown.values()] };
 }
 
+/** The note with the signatures that were verified, and no others: they say nothing, and could say anything. */
+export function formatNote({ text, verified }: Note): Uint8Array {
+  const lines = verified.map(({ name, base64 }) => `— ${name} ${base64}\n`);
+  return new TextEncoder().encode(`${text}\n${lines.join('')}`);
+}
+
 /** The text with its newline, and the signature lines without theirs. */
 function splitNote(message: Uint8Array): { text: Buffer; lines: string[] } {
   const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);

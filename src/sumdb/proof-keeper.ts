@@ -18,12 +18,18 @@ export type ProofKeeperOptions = {
   readonly events: Events;
 };
 
-/** Steps that wait for their tiles; past it the oldest is dropped: a later lookup brings its tiles again. */
+/**
+ * Steps that wait for their tiles, some 100 bytes each. Past it the oldest is dropped: what it names was
+ * mostly kept by the verification behind it. At half, a herd of forty on a slow line loses some.
+ */
 const QUEUE_MAX = 10_000;
+
+/** What to prove in a tree of `size` records: a record, the tree of an earlier head, or the head itself. */
+type Step = { readonly size: number; readonly id?: number; readonly earlier?: number };
 
 export class ProofKeeper {
   readonly #options: ProofKeeperOptions;
-  readonly #queue: Tile[][] = [];
+  readonly #queue: Step[] = [];
   #working: Promise<void> | undefined;
   #size = 0;
 
@@ -36,9 +42,9 @@ export class ProofKeeper {
     if (size !== this.#size) {
       const earlier = this.#size;
       this.#size = size;
-      this.#add(earlier > 0 && earlier < size ? treeTiles(size, earlier) : edgeTiles(size));
+      this.#add(earlier > 0 && earlier < size ? { size, earlier } : { size });
     }
-    if (id !== undefined) this.#add(recordTiles(size, id));
+    if (id !== undefined) this.#add({ size, id });
   }
 
   /** When all that is queued is there, or was given up. */
@@ -46,20 +52,25 @@ export class ProofKeeper {
     while (this.#working !== undefined) await this.#working;
   }
 
-  #add(tiles: Tile[]): void {
+  #add(step: Step): void {
     if (this.#queue.length >= QUEUE_MAX) this.#queue.shift();
-    this.#queue.push(tiles);
+    this.#queue.push(step);
     this.#working ??= this.#work();
   }
 
   async #work(): Promise<void> {
-    for (let tiles = this.#queue.shift(); tiles !== undefined; tiles = this.#queue.shift()) {
+    for (let step = this.#queue.shift(); step !== undefined; step = this.#queue.shift()) {
       try {
-        await Promise.all(tiles.map((tile) => this.#options.ensure(tile)));
+        await Promise.all(tilesOf(step).map((tile) => this.#options.ensure(tile)));
       } catch (error) {
         this.#options.events.housekeepingFailed(`cannot fetch proof tiles: ${messageOf(error)}`);
       }
     }
     this.#working = undefined;
   }
+}
+
+function tilesOf({ size, id, earlier }: Step): Tile[] {
+  if (id !== undefined) return recordTiles(size, id);
+  return earlier === undefined ? edgeTiles(size) : treeTiles(size, earlier);
 }

@@ -6,7 +6,7 @@
  */
 
 import { type Answer, type Origin, StoredFile, type SumdbKind } from '../core/answer.ts';
-import { Busy, CheckFailed, isServeError, messageOf, NotFound } from '../core/errors.ts';
+import { Busy, CheckFailed, isServeError, messageOf, NotFound, serveError } from '../core/errors.ts';
 import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Memory } from '../flight/memory.ts';
@@ -28,12 +28,22 @@ export type SumdbProxyOptions = {
   readonly store: SumdbStore;
   readonly remote: SumdbRemote;
   readonly memory: Memory;
-  /** Flights of the `fetch:` key space. */
+  /** Flights of the `read:` and `fetch:` key spaces. */
   readonly flights: Singleflight<Served>;
   readonly clock: Clock;
   readonly events: Events;
   readonly isOffline: boolean;
 };
+
+/** How a question is asked. */
+export type Manners = {
+  /** False: answer from what is stored. */
+  readonly mayFetch: boolean;
+  /** The client's `Via`, passed on so that loops are seen. */
+  readonly via?: string | undefined;
+};
+
+const OUTSIDE: Manners = { mayFetch: true };
 
 /** A file and where it came from, as a flight brings it. */
 export type Served = { readonly file: StoredFile; readonly origin: Origin };
@@ -58,23 +68,25 @@ export class SumdbProxy {
   }
 
   /** @throws any of `core/errors.ts` but BadRequest */
-  async get(ask: SumdbAsk, mayFetch: boolean): Promise<Answer> {
-    const canFetch = mayFetch && !this.#options.isOffline;
+  async get(ask: SumdbAsk, asked: Manners): Promise<Answer> {
+    const { name } = this.#options;
+    const how = this.#allowed(asked);
     switch (ask.kind) {
       case 'supported':
         return answerOf({ file: fileOf('supported', new Uint8Array(0), Infinity), origin: 'memory' });
       case 'head':
-        return answerOf(await this.#cached(headKey(this.#options.name), () => this.#head(canFetch)));
+        return answerOf(await this.#cached(headKey(name), how, () => this.#head(how)));
       case 'lookup':
-        return answerOf(await this.lookup(ask.asked, canFetch));
+        return answerOf(await this.lookup(ask.asked, how));
       case 'tile':
-        return answerOf(await this.#cached(this.#path(ask.tile), () => this.#tile(ask.tile, canFetch)));
+        return answerOf(await this.#cached(this.#path(ask.tile), how, () => this.#tile(ask.tile, how)));
     }
   }
 
   /** One lookup's answer: the record, and the newest head. */
-  lookup(asked: ModuleVersion, mayFetch = !this.#options.isOffline): Promise<Served> {
-    return this.#cached(recordKey(this.#options.name, asked), () => this.#lookup(asked, mayFetch));
+  lookup(asked: ModuleVersion, manners = OUTSIDE): Promise<Served> {
+    const how = this.#allowed(manners);
+    return this.#cached(recordKey(this.#options.name, asked), how, () => this.#lookup(asked, how));
   }
 
   /** When the background has what offline clients need; for tests and for a clean stop. */
@@ -86,42 +98,50 @@ export class SumdbProxy {
     return `sumdb/${this.#options.name}/${tilePath(tile)}`;
   }
 
-  #cached(key: string, bring: () => Promise<Served>): Promise<Served> {
-    const { memory, flights, clock } = this.#options;
+  #allowed(how: Manners): Manners {
+    return this.#options.isOffline ? { mayFetch: false } : how;
+  }
+
+  /** Who must not go out joins no flight that does, and leads none: its miss is not another's. */
+  #cached(key: string, { mayFetch }: Manners, bring: () => Promise<Served>): Promise<Served> {
+    const { memory, flights, clock, events } = this.#options;
     const held = memory.file(key);
     if (held !== undefined && held.freshUntilMs > clock.monotonicMs()) {
       return Promise.resolve({ file: held, origin: 'memory' });
     }
-    return flights.do(`fetch:${key}`, async () => {
-      const served = await bring();
-      memory.setFile(key, served.file);
+    return flights.do(`${mayFetch ? 'fetch' : 'read'}:${key}`, async () => {
+      const served = await bring().catch((error: unknown) => {
+        if (isServeError(error) && error.kind === 'check-failed') events.checkFailed(key, messageOf(error));
+        throw error;
+      });
+      if (served.file.freshUntilMs > clock.monotonicMs()) memory.setFile(key, served.file);
       return served;
     });
   }
 
-  async #lookup(asked: ModuleVersion, mayFetch: boolean): Promise<Served> {
+  async #lookup(asked: ModuleVersion, { mayFetch, via }: Manners): Promise<Served> {
     const { store, remote, clock } = this.#options;
     const stored = await store.record(asked);
-    const known = await this.#verifier.head();
+    const known = await this.#verifier.savedHead();
     const freshUntil = clock.monotonicMs() + SUMDB_LOOKUP_MS;
     if (stored !== undefined && known !== undefined && parseRecord(stored).id < known.size) {
       this.#keeper.note(known.size, undefined);
       return { file: fileOf('lookup', join(stored, known.note), freshUntil), origin: 'store' };
     }
     if (!mayFetch) throw notStored(lookupPath(asked));
-    const verified = await this.#verifier.verifyAnswer(asked, await remote.whole(lookupPath(asked)));
+    const verified = await this.#verifier.verifyAnswer(asked, await remote.whole(lookupPath(asked), via));
     const record = formatRecord(verified);
     await store.putRecord(asked, record);
     this.#keeper.note(verified.head.size, verified.id);
     return { file: fileOf('lookup', join(record, verified.head.note), freshUntil), origin: 'upstream' };
   }
 
-  async #head(mayFetch: boolean): Promise<Served> {
+  async #head({ mayFetch, via }: Manners): Promise<Served> {
     const freshUntil = this.#options.clock.monotonicMs() + SUMDB_LATEST_MS;
-    const known = await this.#verifier.head();
+    const known = await this.#verifier.savedHead();
     try {
       if (!mayFetch) throw notStored('latest');
-      const head = await this.#verifier.verifyHead(await this.#options.remote.whole('latest'));
+      const head = await this.#verifier.verifyHead(await this.#options.remote.whole('latest', via));
       this.#keeper.note(head.size, undefined);
       return { file: fileOf('head', head.note, freshUntil), origin: 'upstream' };
     } catch (error) {
@@ -130,43 +150,46 @@ export class SumdbProxy {
     }
   }
 
-  async #tile(tile: Tile, mayFetch: boolean): Promise<Served> {
+  async #tile(tile: Tile, { mayFetch, via }: Manners): Promise<Served> {
     const stored = cut(await this.#options.store.tile(tile), tile);
     if (stored !== undefined) return { file: fileOf('tile', stored, Infinity), origin: 'store' };
     if (!mayFetch) throw await this.#missing(tile, notStored(tilePath(tile)));
     try {
-      return { file: fileOf('tile', await this.#fetchTile(tile), Infinity), origin: 'upstream' };
+      const { bytes, isProven } = await this.#fetchTile(tile, via);
+      return { file: fileOf('tile', bytes, isProven ? Infinity : 0), origin: 'upstream' };
     } catch (error) {
       throw await this.#missing(tile, error);
     }
   }
 
-  /** Fetches a tile and proves it. One past every head we know is believed to nobody's harm: clients prove it too. */
-  async #fetchTile(tile: Tile): Promise<Uint8Array> {
+  /** Fetches a tile and proves it. One past every head we know goes out all the same, as clients prove it too; it is not kept. */
+  async #fetchTile(tile: Tile, via: string | undefined): Promise<{ bytes: Uint8Array; isProven: boolean }> {
     const { remote, store } = this.#options;
-    const bytes = await remote.whole(tilePath(tile));
+    const bytes = await remote.whole(tilePath(tile), via);
     let isProven = await this.#verifier.verifyTile(tile, bytes);
     if (!isProven) {
-      await this.#verifier.verifyHead(await remote.whole('latest'));
+      await this.#verifier.verifyHead(await remote.whole('latest', via));
       isProven = await this.#verifier.verifyTile(tile, bytes);
     }
     if (isProven && tile.level === DATA_LEVEL) await store.putTile(tile, bytes);
-    return bytes;
+    return { bytes, isProven };
   }
 
   async #ensure(tile: Tile): Promise<void> {
     if (cut(await this.#options.store.tile(tile), tile) !== undefined || this.#options.isOffline) return;
-    await this.#cached(this.#path(tile), () => this.#tile(tile, true));
+    await this.#cached(this.#path(tile), OUTSIDE, () => this.#tile(tile, OUTSIDE));
   }
 
-  /** Says to whom offline what it is that can't be proven here: the sizes of both trees. */
+  /** Says to a client with a head from elsewhere what it is that can't be had here: the sizes of both trees. */
   async #missing(tile: Tile, error: unknown): Promise<unknown> {
     if (!isServeError(error) || error instanceof CheckFailed || error instanceof Busy) return error;
     const known = await this.#verifier.head();
     const level = Math.max(tile.level, 0);
     const atLeast = (tile.number * 2 ** tile.height + tile.width) * 2 ** (tile.height * level);
-    error.message = `cannot give ${JSON.stringify(tilePath(tile))}, of a tree of at least ${atLeast} records, where the newest known here has ${known?.size ?? 0}: ${messageOf(error)}`;
-    return error;
+    const newest = known?.size ?? 0;
+    if (atLeast <= newest) return error;
+    const message = `cannot give ${JSON.stringify(tilePath(tile))}, of a tree of at least ${atLeast} records, where the newest known here has ${newest}: ${messageOf(error)}`;
+    return serveError(error.kind, message);
   }
 }
 

@@ -24,12 +24,17 @@ export class SumdbRemote {
     this.#clock = options.clock;
   }
 
-  /** Fetches `path`, such as `lookup/…`, below the database's root. @throws what an Upstream throws */
-  async whole(path: string): Promise<Uint8Array> {
-    const bytesMax = SUMDB_ANSWER_BYTES_MAX;
+  /**
+   * Fetches `path`, such as `lookup/…`, below the database's root.
+   *
+   * @param via the client's `Via`, passed on so that loops are seen
+   * @throws what an Upstream throws
+   */
+  async whole(path: string, via?: string): Promise<Uint8Array> {
+    const manners = { bytesMax: SUMDB_ANSWER_BYTES_MAX, ...(via !== undefined && { via }) };
     const { bytes } = (await this.#isInList())
-      ? await this.#list.whole({ path: `sumdb/${this.#name}/${path}`, bytesMax })
-      : await this.#host.whole({ path, bytesMax });
+      ? await this.#list.whole({ path: `sumdb/${this.#name}/${path}`, ...manners })
+      : await this.#host.whole({ path, ...manners });
     return bytes;
   }
 

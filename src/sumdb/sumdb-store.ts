@@ -21,6 +21,8 @@ export type SumdbStoreOptions = {
 
 export class SumdbStore {
   readonly #options: SumdbStoreOptions;
+  /** The last put under way for each tile: the next one must see what it stored. */
+  readonly #puts = new Map<string, Promise<void>>();
 
   constructor(options: SumdbStoreOptions) {
     this.#options = options;
@@ -42,11 +44,15 @@ export class SumdbStore {
 
   /** Keeps a tile, unless a wider one is there: a narrower one can be cut from it. */
   async putTile(tile: Tile, bytes: Uint8Array): Promise<void> {
-    const stored = await this.tile(tile);
-    const isWider = stored !== undefined && stored.byteLength > bytes.byteLength;
-    // A damaged tile is found out by the verifier, which asks for the same width again.
-    if (isWider && (tile.level === DATA_LEVEL || isPrefix(bytes, stored))) return;
-    await this.#put(tileKey(this.#options.name, tile), bytes);
+    const key = tileKey(this.#options.name, tile);
+    const before = this.#puts.get(key) ?? Promise.resolve();
+    const put = before.catch(() => {}).then(() => this.#widen(tile, bytes));
+    this.#puts.set(key, put);
+    try {
+      await put;
+    } finally {
+      if (this.#puts.get(key) === put) this.#puts.delete(key);
+    }
   }
 
   head(): Promise<Uint8Array | undefined> {
@@ -55,6 +61,14 @@ export class SumdbStore {
 
   putHead(note: Uint8Array): Promise<void> {
     return this.#put(headKey(this.#options.name), note);
+  }
+
+  async #widen(tile: Tile, bytes: Uint8Array): Promise<void> {
+    const stored = await this.tile(tile);
+    const isWider = stored !== undefined && stored.byteLength > bytes.byteLength;
+    // A damaged tile is found out by the verifier, which asks for the same width again.
+    if (isWider && (tile.level === DATA_LEVEL || isPrefix(bytes, stored))) return;
+    await this.#put(tileKey(this.#options.name, tile), bytes);
   }
 
   async #get(key: string): Promise<Uint8Array | undefined> {

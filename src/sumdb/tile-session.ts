@@ -24,6 +24,7 @@ export class TileSource {
   readonly #fetched = new Map<string, Promise<Uint8Array>>();
   /** Tiles proven by verifications that held, the least used first. A name's content never changes on one timeline. */
   readonly #trusted = new Map<string, Uint8Array>();
+  readonly #storing = new Map<string, Promise<void>>();
 
   constructor(ops: SumdbOps, isBelieved: (tree: Tree) => boolean) {
     this.ops = ops;
@@ -37,13 +38,17 @@ export class TileSource {
     return bytes;
   }
 
-  /** Remembers proven tiles and stores those that are in neither store nor memory. */
+  /**
+   * Remembers proven tiles and stores those that are in neither store nor memory. Waits for those that
+   * others are storing too: a head that is saved next may rest on them.
+   */
   async keep(tiles: readonly HeldTile[]): Promise<void> {
     const fresh = tiles.filter((held) => !held.isStored && !this.#trusted.has(held.path));
     // A copy: what was given belongs to its giver, and a cut tile would hold on to the whole one.
     for (const { path, bytes } of tiles)
       if (!this.#trusted.has(path)) this.#touch(path, new Uint8Array(bytes));
-    await Promise.all(fresh.map((held) => this.#store(held)));
+    for (const held of fresh) this.#storing.set(held.path, this.#store(held));
+    await Promise.all(this.#storing.values());
   }
 
   async #store({ tile, path, bytes }: HeldTile): Promise<void> {
@@ -52,6 +57,8 @@ export class TileSource {
     } catch (error) {
       this.#trusted.delete(path); // So that the next verification stores it.
       throw error;
+    } finally {
+      this.#storing.delete(path);
     }
   }
 

@@ -13,7 +13,7 @@ export type Tree = { readonly size: number; readonly hash: Hash };
 
 /** A tree whose note was signed by the database. */
 export type TreeHead = Tree & {
-  /** The signed note, byte by byte as it came. */
+  /** The signed note, without signatures by keys not known. */
   readonly note: Uint8Array;
 };
 

@@ -12,7 +12,7 @@ import { BadRequest, CheckFailed, messageOf } from '../core/errors.ts';
 import { escapeModulePath, type ModulePath } from '../core/module-path.ts';
 import { escapeVersion, type Version } from '../core/version.ts';
 import { emptyHash, formatHash, type Hash, isSameHash, recordHash } from './hash.ts';
-import { BadSignature, type Note, type NoteVerifier, openNote } from './note.ts';
+import { BadSignature, formatNote, type Note, type NoteVerifier, openNote } from './note.ts';
 import { hashesOfDataTile, linesFor, parseRecord, type SumRecord } from './record.ts';
 import type { SumdbOps } from './sumdb-ops.ts';
 import { cutTile, DATA_LEVEL, TILE_HEIGHT, type Tile, tileInTree, tilePath } from './tile.ts';
@@ -63,6 +63,12 @@ export class SumdbVerifier {
     this.#loaded ??= this.#load();
     await this.#loaded;
     return this.#head;
+  }
+
+  /** The newest head that is stored, too: a crash does not take it back from those who were told. */
+  async savedHead(): Promise<TreeHead | undefined> {
+    await this.head();
+    return this.#saved;
   }
 
   /**
@@ -160,8 +166,7 @@ export class SumdbVerifier {
         );
       throw error;
     }
-    // A copy: the note may be a view into an answer that its owner changes or gives away.
-    return { ...parseTree(opened.text), note: Uint8Array.from(note) };
+    return { ...parseTree(opened.text), note: formatNote(opened) };
   }
 
   /**

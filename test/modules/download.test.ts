@@ -173,12 +173,10 @@ test('a download that breaks leaves a partial one, and the next goes on at the c
   rig.upstream.scripts.set(ZIP, again);
   const reopening = open(next);
   await again.send(start({ offset: 2 * CHUNK_BYTES, size: zip.byteLength, etag: '"e"' }));
-  assert.deepEqual(rig.upstream.asked[1]?.request.resume, {
-    offset: 2 * CHUNK_BYTES,
-    tail: new Uint8Array(zip.slice(2 * CHUNK_BYTES - RESUME_TAIL_BYTES, 2 * CHUNK_BYTES)),
-    size: zip.byteLength,
-    validator: { etag: '"e"' },
-  });
+  const resume = rig.upstream.asked[1]?.request.resume;
+  assert.equal(resume?.offset, 2 * CHUNK_BYTES);
+  assertSame(resume.tail, zip.slice(2 * CHUNK_BYTES - RESUME_TAIL_BYTES, 2 * CHUNK_BYTES), 'tail');
+  assert.deepEqual([resume.size, resume.validator], [zip.byteLength, { etag: '"e"' }]);
   const rest = readAll(await reopening);
   await again.bytes(zip.slice(2 * CHUNK_BYTES));
   again.end();
@@ -325,7 +323,7 @@ test('with no room a large zip goes at the pace of its slowest client; who comes
   await script.send(start({ size: zip.byteLength, etag: '"e"' }));
   const [fast, slow] = [await opening, await open(rig)];
   const reading = readAll(fast);
-  await slow.at(0);
+  void slow.at(0); // It is there, and takes nothing yet.
   let sent = 0;
   const sending = (async () => {
     for (let at = 0; at < zip.byteLength; at += CHUNK_BYTES) {
@@ -354,7 +352,7 @@ test('with no room, who joins after the beginning was let go gets Busy', async (
   for (let seq = 0; seq < WINDOW_CHUNKS_MAX + 2; seq++) {
     const sent = script.bytes(contentOf(CHUNK_BYTES, seq));
     await body.at(seq * CHUNK_BYTES);
-    void body.at((seq + 1) * CHUNK_BYTES);
+    Promise.resolve(body.at((seq + 1) * CHUNK_BYTES)).catch(() => {});
     await sent;
   }
   await assert.rejects(open(rig), Busy);
@@ -368,7 +366,7 @@ test('with no room and nobody who reads, the download ends', async (t) => {
   const opening = open(rig);
   await script.send(start({ size: 20 * CHUNK_BYTES, etag: '"e"' }));
   const body = await opening;
-  await body.at(0);
+  void body.at(0);
   void (async () => {
     for (let seq = 0; seq < 20; seq++) await script.bytes(contentOf(CHUNK_BYTES, seq));
   })();

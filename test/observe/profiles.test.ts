@@ -13,7 +13,7 @@ import { Astera } from '../support/astera.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const directory = tempDir({ after });
-const url = new URL('./burner-worker.ts', import.meta.url);
+const url = new URL('./burning-reader.ts', import.meta.url);
 
 function burnInFront(): number {
   let burned = 0;
@@ -56,12 +56,12 @@ test('one CPU profile holds all threads, and labels tell them apart', async () =
     const top = pprof(profile, '-top');
     assert.match(top, /^Type: cpu$/m);
     assert.match(top, / burnInFront test\/observe\/profiles\.test\.ts$/m);
-    assert.match(top, / burnInReader test\/observe\/burner-worker\.ts$/m);
+    assert.match(top, / burnInReader test\/observe\/burning-reader\.ts$/m);
     const reader = pprof(profile, '-top', '-tagfocus=thread=reader');
     assert.match(reader, /burnInReader/);
     assert.doesNotMatch(reader, /burnInFront/);
     const lines = pprof(profile, '-top', '-files');
-    assert.match(lines, /test\/observe\/burner-worker\.ts/);
+    assert.match(lines, /test\/observe\/burning-reader\.ts/);
   });
 });
 
@@ -80,7 +80,7 @@ test('a heap profile names what made the objects that live, thread by thread', a
   await withBurners(async (take) => {
     const top = pprof(await take({ kind: 'heap', thread: 'reader' }), '-top');
     assert.match(top, /^Type: inuse_space$/m);
-    assert.match(top, / keepInReader test\/observe\/burner-worker\.ts$/m);
+    assert.match(top, / keepInReader test\/observe\/burning-reader\.ts$/m);
     assert.doesNotMatch(
       pprof(await take({ kind: 'heap', thread: 'front' }), '-top'),
       /keepInReader/,

@@ -5,6 +5,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 
 /** A value, or one that depends on how often the file has been asked for before (0 the first time). */
@@ -28,6 +29,8 @@ export type FaultyFile = {
   readonly isHungUp?: PerRequest<boolean>;
   /** Written in pieces of so many bytes, each in a turn of its own. */
   readonly pieceBytes?: number;
+  /** Waited after each piece: a trickle. */
+  readonly pauseMs?: number;
   /** No Content-Length. */
   readonly isChunked?: boolean;
   /** Content-Length (or, in a 206, the body) is off by so many bytes. */
@@ -172,7 +175,7 @@ export class FaultyUpstream {
     const stall = at(file.stallAfter, nth);
     const sent = body.subarray(0, Math.min(cut ?? Infinity, stall ?? Infinity));
     response.flushHeaders();
-    await this.#write(response, sent, file.pieceBytes ?? 65_536);
+    await this.#write(response, sent, { pieceBytes: 65_536, pauseMs: 0, ...file });
     if (cut !== undefined && cut < body.byteLength) breakOff(response, file.cutBy ?? 'end');
     else if (stall === undefined || stall >= body.byteLength) {
       if (answer.isShort) breakOff(response, 'end');
@@ -180,7 +183,11 @@ export class FaultyUpstream {
     }
   }
 
-  async #write(response: ServerResponse, bytes: Uint8Array, pieceBytes: number): Promise<void> {
+  async #write(
+    response: ServerResponse,
+    bytes: Uint8Array,
+    { pieceBytes, pauseMs }: { pieceBytes: number; pauseMs: number },
+  ): Promise<void> {
     for (let at = 0; at < bytes.byteLength && !response.destroyed; at += pieceBytes) {
       const piece = bytes.subarray(at, at + pieceBytes);
       await new Promise<void>((resolve) => {
@@ -191,6 +198,7 @@ export class FaultyUpstream {
           setImmediate(resolve);
         });
       });
+      if (pauseMs > 0 && !response.destroyed) await delay(pauseMs);
     }
   }
 }

@@ -20,18 +20,20 @@ export class GoClient {
   /** Holds everything this client has: `project/`, `modcache/`, `path/`, `build/`. */
   readonly directory: string;
   readonly #proxy: string;
+  readonly #sumdb: string;
 
-  /** A client whose GOPROXY is `proxy` and nothing else, in an empty project. */
-  static async create(proxy: string): Promise<GoClient> {
+  /** A client whose GOPROXY is `proxy` and nothing else, in an empty project; by default it checks no checksums. */
+  static async create(proxy: string, { sumdb = 'off' } = {}): Promise<GoClient> {
     const directory = await mkdtemp(join(tmpdir(), 'astera-go-'));
-    const client = new GoClient(directory, proxy);
+    const client = new GoClient(directory, proxy, sumdb);
     await cp(join(import.meta.dirname, '../projects/empty'), client.project, { recursive: true });
     return client;
   }
 
-  private constructor(directory: string, proxy: string) {
+  private constructor(directory: string, proxy: string, sumdb: string) {
     this.directory = directory;
     this.#proxy = proxy;
+    this.#sumdb = sumdb;
   }
 
   get project(): string {
@@ -80,7 +82,7 @@ export class GoClient {
       ...{ PATH, HOME, TMPDIR },
       GOENV: 'off',
       GOPROXY: this.#proxy,
-      GOSUMDB: 'off',
+      GOSUMDB: this.#sumdb,
       GOTOOLCHAIN: 'local',
       GOFLAGS: '-modcacherw',
       GOMODCACHE: join(this.directory, 'modcache'),

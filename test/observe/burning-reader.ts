@@ -19,6 +19,7 @@ export function keepInReader(): void {
   for (let i = 0; i < 2e5; i++) kept.push({ i, text: `kept ${i}` });
 }
 
+// biome-ignore lint/style/noDefaultExport: Piscina calls a worker's default export.
 export default function serveReads(frame: Frame): unknown {
   keepInReader();
   burnInReader();

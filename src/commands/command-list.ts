@@ -1,0 +1,198 @@
+/**
+ * Every command: its name, its flags, its help, and how its code is loaded. `--help` and completion
+ * load this and no more.
+ */
+
+import { UsageError } from '../core/usage-error.ts';
+import { type ServeOption, serveOptions } from './serve-options.ts';
+
+/** What stood on the command line behind a command's name. */
+export type CommandInput = {
+  /** By name without dashes; a switch that is given has `true`. */
+  readonly flags: Readonly<Record<string, string>>;
+  readonly words: readonly string[];
+};
+
+export type Command = {
+  readonly name: string;
+  /** One line, for the list of commands. */
+  readonly help: string;
+  /** What stands behind the name, such as `<file..>`; none where it is not given. */
+  readonly words?: string;
+  readonly flags: readonly ServeOption[];
+  readonly examples: readonly (readonly [line: string, what: string])[];
+  readonly run: (input: CommandInput) => Promise<void>;
+};
+
+/** A file of settings is no setting itself. */
+const config: ServeOption = {
+  name: 'config',
+  help: 'a file of settings, as lines: name = value',
+  form: 'a file',
+};
+
+const json: ServeOption = {
+  name: 'json',
+  help: 'for programs: sizes in bytes, times in Unix ms',
+  ...toggle(),
+};
+
+const repair: ServeOption = {
+  name: 'repair',
+  help: 'drop what is bad and fetch it again',
+  ...toggle(),
+};
+
+/** What each command that has a store takes. */
+const common: readonly ServeOption[] = [serveOptions.dbPath, config, serveOptions.logLevel];
+
+/** The one that runs when none is named. */
+const serve: Command = {
+  name: 'serve',
+  help: 'Answer the go command.',
+  flags: [config, ...Object.values(serveOptions)],
+  examples: [
+    ['$0', 'serve on :8080 what GOPROXY names'],
+    ['$0 -addr :9000 -db /var/lib/astera.db', 'another port, another file'],
+    ['$0 --upstream https://proxy.example', 'fetch from there'],
+    ['$0 --private "*.corp.example"', 'tell no upstream of these'],
+    ['$0 --offline', 'answer from what is stored'],
+  ],
+  run: async ({ flags }) => {
+    const { loadConfig } = await import('../config.ts');
+    const config = await loadConfig({ flags });
+    const { serve } = await import('./serve.ts');
+    await serve(config);
+  },
+};
+
+const stats: Command = {
+  name: 'stats',
+  help: 'Say what is stored.',
+  flags: [...common, json],
+  examples: [
+    ['$0 stats', 'what is in astera.db'],
+    ['$0 stats -db /var/lib/astera.db --json', 'of another store, for a program'],
+  ],
+  run: async ({ flags }) => {
+    const { loadStoreConfig } = await import('../config.ts');
+    const { dbPath } = loadStoreConfig({ flags });
+    const { stats } = await import('./stats.ts');
+    stats({ dbPath, asJson: flags.json === 'true' });
+  },
+};
+
+const verify: Command = {
+  name: 'verify',
+  help: 'Check every stored byte.',
+  flags: [...common, repair, serveOptions.upstream],
+  examples: [
+    ['$0 verify', 'a line for each bad entry; exit 1 if there is one'],
+    ['$0 verify --repair', 'fetch the bad ones again, through the server where one runs'],
+  ],
+  run: async ({ flags }) => {
+    const { verify } = await import('./verify.ts');
+    await verify({ flags, mayRepair: flags.repair === 'true' });
+  },
+};
+
+const importDir: Command = {
+  name: 'import',
+  help: "Take over what Go has downloaded: a module cache's cache/download.",
+  words: '<dir>',
+  flags: common,
+  examples: [
+    ['$0 import "$(go env GOMODCACHE)"', 'all this machine ever fetched; a running server serves it at once'],
+    ['$0 import /media/usb/modules', 'what "astera export" wrote elsewhere'],
+  ],
+  run: async ({ flags, words: [directory = ''] }) => {
+    const { loadStoreConfig } = await import('../config.ts');
+    const { importCommand } = await import('./import.ts');
+    await importCommand(loadStoreConfig({ flags }), directory);
+  },
+};
+
+const exportDir: Command = {
+  name: 'export',
+  help: 'Write what is stored as a directory for GOPROXY=file://…',
+  words: '<dir>',
+  flags: common,
+  examples: [
+    ['$0 export /media/usb/modules', 'run again it writes only what is new'],
+    ['GOPROXY=file:///media/usb/modules go build ./...', 'how it is used'],
+  ],
+  run: async ({ flags, words: [directory = ''] }) => {
+    const { loadStoreConfig } = await import('../config.ts');
+    const { exportCommand } = await import('./export.ts');
+    await exportCommand(loadStoreConfig({ flags }), directory);
+  },
+};
+
+const warm: Command = {
+  name: 'warm',
+  help: 'Fetch all that go.sum, go.mod, go.work or "go list -m -json all" files name.',
+  words: '<file..>',
+  flags: [...common, serveOptions.upstream, serveOptions.privatePatterns, serveOptions.verify],
+  examples: [
+    ['$0 warm go.sum go.mod', 'a project, through the server where one runs'],
+    ['go list -m -json all | $0 warm -', 'the same, with what is only needed to build the list'],
+    ['echo golang.org/x/net@v0.30.0 | $0 warm -', 'one module@version a line'],
+  ],
+  run: async ({ flags, words }) => {
+    const { loadConfig, loadStoreConfig } = await import('../config.ts');
+    const { warmCommand } = await import('./warm.ts');
+    await warmCommand(loadStoreConfig({ flags }), words, () => loadConfig({ flags }));
+  },
+};
+
+const forget: Command = {
+  name: 'forget',
+  help: 'Drop what is stored of a module, 404s too, so that it is asked for again.',
+  words: '<module..>',
+  flags: common,
+  examples: [
+    ['$0 forget github.com/me/x@v1.2.3', 'one version: a tag that was moved, say'],
+    ['$0 forget github.com/me/x', 'all its versions and its list'],
+  ],
+  run: async ({ flags, words }) => {
+    const { loadStoreConfig } = await import('../config.ts');
+    const { forgetCommand } = await import('./forget.ts');
+    await forgetCommand(loadStoreConfig({ flags }), words);
+  },
+};
+
+const completion: Command = {
+  name: 'completion',
+  help: 'Print a script that completes commands and flags.',
+  words: '[shell]',
+  flags: [],
+  examples: [
+    ['source <($0 completion bash)', 'for this shell; put it into ~/.bashrc to keep it'],
+    ['source <($0 completion zsh)', 'the same for zsh, in ~/.zshrc'],
+  ],
+  run: async ({ words: [shell = 'bash', ...more] }) => {
+    const isKnown = shell === 'bash' || shell === 'zsh';
+    if (!isKnown || more.length > 0) {
+      throw new UsageError(`no completion for ${JSON.stringify([shell, ...more].join(' '))}: bash or zsh`);
+    }
+    const { completionScript } = await import('./completion.ts');
+    process.stdout.write(completionScript(commands, shell));
+  },
+};
+
+/** The first is the one that runs when none is named. */
+export const commands: readonly Command[] = [
+  serve,
+  importDir,
+  exportDir,
+  warm,
+  forget,
+  stats,
+  verify,
+  completion,
+];
+
+/** A flag that is on when it is given. Only ever of one command, so neither variable nor file sets it. */
+function toggle(): { readonly form: string; readonly isSwitch: true } {
+  return { form: 'true or false', isSwitch: true };
+}

@@ -1,0 +1,110 @@
+/**
+ * `astera forget MODULE[@VERSION]…`: drops what is stored of them, answers and 404s alike, so that the
+ * upstream is asked again.
+ *
+ * MODULE stands for itself, not for modules below it. A version may also be a branch or a prefix, as
+ * it was asked for. Lists stay when a version goes: the upstream still names it.
+ */
+
+import type { StoreConfig } from '../config.ts';
+import type { WritableStore } from '../core/control-port.ts';
+import { messageOf } from '../core/errors.ts';
+import { escapeBang, escapeModulePath, parseModulePath } from '../core/module-path.ts';
+import { formatSize } from '../core/quantity.ts';
+import type { Forgotten, KeyRow } from '../core/store-port.ts';
+import { UsageError } from '../core/usage-error.ts';
+import { escapeVersion, unescapeVersion } from '../core/version.ts';
+import { IMPORT_PREFIX } from '../tree/tree-import.ts';
+import { openStoreForWriting } from './writable-store.ts';
+
+/** Keys and body bytes dropped in one transaction: the server's own writes wait behind it. */
+const STEP_KEYS = 64;
+const STEP_BYTES = 32 * 1024 * 1024;
+
+/** @throws {UsageError} a malformed name. @throws {Error} nothing is stored of any of them */
+export async function forgetCommand(config: StoreConfig, names: readonly string[]): Promise<void> {
+  const targets = names.map(parseTarget);
+  const { store, close } = await openStoreForWriting(config, { mayBeNew: false });
+  try {
+    let found = 0;
+    for (const target of targets) {
+      const forgotten = await forgetOne(store, target);
+      const { answers, negatives, partials, bodyBytes } = forgotten;
+      found += answers + negatives + partials;
+      process.stdout.write(
+        `${target.name}: forgot ${answers} files (${formatSize(bodyBytes)}), ${negatives} 404s, ${partials} partial downloads\n`,
+      );
+    }
+    if (found === 0) throw new Error(`cannot forget ${names.join(' ')}: nothing is stored of it`);
+  } finally {
+    await close();
+  }
+}
+
+/** Which keys: all of a prefix, or those that pass `isOf`. */
+type Target = { readonly name: string; readonly prefix: string; readonly isOf: (key: string) => boolean };
+
+function parseTarget(name: string): Target {
+  const [path = '', version, ...rest] = name.split('@');
+  try {
+    const module = escapeModulePath(parseModulePath(path));
+    if (version === undefined) return { name, prefix: `${module}/@`, isOf: () => true };
+    if (rest.length > 0) throw new Error('more than one "@"');
+    const asked = unescapeVersion(escapeBang(version));
+    const prefix = `${module}/@v/${escapeVersion(asked.kind === 'version' ? asked.version : asked.query)}.`;
+    return { name, prefix, isOf: (key) => /^(?:info|mod|zip)$/.test(key.slice(prefix.length)) };
+  } catch (cause) {
+    const why = messageOf(cause);
+    throw new UsageError(`cannot forget ${JSON.stringify(name)}: expected MODULE or MODULE@VERSION: ${why}`, {
+      cause,
+    });
+  }
+}
+
+async function forgetOne(store: WritableStore, target: Target): Promise<Forgotten> {
+  const total = { answers: 0, negatives: 0, partials: 0, bodyBytes: 0 };
+  for await (const step of stepsOf(rowsOf(store, target))) {
+    const forgotten = await store.forget({ keys: step });
+    total.answers += forgotten.answers;
+    total.negatives += forgotten.negatives;
+    total.partials += forgotten.partials;
+    total.bodyBytes += forgotten.bodyBytes;
+  }
+  return total;
+}
+
+/** Answers first, then partial downloads, then what broken imports left. */
+async function* rowsOf(store: WritableStore, { prefix, isOf }: Target): AsyncGenerator<KeyRow> {
+  yield* listed(store.getKeys, prefix, isOf);
+  yield* listed(store.getPartialKeys, prefix, isOf);
+  const isImportOf = (key: string) => isOf(key.slice(IMPORT_PREFIX.length));
+  yield* listed(store.getPartialKeys, `${IMPORT_PREFIX}${prefix}`, isImportOf);
+}
+
+async function* listed(
+  list: WritableStore['getKeys'],
+  prefix: string,
+  isOf: (key: string) => boolean,
+): AsyncGenerator<KeyRow> {
+  for (let after = ''; ; ) {
+    const { rows } = await list({ prefix, after });
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    after = last.key;
+    yield* rows.filter(({ key }) => isOf(key));
+  }
+}
+
+async function* stepsOf(rows: AsyncIterable<KeyRow>): AsyncGenerator<string[]> {
+  let keys: string[] = [];
+  let bytes = 0;
+  for await (const { key, size } of rows) {
+    keys.push(key);
+    bytes += size;
+    if (keys.length < STEP_KEYS && bytes < STEP_BYTES) continue;
+    yield keys;
+    keys = [];
+    bytes = 0;
+  }
+  if (keys.length > 0) yield keys;
+}

@@ -1,0 +1,39 @@
+/** `serve --import-local-cache`: Go's download cache into the store, before the first answer. */
+
+import { type Config, findLocalCache } from '../config.ts';
+import type { WritableStore } from '../core/control-port.ts';
+import { messageOf } from '../core/errors.ts';
+import type { FileBuilder } from '../core/store-port.ts';
+import type { Logger } from '../observe/logger.ts';
+import { importFrom, treeRoot } from './import.ts';
+
+type Parts = {
+  readonly store: WritableStore;
+  readonly builder: FileBuilder;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+};
+
+/**
+ * Does nothing unless it is asked for. A machine where Go has downloaded nothing yet is served all the same.
+ *
+ * @throws {Error} the directory that --local-cache-dir names can't be read, or the store can't take it
+ */
+export async function importLocalCache(config: Config, { log, ...parts }: Parts): Promise<void> {
+  if (!config.importLocalCache) return;
+  const directory = config.localCacheDir ?? (await findLocalCache());
+  if (directory === undefined) {
+    log.warn('nothing imported: no Go on this machine; name the directory with --local-cache-dir');
+    return;
+  }
+  let root: string;
+  try {
+    root = await treeRoot(directory);
+  } catch (error) {
+    if (config.localCacheDir !== undefined) throw error;
+    log.warn({ why: messageOf(error) }, 'nothing imported');
+    return;
+  }
+  const { summary } = await importFrom(root, parts);
+  log.info({ directory: root }, summary);
+}

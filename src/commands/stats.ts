@@ -1,0 +1,84 @@
+/** `astera stats`: what is stored, as a table for people or as JSON for programs. */
+
+import { formatSize } from '../core/quantity.ts';
+import { readStats, type StoreStats } from '../store/stats.ts';
+import { formatTable } from './table.ts';
+
+/**
+ * Prints what the store at `dbPath` holds, beside a running server too.
+ *
+ * @throws {StoreFailed} it can't be read
+ */
+export function stats({ dbPath, asJson }: { dbPath: string; asJson: boolean }): void {
+  const found = readStats(dbPath);
+  const text = asJson
+    ? JSON.stringify({ db: dbPath, ...found }, null, 2)
+    : describe(found, dbPath, Date.now());
+  process.stdout.write(`${text}\n`);
+}
+
+/** The table, at `nowMs`. */
+export function describe(found: StoreStats, dbPath: string, nowMs: number): string {
+  const { storeBytes, freeBytes, walBytes, blobs, unconfirmed } = found;
+  const lines = [
+    `store  ${dbPath}`,
+    `file   ${formatSize(storeBytes)}, of which free ${formatSize(freeBytes)}; WAL ${formatSize(walBytes)}`,
+    `blobs  ${count(blobs.count)}, ${formatSize(blobs.bytes)}: each content once`,
+  ];
+  if (unconfirmed > 0) lines.push(`not confirmed by the checksum database yet: ${count(unconfirmed)}`);
+  return [...lines, '', answers(found, nowMs), ...partials(found, nowMs)].join('\n');
+}
+
+function answers({ tallies }: StoreStats, nowMs: number): string {
+  if (tallies.length === 0) return 'nothing is stored yet';
+  const order = (kind: string) => KINDS.indexOf(kind);
+  const rows = tallies.toSorted((a, b) => a.status - b.status || order(a.kind) - order(b.kind));
+  const sum = (of: 'entries' | 'bytes') => rows.reduce((all, row) => all + row[of], 0);
+  return formatTable([
+    ['kind', 'source', '>answers', '>size', '>oldest', '>newest'],
+    ...rows.map(({ kind, status, source, entries, bytes, oldestAtMs, newestAtMs }) => [
+      status === 200 ? kind : `${kind} ${status}`,
+      source,
+      count(entries),
+      formatSize(bytes),
+      ago(nowMs - oldestAtMs),
+      ago(nowMs - newestAtMs),
+    ]),
+    ['total', '', count(sum('entries')), formatSize(sum('bytes')), '', ''],
+  ]);
+}
+
+function partials({ partials, partialCount }: StoreStats, nowMs: number): string[] {
+  if (partialCount === 0) return [];
+  const table = formatTable([
+    ['partial download', '>stored', '>of', '>last'],
+    ...partials.map(({ key, bytes, size, changedAtMs }) => [
+      key,
+      formatSize(bytes),
+      size === null ? '?' : formatSize(size),
+      ago(nowMs - changedAtMs),
+    ]),
+  ]);
+  const left = partialCount - partials.length;
+  return ['', left > 0 ? `${table}\nand ${count(left)} more` : table];
+}
+
+/** What is asked for most often in one go stands together. */
+const KINDS = ['zip', 'mod', 'info', 'query', 'list', 'latest', 'sumdb'];
+
+function count(number: number): string {
+  return number.toLocaleString('en-US');
+}
+
+/** The largest whole unit: `3d`, `2h`, `5m`, `12s`. A clock may have gone back meanwhile. */
+function ago(ms: number): string {
+  for (const [unit, unitMs] of UNITS) if (ms >= unitMs) return `${Math.floor(ms / unitMs)}${unit}`;
+  return '0s';
+}
+
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1_000],
+] as const;

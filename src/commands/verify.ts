@@ -1,0 +1,2 @@
+/** stub */
+export async function verify(_: unknown): Promise<void> {}

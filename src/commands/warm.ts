@@ -1,0 +1,165 @@
+/**
+ * `astera warm FILE…`: fetches all that go.sum, go.mod, go.work or `go list -m -json all` name, several
+ * at a time, through the running server or, where there is none, by itself.
+ *
+ * Of a go.sum's `/go.mod` lines the go.mod alone is fetched, of everything else `.info`, `.mod` and
+ * `.zip`. A go.work stands for the go.mod and go.sum files of its directories. Exit code 1 where
+ * anything could not be fetched: each is named.
+ */
+
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Config, StoreConfig } from '../config.ts';
+import type { WritableStore } from '../core/control-port.ts';
+import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
+import { KEYS_PER_CALL_MAX } from '../core/limits.ts';
+import { formOf, keysOf, usedDirectories, wantedOf } from '../core/wanted-files.ts';
+import { fetchWhole } from '../modules/fetch-whole.ts';
+import { Events } from '../observe/events.ts';
+import { createLogger } from '../observe/logger.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { inLanes } from '../tree/lanes.ts';
+import { BuilderPool } from '../workers/builder-pool.ts';
+import type { ThreadStore } from '../workers/thread-store.ts';
+import { Progress } from './progress.ts';
+import { clock, createServices } from './services.ts';
+import { stopSignal } from './stop-signal.ts';
+import { openStoreForWriting } from './writable-store.ts';
+
+/** Fetches open at one time; a `go mod download` has some 20. At double, clients of the server wait behind them for the line. */
+const LANES = 12;
+
+/** A go.sum of 10,000 lines has 1.5 MiB. */
+const FILE_BYTES_MAX = 64 * 1024 * 1024;
+
+type Fetch = (request: { key: string }) => Promise<unknown>;
+type Fetcher = { readonly fetch: Fetch; close(): Promise<void> };
+
+type Outcome = { fetched: number; failed: number };
+
+/**
+ * @param loadConfig what a server would run with, for when none runs
+ * @throws {Error} a file that can't be read, or something could not be fetched
+ */
+export async function warmCommand(
+  config: StoreConfig,
+  files: readonly string[],
+  loadConfig: () => Promise<Config>,
+): Promise<void> {
+  const signal = stopSignal();
+  const wanted = [...new Set((await Promise.all(files.map(keysOfFile))).flat())];
+  const opened = await openStoreForWriting(config, { mayBeNew: true });
+  let fetcher: Fetcher | undefined;
+  try {
+    fetcher = opened.own && ownFetcher(await loadConfig(), opened.own);
+    const fetch = opened.server?.fetch ?? fetcher?.fetch ?? refuse;
+    const keys = await missingOf(opened.store, wanted);
+    const { outcome, elapsedMs } = await fetchAll(keys, fetch, signal);
+    const counts = `fetched ${outcome.fetched} files in ${(elapsedMs / 1000).toFixed(1)}s, ${wanted.length - keys.length} were stored before`;
+    process.stdout.write(`${counts}${signal.aborted ? '; stopped: run it again to go on' : ''}\n`);
+    if (outcome.failed > 0) throw new Error(`cannot fetch ${outcome.failed} of ${keys.length} files`);
+  } finally {
+    await fetcher?.close();
+    await opened.close();
+  }
+}
+
+const refuse: Fetch = () => Promise.reject(new BadRequest('cannot fetch: no store'));
+
+async function keysOfFile(file: string): Promise<string[]> {
+  try {
+    const text = file === '-' ? await readStdin() : await readText(file);
+    const form = formOf(basename(file), text);
+    const keys = wantedOf(form, text).flatMap(keysOf);
+    return form === 'work' ? [...keys, ...(await keysOfUses(file, text))] : keys;
+  } catch (cause) {
+    const name = file === '-' ? 'standard input' : JSON.stringify(file);
+    throw new Error(`cannot read ${name}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function keysOfUses(file: string, text: string): Promise<string[]> {
+  const below = usedDirectories(text).flatMap((directory) =>
+    ['go.mod', 'go.sum'].map((name) => join(dirname(file), directory, name)),
+  );
+  const there = await Promise.all(below.map((path) => stat(path).catch(() => undefined)));
+  const keys = await Promise.all(below.filter((_, i) => there[i] !== undefined).map(keysOfFile));
+  return keys.flat();
+}
+
+async function readText(file: string): Promise<string> {
+  const { size } = await stat(file);
+  if (size > FILE_BYTES_MAX) throw new Error(`over ${FILE_BYTES_MAX} bytes`);
+  return readFile(file, 'utf8');
+}
+
+async function readStdin(): Promise<string> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of process.stdin) {
+    pieces.push(piece as Buffer);
+    bytes += (piece as Buffer).byteLength;
+    if (bytes > FILE_BYTES_MAX) throw new Error(`over ${FILE_BYTES_MAX} bytes`);
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+/** What is stored needs no asking one by one. */
+async function missingOf(store: WritableStore, wanted: readonly string[]): Promise<string[]> {
+  const missing: string[] = [];
+  for (let at = 0; at < wanted.length; at += KEYS_PER_CALL_MAX) {
+    const keys = wanted.slice(at, at + KEYS_PER_CALL_MAX);
+    const { stored } = await store.getStored({ keys });
+    missing.push(...keys.filter((_, i) => stored[i] !== true));
+  }
+  return missing;
+}
+
+async function fetchAll(
+  keys: readonly string[],
+  fetch: Fetch,
+  signal: AbortSignal,
+): Promise<{ outcome: Outcome; elapsedMs: number }> {
+  const progress = new Progress({ verb: 'fetching', stream: process.stderr, now: clock.monotonicMs });
+  progress.setTotal({ files: keys.length, bytes: 0 });
+  const outcome = { fetched: 0, failed: 0 };
+  try {
+    await inLanes(each(keys, signal), LANES, async (key) => {
+      try {
+        await fetch({ key });
+        outcome.fetched++;
+      } catch (error) {
+        if (!isServeError(error) || error.kind === 'store-failed') throw error;
+        outcome.failed++;
+        progress.say(`failed: ${key}: ${messageOf(error)}`);
+      }
+      progress.add({ files: 1, bytes: 0 });
+    });
+    return { outcome, elapsedMs: progress.elapsedMs };
+  } finally {
+    progress.end();
+  }
+}
+
+async function* each(keys: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
+  for (const key of keys) {
+    if (signal.aborted) return;
+    yield key;
+  }
+}
+
+/** The server's own services, over a store of this process. */
+function ownFetcher(config: Config, store: ThreadStore): Fetcher {
+  // A line for each fetch belongs to a server's log; here the bar shows them.
+  const level = config.logLevel === 'info' ? 'warn' : config.logLevel;
+  const events = new Events(createLogger(level, process.stderr.isTTY), new Metrics());
+  const builder = new BuilderPool({ dbPath: config.dbPath, threads: 1 });
+  const services = createServices({ config, store, builder: builder.call, events });
+  return {
+    fetch: ({ key }) => fetchWhole(services.modules, key),
+    close: async () => {
+      await services.close();
+      await builder.close();
+    },
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * The store of a command that writes: a running server's, over its control socket, or this process's
+ * own. Which of both it is shows in nothing but speed.
+ */
+
+import { constants, setPriority } from 'node:os';
+import type { StoreConfig } from '../config.ts';
+import { connectControl, type ServerStore } from '../control/control-client.ts';
+import { controlPath } from '../control/control-path.ts';
+import type { WritableStore } from '../core/control-port.ts';
+import { lockStore } from '../store/lock.ts';
+import { lookAtStore } from '../store/look.ts';
+import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
+import { clock } from './services.ts';
+
+export type OpenedStore = {
+  readonly store: WritableStore;
+  /** The running server that has the store. */
+  readonly server: ServerStore | undefined;
+  /** The store itself, where this process has it. */
+  readonly own: ThreadStore | undefined;
+  /** Commits what is under way. */
+  close(): Promise<void>;
+};
+
+/**
+ * @param mayBeNew whether to make a store where there is none
+ * @throws {StoreFailed} no store, not ours, damaged, or in use by what can't be talked to
+ */
+export async function openStoreForWriting(
+  config: StoreConfig,
+  { mayBeNew }: { readonly mayBeNew: boolean },
+): Promise<OpenedStore> {
+  lookAtStore(config.dbPath, { mayBeNew });
+  const server = await connectControl(controlPath(config.dbPath));
+  if (server === undefined) return openOwn(config);
+  // The server and its clients come first.
+  setPriority(constants.priority.PRIORITY_LOW);
+  return {
+    store: server,
+    server,
+    own: undefined,
+    close: async () => server.close(),
+  };
+}
+
+async function openOwn(config: StoreConfig): Promise<OpenedStore> {
+  const lock = lockStore(config.dbPath);
+  try {
+    const own = await openThreadStore({
+      dbPath: config.dbPath,
+      threads: 1,
+      now: clock.monotonicMs,
+      onDeath: (message) => process.stderr.write(`astera: ${message}\n`),
+    });
+    const close = async () => {
+      await own.close();
+      lock.release();
+    };
+    return { store: own, server: undefined, own, close };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * What is stored, counted: the figures of `astera stats`.
+ *
+ * Reads no body and no chunk: entries are counted out of one index that has all it takes.
+ */
+
+import { statSync } from 'node:fs';
+import { messageOf, StoreFailed } from '../core/errors.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
+import { CHUNKS_PER_BLOB, type Connection, openReadable } from './schema.ts';
+
+/** Answers of one kind, status and source. */
+export type Tally = {
+  /** By the form of their keys: `zip`, `mod`, `info`, `query`, `list`, `latest`, `sumdb`. */
+  readonly kind: string;
+  /** 200, 404 or 410. */
+  readonly status: number;
+  readonly source: string;
+  readonly entries: number;
+  /** Of their bodies, as if each had its own. */
+  readonly bytes: number;
+  /** Unix time. */
+  readonly oldestAtMs: number;
+  readonly newestAtMs: number;
+};
+
+/** A download that is not whole. */
+export type Partial = {
+  readonly key: string;
+  /** Stored so far, to a chunk. */
+  readonly bytes: number;
+  /** Of the whole file; null where the upstream did not say it. */
+  readonly size: number | null;
+  readonly changedAtMs: number;
+};
+
+export type StoreStats = {
+  readonly storeBytes: number;
+  readonly walBytes: number;
+  /** Pages in the file that hold nothing now. */
+  readonly freeBytes: number;
+  readonly tallies: readonly Tally[];
+  /** Bodies that are not inline, each content once. */
+  readonly blobs: { readonly count: number; readonly bytes: number };
+  /** The newest PARTIALS_LISTED_MAX of them. */
+  readonly partials: readonly Partial[];
+  readonly partialCount: number;
+  /** Zips and go.mod files that the checksum database has not confirmed yet. */
+  readonly unconfirmed: number;
+};
+
+const PARTIALS_LISTED_MAX = 20;
+
+/**
+ * Counts what the store at `path` holds, in one short transaction beside whoever writes to it.
+ *
+ * @throws {StoreFailed} what `store/schema.ts` refuses
+ */
+export function readStats(path: string): StoreStats {
+  const db = openReadable(path);
+  try {
+    return db.transaction(() => countAll(db, path))();
+  } catch (error) {
+    throw new StoreFailed(`cannot read store ${JSON.stringify(path)}: ${messageOf(error)}`, { cause: error });
+  } finally {
+    db.close();
+  }
+}
+
+function countAll(db: Connection, path: string): StoreStats {
+  return {
+    storeBytes: bytesOfFile(path),
+    walBytes: bytesOfFile(`${path}-wal`),
+    freeBytes: numberOf(db, 'PRAGMA freelist_count') * numberOf(db, 'PRAGMA page_size'),
+    tallies: tallies(db),
+    blobs: blobs(db),
+    partials: partials(db),
+    partialCount: numberOf(db, 'SELECT count(*) FROM blob WHERE growing_key IS NOT NULL'),
+    unconfirmed: numberOf(db, "SELECT count(*) FROM entry WHERE trust = 'unconfirmed'"),
+  };
+}
+
+function tallies(db: Connection): Tally[] {
+  const sql = `SELECT kind, status, source, count(*) AS entries, sum(size) AS bytes,
+                      min(stored_at_ms) AS oldestAtMs, max(stored_at_ms) AS newestAtMs
+               FROM entry GROUP BY kind, status, source`;
+  return db.prepare<[], Tally>(sql).all();
+}
+
+function blobs(db: Connection): StoreStats['blobs'] {
+  const sql = 'SELECT count(*) AS count, total(size) AS bytes FROM blob WHERE sha256 IS NOT NULL';
+  return db.prepare<[], StoreStats['blobs']>(sql).get() ?? { count: 0, bytes: 0 };
+}
+
+function partials(db: Connection): Partial[] {
+  // Chunks come in order: the last one's number says how many there are.
+  const sql = `SELECT growing_key AS key, size, changed_at_ms AS changedAtMs,
+                 ${CHUNK_BYTES} * (SELECT coalesce(max(chunk.id) + 1 - blob.id * ${CHUNKS_PER_BLOB}, 0) FROM chunk
+                   WHERE chunk.id >= blob.id * ${CHUNKS_PER_BLOB}
+                     AND chunk.id < (blob.id + 1) * ${CHUNKS_PER_BLOB}) AS bytes
+               FROM blob WHERE growing_key IS NOT NULL
+               ORDER BY changed_at_ms DESC LIMIT ${PARTIALS_LISTED_MAX}`;
+  return db.prepare<[], Partial>(sql).all();
+}
+
+function numberOf(db: Connection, sql: string): number {
+  return db.prepare<[], number>(sql).pluck().get() ?? 0;
+}
+
+function bytesOfFile(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}

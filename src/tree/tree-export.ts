@@ -1,0 +1,185 @@
+/**
+ * A store as a GOPROXY tree on disk: every stored file of every module, and of each module a list and
+ * an `@latest` that name what is there.
+ *
+ * A list names the versions that `go` can take whole, with `.info`, `.mod` and `.zip`; of a module
+ * that has none of these, those with a `.mod`. The upstream's own list stays in the store: it names
+ * versions that the tree has not, and `go` would stop at the first of them. Pseudo-versions are in
+ * no list, as with any proxy. Checksum databases are not in here.
+ */
+
+import { isServeError, messageOf, StoreFailed } from '../core/errors.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
+import { isPseudoVersion } from '../core/pseudo-version.ts';
+import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
+import type { KeyRow, ReaderPort, Remote } from '../core/store-port.ts';
+import { compareVersions, type Version } from '../core/version.ts';
+import { latestOf } from '../core/version-list.ts';
+import { inLanes } from './lanes.ts';
+import { TreeWriter } from './tree-writer.ts';
+
+export type ExportOptions = {
+  readonly root: string;
+  readonly store: Pick<Remote<ReaderPort>, 'getKeys' | 'getEntry' | 'getChunk'>;
+  /** Ends it after the files that are under way. */
+  readonly signal: AbortSignal;
+  /** Told of files that are there now; 0 bytes where they were before. */
+  readonly onDone: (done: { readonly files: number; readonly bytes: number }) => void;
+};
+
+export type Exported = {
+  readonly files: number;
+  readonly bytes: number;
+  /** Files that were there already. */
+  readonly present: number;
+};
+
+/** Files under way at one time: their reads and writes overlap. */
+const LANES = 6;
+
+/** Chunks of one file read ahead of its writes. */
+const CHUNKS_AHEAD = 2;
+
+/** @throws {BadRequest} the directory can't be written to. @throws {StoreFailed} the store can't be read */
+export async function exportTree(options: ExportOptions): Promise<Exported> {
+  const writer = await TreeWriter.open(options.root);
+  const done = { files: 0, bytes: 0, present: 0 };
+  await inLanes(filesOf(options), LANES, async (file) => {
+    const written = await writeFile(options, writer, file);
+    if (written === undefined) done.present++;
+    else done.files++;
+    done.bytes += written ?? 0;
+    options.onDone({ files: 1, bytes: written ?? 0 });
+  }).catch((error: unknown) => {
+    if (isServeError(error) || !(error instanceof Error && 'syscall' in error)) throw error;
+    throw new StoreFailed(`cannot export to ${JSON.stringify(options.root)}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  });
+  return done;
+}
+
+/** One stored file, or one that is made of what is stored. */
+type TreeEntry =
+  | { readonly kind: 'stored'; readonly row: KeyRow; readonly isFixed: boolean }
+  | { readonly kind: 'made'; readonly path: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'copy'; readonly path: string; readonly of: string };
+
+/** In the order of keys, which keeps each module's together: its list and `@latest` come behind them. */
+async function* filesOf(options: ExportOptions): AsyncGenerator<TreeEntry> {
+  let module: Listing | undefined;
+  for await (const row of storedRows(options)) {
+    if (options.signal.aborted) return;
+    const resource = resourceOf(row.key);
+    if (resource === undefined) continue;
+    if (module?.name !== resource.module) {
+      if (module !== undefined) yield* module.files();
+      module = new Listing(resource.module);
+    }
+    module.add(resource);
+    if (resource.kind === 'list' || resource.kind === 'latest') continue;
+    yield { kind: 'stored', row, isFixed: resource.kind !== 'query' };
+  }
+  if (module !== undefined) yield* module.files();
+}
+
+async function* storedRows({ store }: ExportOptions): AsyncGenerator<KeyRow> {
+  for (let after = ''; ; ) {
+    const { rows } = await store.getKeys({ prefix: '', after });
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    after = last.key;
+    yield* rows.filter(({ status }) => status === 200);
+  }
+}
+
+/** Undefined for what is no file of a module: a checksum database's, say. */
+function resourceOf(key: string): Resource | undefined {
+  try {
+    return parseResource(key);
+  } catch {
+    return undefined;
+  }
+}
+
+/** One module's versions, and what names them. */
+class Listing {
+  readonly name: Resource['module'];
+  readonly #versions = new Map<Version, Set<string>>();
+
+  constructor(name: Resource['module']) {
+    this.name = name;
+  }
+
+  add(resource: Resource): void {
+    if (!('version' in resource)) return;
+    const kinds = this.#versions.get(resource.version) ?? new Set();
+    this.#versions.set(resource.version, kinds.add(resource.kind));
+  }
+
+  /** The list, always; `@latest` where there is a version that can be it. */
+  *files(): Generator<TreeEntry> {
+    const module = this.name;
+    if (this.#versions.size === 0) return;
+    const whole = this.#having('info', 'mod', 'zip');
+    const listed = (whole.length > 0 ? whole : this.#having('mod')).filter((v) => !isPseudoVersion(v));
+    const text = listed.map((version) => `${version}\n`).join('');
+    const path = resourceKey({ kind: 'list', module });
+    yield { kind: 'made', path, bytes: new TextEncoder().encode(text) };
+    const latest = latestOf(whole) ?? latestOf(this.#having('info'));
+    if (latest === undefined) return;
+    const of = resourceKey({ kind: 'info', module, version: latest });
+    yield { kind: 'copy', path: resourceKey({ kind: 'latest', module }), of };
+  }
+
+  #having(...kinds: string[]): Version[] {
+    const versions = [...this.#versions].filter(([, has]) => kinds.every((kind) => has.has(kind)));
+    return versions.map(([version]) => version).sort(compareVersions);
+  }
+}
+
+/** @returns its bytes; undefined where nothing was to be done */
+async function writeFile(
+  { store }: ExportOptions,
+  writer: TreeWriter,
+  entry: TreeEntry,
+): Promise<number | undefined> {
+  if (entry.kind === 'made') return writeSmall(writer, entry.path, entry.bytes);
+  if (entry.kind === 'stored' && entry.isFixed && (await writer.has(entry.row.key, entry.row.size))) {
+    return undefined;
+  }
+  const key = entry.kind === 'stored' ? entry.row.key : entry.of;
+  const { entry: stored, bytes } = await store.getEntry({ key });
+  // Forgotten meanwhile: then it belongs into no tree.
+  if (stored?.status !== 200 || bytes === undefined) return undefined;
+  const path = entry.kind === 'stored' ? entry.row.key : entry.path;
+  if (bytes.byteLength === stored.size) return writeSmall(writer, path, bytes);
+  if (stored.blob === undefined) throw new StoreFailed(`cannot read ${JSON.stringify(key)}: it is not whole`);
+  await writer.write(path, piecesOf(store, { blob: stored.blob, size: stored.size, first: bytes }));
+  return stored.size;
+}
+
+async function writeSmall(writer: TreeWriter, path: string, bytes: Uint8Array): Promise<number | undefined> {
+  if (await writer.hasBytes(path, bytes)) return undefined;
+  await writer.write(path, [bytes]);
+  return bytes.byteLength;
+}
+
+async function* piecesOf(
+  store: ExportOptions['store'],
+  { blob, size, first }: { blob: number; size: number; first: Uint8Array },
+): AsyncGenerator<Uint8Array> {
+  yield first;
+  const count = Math.ceil(size / CHUNK_BYTES);
+  const ahead: Promise<{ bytes?: Uint8Array }>[] = [];
+  for (let seq = 1, next = 1; seq < count; seq++) {
+    for (; next < count && next <= seq + CHUNKS_AHEAD; next++) {
+      const reading = store.getChunk({ blob, seq: next });
+      reading.catch(() => {}); // Whoever awaits it sees it.
+      ahead.push(reading);
+    }
+    const { bytes } = (await ahead.shift()) ?? {};
+    if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}; run it again`);
+    yield bytes;
+  }
+}

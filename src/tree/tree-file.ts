@@ -1,0 +1,55 @@
+/**
+ * The files of a GOPROXY tree on disk, as a stream: what `go` keeps under `cache/download`, or what
+ * `astera export` wrote. Names alone; keeps out what the files hold.
+ *
+ * Follows cmd/go/internal/modfetch/cache.go for what else lies there: `list`, `.lock`, `.partial`,
+ * `.ziphash`, `sumdb/` are all passed by.
+ */
+
+import { lstat, opendir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../core/errors.ts';
+import { KEY_LENGTH_MAX } from '../core/limits.ts';
+
+/** A `.info`, `.mod` or `.zip` of some module, or something in its place that can't be taken. */
+export type TreeFile =
+  | { readonly kind: 'file'; readonly path: string; readonly key: string }
+  | { readonly kind: 'bad'; readonly path: string; readonly why: string };
+
+/**
+ * Walks the tree at `root`, directory by directory, holding one open directory a level.
+ * Symbolic links are not followed: those where a file or a module should be are `bad`.
+ */
+export async function* walkTree(root: string): AsyncGenerator<TreeFile> {
+  yield* walk(root, '');
+}
+
+async function* walk(root: string, below: string): AsyncGenerator<TreeFile> {
+  const isVersions = below.endsWith('/@v');
+  const directory = join(root, below);
+  try {
+    for await (const entry of await opendir(directory)) {
+      const key = below === '' ? entry.name : `${below}/${entry.name}`;
+      const path = join(directory, entry.name);
+      if (key.length > KEY_LENGTH_MAX || !isWanted(entry.name, { isVersions, isTop: below === '' })) continue;
+      const isKnown = entry.isFile() || entry.isDirectory() || entry.isSymbolicLink();
+      const type = isKnown ? entry : await lstat(path); // Some file systems don't say it in the listing.
+      if (type.isSymbolicLink()) yield { kind: 'bad', path, why: 'a symbolic link' };
+      else if (!isVersions && type.isDirectory()) yield* walk(root, key);
+      else if (isVersions && type.isFile()) yield { kind: 'file', path, key };
+      else if (isVersions) yield { kind: 'bad', path, why: 'not a regular file' };
+    }
+  } catch (error) {
+    yield { kind: 'bad', path: directory, why: messageOf(error) };
+  }
+}
+
+/** Directories that an escaped module path can go through, and in `@v` the files of versions. */
+function isWanted(name: string, where: { isVersions: boolean; isTop: boolean }): boolean {
+  if (where.isVersions) return /\.(?:info|mod|zip)$/.test(name);
+  if (where.isTop) return HOST.test(name);
+  return name === '@v' || ELEMENT.test(name);
+}
+
+const HOST = /^[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+$/;
+const ELEMENT = /^[a-z0-9_~!-][a-z0-9._~!-]*$/;

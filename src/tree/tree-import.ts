@@ -1,0 +1,227 @@
+/**
+ * A GOPROXY tree into a store: every `.info`, `.mod` and `.zip` of a version that is not stored yet.
+ *
+ *     walk ──keys──▶ stored already? ──no──▶ check ──good──▶ store
+ *
+ * A file is checked as a download is; a bad one is told of and left out. Lists are not taken: those
+ * of a download cache name what one machine happened to need. Offline, lists are computed of what is
+ * stored (`modules/computed.ts`). A zip goes in by chunks under a key of its own, so that an import
+ * that is broken off leaves nothing that could be taken for a download.
+ */
+
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import type { WritableStore } from '../core/control-port.ts';
+import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
+import { CHUNK_BYTES, SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
+import { parseResource, type Resource } from '../core/resource.ts';
+import type { FileBuilder } from '../core/store-port.ts';
+import { checkSmall } from '../modules/small-check.ts';
+import { inLanes } from './lanes.ts';
+import { type TreeFile, walkTree } from './tree-file.ts';
+
+export type ImportOptions = {
+  /** An existing directory. */
+  readonly root: string;
+  readonly store: WritableStore;
+  readonly builder: FileBuilder;
+  readonly wallMs: () => number;
+  /** Ends it after the files that are under way. */
+  readonly signal: AbortSignal;
+  /** Told of what was read; already stored files count with 0 bytes. */
+  readonly onDone: (done: { readonly files: number; readonly bytes: number }) => void;
+  /** Told of each file that is left out, and why. */
+  readonly onBad: (path: string, why: string) => void;
+};
+
+export type Imported = {
+  readonly files: number;
+  readonly bytes: number;
+  /** Files that were stored before. */
+  readonly present: number;
+  readonly bad: number;
+};
+
+/** What a growing blob of an import has before its key: no download goes on with it. */
+export const IMPORT_PREFIX = 'import:';
+
+/** Files under way at one time: their reads, checks and writes overlap. */
+const LANES = 6;
+
+/** Keys asked for at one time. */
+const BATCH = 128;
+
+/** @throws {StoreFailed} the store can't take any more: disk full, server gone */
+export async function importTree(options: ImportOptions): Promise<Imported> {
+  const done = { files: 0, bytes: 0, present: 0, bad: 0 };
+  const refuse = (path: string, why: string) => {
+    done.bad++;
+    options.onBad(path, why);
+  };
+  const missing = missingFiles(options, done, refuse);
+  await inLanes(missing, LANES, async ({ path, resource, key }) => {
+    try {
+      const bytes = await importFile(options, { path, resource, key });
+      if (bytes === undefined) return;
+      done.files++;
+      done.bytes += bytes;
+      options.onDone({ files: 1, bytes });
+    } catch (error) {
+      if (!isOfFile(error)) throw error;
+      refuse(path, messageOf(error));
+    }
+  });
+  return done;
+}
+
+type Versioned = Extract<Resource, { readonly version: unknown }>;
+type Missing = { readonly path: string; readonly key: string; readonly resource: Versioned };
+
+async function* missingFiles(
+  { root, store, signal, onDone }: ImportOptions,
+  done: { present: number },
+  refuse: (path: string, why: string) => void,
+): AsyncGenerator<Missing> {
+  for await (const files of inBatches(namedFiles(root, refuse), BATCH)) {
+    if (signal.aborted) return;
+    const { stored } = await store.getStored({ keys: files.map(({ key }) => key) });
+    const missing = files.filter((_, i) => stored[i] !== true);
+    done.present += files.length - missing.length;
+    onDone({ files: files.length - missing.length, bytes: 0 });
+    for (const file of missing) {
+      if (signal.aborted) return;
+      yield file;
+    }
+  }
+}
+
+async function* namedFiles(
+  root: string,
+  refuse: (path: string, why: string) => void,
+): AsyncGenerator<Missing> {
+  for await (const file of walkTree(root)) {
+    const named = file.kind === 'bad' ? file.why : nameOf(file);
+    if (typeof named === 'string') refuse(file.path, named);
+    else yield named;
+  }
+}
+
+/** The file of a version, or why it is none. */
+function nameOf({ path, key }: TreeFile & { kind: 'file' }): Missing | string {
+  try {
+    const resource = parseResource(key);
+    if (resource !== undefined && 'version' in resource) return { path, key, resource };
+    return 'not the file of a version';
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Whether the fault is the file's, or that key's: then the others go on. */
+function isOfFile(error: unknown): boolean {
+  if (isServeError(error)) return error.kind !== 'store-failed';
+  return error instanceof Error && 'syscall' in error;
+}
+
+/** @returns its size; undefined where it was broken off */
+async function importFile(options: ImportOptions, file: Missing): Promise<number | undefined> {
+  const { resource, path } = file;
+  const opened = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const { size } = await opened.stat();
+    const sizeMax = resource.kind === 'zip' ? ZIP_BYTES_MAX : SMALL_BYTES_MAX;
+    if (size > sizeMax) throw new BadRequest(`${size} bytes: over ${sizeMax}`);
+    if (resource.kind === 'zip') {
+      const { module, version } = resource;
+      await options.builder.checkZipFile({ module, version, path });
+      if (size > CHUNK_BYTES) return await putByChunks(options, file, { opened, size });
+    }
+    const bytes = await readPart(opened, 0, size);
+    if (resource.kind !== 'zip') checkSmall(resource, file.key, bytes);
+    await put(options, file.key, bytes);
+    return size;
+  } finally {
+    await opened.close();
+  }
+}
+
+async function put({ store, wallMs }: ImportOptions, key: string, bytes: Uint8Array): Promise<void> {
+  await store.room();
+  const blob = store.nextBlob();
+  await store.putEntry({ key, status: 200, source: 'import', nowMs: wallMs(), blob, bytes });
+}
+
+/**
+ * Chunks are sent without waiting for each to be committed; `room` keeps them within their bound.
+ *
+ * @returns undefined where the signal broke it off
+ */
+async function putByChunks(
+  { store, wallMs, signal }: ImportOptions,
+  { key }: Missing,
+  { opened, size }: { opened: FileHandle; size: number },
+): Promise<number | undefined> {
+  const blob = store.nextBlob();
+  const nowMs = wallMs();
+  const validator = { etag: undefined, lastModified: undefined };
+  const sent = new Sent();
+  try {
+    sent.add(store.openBlob({ blob, key: `${IMPORT_PREFIX}${key}`, size, nowMs, ...validator }));
+    for (let seq = 0; seq * CHUNK_BYTES < size && !sent.hasFailed && !signal.aborted; seq++) {
+      await store.room();
+      const offset = seq * CHUNK_BYTES;
+      const bytes = await readPart(opened, offset, Math.min(CHUNK_BYTES, size - offset));
+      sent.add(store.putChunk({ blob, seq, bytes }));
+    }
+    await sent.settled();
+    const isBrokenOff = signal.aborted;
+    if (isBrokenOff) await store.dropBlob({ blob });
+    else await store.sealBlob({ blob, key, size, source: 'import', nowMs });
+    return isBrokenOff ? undefined : size;
+  } catch (error) {
+    await store.dropBlob({ blob }).catch(() => {}); // Else it goes with the next import of it.
+    throw error;
+  }
+}
+
+/** Calls on their way. */
+class Sent {
+  readonly #calls: Promise<unknown>[] = [];
+  readonly #failures: unknown[] = [];
+
+  get hasFailed(): boolean {
+    return this.#failures.length > 0;
+  }
+
+  add(call: Promise<unknown>): void {
+    this.#calls.push(call.catch((error: unknown) => this.#failures.push(error)));
+  }
+
+  /** Waits for all. @throws what the first failure was */
+  async settled(): Promise<void> {
+    await Promise.all(this.#calls);
+    if (this.hasFailed) throw this.#failures[0];
+  }
+}
+
+/** A buffer of its own: it is handed on. */
+async function readPart(opened: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let filled = 0; filled < length; ) {
+    const { bytesRead } = await opened.read(bytes, filled, length - filled, offset + filled);
+    if (bytesRead === 0) throw new BadRequest(`it ends at ${offset + filled}: it changes while it is read`);
+    filled += bytesRead;
+  }
+  return bytes;
+}

@@ -1,0 +1,441 @@
+// Goal: what goes over the wire: status, headers, bodies, broken bodies, slow clients, an orderly stop.
+// Method: a real listener on loopback and real sockets; the service behind it answers what the test says.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { type Answer, type ByteStream, StoredFile } from '../../src/core/answer.ts';
+import { Busy, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
+import { resourceKey } from '../../src/core/resource.ts';
+import { Server, type ServerOptions } from '../../src/front/server.ts';
+import type { ProxyRequest } from '../../src/modules/module-proxy.ts';
+import { SeenEvents } from '../support/fakes.ts';
+
+const SHA = 'ab'.repeat(32);
+const TEXT = 'module example.com/a\n';
+const MOD = 'example.com/a/@v/v1.0.0.mod';
+
+type Served = {
+  port: number;
+  server: Server;
+  events: SeenEvents;
+  /** By key: an answer, or an error. */
+  answers: Map<string, Answer | Error | (() => Promise<Answer>)>;
+  hot: Map<string, StoredFile>;
+  asked: ProxyRequest[];
+};
+
+async function serve(t: TestContext, options: Partial<ServerOptions> = {}): Promise<Served> {
+  const events = new SeenEvents();
+  const answers: Served['answers'] = new Map();
+  const hot: Served['hot'] = new Map();
+  const asked: ProxyRequest[] = [];
+  const modules = {
+    peek: (key: string) => hot.get(key),
+    get: async (what: ProxyRequest) => {
+      asked.push(what);
+      const answer = answers.get(resourceKey(what.resource)) ?? new NotFound('cannot find that');
+      if (answer instanceof Error) throw answer;
+      return typeof answer === 'function' ? answer() : answer;
+    },
+  };
+  const server = new Server({
+    modules: modules as unknown as ServerOptions['modules'],
+    sumdb: undefined as unknown as ServerOptions['sumdb'],
+    events,
+    viaName: 'astera-me',
+    clientStallMs: 60_000,
+    metricsText: async () => 'astera_up 1\n',
+    notReady: () => undefined,
+    ...options,
+  });
+  const port = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
+  assert.ok(port !== undefined && port > 0);
+  t.after(() => server.stop(0));
+  return { port, server, events, answers, hot, asked };
+}
+
+type Got = { code: number; headers: IncomingHttpHeaders; body: string };
+
+function ask(
+  { port }: { port: number },
+  path: string,
+  { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
+): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const req = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (res) => {
+      const parts: Buffer[] = [];
+      res.on('data', (part: Buffer) => parts.push(part));
+      res.on('end', () =>
+        resolve({ code: res.statusCode ?? 0, headers: res.headers, body: Buffer.concat(parts).toString() }),
+      );
+      res.on('error', reject);
+    });
+    req.on('error', reject);
+    req.end();
+  });
+}
+
+function answer(text: string, about: Partial<Answer> = {}): Answer {
+  const body = Buffer.from(text);
+  return { kind: 'mod', status: 200, origin: 'store', size: body.byteLength, sha256: SHA, body, ...about };
+}
+
+function hotFile(text: string): StoredFile {
+  const body = Buffer.from(text);
+  const about = {
+    status: 200,
+    size: body.byteLength,
+    body,
+    blob: undefined,
+    freshUntilMs: Infinity,
+  } as const;
+  return new StoredFile({ kind: 'mod', sha256: SHA, ...about });
+}
+
+/** The same file, answered by the service and out of memory. */
+const ways = ['by the service', 'out of memory'] as const;
+
+function offer(served: Served, way: (typeof ways)[number], text = TEXT): void {
+  if (way === 'out of memory') served.hot.set(MOD, hotFile(text));
+  else served.answers.set(MOD, answer(text));
+}
+
+const conditions: {
+  headers: Record<string, string>;
+  code: number;
+  body: string;
+  range?: string;
+  why: string;
+}[] = [
+  { headers: {}, code: 200, body: TEXT, why: 'without conditions' },
+  { headers: { 'if-none-match': `"${SHA}"` }, code: 304, body: '', why: 'the client has it' },
+  { headers: { 'if-none-match': `W/"${SHA}"` }, code: 304, body: '', why: 'weakly too' },
+  { headers: { 'if-none-match': '*' }, code: 304, body: '', why: 'any' },
+  { headers: { 'if-none-match': '"other"' }, code: 200, body: TEXT, why: 'the client has another' },
+  { headers: { range: 'bytes=0-5' }, code: 206, body: 'module', range: 'bytes 0-5/21', why: 'a range' },
+  { headers: { range: 'bytes=-2' }, code: 206, body: 'a\n', range: 'bytes 19-20/21', why: 'the end' },
+  { headers: { range: 'bytes=99-' }, code: 416, body: '', range: 'bytes */21', why: 'behind the end' },
+  { headers: { range: 'bytes=0-1,3-4' }, code: 200, body: TEXT, why: 'several ranges' },
+  {
+    headers: { range: 'bytes=0-5', 'if-range': `"${SHA}"` },
+    code: 206,
+    body: 'module',
+    range: 'bytes 0-5/21',
+    why: 'a range of what the client has',
+  },
+  {
+    headers: { range: 'bytes=0-5', 'if-range': '"other"' },
+    code: 200,
+    body: TEXT,
+    why: 'a range of another file',
+  },
+  {
+    headers: { range: 'bytes=0-5', 'if-none-match': `"${SHA}"` },
+    code: 304,
+    body: '',
+    why: 'a condition comes before a range',
+  },
+];
+
+for (const way of ways) {
+  for (const { headers, code, body, range, why } of conditions) {
+    test(`GET ${way}: ${why}`, async (t) => {
+      const served = await serve(t);
+      offer(served, way);
+      const got = await ask(served, `/${MOD}`, { headers });
+      assert.equal(got.code, code);
+      if (code !== 416) assert.equal(got.body, body);
+      assert.equal(got.headers['content-range'], range);
+      if (code === 200 || code === 206) assert.equal(got.headers['content-length'], String(body.length));
+      if (code !== 416) assert.equal(got.headers.etag, `"${SHA}"`);
+    });
+  }
+}
+
+test('a HEAD has the headers of a GET and no body, whatever range it asks for', async (t) => {
+  const served = await serve(t);
+  offer(served, 'by the service');
+  for (const headers of [{}, { range: 'bytes=0-5' }, { range: 'bytes=99-' }] as Record<string, string>[]) {
+    const text = await rawAnswers(served, `HEAD /${MOD} HTTP/1.1`, headers);
+    const [head = '', next = ''] = text.split('\r\n\r\n');
+    assert.match(head, /^HTTP\/1\.1 200 OK\r\n/, JSON.stringify(headers));
+    assert.match(head, /\r\nContent-Length: 21(\r\n|$)/i);
+    assert.match(next, /^HTTP\/1\.1 200 OK\r\n/, 'no byte of a body between the two');
+  }
+  const missing = await ask(served, '/example.com/none/@v/list', { method: 'HEAD' });
+  assert.deepEqual([missing.code, missing.body], [404, '']);
+});
+
+/** Sends a request and, behind its answer's head, one for /healthz; returns all that came until then. */
+async function rawAnswers({ port }: { port: number }, line: string, headers: Record<string, string>) {
+  const socket = connect(port, '127.0.0.1');
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`${line}\r\nHost: x\r\n${lines.join('')}\r\n`);
+  let text = '';
+  for await (const part of socket) {
+    if (text === '') socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+    text += part;
+    if (text.endsWith('ok\n')) break;
+  }
+  return text;
+}
+
+test('only GET and HEAD are methods here', async (t) => {
+  const served = await serve(t);
+  for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+    const got = await ask(served, `/${MOD}`, { method });
+    assert.deepEqual([got.code, got.headers.allow], [405, 'GET, HEAD']);
+    assert.match(got.body, /^cannot [A-Z]+: only GET and HEAD\n$/);
+  }
+});
+
+const errors: { error: Error; code: number; body: RegExp; why: string }[] = [
+  { error: new NotFound('cannot find "x"'), code: 404, body: /^cannot find "x"\n$/, why: 'not found' },
+  { error: new Forbidden('private'), code: 403, body: /^private\n$/, why: 'forbidden' },
+  { error: new UpstreamDown('cannot reach it'), code: 504, body: /^cannot reach it\n$/, why: 'unreachable' },
+  {
+    error: new UpstreamDown('two\r\nlines\u0007 é'),
+    code: 504,
+    body: /^two lines\? \?\n$/,
+    why: 'text no terminal wants',
+  },
+  {
+    error: new UpstreamDown('x'.repeat(5_000)),
+    code: 504,
+    body: /^x{600}\n$/,
+    why: 'more text than go shows',
+  },
+  {
+    error: new Error('secret'),
+    code: 500,
+    body: /^astera: internal error\n$/,
+    why: 'a bug, whose text stays here',
+  },
+];
+
+for (const { error, code, body, why } of errors) {
+  test(`an error is one line of text: ${why}`, async (t) => {
+    const served = await serve(t);
+    served.answers.set(MOD, error);
+    const got = await ask(served, `/${MOD}`);
+    assert.equal(got.code, code);
+    assert.match(got.body, body);
+    assert.equal(got.headers['content-type'], 'text/plain; charset=utf-8');
+    assert.equal(got.headers['cache-control'], 'no-store');
+    assert.equal(
+      served.events.seen.some((seen) => seen.startsWith('bug')),
+      code === 500,
+    );
+  });
+}
+
+test('who is refused for a limit is told when to come again', async (t) => {
+  const served = await serve(t);
+  served.answers.set(MOD, new Busy('too many'));
+  const got = await ask(served, `/${MOD}`);
+  assert.deepEqual([got.code, got.headers['retry-after']], [503, '1']);
+});
+
+const hostile: { path: string; codes: number[]; why: string }[] = [
+  { path: '/%0d%0aX-Evil:%201/@v/list', codes: [400], why: 'a header in the path' },
+  { path: '/example.com/%00/@v/list', codes: [400], why: 'NUL' },
+  { path: '/%2e%2e/%2e%2e/etc/passwd', codes: [404], why: 'traversal, encoded' },
+  { path: '/../../etc/passwd/@v/list', codes: [400, 404], why: 'traversal' },
+  { path: '/github.com/Azure/x/@v/list', codes: [400], why: 'a raw capital' },
+  { path: '/%ff', codes: [400], why: 'no UTF-8' },
+  { path: '/%', codes: [400], why: 'half an escape' },
+  { path: `/${'a'.repeat(10_000)}/@v/list`, codes: [400, 414, 431], why: '10 KB of path' },
+  { path: '/favicon.ico', codes: [404], why: 'a browser' },
+];
+
+for (const { path, codes, why } of hostile) {
+  test(`refused with a line of text and no foreign header: ${why}`, async (t) => {
+    const served = await serve(t);
+    const got = await ask(served, path);
+    assert.ok(codes.includes(got.code), `${got.code}`);
+    assert.ok(!Object.keys(got.headers).some((name) => name.includes('evil')));
+    assert.match(got.body, /^[\x20-\x7e\n]*$/);
+    assert.equal((await ask(served, '/healthz')).code, 200);
+  });
+}
+
+test('who must not go out says so by path or by header', async (t) => {
+  const served = await serve(t);
+  served.answers.set(MOD, answer(TEXT));
+  await ask(served, `/${MOD}`);
+  await ask(served, `/cached-only/${MOD}`);
+  await ask(served, `/${MOD}`, { headers: { 'disable-module-fetch': 'true' } });
+  await ask(served, `/mod/${MOD}`, { headers: { via: '1.1 other' } });
+  assert.deepEqual(
+    served.asked.map(({ mayFetch, via }) => [mayFetch, via]),
+    [
+      [true, undefined],
+      [false, undefined],
+      [false, undefined],
+      [true, '1.1 other'],
+    ],
+  );
+});
+
+test('a request that was here before is 508, unless it must not go out', async (t) => {
+  const served = await serve(t);
+  served.answers.set(MOD, answer(TEXT));
+  const headers = { via: '1.1 astera-other, 1.1 astera-me' };
+  assert.equal((await ask(served, `/${MOD}`, { headers })).code, 508);
+  assert.equal((await ask(served, `/cached-only/${MOD}`, { headers })).code, 200);
+});
+
+test('our own paths answer, and readiness tells why not', async (t) => {
+  let why: string | undefined;
+  const served = await serve(t, { notReady: () => why });
+  const bodies = await Promise.all(['/healthz', '/readyz', '/metrics'].map((path) => ask(served, path)));
+  assert.deepEqual(
+    bodies.map(({ code, body }) => `${code} ${body}`),
+    ['200 ok\n', '200 ready\n', '200 astera_up 1\n'],
+  );
+  why = 'disk is full: 3 MiB free, 64 kept back';
+  const got = await ask(served, '/readyz');
+  assert.deepEqual([got.code, got.body], [503, `${why}\n`]);
+  assert.equal((await ask(served, '/healthz')).code, 200);
+});
+
+/** A body in pieces of 64 KiB; counts those asked for, and may fail or wait at an offset. */
+function bodyOf(size: number, at: Partial<Record<number, Error | Promise<void>>> = {}, isSized = true) {
+  const state = { pieces: 0, isClosed: false };
+  const body: ByteStream = {
+    size: isSized ? size : undefined,
+    at: async (offset) => {
+      state.pieces++;
+      const what = at[offset];
+      if (what instanceof Error) throw what;
+      await what;
+      return new Uint8Array(Math.min(PIECE - (offset % PIECE), size - offset)).fill(offset / PIECE);
+    },
+    close: () => {
+      state.isClosed = true;
+    },
+  };
+  return { body, state };
+}
+
+const PIECE = 64 * 1024;
+
+for (const isSized of [true, false]) {
+  test(`a body in pieces arrives whole, ${isSized ? 'with' : 'without'} a length`, async (t) => {
+    const served = await serve(t);
+    const { body } = bodyOf(40 * PIECE, {}, isSized);
+    served.answers.set(MOD, answer('', { body, size: body.size, sha256: undefined, kind: 'zip' }));
+    const got = await ask(served, `/${MOD}`);
+    assert.equal(got.headers['content-length'], isSized ? String(40 * PIECE) : undefined);
+    assert.equal(got.body.length, 40 * PIECE);
+    for (let i = 0; i < 40; i++) assert.equal(got.body.charCodeAt(i * PIECE + 5), i);
+  });
+
+  test(`a body that breaks off is no clean end, ${isSized ? 'with' : 'without'} a length`, async (t) => {
+    const served = await serve(t);
+    const { body } = bodyOf(40 * PIECE, { [10 * PIECE]: new UpstreamDown('gone') }, isSized);
+    served.answers.set(MOD, answer('', { body, size: body.size, sha256: undefined, kind: 'zip' }));
+    await assert.rejects(ask(served, `/${MOD}`), /aborted|ECONNRESET|socket hang up/);
+    assert.ok(served.events.seen.includes(`brokeOff /${MOD}`));
+  });
+}
+
+test('a range of a body in pieces begins and ends inside them', async (t) => {
+  const served = await serve(t);
+  const { body } = bodyOf(10 * PIECE);
+  served.answers.set(MOD, answer('', { body, size: body.size, kind: 'zip' }));
+  const got = await ask(served, `/${MOD}`, { headers: { range: `bytes=${2 * PIECE - 1}-${4 * PIECE}` } });
+  assert.deepEqual([got.code, got.body.length], [206, 2 * PIECE + 2]);
+  assert.deepEqual(
+    [0, 1, PIECE, PIECE + 1, 2 * PIECE + 1].map((i) => got.body.charCodeAt(i)),
+    [1, 2, 2, 3, 4],
+  );
+});
+
+/** A client that sends its request and then takes nothing. */
+async function stuckClient({ port }: { port: number }, path: string): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  await once(socket, 'readable'); // Its head is here; from now on nobody reads.
+  return socket;
+}
+
+test('a client that takes nothing costs a few pieces, and is cut off in the end', async (t) => {
+  const served = await serve(t, { clientStallMs: 200 });
+  const { body, state } = bodyOf(4_000 * PIECE);
+  served.answers.set(MOD, answer('', { body, size: body.size, kind: 'zip' }));
+  const socket = await stuckClient(served, `/${MOD}`);
+  t.after(() => socket.destroy());
+  while (!served.events.seen.includes(`brokeOff /${MOD}`))
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  // Kernel buffers on both ends of loopback take some MiB; the rest is not even asked for.
+  assert.ok(state.pieces < 400, `${state.pieces} pieces of ${body.size} bytes asked for`);
+  assert.equal(state.isClosed, true);
+});
+
+test('a client that hangs up ends its body and nothing else', async (t) => {
+  const served = await serve(t);
+  const { body, state } = bodyOf(4_000 * PIECE);
+  served.answers.set(MOD, answer('', { body, size: body.size, kind: 'zip' }));
+  const socket = await stuckClient(served, `/${MOD}`);
+  socket.destroy();
+  while (!state.isClosed) await new Promise((resolve) => setImmediate(resolve));
+  const { pieces } = state;
+  assert.equal((await ask(served, '/healthz')).code, 200);
+  assert.equal(state.pieces, pieces, 'no piece for nobody');
+});
+
+test('a client that hangs up before its answer is there harms nobody', async (t) => {
+  const served = await serve(t);
+  const ready = Promise.withResolvers<Answer>();
+  served.answers.set(MOD, () => ready.promise);
+  const socket = connect(served.port, '127.0.0.1');
+  socket.write(`GET /${MOD} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  while (served.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  socket.destroy();
+  await ask(served, '/healthz');
+  ready.resolve(answer(TEXT));
+  await ask(served, '/healthz');
+  assert.deepEqual(served.events.seen, []);
+});
+
+test('a port in use is not shared', async (t) => {
+  const first = await serve(t);
+  const events = new SeenEvents();
+  const second = new Server({
+    modules: undefined as unknown as ServerOptions['modules'],
+    sumdb: undefined as unknown as ServerOptions['sumdb'],
+    events,
+    viaName: 'x',
+    clientStallMs: 60_000,
+    metricsText: async () => '',
+    notReady: () => undefined,
+  });
+  assert.equal(await second.listen({ kind: 'tcp', host: '127.0.0.1', port: first.port }), undefined);
+  await second.stop(0);
+});
+
+test('stopping lets answers in flight end, and takes no new ones', async (t) => {
+  const served = await serve(t);
+  const ready = Promise.withResolvers<Answer>();
+  served.answers.set(MOD, () => ready.promise);
+  const asking = ask(served, `/${MOD}`);
+  while (served.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const stopping = served.server.stop(60_000);
+  await assert.rejects(ask(served, '/healthz'), /ECONNREFUSED|ECONNRESET/);
+  ready.resolve(answer(TEXT));
+  assert.equal((await asking).body, TEXT);
+  await stopping;
+});
+
+test('stopping does not wait for ever', async (t) => {
+  const served = await serve(t);
+  served.answers.set(MOD, () => new Promise(() => {}));
+  const asking = assert.rejects(ask(served, `/${MOD}`));
+  while (served.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await served.server.stop(10);
+  await asking;
+});
