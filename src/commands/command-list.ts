@@ -85,14 +85,18 @@ const stats: Command = {
 const verify: Command = {
   name: 'verify',
   help: 'Check every stored byte.',
-  flags: [...common, repair, serveOptions.upstream],
+  flags: [...common, repair, serveOptions.upstream, serveOptions.offline],
   examples: [
     ['$0 verify', 'a line for each bad entry; exit 1 if there is one'],
     ['$0 verify --repair', 'fetch the bad ones again, through the server where one runs'],
   ],
   run: async ({ flags }) => {
-    const { verify } = await import('./verify.ts');
-    await verify({ flags, mayRepair: flags.repair === 'true' });
+    const { loadConfig, loadStoreConfig } = await import('../config.ts');
+    const { verifyCommand } = await import('./verify.ts');
+    await verifyCommand(loadStoreConfig({ flags }), {
+      mayRepair: flags.repair === 'true',
+      loadConfig: () => loadConfig({ flags }),
+    });
   },
 };
 

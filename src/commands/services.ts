@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config.ts';
+import { StoredFile } from '../core/answer.ts';
 import { messageOf } from '../core/errors.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { Clock, Upstream } from '../core/ports.ts';
@@ -44,11 +45,16 @@ export function createServices({ config, store, builder, events }: ServicesOptio
   const readBounds = { ...bounds, flightsMax: READ_QUEUE_MAX };
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
+  const lastUse = new LastUse();
   const cache = new WeakCache<never>({
     strongBytesMax: config.cacheBytesMax,
     weakBytesMax: config.cacheWeakBytesMax,
     strongMs: config.cacheTtlMs,
     now: clock.monotonicMs,
+    // What stays in memory because it is used was never read again from the store, which would note it.
+    onProlong: (key, value) => {
+      if (typeof key === 'string' && value instanceof StoredFile) lastUse.note(key, value, clock.wallMs());
+    },
   });
   const memory = new Memory({ cache, store, flights: new Singleflight<Uint8Array>(readBounds) });
   const base = { store, memory, upstream, upstreams, events, config };
@@ -56,7 +62,6 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     databases: new Map(databasesOf(config).map((database) => [database.name, sumdbProxy(database, base)])),
     exemptPatterns: [config.privatePatterns, config.noSumdbPatterns].filter((text) => text !== '').join(','),
   });
-  const lastUse = new LastUse();
   const ingest = new CheckedIngest({
     mode: config.verify,
     checksums: sumdb,

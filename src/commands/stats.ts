@@ -1,6 +1,7 @@
 /** `astera stats`: what is stored, as a table for people or as JSON for programs. */
 
 import { formatSize } from '../core/quantity.ts';
+import { lookAtStore } from '../store/look.ts';
 import { readStats, type StoreStats } from '../store/stats.ts';
 import { formatTable } from './table.ts';
 
@@ -10,6 +11,7 @@ import { formatTable } from './table.ts';
  * @throws {StoreFailed} it can't be read
  */
 export function stats({ dbPath, asJson }: { dbPath: string; asJson: boolean }): void {
+  lookAtStore(dbPath, { mayBeNew: false });
   const found = readStats(dbPath);
   const text = asJson
     ? JSON.stringify({ db: dbPath, ...found }, null, 2)

@@ -1,2 +1,152 @@
-/** stub */
-export async function verify(_: unknown): Promise<void> {}
+/**
+ * `astera verify`: checks every stored byte, names what is bad, and with `--repair` drops that and
+ * fetches it again. Exit code 1 where something is, or stays, bad.
+ *
+ * Runs beside a server, which it asks to do the repairs.
+ */
+
+import type { Config, StoreConfig } from '../config.ts';
+import { connectControl } from '../control/control-client.ts';
+import { controlPath } from '../control/control-path.ts';
+import type { WritableStore } from '../core/control-port.ts';
+import { isServeError, messageOf } from '../core/errors.ts';
+import { formatSize } from '../core/quantity.ts';
+import { StoreAudit } from '../store/audit.ts';
+import { lookAtStore } from '../store/look.ts';
+import { Progress } from './progress.ts';
+import { clock } from './services.ts';
+import { stopSignal } from './stop-signal.ts';
+import { type Fault, StoreCheck } from './store-check.ts';
+import { type Fetcher, ownFetcher } from './warm.ts';
+import { openStoreForWriting } from './writable-store.ts';
+
+/** Bad entries dropped in one transaction: a zip among them has a thousand chunks. */
+const STEP_KEYS = 16;
+
+/**
+ * @param loadConfig with `--repair`: what a server would run with, for when none runs
+ * @throws {StoreFailed} no store, not ours
+ * @throws {Error} something is bad and was not repaired
+ */
+export async function verifyCommand(
+  config: StoreConfig,
+  { mayRepair, loadConfig }: { mayRepair: boolean; loadConfig: () => Promise<Config> },
+): Promise<void> {
+  lookAtStore(config.dbPath, { mayBeNew: false });
+  const signal = stopSignal();
+  const faults = await findFaults(config.dbPath, signal);
+  if (faults.length === 0) return;
+  if (!mayRepair) {
+    throw new Error(
+      `found ${counted(faults.length, 'fault')}: 'astera verify --repair' drops what is bad and fetches it again`,
+    );
+  }
+  if (!signal.aborted) await repair(config, faults, loadConfig);
+}
+
+/** Prints each fault, and a line that sums up. */
+async function findFaults(dbPath: string, signal: AbortSignal): Promise<Fault[]> {
+  const isShared = await isServed(dbPath);
+  const progress = new Progress({ verb: 'verifying', stream: process.stderr, now: clock.monotonicMs });
+  const done = { files: 0, bytes: 0 };
+  const faults: Fault[] = [];
+  const audit = new StoreAudit(dbPath);
+  try {
+    const { entries, bytes } = audit.size();
+    progress.setTotal({ files: entries, bytes });
+    const onProgress = (more: { readonly files: number; readonly bytes: number }) => {
+      done.files += more.files;
+      done.bytes += more.bytes;
+      progress.add(more);
+    };
+    for await (const fault of new StoreCheck({ audit, isShared, onProgress, signal }).faults()) {
+      faults.push(fault);
+      progress.end();
+      process.stdout.write(`bad: ${nameOf(fault)}: ${fault.why}\n`);
+    }
+  } finally {
+    progress.end();
+    audit.close();
+  }
+  const seconds = (progress.elapsedMs / 1000).toFixed(1);
+  const ending = signal.aborted
+    ? 'stopped before the end'
+    : faults.length === 0
+      ? 'all is well'
+      : counted(faults.length, 'fault');
+  process.stdout.write(
+    `checked ${counted(done.files, 'answer')}, ${formatSize(done.bytes)} in ${seconds}s: ${ending}\n`,
+  );
+  return faults;
+}
+
+function nameOf({ of }: Fault): string {
+  if (of === 'file') return 'the file itself';
+  return 'key' in of ? of.key : `blob ${of.unused}`;
+}
+
+function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
+async function isServed(dbPath: string): Promise<boolean> {
+  const server = await connectControl(controlPath(dbPath));
+  server?.close();
+  return server !== undefined;
+}
+
+/** Drops all first: new content that is the same as a bad blob's would be taken for stored already. */
+async function repair(
+  config: StoreConfig,
+  faults: readonly Fault[],
+  loadConfig: () => Promise<Config>,
+): Promise<void> {
+  const opened = await openStoreForWriting(config, { mayBeNew: false });
+  let own: Fetcher | undefined;
+  try {
+    // Before anything is dropped: without an upstream nothing would come again.
+    own = opened.own && ownFetcher(await loadConfig(), opened.own);
+    await drop(opened.store, faults);
+    const wanted = new Set(
+      faults.flatMap(({ of }) => (of !== 'file' && 'key' in of && of.isWanted ? of.key : [])),
+    );
+    const lost = await fetchAgain([...wanted], opened.server ?? own);
+    process.stdout.write(`dropped what was bad, fetched ${counted(wanted.size - lost, 'answer')} again\n`);
+    if (lost > 0)
+      throw new Error(`cannot fetch ${lost} of ${counted(wanted.size, 'answer')} again: see above`);
+    if (faults.some(({ of }) => of === 'file')) {
+      throw new Error(
+        "cannot repair the file itself: save what is good by 'astera export', remove the file, and import that",
+      );
+    }
+  } finally {
+    await own?.close();
+    await opened.close();
+  }
+}
+
+async function drop(store: WritableStore, faults: readonly Fault[]): Promise<void> {
+  const keys = faults.flatMap(({ of }) => (of !== 'file' && 'key' in of ? of.key : []));
+  for (const step of steps(keys)) await store.forget({ keys: step });
+  const unused = faults.flatMap(({ of }) => (of !== 'file' && 'unused' in of ? of.unused : []));
+  for (const step of steps(unused)) await store.dropUnused({ blobs: step });
+}
+
+function* steps<T>(items: readonly T[]): Generator<T[]> {
+  for (let at = 0; at < items.length; at += STEP_KEYS) yield items.slice(at, at + STEP_KEYS);
+}
+
+/** How many could not be fetched: each is named. */
+async function fetchAgain(keys: readonly string[], by: Pick<Fetcher, 'fetch'> | undefined): Promise<number> {
+  let lost = 0;
+  for (const key of keys) {
+    try {
+      await by?.fetch({ key });
+    } catch (error) {
+      if (!isServeError(error) || error.kind === 'store-failed') throw error;
+      lost++;
+      process.stdout.write(`lost: ${key}: ${messageOf(error)}\n`);
+    }
+  }
+  return lost;
+}

@@ -33,7 +33,7 @@ const LANES = 12;
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
 type Fetch = (request: { key: string }) => Promise<unknown>;
-type Fetcher = { readonly fetch: Fetch; close(): Promise<void> };
+export type Fetcher = { readonly fetch: Fetch; close(): Promise<void> };
 
 type Outcome = { fetched: number; failed: number };
 
@@ -149,7 +149,7 @@ async function* each(keys: readonly string[], signal: AbortSignal): AsyncGenerat
 }
 
 /** The server's own services, over a store of this process. */
-function ownFetcher(config: Config, store: ThreadStore): Fetcher {
+export function ownFetcher(config: Config, store: ThreadStore): Fetcher {
   // A line for each fetch belongs to a server's log; here the bar shows them.
   const level = config.logLevel === 'info' ? 'warn' : config.logLevel;
   const events = new Events(createLogger(level, process.stderr.isTTY), new Metrics());

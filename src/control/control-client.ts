@@ -58,6 +58,7 @@ class ControlClient implements ServerStore {
   readonly sealBlob = this.#call('sealBlob');
   readonly dropBlob = this.#call('dropBlob');
   readonly forget = this.#call('forget');
+  readonly dropUnused = this.#call('dropUnused');
   readonly fetch = this.#call('fetch');
   readonly #socket: Socket;
   readonly #frames = new StreamFrames(CONTROL_FRAME_BYTES_MAX);

@@ -86,6 +86,7 @@ const parsers: Parsers = {
   }),
   dropBlob: ({ blob }) => ({ blob: count(blob) }),
   forget: ({ keys }) => ({ keys: texts(keys) }),
+  dropUnused: ({ blobs }) => ({ blobs: counts(blobs) }),
   fetch: ({ key }) => ({ key: text(key) }),
 };
 
@@ -103,6 +104,11 @@ function text(value: unknown): string {
 function texts(value: unknown): string[] {
   if (!Array.isArray(value) || value.length > KEYS_PER_CALL_MAX) throw new BadRequest('not a list of keys');
   return value.map(text);
+}
+
+function counts(value: unknown): number[] {
+  if (!Array.isArray(value) || value.length > KEYS_PER_CALL_MAX) throw new BadRequest('not a list of counts');
+  return value.map(count);
 }
 
 function count(value: unknown): number {

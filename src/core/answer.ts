@@ -39,6 +39,8 @@ export class StoredFile {
   sha256: string;
   /** Monotonic time until which it may go out unasked; Infinity for what can't change. */
   freshUntilMs: number;
+  /** Wall time of the last use that was noted; `modules/last-use.ts` decides when it is written again. */
+  usedAtMs = 0;
   /** The front's memo of the headers of a hit in memory; made again when `sha256` comes. */
   head: string | undefined = undefined;
 

@@ -40,7 +40,12 @@ export type FetchEvent =
       /** The upstream's name for logs: no userinfo. */
       readonly upstream: string;
     }
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+  | {
+      readonly kind: 'bytes';
+      readonly bytes: Uint8Array;
+      /** A comparison alone says that they belong to what came before: their content must be checked. */
+      readonly isPatched?: boolean;
+    };
 
 export type FetchRequest = {
   /** Escaped path below the proxy's root, such as `github.com/!azure/x/@v/v1.0.0.mod`. */

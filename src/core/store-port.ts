@@ -143,6 +143,8 @@ export type WriterPort = {
   dropBlob(request: { blob: number }): Nothing;
   /** Drops all that is stored under `keys`, up to KEYS_PER_CALL_MAX: answers, their blobs where no other key has them, partial downloads. */
   forget(request: { keys: string[] }): Forgotten;
+  /** Drops blobs, up to KEYS_PER_CALL_MAX, that no key has as its body and that don't grow, and chunks of no blob. */
+  dropUnused(request: { blobs: number[] }): Nothing;
   /** Coalesced last-use times. */
   touch(request: { keys: string[]; nowMs: number }): Nothing;
   /** Moves the WAL into the file; `truncate` also waits for readers, briefly, and empties it. */

@@ -24,7 +24,7 @@ export type WeakCacheOptions = {
   /** Monotonic time in ms. */
   readonly now: () => number;
   /** Told of each entry whose strong time was prolonged, as it is in use. */
-  readonly onProlong?: (key: string | number) => void;
+  readonly onProlong?: (key: string | number, value: object) => void;
 };
 
 type Slot<V extends object> = {
@@ -122,7 +122,7 @@ export class WeakCache<V extends object> {
     slot.untilMs = this.#options.now() + this.#options.strongMs;
     this.#strong.delete(slot);
     this.#strong.add(slot);
-    this.#options.onProlong?.(slot.key);
+    if (slot.value !== undefined) this.#options.onProlong?.(slot.key, slot.value);
   }
 
   #weaken(slot: Slot<V>): void {

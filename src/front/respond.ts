@@ -38,7 +38,7 @@ export class Client {
     this.isHead = isHead;
     this.ifNoneMatch = req.getHeader('if-none-match');
     this.range = req.getHeader('range');
-    this.ifRange = req.getHeader('if-range');
+    this.ifRange = this.range === '' ? '' : req.getHeader('if-range');
     this.via = req.getHeader('via');
     this.mayFetch = req.getHeader('disable-module-fetch').trim().toLowerCase() !== 'true';
   }
@@ -88,8 +88,9 @@ export class Responder {
     if (client.isOver) return;
     client.res.cork(() => {
       client.res.writeStatus(statusLine[code] ?? String(code));
-      client.res.writeHeader(FIRST_HEADER, [errorHead(), ...headers].join('\r\n'));
-      if (client.isHead) client.res.endWithoutBody(Buffer.byteLength(text));
+      const length = client.isHead ? [`Content-Length: ${Buffer.byteLength(text)}`] : [];
+      client.res.writeHeader(FIRST_HEADER, [errorHead(), ...headers, ...length].join('\r\n'));
+      if (client.isHead) client.res.endWithoutBody();
       else client.res.end(text);
     });
     client.finish();
@@ -100,8 +101,9 @@ export class Responder {
   bytes(client: Client, bytes: Uint8Array, route: string): void {
     if (client.isOver) return;
     client.res.cork(() => {
-      client.res.writeHeader(FIRST_HEADER, 'application/octet-stream\r\nCache-Control: no-store');
-      if (client.isHead) client.res.endWithoutBody(bytes.byteLength);
+      const length = client.isHead ? `\r\nContent-Length: ${bytes.byteLength}` : '';
+      client.res.writeHeader(FIRST_HEADER, `application/octet-stream\r\nCache-Control: no-store${length}`);
+      if (client.isHead) client.res.endWithoutBody();
       else client.res.end(bytes);
     });
     client.finish();
@@ -138,15 +140,13 @@ export class Responder {
       return;
     }
     const code = span === undefined ? status : 206;
-    this.#head(
-      client,
-      answer,
-      code,
-      span === undefined ? undefined : `bytes ${span.from}-${span.to - 1}/${size}`,
-    );
+    const lines = span === undefined ? [] : [`Content-Range: bytes ${span.from}-${span.to - 1}/${size}`];
+    // Not by endWithoutBody(size): uWebSockets would take the answer for unfinished, and close at the next request.
+    if (client.isHead && size !== undefined) lines.push(`Content-Length: ${size}`);
+    this.#head(client, answer, code, lines);
     const wanted = span ?? (size === undefined ? undefined : { from: 0, to: size });
     if (client.isHead || body === undefined) {
-      res.endWithoutBody(wanted === undefined ? undefined : wanted.to - wanted.from);
+      res.endWithoutBody();
       this.#over(client, answer, code);
     } else if (body instanceof Uint8Array && body.byteLength <= WHOLE_BYTES_MAX) {
       res.end(span === undefined ? body : body.subarray(span.from, span.to));
@@ -156,14 +156,10 @@ export class Responder {
     }
   }
 
-  #head(client: Client, answer: Answer, code: number, contentRange?: string): void {
+  #head(client: Client, answer: Answer, code: number, lines: readonly string[] = []): void {
     const { res } = client;
     if (code !== 200) res.writeStatus(statusLine[code] ?? String(code));
-    const head = answerHead(answer);
-    res.writeHeader(
-      FIRST_HEADER,
-      contentRange === undefined ? head : `${head}\r\nContent-Range: ${contentRange}`,
-    );
+    res.writeHeader(FIRST_HEADER, [answerHead(answer), ...lines].join('\r\n'));
   }
 
   #pump(client: Client, answer: Answer, code: number, body: ByteStream, span: Span | undefined): void {
@@ -193,7 +189,9 @@ function streamOf(bytes: Uint8Array): ByteStream {
 }
 
 function rangeOf(client: Client, etag: string, size: number): Span | 'unsatisfiable' | undefined {
-  if (client.range === '' || (client.ifRange !== '' && client.ifRange !== etag)) return undefined;
+  // Only GET has ranges (RFC 9110, 14.2).
+  if (client.isHead || client.range === '' || (client.ifRange !== '' && client.ifRange !== etag))
+    return undefined;
   return parseRange(client.range, size);
 }
 

@@ -46,7 +46,10 @@ export type Landed = {
 type Reader = Position & { generation: number; readonly size: number | undefined };
 
 export class Download {
-  /** When the upstream has begun to answer. Rejects with why it did not. */
+  /**
+   * When the upstream has begun to answer; what may be less than a chunk is awaited whole, as none of
+   * it can go out before it is checked. Rejects with why nothing came of it: a clear error, no cut.
+   */
   readonly started: Promise<void>;
   /** When the whole is checked, and committed where it can be. */
   readonly landed: Promise<Landed>;
@@ -54,7 +57,7 @@ export class Download {
   readonly #blob: GrowingBlob;
   #size: number | undefined;
   #upstream = '';
-  /** Whether some of it was joined to the rest without a validator: then its CRCs decide. */
+  /** Whether some of it was joined to the rest without a strong validator: then its CRCs decide. */
   #isPatched = false;
   /** Counts starts from 0: a client with bytes of an earlier one can't go on. */
   #generation = 0;
@@ -131,7 +134,7 @@ export class Download {
       const request = { path: key, bytesMax: ZIP_BYTES_MAX, ...(resume && { resume }), ...manners };
       for await (const event of upstream.stream(request)) {
         if (event.kind === 'start') this.#start(event);
-        else await this.#append(event.bytes);
+        else await this.#append(event);
       }
       return await this.#land();
     } catch (error) {
@@ -155,11 +158,12 @@ export class Download {
     this.#size = event.size;
     this.#upstream = event.upstream;
     this.#blob.describe(event);
-    this.#onStarted();
+    if (event.size !== undefined && event.size > CHUNK_BYTES) this.#onStarted();
     this.#wake();
   }
 
-  async #append(bytes: Uint8Array): Promise<void> {
+  async #append({ bytes, isPatched = false }: FetchEvent & { kind: 'bytes' }): Promise<void> {
+    this.#isPatched ||= isPatched;
     this.#blob.append(bytes);
     this.#wake();
     if (await this.#blob.room()) return;
@@ -235,6 +239,7 @@ export class Download {
   }
 
   #wake(): void {
+    if (this.#isWhole || this.#visible > 0) this.#onStarted();
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const resolve of waiters) resolve();

@@ -14,9 +14,10 @@ const KEYS_MAX = 20_000;
 export class LastUse {
   readonly #keys = new Set<string>();
 
-  /** `key` was used; its stored time is `usedAtMs`. */
-  note(key: string, usedAtMs: number, nowMs: number): void {
-    if (Math.abs(nowMs - usedAtMs) < GRAIN_MS || this.#keys.size >= KEYS_MAX) return;
+  /** What is stored under `key` was used; `file` knows when that was last noted. */
+  note(key: string, file: { usedAtMs: number }, nowMs: number): void {
+    if (Math.abs(nowMs - file.usedAtMs) < GRAIN_MS || this.#keys.size >= KEYS_MAX) return;
+    file.usedAtMs = nowMs;
     this.#keys.add(key);
   }
 

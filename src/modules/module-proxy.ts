@@ -149,7 +149,8 @@ export class ModuleProxy {
       });
       if (!isWhole && entry.blob !== undefined && bytes !== undefined) memory.setPiece(entry.blob, 0, bytes);
       memory.setFile(key, file);
-      lastUse.note(key, entry.usedAtMs, clock.wallMs());
+      file.usedAtMs = entry.usedAtMs;
+      lastUse.note(key, file, clock.wallMs());
       return { file, partial };
     });
   }
@@ -173,12 +174,21 @@ export class ModuleProxy {
     if (file !== undefined && (freshness.isFresh(file) || file.status === 200)) {
       return this.#answer({ file, origin: freshness.isFresh(file) ? 'store' : 'stale' });
     }
-    const { size } = await upstream.head({
-      path: key,
-      bytesMax: SMALL_BYTES_MAX,
-      ...(via !== undefined && { via }),
-    });
-    return { kind: resource.kind, status: 200, origin: 'upstream', size, sha256: undefined, body: undefined };
+    try {
+      const asked = { path: key, bytesMax: SMALL_BYTES_MAX, ...(via !== undefined && { via }) };
+      const { size } = await upstream.head(asked);
+      return {
+        kind: resource.kind,
+        status: 200,
+        origin: 'upstream',
+        size,
+        sha256: undefined,
+        body: undefined,
+      };
+    } catch (error) {
+      if (file === undefined || !isServeError(error)) throw error;
+      return this.#answer({ file, origin: 'stale' });
+    }
   }
 
   async #fetch(

@@ -49,9 +49,10 @@ export class PassThrough {
    */
   async room(): Promise<boolean> {
     for (;;) {
-      this.#letGo();
       if (this.#chunks.size < WINDOW_CHUNKS_MAX) return true;
       if (this.#readers.size === 0) return false;
+      this.#letGo();
+      if (this.#chunks.size < WINDOW_CHUNKS_MAX) return true;
       await new Promise<void>((resolve) => {
         this.#onMove = resolve;
       });
@@ -59,8 +60,8 @@ export class PassThrough {
     }
   }
 
+  /** What every client has passed. Without clients that would be all of it. */
   #letGo(): void {
-    if (this.#chunks.size < WINDOW_CHUNKS_MAX) return;
     const slowest = Math.min(...Array.from(this.#readers, ({ offset }) => offset));
     for (const seq of this.#chunks.keys()) {
       if ((seq + 1) * CHUNK_BYTES > slowest) continue;

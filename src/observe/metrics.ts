@@ -69,14 +69,22 @@ export class Metrics {
           metric.set({ quantile }, seconds);
       },
     );
+    // One look for all that a scrape asks of the store; one that fails leaves the other metrics alone.
+    let looking: ReturnType<Gauges['storeSizes']> | undefined;
+    const look = async () => {
+      looking ??= gauges.storeSizes().finally(() => {
+        looking = undefined;
+      });
+      return looking.catch(() => ({ storeBytes: Number.NaN, walBytes: Number.NaN, unconfirmed: Number.NaN }));
+    };
     this.#gauge('astera_store_bytes', 'Bytes of the store and of its WAL', ['file'], async (metric) => {
-      const { storeBytes, walBytes } = await gauges.storeSizes();
+      const { storeBytes, walBytes } = await look();
       metric.set({ file: 'store' }, storeBytes);
       metric.set({ file: 'wal' }, walBytes);
     });
     const unconfirmed = 'Zips and go.mod files that the checksum database has not confirmed yet';
     this.#gauge('astera_unconfirmed', unconfirmed, [], async (metric) => {
-      metric.set((await gauges.storeSizes()).unconfirmed);
+      metric.set((await look()).unconfirmed);
     });
   }
 

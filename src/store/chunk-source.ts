@@ -1,5 +1,5 @@
 /**
- * One blob's bytes by offset, for the builders, over a read-only connection of its own.
+ * One blob's bytes by offset, for the builders and for `astera verify`.
  *
  * Holds one chunk at a time: a 500 MiB zip is read in the memory of one chunk.
  */
@@ -11,15 +11,18 @@ import { type Connection, chunkId, openReadable } from './schema.ts';
 export class ChunkSource {
   readonly size: number;
   readonly #db: Connection;
+  readonly #isOwn: boolean;
   readonly #blob: number;
   readonly #chunk;
   #seq = -1;
   #bytes: Uint8Array = new Uint8Array(0);
 
-  constructor(path: string, blob: number, size: number) {
+  /** @param store an open connection, or a path to open a read-only one of its own */
+  constructor(store: Connection | string, blob: number, size: number) {
     this.size = size;
     this.#blob = blob;
-    this.#db = openReadable(path);
+    this.#isOwn = typeof store === 'string';
+    this.#db = typeof store === 'string' ? openReadable(store) : store;
     this.#chunk = this.#db.prepare<[number], { bytes: Buffer }>('SELECT bytes FROM chunk WHERE id = ?');
   }
 
@@ -31,8 +34,9 @@ export class ChunkSource {
     return this.#bytes.subarray(from, from + length);
   }
 
+  /** Closes its own connection. */
   close(): void {
-    this.#db.close();
+    if (this.#isOwn) this.#db.close();
   }
 
   #load(seq: number): void {

@@ -81,7 +81,7 @@ export class StoreWriter implements WriterPort {
   dropEntry: WriterPort['dropEntry'] = ({ key }) => {
     const blob = this.#sql.blobOfKey.get(key)?.blob ?? null;
     this.#sql.dropEntry.run(key);
-    if (blob !== null) this.#dropUnused(blob);
+    if (blob !== null) this.#dropIfUnused(blob);
     return {};
   };
 
@@ -101,6 +101,14 @@ export class StoreWriter implements WriterPort {
       if (row.status === 200) bodyBytes += row.size;
     }
     return { answers, negatives, partials, bodyBytes };
+  };
+
+  dropUnused: WriterPort['dropUnused'] = ({ blobs }) => {
+    for (const blob of blobs) {
+      const isGrowing = this.#sql.blobOf.get(blob)?.sha256 === null;
+      if (!isGrowing) this.#dropIfUnused(blob);
+    }
+    return {};
   };
 
   openBlob: WriterPort['openBlob'] = (request) => {
@@ -220,10 +228,10 @@ export class StoreWriter implements WriterPort {
     this.#sql.putEntry.run(row);
     const partial = row.status === 200 ? this.#sql.growingOf.get(row.key) : undefined;
     if (partial !== undefined) this.#remove(partial.id);
-    if (before !== null && before !== row.blob) this.#dropUnused(before);
+    if (before !== null && before !== row.blob) this.#dropIfUnused(before);
   }
 
-  #dropUnused(blob: number): void {
+  #dropIfUnused(blob: number): void {
     if (this.#sql.entryOfBlob.get(blob) === undefined) this.#remove(blob);
   }
 

@@ -6,7 +6,15 @@
  */
 
 import { type Answer, type Origin, StoredFile, type SumdbKind } from '../core/answer.ts';
-import { Busy, CheckFailed, isServeError, messageOf, NotFound, serveError } from '../core/errors.ts';
+import {
+  Busy,
+  CheckFailed,
+  isServeError,
+  messageOf,
+  NotFound,
+  serveError,
+  UpstreamFailed,
+} from '../core/errors.ts';
 import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Memory } from '../flight/memory.ts';
@@ -57,7 +65,7 @@ export class SumdbProxy {
     const { store, remote, events } = options;
     this.#options = options;
     this.#verifier = new SumdbVerifier(options.key, {
-      readRemote: (path) => remote.whole(path),
+      readRemote: (path) => remote.whole(path).catch(orNoProof),
       readCache: (tile) => store.tile(tile),
       writeCache: (tile, bytes) => store.putTile(tile, bytes),
       loadHead: () => store.head(),
@@ -203,6 +211,12 @@ function cut(stored: Uint8Array | undefined, tile: Tile): Uint8Array | undefined
   } catch {
     return undefined; // It has fewer records.
   }
+}
+
+/** A proof that is not there is no answer about the module: who asked must not take it for one. */
+function orNoProof(error: unknown): never {
+  if (!isServeError(error) || (error.kind !== 'not-found' && error.kind !== 'gone')) throw error;
+  throw new UpstreamFailed(`cannot prove an answer of the checksum database: ${messageOf(error)}`);
 }
 
 function notStored(path: string): NotFound {

@@ -4,7 +4,7 @@
  * What is written here was proven; the verifier is the only one that decides so.
  */
 
-import { messageOf } from '../core/errors.ts';
+import { isServeError, messageOf } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
@@ -81,7 +81,12 @@ export class SumdbStore {
     const { store, clock, events } = this.#options;
     const nowMs = clock.wallMs();
     const put = { key, status: 200, source: 'upstream', nowMs, blob: store.nextBlob(), bytes } as const;
-    await store.putEntry(put).catch((error: unknown) => events.notStored(key, messageOf(error)));
+    try {
+      await store.putEntry(put);
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      events.notStored(key, messageOf(error));
+    }
   }
 }
 

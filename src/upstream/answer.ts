@@ -45,7 +45,8 @@ export function isChanged(a: Validator, b: Validator): boolean {
   return a.lastModified !== b.lastModified;
 }
 
-function isStrong(etag: string | undefined): etag is string {
+/** A strong ETag vouches for every byte; a weak one, like a date, does not. */
+export function isStrong(etag: string | undefined): etag is string {
   return etag !== undefined && /^"[^"]*"$/.test(etag);
 }
 

@@ -19,6 +19,7 @@ import {
   ifRange,
   isChanged,
   isSame,
+  isStrong,
   validatorOf,
 } from './answer.ts';
 import { gunzip } from './gunzip.ts';
@@ -170,6 +171,7 @@ export class Download {
 
   async *#joined({ at, end, body }: Part): AsyncGenerator<FetchEvent, void, void> {
     let position = at;
+    const isPatched = this.#offset > 0 && !isStrong(this.#validator.etag);
     for await (const piece of body) {
       const known = Math.min(Math.max(this.#offset - position, 0), piece.byteLength);
       if (known > 0 && !this.#tail.matches(piece.subarray(0, known), position - this.#offset)) {
@@ -179,7 +181,8 @@ export class Download {
       if (end !== undefined && position > end) throw new BadAnswer('more bytes than promised');
       if (position < this.#offset || known === piece.byteLength) continue;
       yield* this.#started();
-      yield this.#gained(known === 0 ? piece : piece.subarray(known));
+      const event = this.#gained(known === 0 ? piece : piece.subarray(known));
+      yield isPatched ? { ...event, isPatched } : event;
     }
     if (position < this.#offset) throw new StartAgain('the file is shorter than what came of it');
     if (end !== undefined && position < end) throw new Setback('cut', 'fewer bytes than promised');
@@ -201,7 +204,7 @@ export class Download {
     };
   }
 
-  #gained(bytes: Uint8Array): FetchEvent {
+  #gained(bytes: Uint8Array): FetchEvent & { kind: 'bytes' } {
     this.#offset += bytes.byteLength;
     if (this.#offset > this.#bytesMax) throw this.#tooLarge();
     if (this.#size !== undefined && this.#offset > this.#size)

@@ -42,6 +42,7 @@ const calls = [
   'sealBlob',
   'dropBlob',
   'forget',
+  'dropUnused',
   'touch',
   'checkpoint',
   'tidy',

@@ -124,9 +124,13 @@ async function compareAll(server: Astera): Promise<void> {
   const wrong: string[] = [];
   const one = async () => {
     for (const { path } of rest) {
-      const answer = await server.get(path);
-      const bytes = Buffer.from(await answer.arrayBuffer());
-      if (answer.status !== 200 || !bytes.equals(onDisk(path))) wrong.push(`${path}: ${answer.status}`);
+      try {
+        const answer = await server.get(path);
+        const bytes = Buffer.from(await answer.arrayBuffer());
+        if (answer.status !== 200 || !bytes.equals(onDisk(path))) wrong.push(`${path}: ${answer.status}`);
+      } catch (error) {
+        wrong.push(`${path}: ${error} (${(error as Error).cause})`);
+      }
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, one));

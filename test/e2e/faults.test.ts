@@ -4,15 +4,15 @@
 // into the SQLite file. Long waits (the server's own 30 s for silence) run beside the rest.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { crc32, deflateRawSync } from 'node:zlib';
 import { CHUNK_BYTES, RESUME_TAIL_BYTES } from '../../src/core/limits.ts';
 import { makeZip } from '../modzip/zip-writer.ts';
-import { assertWhole, query } from '../store/stores.ts';
+import { assertWhole, query, sha256Of } from '../store/stores.ts';
 import { Astera } from '../support/astera.ts';
 import { type FaultyFile, FaultyUpstream } from '../support/faulty-upstream.ts';
 import { madeUpFiles } from '../support/module-zip.ts';
@@ -22,227 +22,188 @@ const MB = 1_000_000;
 const CLIENTS = 4;
 const STALL_AFTER = 300_000;
 
-const module = { path: 'fault.example/m', version: 'v1.0.0' };
-const base = `${module.path}/@v/${module.version}`;
+/** What a good upstream would give of one module, and what it must not. */
+function filesOf(index: number) {
+  const module = { path: `fault.example/m${index}`, version: 'v1.0.0' };
+  const base = `${module.path}/@v/${module.version}`;
+  const prefix = `${module.path}@${module.version}/`;
+  const large = madeUpFiles({ ...module, contentBytes: 3 * MB }).zip;
+  const twin = Buffer.from(large);
+  for (let at = 200_000; at < 200_100; at++) twin[at] = (twin[at] ?? 0) ^ 0xff;
+  return {
+    paths: { zip: `${base}.zip`, mod: `${base}.mod`, info: `${base}.info`, list: `${module.path}/@v/list` },
+    small: madeUpFiles({ ...module, contentBytes: 50_000 }).zip,
+    /** A few chunks, so that clients have some of it before its end. */
+    large,
+    /** Another file of the same size, which differs in the first chunk only. */
+    twin,
+    /** The zip of another version: whole and well-formed, but not what was asked for. */
+    other: madeUpFiles({ ...module, version: 'v1.0.1', contentBytes: 3 * MB }).zip,
+    otherSmall: madeUpFiles({ ...module, version: 'v1.0.1', contentBytes: 9_000 }).zip,
+    /** 600 MiB of zeros in a few hundred KB, as its directory says itself. */
+    bomb: () => makeZip(Array.from({ length: 6 }, (_, i) => ({ ...zeros(), name: `${prefix}zeros${i}` }))),
+    mod: Buffer.from(`module ${module.path}\n\ngo 1.21\n`),
+    info: Buffer.from('{"Version":"v1.0.0"}'),
+    list: Buffer.from('v1.0.0\nv1.1.0\n'),
+  };
+}
 
-/** `large` is a few chunks long, so that clients have some of it before the end; `small` is less than one. */
-const zips = {
-  small: madeUpFiles({ ...module, contentBytes: 50_000 }).zip,
-  large: madeUpFiles({ ...module, contentBytes: 3 * MB }).zip,
-  huge: madeUpFiles({ ...module, contentBytes: 20 * MB }).zip,
-};
-const info = Buffer.from('{"Version":"v1.0.0"}');
-const mod = Buffer.from(`module ${module.path}\n\ngo 1.21\n`);
-const list = Buffer.from('v1.0.0\nv1.1.0\n');
+/** 100 MiB of them, deflated. */
+function zeros() {
+  const content = Buffer.alloc(100 * 1024 * 1024);
+  return { body: deflateRawSync(content), bytes: content.length, crc: crc32(content) };
+}
 
-/** The zip of another version: whole and well-formed, but not what was asked for. */
-const otherNames = madeUpFiles({ ...module, version: 'v1.0.1', contentBytes: 3 * MB }).zip;
-const otherNamesSmall = madeUpFiles({ ...module, version: 'v1.0.1', contentBytes: 9_000 }).zip;
-
-/** As long as `large`, and the same but for the first noise file and what the directory says of it. */
-const twin = madeUpFiles({ ...module, contentBytes: 3 * MB }).zip;
-for (let at = 200_000; at < 200_100; at++) twin[at] = (twin[at] ?? 0) ^ 0xff;
-
-/** 600 MiB of zeros in a few hundred KB, as the directory says itself. */
-const bomb = makeZip([
-  { name: `${module.path}@${module.version}/go.mod`, content: mod },
-  ...Array.from({ length: 6 }, (_, i) => ({
-    name: `${module.path}@${module.version}/zeros${i}`,
-    content: new Uint8Array(100 * 1024 * 1024),
-  })),
-]);
+type Files = ReturnType<typeof filesOf>;
+type Kind = keyof Files['paths'];
+type Right = 'small' | 'large' | 'mod' | 'info' | 'list' | 'nothing';
 
 type Row = {
   readonly why: string;
-  readonly path: string;
-  /** What a good upstream would have given; several where the file changes. */
-  readonly right: readonly Uint8Array[];
-  readonly file: FaultyFile;
-  /** `right`: every client has it. `error`: none has. `either`: a cut is as good. */
-  readonly expect: 'right' | 'error' | 'either';
-  /** Whether it is kept: never anything wrong. */
+  readonly kind: Kind;
+  /** What a good upstream would have given. */
+  readonly right: Right;
+  readonly file: (files: Files) => FaultyFile;
+  /** `right`: every client has it. `error`: none has. `cut`: none has, and each had begun. `either`: a cut is as good. */
+  readonly expect: 'right' | 'error' | 'cut' | 'either';
+  /** Whether what is right is kept in the end: nothing wrong ever is. */
   readonly isKept: boolean;
 };
 
-const ZIP = `${base}.zip`;
-const MOD = `${base}.mod`;
-const INFO = `${base}.info`;
-const LIST = `${module.path}/@v/list`;
-
 const first = (bytes: number) => (nth: number) => (nth === 0 ? bytes : undefined);
+
+/** Every client gets the right bytes, and they are kept. */
+function survives(why: string, right: Exclude<Right, 'nothing'>, file: Row['file']): Row {
+  const kind = right === 'small' || right === 'large' ? 'zip' : right;
+  return { why: `${why} (${right})`, kind, right, file, expect: 'right', isKept: true };
+}
+
+/** No client gets a 200 that ends cleanly, and nothing is kept. */
+function fails(why: string, kind: Kind, file: Row['file'], expect: 'error' | 'cut' = 'error'): Row {
+  return { why: `${why} (${kind})`, kind, right: 'nothing', file, expect, isKept: false };
+}
 
 const rows: readonly Row[] = [
   ...[
-    { why: 'a strong ETag', file: { etag: '"e"' } },
-    { why: 'a date', file: { lastModified: 'Sat, 03 Feb 2024 04:05:06 GMT' } },
-    { why: 'no validator', file: {} },
-    { why: 'a weak ETag', file: { etag: 'W/"e"' } },
-  ].map(({ why, file }) => ({
-    ...{ why: `every connection cut after 1,000,000 bytes, ${why}`, path: ZIP, right: [zips.large] },
-    ...{ file: { ...file, bytes: zips.large, cutAfter: MB }, expect: 'right' as const, isKept: true },
-  })),
-  {
-    ...{ why: 'connections reset in the middle', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, etag: '"e"', cutAfter: MB, cutBy: 'reset' },
-    ...{ expect: 'right', isKept: true },
-  },
-  {
-    ...{ why: 'every second answer is 502 (zip)', path: ZIP, right: [zips.small] },
-    file: { bytes: zips.small, status: (nth) => (nth % 2 === 0 ? 502 : 200) },
-    ...{ expect: 'right', isKept: true },
-  },
-  {
-    ...{ why: 'five 502 in a row (.mod)', path: MOD, right: [mod] },
-    file: { bytes: mod, status: (nth) => (nth < 5 ? 502 : 200) },
-    ...{ expect: 'right', isKept: true },
-  },
-  {
-    ...{ why: 'every second answer is 502, the others are cut', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, etag: '"e"', cutAfter: MB, status: (nth) => (nth % 2 === 0 ? 502 : 200) },
-    ...{ expect: 'right', isKept: true },
-  },
-  {
-    ...{ why: 'only 502 (.info)', path: INFO, right: [info], file: { status: 502, text: 'bad' } },
-    ...{ expect: 'error', isKept: false },
-  },
-  {
-    ...{ why: 'only 500 (list)', path: LIST, right: [list], file: { status: 500, text: 'bad' } },
-    ...{ expect: 'error', isKept: false },
-  },
-  {
-    ...{ why: 'only 403 (.mod)', path: MOD, right: [mod], file: { status: 403, text: 'no' } },
-    ...{ expect: 'error', isKept: false },
-  },
-  {
-    ...{ why: 'connections closed without a head', path: MOD, right: [mod], file: { isHungUp: true } },
-    ...{ expect: 'error', isKept: false },
-  },
-  {
-    ...{ why: 'Range ignored, each connection a little longer', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, range: 'ignore', cutAfter: (nth) => (nth + 1) * MB },
-    ...{ expect: 'right', isKept: true },
-  },
-  {
-    ...{ why: 'Range ignored, and always cut at the same byte', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, range: 'ignore', cutAfter: MB },
-    ...{ expect: 'error', isKept: false },
-  },
-  {
-    ...{ why: 'Range answered one byte off', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, etag: '"e"', range: 'shifted', cutAfter: first(MB) },
-    ...{ expect: 'either', isKept: true },
-  },
-  {
-    ...{ why: 'another file at the second try, as its ETag says', path: ZIP, right: [zips.large] },
-    file: {
-      bytes: (nth) => (nth === 0 ? otherNames : zips.large),
-      etag: (nth) => `"${nth === 0 ? 'old' : 'new'}"`,
-      cutAfter: first(MB),
-    },
-    ...{ expect: 'error', isKept: true },
-  },
-  {
-    ...{ why: 'another file at the second try, and no validator', path: ZIP, right: [zips.large] },
-    file: { bytes: (nth) => (nth === 0 ? otherNames : zips.large), cutAfter: first(MB) },
-    ...{ expect: 'error', isKept: true },
-  },
-  {
-    why: 'another file at the second try that differs only before the break',
-    ...{ path: ZIP, right: [zips.large], expect: 'error', isKept: false },
-    file: { bytes: (nth) => (nth === 0 ? twin : zips.large), cutAfter: first(MB) },
-  },
-  {
-    ...{ why: 'another .mod at the second try', path: MOD, right: [mod] },
-    file: { bytes: (nth) => (nth === 0 ? Buffer.alloc(200, 'x\n') : mod), cutAfter: first(20) },
-    ...{ expect: 'right', isKept: true },
-  },
-  {
-    ...{ why: 'gone at the second try', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, etag: '"e"', cutAfter: MB, status: (nth) => (nth === 0 ? 200 : 404) },
-    ...{ expect: 'error', isKept: false },
-  },
-  ...[
-    { why: 'fewer bytes than promised (zip)', path: ZIP, right: zips.large },
-    { why: 'fewer bytes than promised (.mod)', path: MOD, right: mod },
-  ].map(({ why, path, right }) => ({
-    ...{ why, path, right: [right], file: { bytes: right, lengthOff: 100 } },
-    ...{ expect: 'error' as const, isKept: false },
-  })),
-  {
-    ...{ why: 'more bytes than promised', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, lengthOff: -100 },
-    ...{ expect: 'error', isKept: false },
-  },
-  ...[
-    { why: 'chunked, no length (zip)', path: ZIP, right: zips.large, cut: false },
-    { why: 'chunked, no length (small zip)', path: ZIP, right: zips.small, cut: false },
-    { why: 'chunked, no length (.info)', path: INFO, right: info, cut: false },
-    { why: 'chunked, no length, cut', path: ZIP, right: zips.large, cut: true },
-  ].map(({ why, path, right, cut }) => ({
-    ...{ why, path, right: [right], expect: 'right' as const, isKept: true },
-    file: { bytes: right, isChunked: true, ...(cut && { cutAfter: MB }) },
-  })),
-  ...[
-    { why: 'gzip unasked (zip)', path: ZIP, right: zips.large },
-    { why: 'gzip unasked (.info)', path: INFO, right: info },
-    { why: 'gzip unasked (list)', path: LIST, right: list },
-  ].map(({ why, path, right }) => ({
-    ...{ why, path, right: [right], file: { bytes: right, isGzipped: true } },
-    ...{ expect: 'right' as const, isKept: true },
-  })),
-  {
-    ...{ why: 'gzip unasked, cut once', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, isGzipped: true, cutAfter: first(MB) },
-    ...{ expect: 'right', isKept: true },
-  },
-  ...[ZIP, MOD].map((path) => ({
-    ...{ why: `redirects in a circle (${path.slice(-3)})`, path, right: [] },
-    file: { status: 302, headers: { location: `/${path}` } },
-    ...{ expect: 'error' as const, isKept: false },
-  })),
-  ...[ZIP, MOD, INFO, LIST].flatMap((path) =>
-    ['text/html; charset=utf-8', 'application/octet-stream'].map((type) => ({
-      ...{ why: `a web page as 200, ${type} (${path.slice(-4)})`, path, right: [] },
-      file: { bytes: Buffer.from('<!DOCTYPE html><html>log in here</html>'), type },
-      ...{ expect: 'error' as const, isKept: false },
+    { says: 'a strong ETag', validators: { etag: '"e"' } },
+    { says: 'a date', validators: { lastModified: 'Sat, 03 Feb 2024 04:05:06 GMT' } },
+    { says: 'no validator', validators: {} },
+    { says: 'a weak ETag', validators: { etag: 'W/"e"' } },
+  ].map(({ says, validators }) =>
+    survives(`every connection cut after 1,000,000 bytes, ${says}`, 'large', ({ large }) => ({
+      ...{ ...validators, bytes: large, cutAfter: MB },
     })),
   ),
-  {
-    ...{ why: 'one byte a second (.info)', path: INFO, right: [info] },
-    file: { bytes: info, pieceBytes: 1, pauseMs: 1000 },
-    ...{ expect: 'right', isKept: true },
-  },
-  {
-    ...{ why: 'a zip bomb', path: ZIP, right: [], file: { bytes: bomb } },
-    ...{ expect: 'error', isKept: false },
-  },
-  ...[
-    { why: 'a zip with other names', bytes: otherNames },
-    { why: 'a small zip with other names', bytes: otherNamesSmall },
-    { why: 'a zip that is none', bytes: Buffer.alloc(MB, 'no zip ') },
-    { why: 'a zip without its end', bytes: zips.large.subarray(0, -300) },
-    { why: 'an empty zip', bytes: Buffer.alloc(0) },
-  ].map(({ why, bytes }) => ({
-    ...{ why, path: ZIP, right: [], file: { bytes }, expect: 'error' as const, isKept: false },
+  survives('connections reset in the middle', 'large', ({ large }) => ({
+    ...{ bytes: large, etag: '"e"', cutAfter: MB, cutBy: 'reset' },
   })),
-  ...[
-    { why: 'a .info of another version', text: '{"Version":"v1.0.1"}' },
-    { why: 'a .info that is cut JSON', text: '{"Version":"v1.0' },
-    { why: 'an empty .info', text: '' },
-  ].map(({ why, text }) => ({
-    ...{ why, path: INFO, right: [], file: { bytes: Buffer.from(text) } },
-    ...{ expect: 'error' as const, isKept: false },
+  survives('every second answer is 502', 'small', ({ small }) => ({
+    ...{ bytes: small, status: (nth) => (nth % 2 === 0 ? 502 : 200) },
   })),
+  survives('five 502 in a row', 'mod', ({ mod }) => ({
+    ...{ bytes: mod, status: (nth) => (nth < 5 ? 502 : 200) },
+  })),
+  survives('every second answer is 502, the others are cut', 'large', ({ large }) => ({
+    ...{ bytes: large, etag: '"e"', cutAfter: MB, status: (nth) => (nth % 2 === 0 ? 502 : 200) },
+  })),
+  fails('only 502', 'info', () => ({ status: 502, text: 'bad' })),
+  fails('only 500', 'list', () => ({ status: 500, text: 'bad' })),
+  fails('only 403', 'mod', () => ({ status: 403, text: 'no' })),
+  fails('connections closed without a head', 'mod', () => ({ isHungUp: true })),
+  survives('Range ignored, each connection a little longer', 'large', ({ large }) => ({
+    ...{ bytes: large, range: 'ignore', cutAfter: (nth) => (nth + 1) * MB },
+  })),
+  fails(
+    'Range ignored, and always cut at the same byte',
+    'zip',
+    ({ large }) => ({ bytes: large, range: 'ignore', cutAfter: MB }),
+    'cut',
+  ),
   {
-    ...{ why: 'stalls in the middle, once', path: ZIP, right: [zips.large] },
-    file: { bytes: zips.large, etag: '"e"', stallAfter: first(MB) },
-    ...{ expect: 'right', isKept: true },
+    ...{ why: 'Range answered one byte off', kind: 'zip', right: 'large', expect: 'either', isKept: true },
+    file: ({ large }) => ({ bytes: large, etag: '"e"', range: 'shifted', cutAfter: first(MB) }),
   },
   {
-    ...{ why: 'takes the request and never answers', path: MOD, right: [mod], file: { isSilent: true } },
-    ...{ expect: 'error', isKept: false },
+    ...{ why: 'another file at the second try, as its ETag says', kind: 'zip', right: 'large' },
+    file: ({ large, other }) => ({
+      bytes: (nth) => (nth === 0 ? other : large),
+      etag: (nth) => `"${nth === 0 ? 'old' : 'new'}"`,
+      cutAfter: first(MB),
+    }),
+    ...{ expect: 'cut', isKept: true },
   },
+  {
+    ...{ why: 'another file at the second try, and no validator', kind: 'zip', right: 'large' },
+    file: ({ large, other }) => ({ bytes: (nth) => (nth === 0 ? other : large), cutAfter: first(MB) }),
+    ...{ expect: 'cut', isKept: true },
+  },
+  fails(
+    'another file at the second try, which differs only before the break',
+    'zip',
+    ({ large, twin }) => ({ bytes: (nth) => (nth === 0 ? twin : large), cutAfter: first(MB) }),
+    'cut',
+  ),
+  survives('another file at the second try', 'mod', ({ mod }) => ({
+    ...{ bytes: (nth) => (nth === 0 ? Buffer.alloc(200, 'x\n') : mod), cutAfter: first(20) },
+  })),
+  fails(
+    'gone at the second try',
+    'zip',
+    ({ large }) => ({
+      ...{ bytes: large, etag: '"e"', cutAfter: MB, status: (nth) => (nth === 0 ? 200 : 404) },
+    }),
+    'cut',
+  ),
+  fails('fewer bytes than promised', 'zip', ({ large }) => ({ bytes: large, lengthOff: 100 }), 'cut'),
+  fails('fewer bytes than promised', 'mod', ({ mod }) => ({ bytes: mod, lengthOff: 100 })),
+  fails('more bytes than promised', 'zip', ({ large }) => ({ bytes: large, lengthOff: -100 }), 'cut'),
+  ...(['large', 'small', 'info'] as const).map((right) =>
+    survives('chunked, no length', right, (files) => ({ bytes: files[right], isChunked: true })),
+  ),
+  survives('chunked, no length, cut', 'large', ({ large }) => ({
+    ...{ bytes: large, isChunked: true, cutAfter: MB },
+  })),
+  ...(['large', 'small', 'info', 'mod', 'list'] as const).map((right) =>
+    survives('gzip unasked', right, (files) => ({ bytes: files[right], isGzipped: true })),
+  ),
+  survives('gzip unasked, cut once', 'large', ({ large }) => ({
+    ...{ bytes: large, isGzipped: true, cutAfter: first(MB) },
+  })),
+  ...(['zip', 'mod'] as const).map((kind) =>
+    fails('redirects in a circle', kind, ({ paths }) => ({
+      ...{ status: 302, headers: { location: `/${paths[kind]}` } },
+    })),
+  ),
+  ...(['zip', 'mod', 'info', 'list'] as const).flatMap((kind) =>
+    ['text/html; charset=utf-8', 'application/octet-stream'].map((type) =>
+      fails(`a web page as 200, ${type}`, kind, () => ({
+        ...{ bytes: Buffer.from('<!DOCTYPE html><html>log in here</html>'), type },
+      })),
+    ),
+  ),
+  survives('one byte a second', 'info', ({ info }) => ({ bytes: info, pieceBytes: 1, pauseMs: 1000 })),
+  fails('a bomb', 'zip', ({ bomb }) => ({ bytes: bomb() }), 'cut'),
+  fails('other names', 'zip', ({ other }) => ({ bytes: other }), 'cut'),
+  fails('other names, in less than a chunk', 'zip', ({ otherSmall }) => ({ bytes: otherSmall })),
+  fails('no zip', 'zip', () => ({ bytes: Buffer.alloc(MB, 'no zip ') }), 'cut'),
+  fails('without its end', 'zip', ({ large }) => ({ bytes: large.subarray(0, -300) }), 'cut'),
+  fails('empty', 'zip', () => ({ bytes: Buffer.alloc(0) })),
+  fails('of another version', 'info', () => ({ bytes: Buffer.from('{"Version":"v1.0.1"}') })),
+  fails('half of its JSON', 'info', () => ({ bytes: Buffer.from('{"Version":"v1.0') })),
+  fails('empty', 'info', () => ({ bytes: Buffer.alloc(0) })),
 ];
+
+/** Silence marks an upstream as down, so that these have one to themselves. */
+const silences: readonly Row[] = [
+  survives('no byte for 30 s in the middle, once', 'large', ({ large }) => ({
+    ...{ bytes: large, etag: '"e"', stallAfter: first(MB) },
+  })),
+  fails('takes the request and never answers', 'mod', () => ({ isSilent: true })),
+];
+
+const huge = { path: 'fault.example/huge', version: 'v1.0.0', contentBytes: 20 * MB };
+const hugeZip = madeUpFiles(huge).zip;
+const ZIP = `${huge.path}/@v/${huge.version}.zip`;
 
 let scratch: string;
 
@@ -252,18 +213,103 @@ before(async () => {
 
 after(() => rm(scratch, { recursive: true, force: true }));
 
-describe('faults', { concurrency: 4 }, () => {
-  // The long waits first, so that the others fill them.
-  for (const [at, row] of rows.toReversed().entries()) {
+describe('faults', { concurrency: true }, () => {
+  describe('at one server', { concurrency: 1 }, () => {
+    const all = rows.map((row, index) => ({ row, index, files: filesOf(index) }));
+    let upstream: FaultyUpstream;
+    let astera: Astera;
+
+    before(async () => {
+      upstream = await FaultyUpstream.start();
+      for (const { row, files } of all) upstream.serve(files.paths[row.kind], row.file(files));
+      astera = await Astera.start(options(upstream, 'all.db'));
+    });
+
+    after(async () => {
+      await astera.dispose();
+      await upstream.close();
+    });
+
+    describe('clients', { concurrency: 4 }, () => {
+      for (const { row, files } of all) {
+        test(row.why, { timeout: 60_000 }, () => assertServed(astera, row, files));
+      }
+    });
+
+    test('nothing wrong was kept, and all that was right', async () => {
+      await astera.stop();
+      assertWhole(astera.db);
+      for (const { row, files } of all) assertKept(astera.db, row, files);
+    });
+  });
+
+  for (const [at, row] of silences.entries()) {
     test(row.why, { timeout: 120_000 }, async () => {
+      const files = filesOf(at);
       const upstream = await FaultyUpstream.start();
-      upstream.serve(row.path, row.file);
+      upstream.serve(files.paths[row.kind], row.file(files));
       const astera = await Astera.start(options(upstream, `${at}.db`));
       try {
-        const outcomes = await askTogether(CLIENTS, `${astera.url}/${row.path}`);
-        for (const outcome of outcomes) judge(outcome, row);
+        await assertServed(astera, row, files);
         await astera.stop();
-        assertKept(astera.db, row);
+        assertWhole(astera.db);
+        assertKept(astera.db, row, files);
+      } finally {
+        await astera.dispose();
+        await upstream.close();
+      }
+    });
+  }
+
+  for (const [why, validators] of [
+    ['a strong ETag', { etag: '"e"' }],
+    ['no validator', {}],
+  ] as const) {
+    test(`20 MB, cut every 1,000,000 bytes, ${why}: at most 1 MB more than its size`, async () => {
+      const upstream = await FaultyUpstream.start();
+      upstream.serve(ZIP, { ...validators, bytes: hugeZip, cutAfter: MB });
+      const astera = await Astera.start(options(upstream, `huge-${Object.keys(validators)}.db`));
+      try {
+        for (const { body, isWhole } of await askTogether(CLIENTS, `${astera.url}/${ZIP}`)) {
+          assert.ok(isWhole && body.equals(hugeZip), `${body.length} bytes, ${isWhole}`);
+        }
+        assert.ok(upstream.bytesSent <= hugeZip.length + MB, `${upstream.bytesSent} bytes`);
+        await astera.stop();
+        assertWhole(astera.db);
+      } finally {
+        await astera.dispose();
+        await upstream.close();
+      }
+    });
+
+    test(`20 MB, cut every 1,000,000 bytes and killed three times, ${why}: at most a chunk more for each kill`, async () => {
+      const upstream = await FaultyUpstream.start();
+      const kills = [5, 10, 15];
+      // Each time the server is killed the upstream has said its last byte a while after a break.
+      upstream.serve(ZIP, {
+        ...{ ...validators, bytes: hugeZip, cutAfter: MB },
+        stallAfter: (nth) => (kills.includes(nth) ? STALL_AFTER : undefined),
+      });
+      const db = `killed-${Object.keys(validators)}.db`;
+      let astera = await Astera.start(options(upstream, db));
+      try {
+        for (const nth of kills) {
+          const cut = ask(`${astera.url}/${ZIP}`);
+          await upstream.asked(nth + 1);
+          await upstream.stuck();
+          await allStored(astera.db, upstream);
+          await astera.kill();
+          assert.equal((await cut).isWhole, false);
+          assertWhole(astera.db);
+          astera = await Astera.start(options(upstream, db));
+        }
+        const { body, isWhole } = await ask(`${astera.url}/${ZIP}`);
+        assert.ok(isWhole && body.equals(hugeZip), `${body.length} bytes, ${isWhole}`);
+        const overlaps = upstream.seen.length * RESUME_TAIL_BYTES;
+        const more = upstream.bytesSent - hugeZip.length - ('etag' in validators ? 0 : overlaps);
+        assert.ok(more <= kills.length * CHUNK_BYTES, `${more} bytes more`);
+        await astera.stop();
+        assertWhole(astera.db);
       } finally {
         await astera.dispose();
         await upstream.close();
@@ -276,87 +322,37 @@ function options(upstream: FaultyUpstream, db: string) {
   return { upstream: upstream.url, db: join(scratch, db), flags: ['--verify', 'off'] };
 }
 
-function judge({ status, body, isWhole, headers }: Outcome, { right, expect }: Row): void {
+async function assertServed(astera: Astera, row: Row, files: Files): Promise<void> {
+  const url = `${astera.url}/${files.paths[row.kind]}`;
+  const right = row.right === 'nothing' ? undefined : files[row.right];
+  for (const outcome of await askTogether(CLIENTS, url)) assertOutcome(outcome, row, right);
+  if (row.expect === 'right' || !row.isKept) return;
+  const { body, isWhole } = await ask(url);
+  assert.ok(isWhole && right && body.equals(right), 'who comes after the change gets the new file');
+}
+
+function assertOutcome({ status, body, isWhole, headers }: Outcome, { expect }: Row, right?: Buffer): void {
   const what = `${status}, ${body.length} bytes, ${isWhole ? 'whole' : 'cut'}: ${body.subarray(0, 200)}`;
   if (status === 200 && isWhole) {
-    assert.ok(
-      right.some((bytes) => body.equals(bytes)),
-      `a clean end of a wrong body: ${what}`,
-    );
-    assert.notEqual(expect, 'error', what);
-    return;
+    assert.ok(right && body.equals(right), `a clean end of a wrong body: ${what}`);
+    assert.ok(expect === 'right' || expect === 'either', what);
+  } else if (status === 200) {
+    assert.ok(expect === 'cut' || expect === 'either', what); // It had begun: no more can be said.
+  } else {
+    assert.ok(expect === 'error' || expect === 'either', what);
+    assert.ok(isWhole && (status === 502 || status === 504), what);
+    assert.match(String(headers['content-type']), /^text\/plain/);
+    assert.match(body.toString(), /^cannot [\x20-\x7e]{10,600}\n$/);
   }
-  assert.notEqual(expect, 'right', what);
-  if (status === 200) return; // It had begun: a cut is all that can be said.
-  assert.ok(status === 502 || status === 504, what);
-  assert.ok(isWhole);
-  assert.match(String(headers['content-type']), /^text\/plain/);
-  assert.match(body.toString(), /^cannot [\x20-\x7e]{10,600}\n$/);
 }
 
-/** Nothing but right bytes is under any key, and the store is whole. */
-function assertKept(db: string, { path, right, isKept }: Row): void {
-  assertWhole(db);
-  const stored = query(db, "SELECT key || ' ' || status || ' ' || lower(hex(sha256)) FROM entry");
-  const good = right.map((bytes) => `${path} 200 ${createHash('sha256').update(bytes).digest('hex')}`);
-  if (!isKept) assert.deepEqual(stored, []);
-  else assert.ok(stored.length === 1 && good.includes(String(stored[0])), String(stored));
-}
-
-for (const [why, validators] of [
-  ['a strong ETag', { etag: '"e"' }],
-  ['no validator', {}],
-] as const) {
-  test(`20 MB, cut every 1,000,000 bytes, ${why}: at most 1 MB more than its size`, async () => {
-    const upstream = await FaultyUpstream.start();
-    upstream.serve(ZIP, { ...validators, bytes: zips.huge, cutAfter: MB });
-    const astera = await Astera.start(options(upstream, `huge-${Object.keys(validators)}.db`));
-    try {
-      for (const { body, isWhole } of await askTogether(CLIENTS, `${astera.url}/${ZIP}`)) {
-        assert.ok(isWhole && body.equals(zips.huge), `${body.length} bytes, ${isWhole}`);
-      }
-      assert.ok(upstream.bytesSent <= zips.huge.length + MB, `${upstream.bytesSent} bytes`);
-      await astera.stop();
-      assertWhole(astera.db);
-    } finally {
-      await astera.dispose();
-      await upstream.close();
-    }
-  });
-
-  test(`20 MB, cut every 1,000,000 bytes and killed three times, ${why}: at most a chunk more for each kill`, async () => {
-    const upstream = await FaultyUpstream.start();
-    const kills = [5, 10, 15];
-    // Each time the server is killed the upstream has said its last byte a while after a break.
-    upstream.serve(ZIP, {
-      ...{ ...validators, bytes: zips.huge, cutAfter: MB },
-      stallAfter: (nth) => (kills.includes(nth) ? STALL_AFTER : undefined),
-    });
-    const db = `killed-${Object.keys(validators)}.db`;
-    let astera = await Astera.start(options(upstream, db));
-    try {
-      for (const nth of kills) {
-        const cut = ask(`${astera.url}/${ZIP}`);
-        await upstream.asked(nth + 1);
-        await upstream.stuck();
-        await allStored(astera.db, upstream);
-        await astera.kill();
-        assert.equal((await cut).isWhole, false);
-        assertWhole(astera.db);
-        astera = await Astera.start(options(upstream, db));
-      }
-      const { body, isWhole } = await ask(`${astera.url}/${ZIP}`);
-      assert.ok(isWhole && body.equals(zips.huge), `${body.length} bytes, ${isWhole}`);
-      const overlaps = upstream.seen.length * RESUME_TAIL_BYTES;
-      const more = upstream.bytesSent - zips.huge.length - ('etag' in validators ? 0 : overlaps);
-      assert.ok(more <= kills.length * CHUNK_BYTES, `${more} bytes more`);
-      await astera.stop();
-      assertWhole(astera.db);
-    } finally {
-      await astera.dispose();
-      await upstream.close();
-    }
-  });
+/** What is under the row's key: the right bytes, or nothing. */
+function assertKept(db: string, row: Row, files: Files): void {
+  const key = files.paths[row.kind];
+  const sha256 = row.isKept && row.right !== 'nothing' ? sha256Of(files[row.right]) : undefined;
+  const wanted = sha256 === undefined ? [] : [`200 ${sha256}`];
+  const stored = query(db, `SELECT status || ' ' || lower(hex(sha256)) FROM entry WHERE key = '${key}'`);
+  assert.deepEqual(stored, wanted, row.why);
 }
 
 /** Until every whole chunk of what came is in the store: on a poor line that is always so. */

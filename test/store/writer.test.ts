@@ -244,6 +244,19 @@ test('what was hashed in a transaction that was undone does not count', (t) => {
   assertWhole(path);
 });
 
+test('a seal does not count a last chunk that was undone', (t) => {
+  const { writer } = new Opened(t);
+  grow(writer, { key, blob: 7, chunks: [contentOf(CHUNK_BYTES)] });
+  const undone = new Error('undone');
+  const attempt = () =>
+    writer.inTransaction(() => {
+      writer.putChunk({ blob: 7, seq: 1, bytes: contentOf(100) });
+      throw undone;
+    });
+  assert.throws(attempt, undone);
+  assert.throws(() => seal(writer, { key, blob: 7, size: CHUNK_BYTES + 100 }), StoreFailed);
+});
+
 const lies: { size: number; why: string }[] = [
   { size: CHUNK_BYTES, why: 'fewer chunks' },
   { size: CHUNK_BYTES + 99, why: 'a shorter last chunk' },

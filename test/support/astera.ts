@@ -25,6 +25,8 @@ export type AsteraOptions = {
   readonly addr?: string;
   /** More flags, as on the command line. */
   readonly flags?: readonly string[];
+  /** Variables of its environment beside those of a bare machine. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 export class Astera {
@@ -36,11 +38,15 @@ export class Astera {
   readonly #log: string[];
 
   /** Resolves when it answers requests. @throws with all it wrote if it exits before that */
-  static async start({ upstream, db, addr = '127.0.0.1:0', flags = [] }: AsteraOptions): Promise<Astera> {
+  static async start(options: AsteraOptions): Promise<Astera> {
+    const { upstream, db, addr = '127.0.0.1:0', flags = [], env = {} } = options;
     const directory = db === undefined ? await mkdtemp(join(tmpdir(), 'astera-server-')) : undefined;
     const file = db ?? join(directory ?? '', 'a.db');
     const args = ['serve', '--addr', addr, '--db', file, '--upstream', upstream, ...flags];
-    const child = spawn(ASTERA, args, { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(ASTERA, args, {
+      env: { ...environment(), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const log: string[] = [];
     child.stderr.setEncoding('utf8').on('data', (text: string) => log.push(text));
     for await (const line of createInterface({ input: child.stdout })) {

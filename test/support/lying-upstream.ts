@@ -6,11 +6,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { bufferSource } from '../../src/modzip/byte-source.ts';
 import { hashGoMod } from '../../src/modzip/go-mod-hash.ts';
 import { hashZip } from '../../src/modzip/zip-hash.ts';
-import { bufferSource } from '../../src/modzip/byte-source.ts';
-import { parseModulePath } from '../../src/core/module-path.ts';
-import { parseVersion } from '../../src/core/version.ts';
 import { type MadeUpModule, madeUpFiles } from './module-zip.ts';
 import type { SumdbServer } from './sumdb-server.ts';
 
@@ -48,7 +46,7 @@ export class LyingUpstream {
     const bodies = new Map<string, Uint8Array>();
     for (const module of modules) {
       for (const [kind, bytes] of Object.entries(madeUpFiles(module))) {
-        bodies.set(`${module.path}/@v/${module.version}.${kind}`, bytes);
+        bodies.set(`${escapeCapitals(module.path)}/@v/${module.version}.${kind}`, bytes);
       }
     }
     const server = createServer();
@@ -99,7 +97,10 @@ export class LyingUpstream {
       return;
     }
     this.bodyBytes += body.byteLength;
-    response.writeHead(200, { 'content-length': body.byteLength, 'content-type': 'application/octet-stream' });
+    response.writeHead(200, {
+      'content-length': body.byteLength,
+      'content-type': 'application/octet-stream',
+    });
     response.end(body);
   }
 
@@ -115,7 +116,10 @@ export class LyingUpstream {
 /** The go.sum lines of a made-up module: what a checksum database has as its record. */
 export async function sumLines({ path, version, ...rest }: MadeUpModule): Promise<string> {
   const { zip, mod } = madeUpFiles({ path, version, ...rest });
-  const owner = { path: parseModulePath(path), version: parseVersion(version) };
-  const { h1 } = await hashZip(bufferSource(zip), owner as Parameters<typeof hashZip>[1]);
+  const { h1 } = await hashZip(bufferSource(zip), { module: path, version });
   return `${path} ${version} ${h1}\n${path} ${version}/go.mod ${hashGoMod(mod)}\n`;
+}
+
+function escapeCapitals(plain: string): string {
+  return plain.replace(/[A-Z]/g, (letter) => `!${letter.toLowerCase()}`);
 }
