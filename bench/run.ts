@@ -12,6 +12,7 @@ const benches: Record<string, () => Promise<{ run(): Promise<Table> }>> = {
   'cold-herd': () => import('./cold-herd.ts'),
   'first-byte': () => import('./first-byte.ts'),
   'corpus-fetch': () => import('./corpus-fetch.ts'),
+  checksums: () => import('./checksums.ts'),
 };
 
 const named = process.argv.slice(2);

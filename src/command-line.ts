@@ -40,9 +40,9 @@ async function readCommandLine(args: readonly string[]): Promise<Argv> {
       throw error ?? new UsageError(message);
     });
   for (const [index, command] of commands.entries()) {
-    const form = [command.name, command.words].filter(Boolean).join(' ');
+    // Its words stay where yargs leaves what it was not told of: `readWords` counts them.
     parser.command(
-      index === 0 ? [form, '$0'] : form,
+      index === 0 ? [command.name, '$0'] : command.name,
       command.help,
       (inner) => inner.options(optionsOf(command)),
       (argv) => run(command, argv),

@@ -3,10 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { commands } from '../src/commands/command-list.ts';
 import { serveOptions } from '../src/commands/serve-options.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'astera-main-'));
@@ -17,14 +18,14 @@ const main = new URL('../src/main.ts', import.meta.url).pathname;
 type Outcome = { code: number | null; stdout: string; stderr: string };
 
 function astera(...args: string[]): Outcome {
-  return node(main, ...args);
+  return node([main, ...args]);
 }
 
-function node(...args: string[]): Outcome {
+function node(args: string[], variables: Record<string, string> = {}): Outcome {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', ...args],
-    { encoding: 'utf8', env: { HOME: home, PATH: home }, cwd: home, timeout: 30_000 },
+    { encoding: 'utf8', env: { HOME: home, PATH: home, ...variables }, cwd: home, timeout: 30_000 },
   );
   return { code: status, stdout, stderr };
 }
@@ -40,6 +41,102 @@ test('--help names every flag, gives examples, and starts nothing', () => {
   }
 });
 
+test('--help of a command says what it takes, whatever else stands there', () => {
+  for (const command of commands) {
+    const { code, stdout } = astera(command.name, '--no-such-flag', '--help');
+    assert.equal(code, 0);
+    if (command.name !== 'serve') assert.ok(stdout.startsWith(`${command.help}\n`), stdout);
+    for (const { name } of command.flags) assert.match(stdout, new RegExp(`^  --${name} `, 'm'));
+    assert.match(stdout, /^ {2}\S.*\bastera\b/m, 'has an example');
+    assert.doesNotMatch(stdout, /\$0|.{111}/, 'fits a terminal');
+  }
+});
+
+test('the help of all names every command', () => {
+  const { stdout } = astera('--help');
+  for (const { name, help } of commands)
+    assert.match(stdout, new RegExp(`^  ${name} +${help.slice(0, 10)}`, 'm'));
+});
+
+// Bash itself is asked what it would offer.
+const completions: { line: string; offers: string[]; not: string[]; why: string }[] = [
+  { line: 'astera st', offers: ['stats'], not: ['serve', '--db'], why: 'a command' },
+  {
+    line: 'astera ',
+    offers: ['serve', 'verify', '--addr', '--help'],
+    not: ['--json'],
+    why: 'commands and flags of serve',
+  },
+  { line: 'astera stats --j', offers: ['--json'], not: ['--db'], why: 'a flag of a command' },
+  {
+    line: 'astera stats --',
+    offers: ['--json', '--db', '--help'],
+    not: ['--addr', '--repair'],
+    why: 'flags of it alone',
+  },
+  { line: 'astera --pp', offers: ['--pprof'], not: [], why: 'a flag without a command' },
+];
+
+for (const { line, offers, not, why } of completions) {
+  test(`completion offers ${why}`, () => {
+    const words = line
+      .split(' ')
+      .map((word) => `'${word}'`)
+      .join(' ');
+    const script = `source <("$NODE" --disable-warning=ExperimentalWarning "$MAIN" completion bash)
+      COMP_WORDS=(${words}); COMP_CWORD=${line.split(' ').length - 1}; _astera; printf '%s\\n' "\${COMPREPLY[@]}"; complete -p astera`;
+    const env = { ...process.env, HOME: home, NODE: process.execPath, MAIN: main };
+    const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', script], { encoding: 'utf8', env });
+    assert.equal(stderr, '');
+    const found = stdout.trim().split('\n');
+    assert.match(found.pop() ?? '', /^complete -o default -F _astera astera$/);
+    for (const word of offers) assert.ok(found.includes(word), `${word} in ${found.join(' ')}`);
+    for (const word of not) assert.ok(!found.includes(word), `no ${word} in ${found.join(' ')}`);
+  });
+}
+
+test('the same script serves zsh, by its bashcompinit', () => {
+  const { code, stdout } = astera('completion', 'zsh');
+  assert.equal(code, 0);
+  assert.ok(stdout.startsWith('autoload -Uz compinit bashcompinit'));
+  assert.ok(stdout.endsWith(astera('completion').stdout));
+});
+
+test('a command finds its store by flag, variable and file, in this order', () => {
+  const file = join(home, 'astera.conf');
+  writeFileSync(file, 'db = from-file.db\nlist-ttl = 5m\n');
+  const storeOf = (env: Record<string, string>, ...args: string[]) =>
+    /cannot open store "([^"]*)"/.exec(node([main, 'stats', ...args], env).stderr)?.[1];
+  assert.equal(storeOf({}), join(home, 'astera.db'));
+  assert.equal(storeOf({}, '--config', file), join(home, 'from-file.db'));
+  assert.equal(
+    storeOf({ ASTERA_CONFIG: file, ASTERA_DB: 'from-variable.db' }),
+    join(home, 'from-variable.db'),
+  );
+  assert.equal(storeOf({ ASTERA_DB: 'from-variable.db' }, '-db=from-flag.db'), join(home, 'from-flag.db'));
+});
+
+test('a stack trace is for the log level debug alone', () => {
+  assert.match(
+    astera('stats', '--log-level', 'debug').stderr,
+    /^StoreFailed: cannot open store [^\n]+\n {4}at /,
+  );
+  assert.match(astera('stats').stderr, /^astera: cannot open store [^\n]+\n$/);
+});
+
+test('bin/astera refuses a Node of another line in one line of its own', () => {
+  // As in a bundle for another machine: no Node beside it, an old one in the PATH.
+  const bundle = join(home, 'bundle/bin');
+  mkdirSync(bundle, { recursive: true });
+  copyFileSync(new URL('../bin/astera', import.meta.url), join(bundle, 'astera'));
+  writeFileSync(join(home, 'node'), '#!/bin/sh\necho v20.1.0\n', { mode: 0o755 });
+  const env = { PATH: `${home}:/usr/bin:/bin` };
+  const { status, stdout, stderr } = spawnSync(join(bundle, 'astera'), ['--help'], { encoding: 'utf8', env });
+  assert.match(stderr, /^astera: needs Node 22, found v20\.1\.0 \([^\n]+\/node\): run 'npm ci' in [^\n]+\n$/);
+  assert.equal(stdout, '');
+  assert.equal(status, 1);
+});
+
 test('--version gives ours', () => {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   assert.ok(typeof manifest === 'object' && manifest !== null && 'version' in manifest);
@@ -51,7 +148,7 @@ test('--version gives ours', () => {
 test('on another Node it says so before it loads anything', () => {
   const other =
     'const v = {...process.versions, node: "24.1.0"}; Object.defineProperty(process, "versions", { value: v })';
-  const { code, stdout, stderr } = node('--import', `data:text/javascript,${other}`, main, '--help');
+  const { code, stdout, stderr } = node(['--import', `data:text/javascript,${other}`, main, '--help']);
   assert.match(stderr, /^astera: needs Node 22, found v[^\n]+bin\/astera[^\n]+\n$/);
   assert.equal(stdout, '');
   assert.equal(code, 1);
@@ -89,6 +186,22 @@ const wrong: { args: string[]; line: RegExp; why: string }[] = [
     args: ['-offline', '--config', '/nowhere'],
     line: /cannot read --config "\/nowhere"/,
     why: 'no such file',
+  },
+  { args: ['stats', '--jsn'], line: /unknown flag "--jsn": did you mean --json\?/, why: "a command's flag" },
+  { args: ['stats', '--addr', ':1'], line: /unknown flag "--addr": see/, why: 'a flag of another command' },
+  { args: ['stats', 'x'], line: /unknown word "x": see 'astera stats --help'/, why: 'a word too many' },
+  { args: ['verfy'], line: /unknown command "verfy": did you mean verify\?/, why: 'near a command' },
+  { args: ['completion', 'fish'], line: /no completion for "fish": bash or zsh/, why: 'no such shell' },
+  { args: ['import'], line: /import needs <dir>: see 'astera import --help'/, why: 'no directory' },
+  {
+    args: ['verify', '--repair=x'],
+    line: /bad value for --repair: "x"/,
+    why: "a bad switch of a command's own",
+  },
+  {
+    args: ['--upstream', 'https://a.example,,b', '--db', 'new.db', '--addr', '127.0.0.1:0'],
+    line: /bad value for --upstream/,
+    why: 'a malformed list',
   },
   { args: ['--addr', '127.0.0.1:0'], line: /no upstream: pass --upstream/, why: 'no upstream' },
 ];

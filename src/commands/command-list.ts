@@ -78,7 +78,7 @@ const stats: Command = {
     const { loadStoreConfig } = await import('../config.ts');
     const { dbPath } = loadStoreConfig({ flags });
     const { stats } = await import('./stats.ts');
-    stats({ dbPath, asJson: flags.json === 'true' });
+    stats({ dbPath, asJson: isOn(flags, json) });
   },
 };
 
@@ -94,7 +94,7 @@ const verify: Command = {
     const { loadConfig, loadStoreConfig } = await import('../config.ts');
     const { verifyCommand } = await import('./verify.ts');
     await verifyCommand(loadStoreConfig({ flags }), {
-      mayRepair: flags.repair === 'true',
+      mayRepair: isOn(flags, repair),
       loadConfig: () => loadConfig({ flags }),
     });
   },
@@ -195,6 +195,14 @@ export const commands: readonly Command[] = [
   verify,
   completion,
 ];
+
+/** Whether a command's own switch is given. Read like those of `config.ts`, which is not loaded here. */
+function isOn(flags: CommandInput['flags'], { name, form }: ServeOption): boolean {
+  const text = flags[name];
+  if (text === undefined || text === 'false' || text === '0') return false;
+  if (text === 'true' || text === '1') return true;
+  throw new UsageError(`bad value for --${name}: ${JSON.stringify(text.slice(0, 200))}: expected ${form}`);
+}
 
 /** A flag that is on when it is given. Only ever of one command, so neither variable nor file sets it. */
 function toggle(): { readonly form: string; readonly isSwitch: true } {

@@ -18,6 +18,7 @@ import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Profiles } from '../observe/profiles.ts';
 import { lockStore } from '../store/lock.ts';
+import { lookAtStore } from '../store/look.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
 import { importLocalCache } from './local-cache.ts';
@@ -39,6 +40,7 @@ export async function serve(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, process.stderr.isTTY);
   const metrics = new Metrics();
   const events = new Events(log, metrics);
+  lookAtStore(config.dbPath, { mayBeNew: true });
   const lock = lockStore(config.dbPath);
   // Before the threads, so that it sees all they allocate.
   const profiles = config.pprof ? new Profiles() : undefined;

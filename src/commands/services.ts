@@ -10,7 +10,7 @@ import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/l
 import type { Clock, Upstream } from '../core/ports.ts';
 import type { Builder, Store } from '../core/store-port.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { Memory } from '../flight/memory.ts';
+import { freeEvicted, Memory } from '../flight/memory.ts';
 import { Singleflight } from '../flight/singleflight.ts';
 import { WeakCache } from '../flight/weak-cache.ts';
 import { CheckedIngest } from '../modules/checked-ingest.ts';
@@ -51,6 +51,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     weakBytesMax: config.cacheWeakBytesMax,
     strongMs: config.cacheTtlMs,
     now: clock.monotonicMs,
+    onEvict: freeEvicted,
     // What stays in memory because it is used was never read again from the store, which would note it.
     onProlong: (key, value) => {
       if (typeof key === 'string' && value instanceof StoredFile) lastUse.note(key, value, clock.wallMs());

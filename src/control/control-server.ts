@@ -127,6 +127,7 @@ class Connection {
     this.#options = options;
     this.#bytes = bytes;
     socket.on('error', () => {}); // `serve` ends by it.
+    socket.setMaxListeners(2 * CONTROL_CALLS_MAX); // Each open call waits for its end.
   }
 
   /** Reads requests and starts them, in order; ends with the connection. */

@@ -4,7 +4,7 @@
  * Strings are keys of files and numbers of pieces, so the two never meet.
  */
 
-import type { StoredFile } from '../core/answer.ts';
+import { StoredFile } from '../core/answer.ts';
 import { StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Store } from '../core/store-port.ts';
@@ -13,6 +13,16 @@ import type { WeakCache } from './weak-cache.ts';
 
 /** The object a WeakRef can point to: it owns one chunk's bytes. */
 export type Piece = { readonly bytes: Uint8Array };
+
+/**
+ * Gives an evicted piece's memory back at once, for the cache's `onEvict`: the collector comes by only
+ * when some 64 MiB of it have gathered. A reader that still holds the piece finds it empty, and reads it again.
+ */
+export function freeEvicted(value: object): void {
+  if (value instanceof StoredFile) return; // Small, and others may hold its body.
+  const { bytes } = value as Piece;
+  if (bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
+}
 
 /** More chunks than any blob has; keeps piece keys of different blobs apart. */
 const SEQ_MAX = 2 ** 20;

@@ -24,6 +24,11 @@ export type WeakCacheOptions = {
   /** Monotonic time in ms. */
   readonly now: () => number;
   /** Told of each entry whose strong time was prolonged, as it is in use. */
+  /**
+   * Told of each entry that is dropped to make room, once it has been here for FREE_AFTER_MS: its memory
+   * may be given back at once, if whoever still holds it can do without.
+   */
+  readonly onEvict?: (value: object) => void;
   readonly onProlong?: (key: string | number, value: object) => void;
 };
 
@@ -35,7 +40,12 @@ type Slot<V extends object> = {
   isUsed: boolean;
   /** When its strong time is over. */
   untilMs: number;
+  /** When it came. */
+  readonly sinceMs: number;
 };
+
+/** Whoever was handed a value has looked at it by then: hand-overs take microseconds. */
+const FREE_AFTER_MS = 1_000;
 
 export class WeakCache<V extends object> {
   readonly #slots = new Map<string | number, Slot<V>>();
@@ -77,7 +87,15 @@ export class WeakCache<V extends object> {
   /** Keeps `value`, in place of what `key` had. `bytes` is all the memory it stands for. */
   set(key: string | number, value: V, bytes: number): void {
     this.delete(key);
-    const slot: Slot<V> = { key, bytes, value, ref: undefined, isUsed: false, untilMs: 0 };
+    const slot: Slot<V> = {
+      key,
+      bytes,
+      value,
+      ref: undefined,
+      isUsed: false,
+      untilMs: 0,
+      sinceMs: this.#options.now(),
+    };
     this.#slots.set(key, slot);
     this.#hold(slot, value);
   }
@@ -129,7 +147,7 @@ export class WeakCache<V extends object> {
     const { value } = slot;
     if (value === undefined) return;
     if (slot.bytes > this.#options.weakBytesMax) {
-      this.#drop(slot);
+      this.#evict(slot);
       return;
     }
     this.#strong.delete(slot);
@@ -141,8 +159,15 @@ export class WeakCache<V extends object> {
     this.#weakBytes += slot.bytes;
     for (const oldest of this.#weak) {
       if (this.#weakBytes <= this.#options.weakBytesMax) break;
-      this.#drop(oldest);
+      this.#evict(oldest);
     }
+  }
+
+  #evict(slot: Slot<V>): void {
+    const value = slot.value ?? slot.ref?.deref();
+    this.#drop(slot);
+    if (value !== undefined && this.#options.now() - slot.sinceMs >= FREE_AFTER_MS)
+      this.#options.onEvict?.(value);
   }
 
   #revive(slot: Slot<V>): V | undefined {

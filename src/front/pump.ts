@@ -2,8 +2,9 @@
  * A body that does not go out at once: piece by piece, as fast as its client takes it.
  *
  * Holds one piece at a time, so that a slow client costs the memory of one chunk and of what
- * the kernel buffers. uWebSockets cuts a response off after some ten seconds in which nothing is
- * written, however well its client does: `PumpKeeper` looks after all of them every few seconds.
+ * the kernel buffers. uWebSockets may never say that a socket can be written again, and cuts it off
+ * after some ten seconds without a write: `PumpKeeper` looks after all of them every few seconds.
+ * (Not by `resume()`, which resets that timer too, but now and then drops the socket out of epoll.)
  */
 
 import type { HttpResponse } from 'uWebSockets.js';
@@ -33,6 +34,8 @@ export class Pump {
   #piece: Uint8Array = NOTHING;
   #pieceStart = 0;
   #isLoading = false;
+  /** Empty pieces in a row. */
+  #empties = 0;
   #isEnded = false;
   #isBlocked = false;
 
@@ -78,13 +81,10 @@ export class Pump {
     this.#options.res.close();
   }
 
-  /** Called every few seconds: tries the socket again, and resets uWebSockets' own timer. */
+  /** Called every few seconds: tries a blocked socket again, as its `onWritable` may never come. */
   again(): void {
-    if (this.#isEnded) return;
-    const { res } = this.#options;
-    res.resume();
-    if (!this.#isBlocked) return;
-    res.cork(() => {
+    if (this.#isEnded || !this.#isBlocked) return;
+    this.#options.res.cork(() => {
       this.#noteWritten();
       if (this.#total !== undefined) this.#push();
     });
@@ -137,11 +137,14 @@ export class Pump {
 
   #take(bytes: Uint8Array): boolean {
     if (bytes.byteLength > 0) {
+      this.#empties = 0;
       this.#piece = bytes;
       this.#pieceStart = this.#offset;
       return true;
     }
     if (this.#total !== undefined) {
+      // A piece may be given back between its coming and now (`flight/memory.ts`): once more, then.
+      if (this.#empties++ < EMPTIES_MAX) return true;
       this.#breakOff(new Error(`body ended ${this.#offset} bytes in`));
     } else if (!this.#isEnded) {
       this.#options.res.end();
@@ -192,6 +195,9 @@ export class Pump {
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** So many empty pieces in a row are an end, before which the body was promised to go on. */
+const EMPTIES_MAX = 3;
 
 /** Looks after the pumps that run: one timer for all of them. */
 export class PumpKeeper {

@@ -79,7 +79,7 @@ export class GrowingBlob {
     this.#id = partial.blob;
     this.#isOpened = true;
     this.#chunks = chunks;
-    return { offset: this.received, tail: last.subarray(-RESUME_TAIL_BYTES), size, validator };
+    return { offset: this.received, tail: last.slice(-RESUME_TAIL_BYTES), size, validator };
   }
 
   describe(described: Described): void {
@@ -171,7 +171,11 @@ export class GrowingBlob {
     if (!this.#isOpened) this.#openBlob();
     const pending = this.#pending;
     const committed = store.putChunk({ blob, seq, bytes }).then(
-      () => void pending.delete(seq),
+      () => {
+        // Not before: what memory holds may be given back, and this was the only copy.
+        pending.delete(seq);
+        memory.setPiece(blob, seq, bytes);
+      },
       (error: unknown) => {
         if (!isServeError(error)) throw error;
         this.#isPassing = true;
@@ -181,7 +185,6 @@ export class GrowingBlob {
     );
     committed.catch(() => {}); // A bug: thrown again by whoever waits.
     pending.set(seq, { bytes, committed });
-    memory.setPiece(blob, seq, bytes);
   }
 
   #openBlob(): void {

@@ -61,7 +61,7 @@ export class LaterConfirm {
       events.confirmedLater(key);
     } catch (error) {
       if (!isServeError(error) || error.kind !== 'check-failed') throw error;
-      events.checkFailed(key, messageOf(error));
+      events.contradictedLater(key, messageOf(error));
       await store.dropEntry({ key });
       memory.deleteFile(key);
     }

@@ -20,6 +20,7 @@ import { computeAnswer } from './computed.ts';
 import type { Download } from './download.ts';
 import { type Errand, Fetcher, type FetcherOptions } from './fetcher.ts';
 import type { LastUse } from './last-use.ts';
+import { Overdue } from './overdue.ts';
 
 export type ModuleProxyOptions = FetcherOptions & {
   /** Flights of the `read:` and `fetch:` key spaces. */
@@ -49,6 +50,7 @@ export type Read = { readonly file: StoredFile | undefined; readonly partial: Pa
 export class ModuleProxy {
   readonly #options: ModuleProxyOptions;
   readonly #fetcher: Fetcher;
+  readonly #overdue = new Overdue();
 
   constructor(options: ModuleProxyOptions) {
     this.#options = options;
@@ -74,6 +76,7 @@ export class ModuleProxy {
       return this.#answer(await this.#storedOnly(resource, key));
     if (request.isHead && held === undefined) return this.#head(request, key);
     ingest.admit(key);
+    if (via?.includes('astera-') && fetches.has(`fetch:${key}`)) await this.#refuseLoop(key, via);
     const found = await fetches.do(`fetch:${key}`, (hold) => this.#bring({ resource, key, via, hold }));
     return this.#answer(found);
   }
@@ -83,6 +86,20 @@ export class ModuleProxy {
     throw new Forbidden(
       `cannot give ${JSON.stringify(key)}: ${JSON.stringify(resource.module)} is private here (--private), and this Astera does not fetch from Git`,
     );
+  }
+
+  /**
+   * Another Astera asks for what we are just asking for ourselves. If it is our upstream, each would wait
+   * for the other: so the upstream is asked, by HEAD, whether the request has been there before.
+   *
+   * @throws {Loop} it has
+   */
+  async #refuseLoop(key: string, via: string): Promise<void> {
+    try {
+      await this.#options.upstream.head({ path: key, bytesMax: SMALL_BYTES_MAX, via });
+    } catch (error) {
+      if (isServeError(error) && error.kind === 'loop') throw error;
+    }
   }
 
   #answer(found: Found): Answer {
@@ -121,13 +138,18 @@ export class ModuleProxy {
       events.keptStale(key, messageOf(error));
       return stale;
     });
-    if (upstream.isDown) {
+    const isSilent = upstream.isDown || this.#overdue.isSilent;
+    this.#overdue.watch(refresh);
+    if (isSilent) {
       orStale.catch(() => {}); // A bug in the refresh is not this client's.
       return Promise.resolve(stale);
     }
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<Found>((resolve) => {
-      timer = setTimeout(resolve, staleWaitMs, stale);
+      timer = setTimeout(() => {
+        this.#overdue.add(refresh);
+        resolve(stale);
+      }, staleWaitMs);
     });
     return Promise.race([orStale, patience]).finally(() => clearTimeout(timer));
   }

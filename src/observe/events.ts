@@ -67,6 +67,12 @@ export class Events {
     this.#log.info({ key }, 'confirmed by the checksum database');
   }
 
+  /** The checksum database contradicts what was kept, and served, without its word; it is dropped. */
+  contradictedLater(key: string, why: string): void {
+    this.#metrics.checkFailures.inc();
+    this.#log.error({ key, why }, 'SECURITY: the checksum database contradicts what was served');
+  }
+
   /** The upstream could not be asked, or failed: what is stored went out. */
   keptStale(key: string, why: string): void {
     this.#log.info({ key, why }, 'answered from the store');

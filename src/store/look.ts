@@ -1,22 +1,33 @@
 /** A look at a store's file before a command touches it: what is no store of ours stays as it is. */
 
 import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { StoreFailed } from '../core/errors.ts';
 import { openReadable } from './schema.ts';
 
 /**
  * @param mayBeNew whether a store that is not there yet will be made
- * @throws {StoreFailed} not there, empty, no database, another program's, a newer schema, damaged
+ * @throws {StoreFailed} not there, a directory, empty, no database, another program's, a newer schema, damaged
  */
 export function lookAtStore(path: string, { mayBeNew }: { readonly mayBeNew: boolean }): void {
   const stats = statSync(path, { throwIfNoEntry: false });
   const cannot = `cannot open store ${JSON.stringify(path)}`;
-  if (stats === undefined) {
-    if (mayBeNew) return;
+  if (stats === undefined && !mayBeNew) {
     throw new StoreFailed(`${cannot}: there is no such file; name the store with --db`);
   }
+  if (stats === undefined) {
+    lookAtDirectory(cannot, dirname(path));
+    return;
+  }
+  if (stats.isDirectory()) throw new StoreFailed(`${cannot}: it is a directory; name a file with --db`);
   if (stats.isFile() && stats.size === 0) {
     throw new StoreFailed(`${cannot}: the file is empty; remove it, or name another one with --db`);
   }
   openReadable(path).close();
+}
+
+function lookAtDirectory(cannot: string, directory: string): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
+  const name = JSON.stringify(directory);
+  throw new StoreFailed(`${cannot}: there is no directory ${name}; make it, or name another file with --db`);
 }

@@ -13,7 +13,7 @@
  */
 
 import Database from 'better-sqlite3';
-import { StoreFailed } from '../core/errors.ts';
+import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 
 export type Connection = Database.Database;
@@ -151,10 +151,25 @@ function guarded(path: string, open: () => Connection): Connection {
     return open();
   } catch (error) {
     if (error instanceof StoreFailed) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = `${messageOf(error)}${wayOut(error)}`;
     throw new StoreFailed(`cannot open store ${JSON.stringify(path)}: ${why}`, { cause: error });
   }
 }
+
+/** What a user can do about SQLite's failures, where there is something. */
+function wayOut(error: unknown): string {
+  const { code } = error as { code?: unknown };
+  const name = typeof code === 'string' ? (/^SQLITE_[A-Z]+/.exec(code)?.[0] ?? '') : '';
+  return waysOut[name] ?? '';
+}
+
+const waysOut: Readonly<Record<string, string>> = {
+  SQLITE_NOTADB: '; name another file with --db',
+  SQLITE_CORRUPT: '; put a copy in its place, or remove it to fetch all anew',
+  SQLITE_READONLY: '; let this user write to the file and its directory',
+  SQLITE_CANTOPEN: '; let this user read and write it and its directory',
+  SQLITE_PERM: '; let this user read and write it and its directory',
+};
 
 function isEmpty(db: Connection): boolean {
   return db.prepare<[], { n: number }>('SELECT count(*) AS n FROM sqlite_schema').get()?.n === 0;

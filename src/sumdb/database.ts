@@ -6,6 +6,7 @@
 
 import { BadRequest } from '../core/errors.ts';
 import { type NoteVerifier, parseVerifierKey } from './note.ts';
+import { isDatabaseName } from './sumdb-path.ts';
 
 export type Database = {
   /** As in the paths of requests: `sum.golang.org`. */
@@ -50,6 +51,11 @@ function parseDatabase(member: string): Database {
     );
   }
   const key = parseVerifierKey(known ?? first);
+  if (!isDatabaseName(key.name)) {
+    throw new BadRequest(
+      `cannot use checksum database ${JSON.stringify(key.name)}: its name is not of the form host or host/path`,
+    );
+  }
   const host = url ?? `https://${first === name ? key.name : first}`;
   if (!/^https?:\/\/[^\s?#]+$/.test(host)) {
     throw new BadRequest(

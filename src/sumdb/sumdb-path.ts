@@ -5,6 +5,7 @@
  */
 
 import { BadRequest } from '../core/errors.ts';
+import { KEY_LENGTH_MAX } from '../core/limits.ts';
 import { unescapeModulePath } from '../core/module-path.ts';
 import { unescapeVersion } from '../core/version.ts';
 import { parseTilePath, TILE_HEIGHT, type Tile, tilePath } from './tile.ts';
@@ -22,17 +23,31 @@ export type SumdbAsk =
  * @throws {BadRequest} it has, but a part of it is malformed
  */
 export function parseSumdbPath(path: string): SumdbAsk | undefined {
-  const [, database, rest = ''] = /^sumdb\/([A-Za-z0-9.-]{1,255})\/(.{1,2048})$/.exec(path) ?? [];
+  const [, database, rest = ''] = (path.length <= PATH_LENGTH_MAX && SUMDB_PATH.exec(path)) || [];
   if (database === undefined) return undefined;
   if (rest === 'supported') return { kind: 'supported', database };
   if (rest === 'latest') return { kind: 'head', database };
   if (rest.startsWith('lookup/')) return { kind: 'lookup', database, asked: parseAsked(rest.slice(7)) };
-  if (!rest.startsWith('tile/')) return undefined;
   const tile = parseTilePath(rest);
   if (tile.height !== TILE_HEIGHT)
     throw new BadRequest(`cannot give tile: not of height ${TILE_HEIGHT}: "${rest}"`);
   return { kind: 'tile', database, tile };
 }
+
+/** Whether requests can name it: a host, and a path maybe, as in `host.example/sumdb`. */
+export function isDatabaseName(name: string): boolean {
+  return name.length <= NAME_LENGTH_MAX && DATABASE_NAME.test(name);
+}
+
+const NAME_LENGTH_MAX = 255;
+
+/** A module path and a version of KEY_LENGTH_MAX together, and what stands before them. */
+const PATH_LENGTH_MAX = KEY_LENGTH_MAX + 2 * NAME_LENGTH_MAX;
+
+const NAME = '[A-Za-z0-9.-]+(?:/[A-Za-z0-9._~-]+)*';
+const DATABASE_NAME = new RegExp(`^${NAME}$`);
+// The shortest name: what follows the first "lookup" is a module path, and could have another one in it.
+const SUMDB_PATH = new RegExp(`^sumdb/(${NAME}?)/((?:supported|latest)$|(?:lookup|tile)/.*$)`);
 
 /** Where a record is stored: without the head that goes out with it. */
 export function recordKey(database: string, asked: ModuleVersion): string {

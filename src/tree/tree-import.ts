@@ -46,7 +46,7 @@ export type Imported = {
 export const IMPORT_PREFIX = 'import:';
 
 /** Files under way at one time: their reads, checks and writes overlap. */
-const LANES = 6;
+const LANES = 32;
 
 /** Keys asked for at one time. */
 const BATCH = 128;

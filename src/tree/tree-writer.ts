@@ -7,7 +7,7 @@
 
 import { constants } from 'node:fs';
 import { lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { BadRequest, messageOf } from '../core/errors.ts';
 
 /** A file half-written by process `pid` is `.astera-<pid>-<number>`. No file of a GOPROXY begins so. */
@@ -78,12 +78,13 @@ export class TreeWriter {
     if (path === '.') return;
     await this.#directory(dirname(path));
     const directory = join(this.#root, path);
-    await mkdir(directory).catch(noneWhere('EEXIST'));
+    const isNew = await mkdir(directory).then(() => true, noneWhere('EEXIST'));
+    if (isNew) return;
     const stats = await lstat(directory);
     if (!stats.isDirectory()) {
       throw new BadRequest(`cannot write to ${JSON.stringify(directory)}: not a directory`);
     }
-    if (basename(path) === '@v') await removeHalf(directory);
+    await removeHalf(directory);
   }
 }
 

@@ -8,7 +8,7 @@ import { checkContent, hashZip } from '../modzip/zip-hash.ts';
 import { ChunkSource } from '../store/chunk-source.ts';
 import type { Frame } from '../wire/frame.ts';
 import { FileSource } from './file-source.ts';
-import { packReplies, runAsyncCall, unpackRequests } from './serve-calls.ts';
+import { freeRequests, packReplies, runAsyncCall, unpackRequests } from './serve-calls.ts';
 
 const handlers: BuilderPort & FileBuilderPort = {
   async checkZip({ module, version, blob, size, content, hash, bytes }) {
@@ -40,5 +40,7 @@ function openBlob(blob: number, size: number): ChunkSource {
 export default async function serveBuilds(frame: Frame): Promise<unknown> {
   const [request] = unpackRequests(frame);
   if (request === undefined) throw new Error('cannot build: an empty task');
-  return packReplies([await runAsyncCall(handlers, request)]);
+  const reply = await runAsyncCall(handlers, request);
+  freeRequests([request]);
+  return packReplies([reply]);
 }

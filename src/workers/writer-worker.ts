@@ -9,7 +9,7 @@ import { workerData } from 'piscina';
 import { StoreWriter } from '../store/writer.ts';
 import type { Frame } from '../wire/frame.ts';
 import type { Reply, Request } from '../wire/messages.ts';
-import { failureOf, packReplies, runCall, unpackRequests } from './serve-calls.ts';
+import { failureOf, freeRequests, packReplies, runCall, unpackRequests } from './serve-calls.ts';
 
 /** What 'open' answers. */
 export type Opened = {
@@ -30,7 +30,10 @@ export default function serveWrites(frame: Frame | 'open' | 'close'): unknown {
   writer ??= new StoreWriter((workerData as { dbPath: string }).dbPath);
   if (frame === 'open')
     return { lastBlobId: writer.lastBlobId(), instance: writer.instance() } satisfies Opened;
-  return packReplies(runGroup(writer, unpackRequests(frame)));
+  const requests = unpackRequests(frame);
+  const replies = runGroup(writer, requests);
+  freeRequests(requests);
+  return packReplies(replies);
 }
 
 function runGroup(handlers: StoreWriter, requests: Request[]): Reply[] {

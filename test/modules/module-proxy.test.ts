@@ -415,6 +415,23 @@ test('a refresh that fails after the stale wait harms nobody, and the next calle
   assert.equal(await second.ask(LIST), '200 upstream v9.0.0\n');
 });
 
+test('while a refresh is overdue and nothing else comes, others are answered at once', async (t) => {
+  const first = filled(t);
+  for (const path of [LIST, LATEST]) await first.ask(path);
+  await settled();
+  first.clock.pass(LIST_TTL_MS);
+  for (const path of [LIST, LATEST]) first.upstream.says.set(path, () => new Promise(() => {}));
+  const second = first.restarted({ staleWaitMs: 100 });
+  assert.match(await second.ask(LIST), /^200 stale /);
+  let answer = 'none yet';
+  void second.ask(LATEST).then((text) => {
+    answer = text;
+  });
+  await settled();
+  assert.match(answer, /^200 stale /, 'no second wait');
+  assert.equal(first.upstream.asked.length, 4, 'the upstream is asked all the same');
+});
+
 test('while the upstream counts as down what is stored goes out without a wait', async (t) => {
   const first = filled(t);
   await first.ask(LIST);

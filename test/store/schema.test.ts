@@ -172,7 +172,7 @@ test('a directory is refused', (t) => {
   mkdirSync(path);
   assert.throws(
     () => openWritable(path),
-    /^StoreFailed: cannot open store "[^"\n]+": unable to open database file$/,
+    /^StoreFailed: cannot open store "[^"\n]+": unable to open database file; let this user read and write it and its directory$/,
   );
   assert.deepEqual(readdirSync(path), []);
 });

@@ -79,6 +79,16 @@ export function query(path: string, sql: string): unknown[] {
   }
 }
 
+/** Changes the file itself; makes it where there is none. */
+export function execute(path: string, sql: string): void {
+  const db = new Database(path);
+  try {
+    db.exec(sql);
+  } finally {
+    db.close();
+  }
+}
+
 /** Every promise of the schema, checked from outside: whole file, no orphan, every hash true. */
 export function assertWhole(path: string): void {
   const db = new Database(path, { readonly: true });

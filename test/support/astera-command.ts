@@ -9,11 +9,12 @@ export class AsteraCommand {
   readonly exited: Promise<Exit>;
   #isOver = false;
 
-  constructor(args: readonly string[], { stdin }: { stdin?: string } = {}) {
+  constructor(args: readonly string[], { stdin, uid }: { stdin?: string; uid?: number } = {}) {
     const { PATH, HOME, TMPDIR } = process.env;
     const child = spawn(ASTERA, args, {
       env: { PATH, HOME, TMPDIR },
       stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      ...(uid !== undefined && { uid, gid: uid }),
     });
     if (stdin !== undefined) child.stdin?.end(stdin);
     this.child = child;

@@ -8,10 +8,10 @@ import { type MadeUpModule, madeUpFiles } from './module-zip.ts';
 export function writeDownloadCache(root: string, modules: readonly MadeUpModule[]): void {
   for (const module of modules) {
     const { info, mod, zip } = madeUpFiles(module);
-    const base = `${escape(module.path)}/@v/${escape(module.version)}`;
+    const base = `${escaped(module.path)}/@v/${escaped(module.version)}`;
     writeTree(root, { [`${base}.info`]: info, [`${base}.mod`]: mod, [`${base}.zip`]: zip });
     writeTree(root, { [`${base}.lock`]: '', [`${base}.ziphash`]: 'h1:made=', [`${base}.partial`]: '' });
-    writeTree(root, { [`${escape(module.path)}/@v/list`]: 'v0.0.1\n' });
+    writeTree(root, { [`${escaped(module.path)}/@v/list`]: 'v0.0.1\n' });
   }
   writeTree(root, { 'sumdb/sum.golang.org/lookup/x.example/a@v1.0.0': 'text\n' });
 }
@@ -36,6 +36,6 @@ export function versionFiles(tree: ReadonlyMap<string, Buffer>): Map<string, Buf
   return new Map([...tree].filter(([path]) => /\/@v\/[^/]+\.(info|mod|zip)$/.test(path)));
 }
 
-function escape(plain: string): string {
+function escaped(plain: string): string {
   return plain.replace(/[A-Z]/g, (letter) => `!${letter.toLowerCase()}`);
 }

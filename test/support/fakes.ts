@@ -245,7 +245,7 @@ export class FakeChecksums implements Checksums {
     return resource.kind === 'zip' || resource.kind === 'mod';
   }
 
-  prefetch(): void {}
+  prefetch(_: Summed): void {}
 
   async judge(_: Summed, h1: string): Promise<Trust> {
     this.judged.push(h1);

@@ -20,20 +20,27 @@ export class GoClient {
   /** Holds everything this client has: `project/`, `modcache/`, `path/`, `build/`. */
   readonly directory: string;
   readonly #proxy: string;
+  readonly #build: string;
   readonly #sumdb: string;
 
-  /** A client whose GOPROXY is `proxy` and nothing else, in an empty project; by default it checks no checksums. */
-  static async create(proxy: string, { sumdb = 'off' } = {}): Promise<GoClient> {
+  /**
+   * A client whose GOPROXY is `proxy` and nothing else, in an empty project.
+   *
+   * @param options `sumdb`: its GOSUMDB, by default it checks no checksums; `build`: a build cache to share
+   */
+  static async create(proxy: string, options: { sumdb?: string; build?: string } = {}): Promise<GoClient> {
     const directory = await mkdtemp(join(tmpdir(), 'astera-go-'));
-    const client = new GoClient(directory, proxy, sumdb);
+    const { sumdb = 'off', build = join(directory, 'build') } = options;
+    const client = new GoClient({ directory, proxy, sumdb, build });
     await cp(join(import.meta.dirname, '../projects/empty'), client.project, { recursive: true });
     return client;
   }
 
-  private constructor(directory: string, proxy: string, sumdb: string) {
-    this.directory = directory;
-    this.#proxy = proxy;
-    this.#sumdb = sumdb;
+  private constructor(parts: { directory: string; proxy: string; sumdb: string; build: string }) {
+    this.directory = parts.directory;
+    this.#proxy = parts.proxy;
+    this.#sumdb = parts.sumdb;
+    this.#build = parts.build;
   }
 
   get project(): string {
@@ -87,7 +94,7 @@ export class GoClient {
       GOFLAGS: '-modcacherw',
       GOMODCACHE: join(this.directory, 'modcache'),
       GOPATH: join(this.directory, 'path'),
-      GOCACHE: join(this.directory, 'build'),
+      GOCACHE: this.#build,
       GIT_TERMINAL_PROMPT: '0',
     };
   }

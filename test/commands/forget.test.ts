@@ -1,0 +1,131 @@
+// Goal: what is forgotten is asked for again, and nothing else is touched.
+// Method: the real command on a made-up store, alone and beside a server.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { StoreWriter } from '../../src/store/writer.ts';
+import { assertWhole, contentOf, grow, put, query } from '../store/stores.ts';
+import { Astera, runAstera } from '../support/astera.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const M = 'a.example/m';
+const ZIP = 300_000;
+
+/** 200s, 404s and partial downloads of a module, of one below it and of one beside it. */
+function storeOf(t: TestContext): string {
+  const db = join(tempDir(t), 'a.db');
+  const writer = new StoreWriter(db);
+  let blob = 1;
+  const file = (key: string, bytes = contentOf(20, blob), status = 200) =>
+    put(writer, { key, bytes, status, blob: blob++, nowMs: Date.now() });
+  for (const version of ['v1.0.0', 'v1.0.0-rc.1', 'v1.1.0']) {
+    file(`${M}/@v/${version}.info`, Buffer.from(JSON.stringify({ Version: version })));
+    file(`${M}/@v/${version}.mod`, Buffer.from(`module ${M}\n`));
+    file(`${M}/@v/${version}.zip`, contentOf(ZIP, blob));
+  }
+  file(`${M}/@v/list`, Buffer.from('v1.0.0\nv1.1.0\n'));
+  file(`${M}/@v/main.info`, contentOf(20), 404);
+  file(`${M}/@latest`, contentOf(20), 410);
+  file(`${M}/sub/@v/v1.0.0.mod`);
+  file(`${M}-other/@v/v1.0.0.mod`);
+  file(`b.example/twin/@v/v1.0.0.zip`, contentOf(ZIP, 3));
+  grow(writer, { key: `${M}/@v/v1.2.0.zip`, blob: blob++, chunks: [contentOf(262_144)] });
+  grow(writer, { key: `import:${M}/@v/v1.3.0.zip`, blob: blob++, chunks: [contentOf(262_144)] });
+  writer.close();
+  return db;
+}
+
+function keysOf(db: string): string[] {
+  return query(
+    db,
+    'SELECT key FROM entry UNION SELECT growing_key FROM blob WHERE growing_key IS NOT NULL',
+  ).map(String);
+}
+
+const cases: { name: string; says: string; goes: (key: string) => boolean; why: string }[] = [
+  {
+    name: M,
+    says: `${M}: forgot 10 files (879KiB), 2 404s, 2 partial downloads\n`,
+    goes: (key) => key.includes(`${M}/@`),
+    why: 'a module, and none below or beside it',
+  },
+  {
+    name: `${M}@v1.0.0`,
+    says: `${M}@v1.0.0: forgot 3 files (293KiB), 0 404s, 0 partial downloads\n`,
+    goes: (key) => /^a\.example\/m\/@v\/v1\.0\.0\.(info|mod|zip)$/.test(key),
+    why: 'one version, not those whose names begin so',
+  },
+  {
+    name: `${M}@main`,
+    says: `${M}@main: forgot 0 files (0B), 1 404s, 0 partial downloads\n`,
+    goes: (key) => key.endsWith('main.info'),
+    why: 'the 404 of a branch',
+  },
+  {
+    name: `${M}@v1.2.0`,
+    says: `${M}@v1.2.0: forgot 0 files (0B), 0 404s, 1 partial downloads\n`,
+    goes: (key) => key.endsWith('v1.2.0.zip'),
+    why: 'a partial download',
+  },
+  {
+    name: `${M}@v1.3.0`,
+    says: `${M}@v1.3.0: forgot 0 files (0B), 0 404s, 1 partial downloads\n`,
+    goes: (key) => key.endsWith('v1.3.0.zip'),
+    why: 'what a broken import left',
+  },
+];
+
+for (const { name, says, goes, why } of cases) {
+  test(`forget ${name}: ${why}`, async (t) => {
+    const db = storeOf(t);
+    const before = keysOf(db);
+    const { code, stdout, stderr } = await runAstera(['forget', '--db', db, name]);
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: says, stderr: '' });
+    assert.deepEqual(
+      keysOf(db),
+      before.filter((key) => !goes(key)),
+    );
+    assertWhole(db);
+  });
+}
+
+test('a body that another key has stays', async (t) => {
+  const db = storeOf(t);
+  await runAstera(['forget', '--db', db, M]);
+  assert.deepEqual(query(db, 'SELECT size FROM blob'), [ZIP], "the twin's");
+});
+
+test('of several names each has its line; exit 1 where nothing is stored of any', async (t) => {
+  const db = storeOf(t);
+  const some = await runAstera(['forget', '--db', db, `${M}/sub`, 'none.example/x']);
+  assert.equal(some.stdout.split('\n').length, 3);
+  assert.equal(some.code, 0);
+  const none = await runAstera(['forget', '--db', db, 'none.example/x', `${M}@v9.9.9`]);
+  assert.equal(none.stderr, `astera: cannot forget none.example/x ${M}@v9.9.9: nothing is stored of it\n`);
+  assert.equal(none.code, 1);
+});
+
+for (const name of ['nodot', 'a.example/', 'a.example/m@', 'a.example/m@v1@v2', 'a.example/m@../x']) {
+  test(`wrong usage: forget ${JSON.stringify(name)}`, async (t) => {
+    const { code, stderr } = await runAstera(['forget', '--db', join(tempDir(t), 'a.db'), name]);
+    assert.match(stderr, /^astera: cannot forget "[^\n]+": expected MODULE or MODULE@VERSION: [^\n]+\n$/);
+    assert.equal(code, 2);
+  });
+}
+
+test('beside a server it is gone from its memory too', async (t) => {
+  const db = storeOf(t);
+  const server = await Astera.start({ upstream: 'off', db, flags: ['--offline', '--verify', 'off'] });
+  t.after(() => server.dispose());
+  const status = async (key: string) => (await server.get(key)).status;
+  const [mod, zip] = [`${M}/@v/v1.0.0.mod`, `${M}/@v/v1.0.0.zip`];
+  assert.deepEqual([await status(mod), await status(zip)], [200, 200]);
+  const { code, stdout } = await runAstera(['forget', '--db', db, M]);
+  assert.match(stdout, /forgot 10 files/);
+  assert.equal(code, 0);
+  assert.deepEqual([await status(mod), await status(zip)], [404, 404]);
+  assert.equal(await status(`${M}/sub/@v/v1.0.0.mod`), 200);
+  await server.stop();
+  assertWhole(db);
+});

@@ -1,0 +1,135 @@
+// Goal: `astera stats` counts what is stored, for people and for programs, beside a running server, and changes nothing.
+// Method: a store made by the writer with known rows; the real program's table and JSON are held against them.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { describe } from '../../src/commands/stats.ts';
+import { formatTable } from '../../src/commands/table.ts';
+import { CHUNK_BYTES } from '../../src/core/limits.ts';
+import { readStats } from '../../src/store/stats.ts';
+import { StoreWriter } from '../../src/store/writer.ts';
+import { chunksOf, contentOf, grow, put, seal } from '../store/stores.ts';
+import { runAstera } from '../support/astera.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const directory = tempDir({ after });
+const db = join(directory, 'a.db');
+
+const kinds: { key: string; kind: string; why: string }[] = [
+  { key: 'example.com/a/@v/v1.0.0.zip', kind: 'zip', why: 'a version' },
+  { key: 'example.com/a/@v/v1.0.0-rc.1+incompatible.mod', kind: 'mod', why: 'a long version' },
+  {
+    key: 'example.com/a/@v/v1.0.0-0.20240102030405-abcdefabcdef.info',
+    kind: 'info',
+    why: 'a pseudo-version',
+  },
+  { key: 'example.com/a/@v/master.info', kind: 'query', why: 'a branch' },
+  { key: 'example.com/a/@v/v1.2.info', kind: 'query', why: 'a prefix' },
+  { key: 'example.com/a/@v/v1.2.x.info', kind: 'query', why: 'a branch that looks like a version' },
+  { key: 'example.com/a/@v/list', kind: 'list', why: 'a list' },
+  { key: 'example.com/a.zip/@v/list', kind: 'list', why: 'a module named like a file' },
+  { key: 'example.com/a/@latest', kind: 'latest', why: 'the latest' },
+  { key: 'sumdb/sum.example/lookup/example.com/a@v1.0.0', kind: 'sumdb', why: 'a record' },
+  {
+    key: 'sumdb/sum.example/lookup/example.com/a.zip@v1.0.0.zip',
+    kind: 'sumdb',
+    why: 'a record that ends like a zip',
+  },
+];
+
+test('a key counts as what its form says', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const writer = new StoreWriter(path);
+  for (const { key } of kinds) put(writer, { key, bytes: contentOf(8) });
+  writer.close();
+  const counted = new Map(readStats(path).tallies.map(({ kind, entries }) => [kind, entries]));
+  for (const { kind } of kinds) {
+    assert.equal(counted.get(kind), kinds.filter((row) => row.kind === kind).length, kind);
+  }
+});
+
+const writer = new StoreWriter(db);
+after(() => writer.close());
+put(writer, { key: 'example.com/a/@v/v1.0.0.info', bytes: contentOf(100), nowMs: 1_000 });
+put(writer, { key: 'example.com/a/@v/v1.1.0.info', bytes: contentOf(50), nowMs: 9_000 });
+put(writer, { key: 'example.com/none/@v/list', bytes: contentOf(9), status: 404 });
+put(writer, { key: 'example.com/a/@v/list', bytes: contentOf(10_000), blob: 1 });
+put(writer, { key: 'example.com/b/@v/list', bytes: contentOf(10_000), blob: 2 });
+grow(writer, { key: 'example.com/a/@v/v1.0.0.zip', blob: 3, chunks: chunksOf(contentOf(2 * CHUNK_BYTES)) });
+seal(writer, { key: 'example.com/a/@v/v1.0.0.zip', blob: 3, size: 2 * CHUNK_BYTES });
+grow(writer, {
+  key: 'example.com/half/@v/v1.0.0.zip',
+  blob: 4,
+  chunks: chunksOf(contentOf(CHUNK_BYTES)),
+  nowMs: 5_000,
+});
+grow(writer, { key: 'example.com/bare/@v/v1.0.0.zip', blob: 5, nowMs: 6_000 });
+
+test('--json counts entries, each content once, and partial downloads', async () => {
+  const before = readFileSync(db);
+  const { code, stdout, stderr } = await runAstera(['stats', '--json', '--db', db]);
+  assert.equal(stderr, '');
+  assert.equal(code, 0);
+  assert.ok(before.equals(readFileSync(db)), 'the file is as it was');
+  const { storeBytes, walBytes, ...rest } = JSON.parse(stdout) as Record<string, unknown>;
+  assert.ok(Number(walBytes) > 2 * CHUNK_BYTES, 'all is in the WAL of the writer that has the store');
+  assert.equal(storeBytes, before.byteLength);
+  const source = 'upstream';
+  const tally = (
+    kind: string,
+    status: number,
+    entries: number,
+    bytes: number,
+    oldestAtMs = 1_000,
+    newestAtMs = oldestAtMs,
+  ) => ({
+    ...{ kind, status, source, entries, bytes, oldestAtMs, newestAtMs },
+  });
+  assert.deepEqual(rest, {
+    db,
+    freeBytes: 0,
+    tallies: [
+      tally('info', 200, 2, 150, 1_000, 9_000),
+      tally('list', 200, 2, 20_000),
+      tally('list', 404, 1, 9),
+      tally('zip', 200, 1, 2 * CHUNK_BYTES),
+    ],
+    blobs: { count: 2, bytes: 10_000 + 2 * CHUNK_BYTES },
+    partials: [
+      { key: 'example.com/bare/@v/v1.0.0.zip', size: null, changedAtMs: 6_000, bytes: 0 },
+      { key: 'example.com/half/@v/v1.0.0.zip', size: null, changedAtMs: 5_000, bytes: CHUNK_BYTES },
+    ],
+    partialCount: 2,
+    unconfirmed: 0,
+  });
+});
+
+test('the table says the same', () => {
+  const day = 86_400_000;
+  const text = describe(readStats(db), '/x/a.db', 9_000 + 2 * day);
+  assert.match(text, /^store {2}\/x\/a\.db$/m);
+  assert.match(text, /^kind +source +answers +size +oldest +newest$/m);
+  assert.match(text, /^zip +upstream +1 +512KiB +2d +2d$/m);
+  assert.match(text, /^list 404 +upstream +1 +9B +2d +2d$/m);
+  assert.match(text, /^total +6 +531\.7KiB$/m);
+  assert.match(text, /^example\.com\/half\/@v\/v1\.0\.0\.zip +256KiB +\? +2d$/m);
+});
+
+test('an empty store has nothing in its table', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  new StoreWriter(path).close();
+  assert.match(describe(readStats(path), path, 0), /^nothing is stored yet$/m);
+});
+
+test('columns are as wide as their widest cell, and to the right where the heading says so', () => {
+  assert.equal(
+    formatTable([
+      ['a', '>b'],
+      ['long', '1'],
+      ['x', '100'],
+    ]),
+    'a       b\nlong    1\nx     100',
+  );
+});

@@ -1,0 +1,156 @@
+// Goal: what may be kept under each mode, and what becomes of a key whose content was contradicted.
+// Method: a table of modes and judgements; then a clock that stands still until it is moved.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Summed, VerifyMode } from '../../src/core/checksums.ts';
+import { CheckFailed, UpstreamDown } from '../../src/core/errors.ts';
+import { REFUSED_KEYS_MAX } from '../../src/core/limits.ts';
+import { parseResource, type Resource } from '../../src/core/resource.ts';
+import type { Trust } from '../../src/core/store-port.ts';
+import { CheckedIngest } from '../../src/modules/checked-ingest.ts';
+import { Events } from '../../src/observe/events.ts';
+import { createLogger } from '../../src/observe/logger.ts';
+import { Metrics } from '../../src/observe/metrics.ts';
+import { FakeChecksums, FakeClock } from '../support/fakes.ts';
+
+const REFUSED_MS = 60_000;
+const KEY = 'example.com/m/@v/v1.0.0.zip';
+
+function resourceOf(key: string): Resource {
+  const resource = parseResource(key);
+  assert.ok(resource !== undefined, key);
+  return resource;
+}
+
+class TamperedEvents extends Events {
+  readonly tamperedKeys: string[] = [];
+  constructor() {
+    super(createLogger('error', false), new Metrics());
+  }
+  override tampered(key: string): void {
+    this.tamperedKeys.push(key);
+  }
+}
+
+function makeIngest(mode: VerifyMode = 'store') {
+  const [checksums, clock, events] = [new FakeChecksums(), new FakeClock(), new TamperedEvents()];
+  const ingest = new CheckedIngest({ mode, checksums, clock, events, refusedMs: REFUSED_MS });
+  const check = (h1 = 'h1:x', { key = KEY, upstream = 'liar.example' } = {}) => {
+    const resource = resourceOf(key);
+    assert.ok(ingest.covers(resource));
+    return ingest.check(resource, { key, h1, upstream });
+  };
+  const contradict = async (h1?: string, how?: { key?: string; upstream?: string }) => {
+    checksums.says = new CheckFailed('h1 differs');
+    await assert.rejects(check(h1, how), CheckFailed);
+    checksums.says = 'confirmed';
+  };
+  return { ingest, checksums, clock, events, check, contradict };
+}
+
+const outcomes: {
+  mode: VerifyMode;
+  says: Trust | Error;
+  kept: Trust | typeof CheckFailed | typeof UpstreamDown;
+  why: string;
+}[] = [
+  { mode: 'store', says: 'confirmed', kept: 'confirmed', why: 'the database has the same' },
+  { mode: 'store', says: 'unconfirmed', kept: 'unconfirmed', why: 'it could not be asked: confirmed later' },
+  { mode: 'store', says: new CheckFailed('differs'), kept: CheckFailed, why: 'contradicted' },
+  { mode: 'strict', says: 'confirmed', kept: 'confirmed', why: 'the database has the same' },
+  { mode: 'strict', says: 'unconfirmed', kept: UpstreamDown, why: 'nothing unconfirmed goes out' },
+  { mode: 'strict', says: new CheckFailed('differs'), kept: CheckFailed, why: 'contradicted' },
+];
+
+for (const { mode, says, kept, why } of outcomes) {
+  test(`--verify=${mode}: ${why}`, async () => {
+    const { checksums, check } = makeIngest(mode);
+    checksums.says = says;
+    if (typeof kept === 'string') assert.deepEqual(await check('h1:x'), { h1: 'h1:x', trust: kept });
+    else await assert.rejects(check('h1:x'), kept);
+  });
+}
+
+test('zips and go.mod files are checked, nothing else, and with --verify=off nothing at all', () => {
+  const [on, off] = [makeIngest('store').ingest, makeIngest('off').ingest];
+  for (const [path, isCovered] of [
+    ['example.com/m/@v/v1.0.0.zip', true],
+    ['example.com/m/@v/v1.0.0.mod', true],
+    ['example.com/m/@v/v1.0.0.info', false],
+    ['example.com/m/@v/list', false],
+    ['example.com/m/@latest', false],
+  ] as const) {
+    assert.equal(on.covers(resourceOf(path)), isCovered, path);
+    assert.equal(off.covers(resourceOf(path)), false, path);
+  }
+});
+
+test('the database is asked at the first sight of a version, not of a list, and never with --verify=off', () => {
+  for (const [mode, expected] of [
+    ['store', ['info', 'mod', 'zip']],
+    ['off', []],
+  ] as const) {
+    const { ingest, checksums } = makeIngest(mode);
+    const asked: string[] = [];
+    checksums.prefetch = (resource: Summed) => void asked.push(resource.kind);
+    for (const name of [
+      '@v/v1.0.0.info',
+      '@v/v1.0.0.mod',
+      '@v/v1.0.0.zip',
+      '@v/list',
+      '@latest',
+      '@v/main.info',
+    ])
+      ingest.expect(resourceOf(`example.com/m/${name}`));
+    assert.deepEqual(asked, expected);
+  }
+});
+
+test('a contradicted key is refused for its time with the reason, others are not', async () => {
+  const { ingest, clock, contradict } = makeIngest();
+  ingest.admit(KEY);
+  await contradict();
+  assert.throws(
+    () => ingest.admit(KEY),
+    (error) => error instanceof CheckFailed && error.message === 'h1 differs',
+  );
+  ingest.admit(KEY.replace('.zip', '.mod'));
+  clock.pass(REFUSED_MS - 1);
+  assert.throws(() => ingest.admit(KEY), CheckFailed);
+  clock.pass(1);
+  ingest.admit(KEY);
+  assert.equal(ingest.avoided(KEY), 'liar.example', 'and asked of another upstream first');
+});
+
+test('what is confirmed after that is as if nothing had been', async () => {
+  const { ingest, clock, check, contradict, events } = makeIngest();
+  await contradict('h1:wrong');
+  clock.pass(REFUSED_MS);
+  await check('h1:right');
+  assert.equal(ingest.avoided(KEY), undefined);
+  await contradict('h1:wrong');
+  assert.deepEqual(events.tamperedKeys, []);
+});
+
+test('the same wrong content twice is said loudly, another wrong one is not', async () => {
+  const { contradict, events } = makeIngest();
+  await contradict('h1:one');
+  await contradict('h1:two');
+  await contradict('h1:one');
+  assert.deepEqual(events.tamperedKeys, []);
+  await contradict('h1:one');
+  await contradict('h1:one', { key: KEY.replace('.zip', '.mod') });
+  assert.deepEqual(events.tamperedKeys, [KEY]);
+});
+
+test('refused keys are bounded: the oldest refusal is forgotten', async () => {
+  const { ingest, contradict } = makeIngest();
+  const keyOf = (n: number) => `example.com/m${n}/@v/v1.0.0.zip`;
+  for (let n = 0; n < REFUSED_KEYS_MAX; n++) await contradict('h1:x', { key: keyOf(n) });
+  await contradict('h1:x', { key: keyOf(0) }); // Refused again: no longer the oldest.
+  await contradict('h1:x', { key: keyOf(REFUSED_KEYS_MAX) });
+  assert.equal(ingest.avoided(keyOf(1)), undefined);
+  for (const n of [0, 2, REFUSED_KEYS_MAX])
+    assert.throws(() => ingest.admit(keyOf(n)), CheckFailed, keyOf(n));
+});

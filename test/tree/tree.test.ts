@@ -1,0 +1,159 @@
+// Goal: what is in a tree is found and nothing beside it; what is written is whole, and inside.
+// Method: trees made up in temporary directories, with every oddity that a disk can hold.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { inLanes } from '../../src/tree/lanes.ts';
+import { walkTree } from '../../src/tree/tree-file.ts';
+import { TreeWriter } from '../../src/tree/tree-writer.ts';
+import { writeTree } from '../support/download-cache.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+async function walked(root: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const file of walkTree(root)) {
+    found.push(file.kind === 'file' ? file.key : `bad: ${file.path.slice(root.length + 1)}: ${file.why}`);
+  }
+  return found.sort();
+}
+
+test('the files of versions are found, and nothing else', async (t) => {
+  const root = tempDir(t);
+  const wanted = [
+    'a.example/x/@v/v1.0.0.info',
+    'a.example/x/sub/!y/@v/v1.0.0.mod',
+    'b.example/@v/v1.0.0.zip',
+  ];
+  const others = [
+    'a.example/x/@v/list',
+    'a.example/x/@v/v1.0.0.lock',
+    'a.example/x/@v/v1.0.0.ziphash',
+    'a.example/x/@latest',
+    'a.example/x/v1.0.0.zip',
+    'a.example/x/.git/@v/v1.0.0.zip',
+    'sumdb/sum.golang.org/tile/8/0/000.info',
+    'nodot/x/@v/v1.0.0.zip',
+    '.hidden.example/x/@v/v1.0.0.zip',
+    'A.example/x/@v/v1.0.0.zip',
+  ];
+  writeTree(root, Object.fromEntries([...wanted, ...others].map((path) => [path, 'x'])));
+  assert.deepEqual(await walked(root), wanted);
+});
+
+test('symbolic links are named and not followed', async (t) => {
+  const [root, outside] = [tempDir(t), tempDir(t)];
+  writeTree(outside, { 'x/@v/v1.0.0.mod': 'secret', 'v1.0.0.zip': 'secret' });
+  writeTree(root, { 'a.example/x/@v/v1.0.0.mod': 'mod' });
+  symlinkSync(outside, join(root, 'b.example'));
+  symlinkSync(join(outside, 'v1.0.0.zip'), join(root, 'a.example/x/@v/v1.0.0.zip'));
+  symlinkSync('..', join(root, 'a.example/loop'));
+  assert.deepEqual(await walked(root), [
+    'a.example/x/@v/v1.0.0.mod',
+    'bad: a.example/loop: a symbolic link',
+    'bad: a.example/x/@v/v1.0.0.zip: a symbolic link',
+    'bad: b.example: a symbolic link',
+  ]);
+});
+
+test('what is no file, or can not be listed, is named', async (t) => {
+  const root = tempDir(t);
+  mkdirSync(join(root, 'a.example/x/@v/v1.0.0.zip'), { recursive: true });
+  spawnSync('mkfifo', [join(root, 'a.example/x/@v/v1.0.0.mod')]);
+  const found = await walked(root);
+  assert.deepEqual(found, [
+    'bad: a.example/x/@v/v1.0.0.mod: not a regular file',
+    'bad: a.example/x/@v/v1.0.0.zip: not a regular file',
+  ]);
+  assert.match((await walked(join(root, 'none')))[0] ?? '', /ENOENT/);
+});
+
+test('a file is written whole, and again only over another', async (t) => {
+  const root = join(tempDir(t), 'made/here');
+  const writer = await TreeWriter.open(root);
+  const path = 'a.example/x/@v/v1.0.0.zip';
+  await writer.write(path, [Buffer.from('one '), Buffer.from('two')]);
+  assert.equal(readFileSync(join(root, path), 'utf8'), 'one two');
+  assert.equal(await writer.has(path, 7), true);
+  assert.equal(await writer.has(path, 8), false);
+  assert.equal(await writer.hasBytes(path, Buffer.from('one two')), true);
+  assert.equal(await writer.hasBytes(path, Buffer.from('one twO')), false);
+  assert.deepEqual(readdirSync(join(root, 'a.example/x/@v')), ['v1.0.0.zip']);
+});
+
+test('a write that fails leaves what was there', async (t) => {
+  const root = tempDir(t);
+  const writer = await TreeWriter.open(root);
+  writeTree(root, { 'a.example/@v/list': 'before' });
+  async function* broken() {
+    yield Buffer.from('half');
+    throw new Error('store gone');
+  }
+  await assert.rejects(writer.write('a.example/@v/list', broken()), /store gone/);
+  assert.equal(readFileSync(join(root, 'a.example/@v/list'), 'utf8'), 'before');
+  assert.deepEqual(readdirSync(join(root, 'a.example/@v')), ['list']);
+});
+
+test('nothing is written through a symbolic link', async (t) => {
+  const [root, outside] = [tempDir(t), tempDir(t)];
+  symlinkSync(outside, join(root, 'a.example'));
+  mkdirSync(join(root, 'b.example/@v'), { recursive: true });
+  writeFileSync(join(outside, 'precious'), 'mine');
+  symlinkSync(join(outside, 'precious'), join(root, 'b.example/@v/v1.0.0.mod'));
+  const writer = await TreeWriter.open(root);
+  await assert.rejects(
+    writer.write('a.example/@v/list', [Buffer.from('x')]),
+    /"[^"]+a\.example": not a direc/,
+  );
+  await writer.write('b.example/@v/v1.0.0.mod', [Buffer.from('module b.example\n')]);
+  assert.deepEqual(readdirSync(outside), ['precious']);
+  assert.equal(readFileSync(join(outside, 'precious'), 'utf8'), 'mine');
+  assert.equal(readFileSync(join(root, 'b.example/@v/v1.0.0.mod'), 'utf8'), 'module b.example\n');
+});
+
+test("a dead writer's halves go, a living one's stay", async (t) => {
+  const root = tempDir(t);
+  const { pid } = spawnSync(process.execPath, ['-e', '']);
+  writeTree(root, {
+    [`a.example/@v/.astera-${pid}-1`]: 'half',
+    [`a.example/@v/.astera-${process.ppid}-1`]: 'h',
+  });
+  await (await TreeWriter.open(root)).write('a.example/@v/list', []);
+  assert.deepEqual(readdirSync(join(root, 'a.example/@v')), [`.astera-${process.ppid}-1`, 'list']);
+});
+
+test('a root that is a file is refused', async (t) => {
+  const root = tempDir(t);
+  writeFileSync(join(root, 'f'), 'x');
+  await assert.rejects(TreeWriter.open(join(root, 'f')), /^BadRequest: cannot write to "[^"]+f": /);
+  await assert.rejects(TreeWriter.open(join(root, 'f/below')), /^BadRequest: cannot write to/);
+  assert.equal(existsSync(join(root, 'f/below')), false);
+});
+
+test('lanes: every item once, so many at a time, and no more after a failure', async () => {
+  async function* items() {
+    for (let i = 0; i < 20; i++) yield i;
+  }
+  let [open, most] = [0, 0];
+  const done: number[] = [];
+  await inLanes(items(), 3, async (item) => {
+    most = Math.max(most, ++open);
+    await new Promise((resolve) => setImmediate(resolve));
+    open--;
+    done.push(item);
+  });
+  assert.deepEqual(
+    done.sort((a, b) => a - b),
+    Array.from({ length: 20 }, (_, i) => i),
+  );
+  assert.equal(most, 3);
+  let begun = 0;
+  const failing = inLanes(items(), 2, async (item) => {
+    begun++;
+    if (item === 3) throw new Error('the disk is full');
+  });
+  await assert.rejects(failing, /the disk is full/);
+  assert.ok(begun < 8, `${begun} begun`);
+});
