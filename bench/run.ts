@@ -13,6 +13,7 @@ const benches: Record<string, () => Promise<{ run(): Promise<Table> }>> = {
   'first-byte': () => import('./first-byte.ts'),
   'corpus-fetch': () => import('./corpus-fetch.ts'),
   checksums: () => import('./checksums.ts'),
+  'poor-line': () => import('./poor-line.ts'),
 };
 
 const named = process.argv.slice(2);

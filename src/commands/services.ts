@@ -13,6 +13,7 @@ import { UsageError } from '../core/usage-error.ts';
 import { freeEvicted, Memory } from '../flight/memory.ts';
 import { Singleflight } from '../flight/singleflight.ts';
 import { WeakCache } from '../flight/weak-cache.ts';
+import { YoungGarbage } from '../flight/young-garbage.ts';
 import { CheckedIngest } from '../modules/checked-ingest.ts';
 import { Freshness } from '../modules/freshness.ts';
 import { LastUse } from '../modules/last-use.ts';
@@ -77,6 +78,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     builder,
     upstream,
     memory,
+    garbage: new YoungGarbage(),
     freshness: new Freshness({ clock, ...config }),
     ingest,
     reads,

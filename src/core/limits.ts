@@ -56,10 +56,10 @@ export const UPSTREAM_REQUESTS_MAX = 64;
 export const UPSTREAM_QUEUE_MAX = 8192;
 
 /** Bytes queued for the writer before downloads pause. At half, commits get small; at double, memory doubles. */
-export const WRITE_QUEUE_BYTES_MAX = 16 * MiB;
+export const WRITE_QUEUE_BYTES_MAX = 8 * MiB;
 
 /** Bytes one transaction may hold: the next group is taken from the queue up to here. */
-export const WRITE_GROUP_BYTES_MAX = 8 * MiB;
+export const WRITE_GROUP_BYTES_MAX = 4 * MiB;
 
 /** Reads queued before clients meet 503. */
 export const READ_QUEUE_MAX = 65_536;
@@ -85,8 +85,8 @@ export const SUMDB_ANSWER_BYTES_MAX = MiB;
 /** The last bytes of a partial download kept to compare with where the upstream gives no validator. At half, chance meets more often; at double, each break costs more. */
 export const RESUME_TAIL_BYTES = 4 * KiB;
 
-/** Bytes of one upstream answer waiting for a slow consumer before its socket is paused. At half, fast lines wait for the event loop; at double, 64 downloads hold 32 MiB. */
-export const UPSTREAM_BUFFER_BYTES_MAX = 256 * KiB;
+/** Bytes of one upstream answer waiting for a slow consumer before its socket is paused. At half, fast lines wait for the event loop; at double, 64 downloads hold 16 MiB. */
+export const UPSTREAM_BUFFER_BYTES_MAX = 128 * KiB;
 
 /** Redirects followed for one request: the `go` command's own bound (cmd/go/internal/web/http.go). */
 export const UPSTREAM_REDIRECTS_MAX = 10;

@@ -14,6 +14,7 @@ import { Busy, isServeError, messageOf, StoreFailed, UpstreamFailed } from '../c
 import { CHUNK_BYTES, ZIP_BYTES_MAX } from '../core/limits.ts';
 import type { FetchEvent, FetchRequest, Upstream } from '../core/ports.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
+import type { YoungGarbage } from '../flight/young-garbage.ts';
 import { GrowingBlob, type GrowingBlobOptions } from './growing-blob.ts';
 import type { Position } from './pass-through.ts';
 
@@ -26,6 +27,7 @@ export type DownloadOptions = GrowingBlobOptions & {
   readonly store: Store;
   readonly builder: Builder;
   readonly upstream: Upstream;
+  readonly garbage: YoungGarbage;
   /** Holds the zip's h1 against the checksum database; rejects where it must not be kept. */
   readonly confirm?: (h1: string, upstream: string) => Promise<Checked>;
   /** Told why a good zip could not be stored. */
@@ -165,6 +167,7 @@ export class Download {
   async #append({ bytes, isPatched = false }: FetchEvent & { kind: 'bytes' }): Promise<void> {
     this.#isPatched ||= isPatched;
     this.#blob.append(bytes);
+    this.#options.garbage.note(bytes.byteLength);
     this.#wake();
     if (await this.#blob.room()) return;
     throw new StoreFailed(`cannot keep ${this.#name}: no room to store it, and nobody waits for it`);

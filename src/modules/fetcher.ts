@@ -11,6 +11,7 @@ import type { Clock, Fetched, Upstream } from '../core/ports.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
+import type { YoungGarbage } from '../flight/young-garbage.ts';
 import { hashGoMod } from '../modzip/go-mod-hash.ts';
 import type { Events } from '../observe/events.ts';
 import type { CheckedIngest } from './checked-ingest.ts';
@@ -24,6 +25,7 @@ export type FetcherOptions = {
   readonly builder: Builder;
   readonly upstream: Upstream;
   readonly memory: Memory;
+  readonly garbage: YoungGarbage;
   readonly freshness: Freshness;
   readonly ingest: CheckedIngest;
   readonly clock: Clock;

@@ -24,7 +24,7 @@ export type GrowingBlobOptions = {
 export type Described = { readonly size: number | undefined; readonly validator: Validator };
 
 /** Chunks a download may have on their way to the writer: more would hold memory, fewer would idle it. */
-const PENDING_CHUNKS_MAX = 4;
+const PENDING_CHUNKS_MAX = 2;
 
 export class GrowingBlob {
   readonly #options: GrowingBlobOptions;

@@ -104,7 +104,7 @@ export function openWritable(path: string): Connection {
       db.pragma('foreign_keys = ON');
       db.pragma('wal_autocheckpoint = 0');
       db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
-      db.pragma('cache_size = -8192');
+      db.pragma('cache_size = -4096');
       migrate(db);
       checkChunkBytes(db, path);
       return db;

@@ -45,8 +45,8 @@ export type Imported = {
 /** What a growing blob of an import has before its key: no download goes on with it. */
 export const IMPORT_PREFIX = 'import:';
 
-/** Files under way at one time: their reads, checks and writes overlap. */
-const LANES = 32;
+/** Files under way at one time: at 6 a transaction holds 6 calls and most wait for it, at 16 it holds 15. */
+const LANES = 16;
 
 /** Keys asked for at one time. */
 const BATCH = 128;
@@ -217,7 +217,7 @@ class Sent {
 
 /** A buffer of its own: it is handed on. */
 async function readPart(opened: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
+  const bytes = Buffer.allocUnsafeSlow(length);
   for (let filled = 0; filled < length; ) {
     const { bytesRead } = await opened.read(bytes, filled, length - filled, offset + filled);
     if (bytesRead === 0) throw new BadRequest(`it ends at ${offset + filled}: it changes while it is read`);

@@ -6,10 +6,7 @@
 // short, so that all that is stored has lost its freshness by then.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -17,6 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Astera } from '../support/astera.ts';
 import { ensureCorpus } from '../support/corpus.ts';
 import { GoClient, type GoResult, type ModuleFiles } from '../support/go.ts';
+import { blackHole, type Gone, refusing, silent } from '../support/gone-upstream.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
 import type { MadeUpModule } from '../support/module-zip.ts';
 
@@ -67,8 +65,6 @@ before(async () => {
 });
 
 after(() => rm(scratch, { recursive: true, force: true }));
-
-type Gone = { readonly url: string; close(): Promise<void> };
 
 const ways: readonly {
   readonly why: string;
@@ -194,67 +190,4 @@ async function outcomeOf(client: GoClient, { what, args }: Command): Promise<Out
   await client.take('small', what);
   const result = await client.run(...args);
   return { ...result, files: await client.moduleFiles() };
-}
-
-/** A port where nobody listens. */
-async function refusing(): Promise<Gone> {
-  const server = await listening(createServer());
-  await closed(server);
-  return { url: urlOf(server.port), close: async () => {} };
-}
-
-/** Connections are taken and requests read; nothing ever comes back. */
-async function silent(): Promise<Gone> {
-  const sockets = new Set<Socket>();
-  const server = await listening(
-    createServer((socket) => {
-      sockets.add(socket.on('error', () => {}));
-      socket.resume();
-    }),
-  );
-  return {
-    url: urlOf(server.port),
-    close: async () => {
-      for (const socket of sockets) socket.destroy();
-      await closed(server);
-    },
-  };
-}
-
-/** A process that listens, is stopped, and has its queue of connections full: the kernel drops what comes. */
-async function blackHole(): Promise<Gone> {
-  const listen =
-    "require('net').createServer().listen({host:'127.0.0.1',port:0,backlog:1},function(){process.send(this.address().port)})";
-  const child = spawn(process.execPath, ['-e', listen], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-  const [port] = (await once(child, 'message')) as [number];
-  child.kill('SIGSTOP');
-  const sockets: Socket[] = [];
-  while (sockets.at(-1)?.connecting !== true) {
-    const socket = connect({ host: '127.0.0.1', port }).on('error', () => {});
-    sockets.push(socket);
-    await Promise.race([once(socket, 'connect'), delay(300)]);
-  }
-  return {
-    url: urlOf(port),
-    close: async () => {
-      for (const socket of sockets) socket.destroy();
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
-  };
-}
-
-async function listening(server: Server): Promise<Server & { port: number }> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return Object.assign(server, { port: (server.address() as AddressInfo).port });
-}
-
-async function closed(server: Server): Promise<void> {
-  server.close();
-  await once(server, 'close');
-}
-
-function urlOf(port: number): string {
-  return `http://127.0.0.1:${port}`;
 }

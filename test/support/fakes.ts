@@ -13,6 +13,7 @@ import type { Builder, Remote, Store, Trust, WriterPort } from '../../src/core/s
 import { Memory, type Piece } from '../../src/flight/memory.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
 import { WeakCache } from '../../src/flight/weak-cache.ts';
+import { YoungGarbage } from '../../src/flight/young-garbage.ts';
 import { CheckedIngest } from '../../src/modules/checked-ingest.ts';
 import { Freshness } from '../../src/modules/freshness.ts';
 import { LastUse } from '../../src/modules/last-use.ts';
@@ -322,6 +323,7 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
     lastUse,
     clock,
     events,
+    garbage: new YoungGarbage(),
     freshness: new Freshness({ clock, listTtlMs: LIST_TTL_MS, negativeTtlMs: NEGATIVE_TTL_MS }),
     ingest: new CheckedIngest({ mode, checksums, clock, events, refusedMs: REFUSED_MS }),
     negativeTtlMs: NEGATIVE_TTL_MS,

@@ -29,7 +29,7 @@ export type FaultyFile = {
   readonly isHungUp?: PerRequest<boolean>;
   /** Written in pieces of so many bytes, each in a turn of its own. */
   readonly pieceBytes?: number;
-  /** Waited after each piece: a trickle. */
+  /** Waited between two pieces: a trickle. */
   readonly pauseMs?: number;
   /** No Content-Length. */
   readonly isChunked?: boolean;
@@ -198,7 +198,8 @@ export class FaultyUpstream {
           setImmediate(resolve);
         });
       });
-      if (pauseMs > 0 && !response.destroyed) await delay(pauseMs);
+      const isLast = at + pieceBytes >= bytes.byteLength;
+      if (pauseMs > 0 && !isLast && !response.destroyed) await delay(pauseMs);
     }
   }
 }
