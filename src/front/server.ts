@@ -80,15 +80,16 @@ export class Server {
         this.#app.listen_unix(onListen, address.path);
         return;
       }
-      // Without the option a second server would share the port, silently. Its types lack this form.
-      const listen = this.#app.listen as unknown as (
-        this: TemplatedApp,
-        host: string,
-        port: number,
-        options: number,
-        onListen: (socket: us_listen_socket | false) => void,
-      ) => void;
-      listen.call(this.#app, address.host, address.port, EXCLUSIVE_PORT, onListen);
+      // Without the option a second server would share the port, silently.
+      if (address.host === '') this.#app.listen(address.port, EXCLUSIVE_PORT, onListen);
+      else
+        (this.#app.listen as unknown as ListenAtHost).call(
+          this.#app,
+          address.host,
+          address.port,
+          EXCLUSIVE_PORT,
+          onListen,
+        );
     });
   }
 
@@ -212,6 +213,15 @@ export class Server {
     else this.#responder.text(client, 503, `${why}\n`, [], 'readyz');
   }
 }
+
+/** A form of `listen` that the package's types lack. */
+type ListenAtHost = (
+  this: TemplatedApp,
+  host: string,
+  port: number,
+  options: number,
+  onListen: (socket: us_listen_socket | false) => void,
+) => void;
 
 /** LIBUS_LISTEN_EXCLUSIVE_PORT: exported, but missing from the package's types. */
 const EXCLUSIVE_PORT = 1;

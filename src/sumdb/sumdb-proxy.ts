@@ -111,13 +111,15 @@ export class SumdbProxy {
   }
 
   /** Who must not go out joins no flight that does, and leads none: its miss is not another's. */
-  #cached(key: string, { mayFetch }: Manners, bring: () => Promise<Served>): Promise<Served> {
-    const { memory, flights, clock, events } = this.#options;
+  async #cached(key: string, { mayFetch, via }: Manners, bring: () => Promise<Served>): Promise<Served> {
+    const { memory, flights, clock, events, remote } = this.#options;
     const held = memory.file(key);
     if (held !== undefined && held.freshUntilMs > clock.monotonicMs()) {
-      return Promise.resolve({ file: held, origin: 'memory' });
+      return { file: held, origin: 'memory' };
     }
-    return flights.do(`${mayFetch ? 'fetch' : 'read'}:${key}`, async () => {
+    const flight = `${mayFetch ? 'fetch' : 'read'}:${key}`;
+    if (mayFetch && via?.includes('astera-') && flights.has(flight)) await remote.refuseLoop(via);
+    return flights.do(flight, async () => {
       const served = await bring().catch((error: unknown) => {
         if (isServeError(error) && error.kind === 'check-failed') events.checkFailed(key, messageOf(error));
         throw error;

@@ -38,6 +38,20 @@ export class SumdbRemote {
     return bytes;
   }
 
+  /**
+   * Another Astera asks for what is just being asked for. If it is our upstream, each would wait for the
+   * other: so the list is asked whether the request has been there before.
+   *
+   * @throws {Loop} it has
+   */
+  async refuseLoop(via: string): Promise<void> {
+    try {
+      if (await this.#isInList()) await this.#supported(via);
+    } catch (error) {
+      if (isServeError(error) && error.kind === 'loop') throw error;
+    }
+  }
+
   #isInList(): Promise<boolean> {
     const nowMs = this.#clock.monotonicMs();
     if (this.#support !== undefined && this.#support.untilMs > nowMs) return this.#support.inList;
@@ -51,11 +65,16 @@ export class SumdbRemote {
 
   async #probe(): Promise<boolean> {
     try {
-      await this.#list.whole({ path: `sumdb/${this.#name}/supported`, bytesMax: SUMDB_ANSWER_BYTES_MAX });
+      await this.#supported();
       return true;
     } catch (error) {
       if (isServeError(error) && (error.kind === 'not-found' || error.kind === 'gone')) return false;
       throw error;
     }
+  }
+
+  #supported(via?: string): Promise<unknown> {
+    const path = `sumdb/${this.#name}/supported`;
+    return this.#list.whole({ path, bytesMax: SUMDB_ANSWER_BYTES_MAX, ...(via !== undefined && { via }) });
   }
 }

@@ -326,6 +326,8 @@ test('two Asteras that are each upstream of the other refuse at once', async (t)
   t.after(() => far.dispose());
   for (const path of ['lookup/made-up.example/a@v1.0.0', 'latest', 'tile/8/0/000']) {
     assert.match(await bodyOf(await near.get(`sumdb/${db.name}/${path}`)), /^508 /, path);
+    const both = [near, far, near, far].map((one) => one.get(`sumdb/${db.name}/${path}`));
+    for (const answer of await Promise.all(both)) assert.match(await bodyOf(answer), /^508 /, path);
   }
 });
 

@@ -418,6 +418,14 @@ test('a port in use is not shared', async (t) => {
   await second.stop(0);
 });
 
+test('without a host it listens on every interface, at the very port that was asked for', async (t) => {
+  const first = await serve(t);
+  await first.server.stop(0); // Its port is free now, as far as anyone can know.
+  const { server } = await serve(t);
+  assert.equal(await server.listen({ kind: 'tcp', host: '', port: first.port }), first.port);
+  assert.equal((await ask({ port: first.port }, '/healthz')).code, 200);
+});
+
 test('stopping lets answers in flight end, and takes no new ones', async (t) => {
   const served = await serve(t);
   const ready = Promise.withResolvers<Answer>();
