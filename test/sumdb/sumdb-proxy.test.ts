@@ -7,7 +7,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, beforeEach, type TestContext, test } from 'node:test';
-import { CheckFailed, isServeError, NotFound, type ServeError, UpstreamDown } from '../../src/core/errors.ts';
+import {
+  CheckFailed,
+  isServeError,
+  Loop,
+  NotFound,
+  type ServeError,
+  UpstreamDown,
+} from '../../src/core/errors.ts';
 import { parseModulePath } from '../../src/core/module-path.ts';
 import type { FetchRequest } from '../../src/core/ports.ts';
 import { parseVersion } from '../../src/core/version.ts';
@@ -231,6 +238,23 @@ test('a question carries the Via of its client, so that loops are seen', async (
     const [request] = rig.line.requests.filter((one) => one.path.endsWith(path));
     assert.equal(request?.via, '1.1 other', path);
   }
+});
+
+test('an Astera that asks for what we are asking it for is told so, and does not wait for us', async (t) => {
+  const rig = makeRig(t);
+  const held = Promise.withResolvers<void>();
+  rig.line.alter = (path, bytes) => {
+    if (path !== 'supported') return held.promise.then(() => bytes);
+    if (rig.line.requests.at(-1)?.via === '1.1 astera-loop') throw new Loop('it has been there');
+    return bytes;
+  };
+  const asking = rig.get(lookup(3));
+  await settled();
+  await assert.rejects(rig.get(lookup(3), { mayFetch: true, via: '1.1 astera-loop' }), Loop);
+  const joining = rig.get(lookup(3), { mayFetch: true, via: '1.1 astera-below' });
+  await settled();
+  held.resolve();
+  assert.deepEqual(await joining, await asking, 'one that is only below us joins');
 });
 
 test('many that ask one thing at one time ask the upstream once', async (t) => {
