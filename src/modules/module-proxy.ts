@@ -155,10 +155,10 @@ export class ModuleProxy {
   }
 
   #read({ resource, key }: Pick<Errand, 'resource' | 'key'>): Promise<Read> {
-    const { reads, store, memory, lastUse, clock, freshness } = this.#options;
+    const { reads, store, memory, lastUse, clock, freshness, ingest } = this.#options;
     return reads.do(`read:${key}`, async () => {
       const { entry, partial, bytes } = await store.getEntry({ key });
-      if (entry === undefined) return { file: undefined, partial };
+      if (entry === undefined || ingest.distrusts(resource, entry)) return { file: undefined, partial };
       const isWhole = bytes !== undefined && bytes.byteLength === entry.size;
       const file = new StoredFile({
         kind: resource.kind,

@@ -86,6 +86,27 @@ test('zips and go.mod files are checked, nothing else, and with --verify=off not
   }
 });
 
+test('what an earlier run kept without confirmation is served by store, and is not there for strict', () => {
+  const [store, strict] = [makeIngest('store').ingest, makeIngest('strict').ingest];
+  const rows: { path: string; status: number; trust: Trust; isDistrusted: boolean; why: string }[] = [
+    { path: KEY, status: 200, trust: 'unconfirmed', isDistrusted: true, why: 'the line was down then' },
+    { path: KEY, status: 200, trust: 'unchecked', isDistrusted: true, why: 'imported, or kept with off' },
+    { path: KEY, status: 200, trust: 'confirmed', isDistrusted: false, why: 'it was confirmed' },
+    { path: KEY, status: 404, trust: 'unchecked', isDistrusted: false, why: 'a 404 has no content' },
+    {
+      path: 'example.com/m/@v/list',
+      status: 200,
+      trust: 'unchecked',
+      isDistrusted: false,
+      why: 'never summed',
+    },
+  ];
+  for (const { path, status, trust, isDistrusted, why } of rows) {
+    assert.equal(strict.distrusts(resourceOf(path), { status, trust }), isDistrusted, why);
+    assert.equal(store.distrusts(resourceOf(path), { status, trust }), false, why);
+  }
+});
+
 test('the database is asked at the first sight of a version, not of a list, and never with --verify=off', () => {
   for (const [mode, expected] of [
     ['store', ['info', 'mod', 'zip']],
