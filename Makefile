@@ -36,7 +36,7 @@ bench: node_modules
 	$(NODE) bench/run.ts $(ARGS)
 
 bench-quick: node_modules
-	$(NODE) bench/run.ts --quick $(ARGS)
+	$(NODE) bench/run.ts hot first-byte cold-herd
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
