@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Astera } from '../test/support/astera.ts';
 import { corpusFiles } from '../test/support/corpus.ts';
 import { UpstreamProcess } from '../test/support/upstream-process.ts';
+import { BareUws } from './support/bare-uws.ts';
 import { runHerd } from './support/herd.ts';
 import { Nginx } from './support/nginx.ts';
 import { cpuMs, memory } from './support/process-cost.ts';
@@ -15,6 +16,7 @@ import { makeTree, noiseModule, zipPath } from './support/tree.ts';
 const ROUNDS = 3;
 const SECONDS = 3;
 const CONNECTIONS = 64;
+const ORDER = ['nginx', 'bare uWebSockets', 'astera'] as const;
 
 type Server = { readonly url: string; readonly pids: readonly number[] };
 type Sample = SteadyResult & { readonly cpuUs: number };
@@ -25,6 +27,7 @@ export async function run(): Promise<Table> {
   const tree = await makeTree([medium, large]);
   const upstream = await UpstreamProcess.start({ root: tree.corpus, madeUp: [medium, large] });
   const nginx = await Nginx.start(tree.root);
+  const bare = await BareUws.start(tree.root);
   const astera = await Astera.start({ upstream: upstream.url });
   try {
     const mods = corpusFiles(join(tree.corpus)).filter(({ path }) => path.endsWith('.mod'));
@@ -42,17 +45,17 @@ export async function run(): Promise<Table> {
     await upstream.stop();
     const servers = {
       nginx: { url: nginx.url, pids: nginx.pids },
+      'bare uWebSockets': { url: bare.url, pids: bare.pids },
       astera: { url: astera.url, pids: [astera.pid] },
     };
     const rows: (string | number)[][] = [];
     for (const { name, paths, isLarge = false } of cases) {
-      const samples = { nginx: [] as Sample[], astera: [] as Sample[] };
+      const samples = { nginx: [] as Sample[], 'bare uWebSockets': [] as Sample[], astera: [] as Sample[] };
       for (let round = 0; round < ROUNDS; round++) {
-        samples.nginx.push(await sample(servers.nginx, paths, isLarge));
-        samples.astera.push(await sample(servers.astera, paths, isLarge));
+        for (const server of ORDER) samples[server].push(await sample(servers[server], paths, isLarge));
       }
       const reference = median(samples.nginx.map(({ cpuUs }) => cpuUs));
-      for (const server of ['nginx', 'astera'] as const) {
+      for (const server of ORDER) {
         const of = (field: keyof Sample) => median(samples[server].map((one) => one[field]));
         const rate = median(samples[server].map(({ requests, seconds }) => requests / seconds));
         const errors = samples[server].reduce((sum, one) => sum + one.errors, 0);
@@ -77,6 +80,7 @@ export async function run(): Promise<Table> {
   } finally {
     await astera.dispose();
     await nginx.stop();
+    await bare.stop();
     await upstream.stop();
     await tree.remove();
   }
