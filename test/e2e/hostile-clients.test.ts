@@ -243,6 +243,7 @@ test('clients and an upstream that pause for longer than uWebSockets waits: all 
 const coming = madeUpFiles({ path: 'coming.example/m', version: 'v1.0.0', contentBytes: 8_000_000 }).zip;
 
 test('a client that takes no byte for --client-stall is cut off', async () => {
+  upstream.serve('coming.example/m/@v/v1.0.0.zip', { bytes: coming, isChunked: true });
   const impatient = await Astera.start({
     ...{ upstream: upstream.url, flags: ['--verify', 'off', '--client-stall', '1s'] },
   });
