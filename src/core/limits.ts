@@ -50,7 +50,7 @@ export const FETCH_FLIGHTS_MAX = 4096;
 export const FLIGHT_WAITERS_MAX = 4096;
 
 /** Requests open at the upstreams at one time; more wait their turn. Go's own client opens about 20. */
-export const UPSTREAM_REQUESTS_MAX = 64;
+export const UPSTREAM_REQUESTS_MAX = 32;
 
 /** Requests waiting for their turn at an upstream; more are refused with 503. */
 export const UPSTREAM_QUEUE_MAX = 8192;

@@ -12,6 +12,9 @@ import { createPool, type Pending, remoteOf, runBatch, settle, threadIdsOf } fro
 
 const IDLE_MS = 30_000;
 
+/** Steps below the front in the kernel's scheduling: a zip check must not keep answers waiting on a full machine. */
+const NICE = 10;
+
 export class BuilderPool {
   readonly call: Builder & FileBuilder;
   readonly #pool: Piscina;
@@ -22,6 +25,7 @@ export class BuilderPool {
       threads,
       dbPath,
       idleTimeoutMs: IDLE_MS,
+      nice: NICE,
       atomics: 'disabled', // Its work awaits streams, which need a running event loop.
     });
     this.#pool.on('error', () => {}); // The task's own rejection says it.

@@ -28,7 +28,7 @@ export type PoolOptions = {
   readonly url: URL;
   readonly threads: number;
   readonly dbPath: string;
-  /** Seconds of CPU politeness (nice) for threads that must not hinder the others. */
+  /** Steps of nice for threads that must not hinder the others. */
   readonly nice?: number;
   /** 'sync' answers sooner, but an idle worker's timers never fire (PACKAGES: Piscina). */
   readonly atomics?: 'sync' | 'disabled';
