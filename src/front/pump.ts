@@ -33,6 +33,7 @@ export class Pump {
   #base = 0;
   #piece: Uint8Array = NOTHING;
   #pieceStart = 0;
+  /** The next piece is on its way, or it is others' turn. */
   #isLoading = false;
   /** Empty pieces in a row. */
   #empties = 0;
@@ -97,7 +98,12 @@ export class Pump {
   }
 
   #push(): void {
+    const from = this.#offset;
     while (!this.#isEnded && !this.#isLoading) {
+      if (this.#offset - from >= TURN_BYTES) {
+        this.#letOthers();
+        return;
+      }
       const end = this.#pieceStart + this.#piece.byteLength;
       if (this.#offset >= end || this.#offset < this.#pieceStart) {
         if (!this.#load()) return;
@@ -105,6 +111,15 @@ export class Pump {
       }
       if (!this.#sendPiece()) return;
     }
+  }
+
+  /** Goes on in the next turn of the event loop. */
+  #letOthers(): void {
+    this.#isLoading = true;
+    setImmediate(() => {
+      this.#isLoading = false;
+      if (!this.#isEnded) this.#options.res.cork(() => this.#push());
+    });
   }
 
   /** Gets the piece at the offset. False: it is not here yet, or there is none. */
@@ -195,6 +210,12 @@ export class Pump {
 }
 
 const NOTHING = new Uint8Array(0);
+
+/**
+ * Bytes one response hands to its socket in a turn. The kernel would take some 4 MB of each, and a hundred
+ * clients of large zips would hold up everybody else's answers for a tenth of a second.
+ */
+const TURN_BYTES = 512 * 1024;
 
 /** So many empty pieces in a row are an end, before which the body was promised to go on. */
 const EMPTIES_MAX = 3;
