@@ -14,7 +14,7 @@ const mayImport: Record<string, readonly string[]> = {
   flight: ['core'],
   store: ['core'],
   upstream: ['core'],
-  workers: ['core', 'modzip', 'wire', 'store'],
+  workers: ['core', 'modzip', 'wire', 'store', 'flight'],
   control: ['core', 'wire'],
   tree: ['core', 'modules'],
   modules: ['core', 'modzip', 'flight', 'observe'],

@@ -17,6 +17,9 @@ export class ChunkSource {
   #seq = -1;
   #bytes: Uint8Array = new Uint8Array(0);
 
+  /** Told of each chunk read, in bytes: the one before it is garbage, outside V8's heap. */
+  onLoad: ((bytes: number) => void) | undefined;
+
   /** @param store an open connection, or a path to open a read-only one of its own */
   constructor(store: Connection | string, blob: number, size: number) {
     this.size = size;
@@ -44,5 +47,6 @@ export class ChunkSource {
     if (row === undefined) throw new StoreFailed(`cannot read blob ${this.#blob}: no chunk ${seq}`);
     this.#bytes = row.bytes;
     this.#seq = seq;
+    this.onLoad?.(row.bytes.byteLength);
   }
 }

@@ -2,6 +2,7 @@
 
 import { workerData } from 'piscina';
 import type { BuilderPort, FileBuilderPort } from '../core/store-port.ts';
+import { YoungGarbage } from '../flight/young-garbage.ts';
 import { bufferSource } from '../modzip/byte-source.ts';
 import { checkZip } from '../modzip/zip-check.ts';
 import { checkContent, hashZip } from '../modzip/zip-hash.ts';
@@ -34,8 +35,12 @@ const handlers: BuilderPort & FileBuilderPort = {
 };
 
 function openBlob(blob: number, size: number): ChunkSource {
-  return new ChunkSource((workerData as { dbPath: string }).dbPath, blob, size);
+  const source = new ChunkSource((workerData as { dbPath: string }).dbPath, blob, size);
+  source.onLoad = (bytes) => garbage.note(bytes);
+  return source;
 }
+
+const garbage = new YoungGarbage();
 
 export default async function serveBuilds(frame: Frame): Promise<unknown> {
   const [request] = unpackRequests(frame);
