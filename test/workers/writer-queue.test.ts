@@ -50,7 +50,10 @@ test('a store that can not be opened is a StoreFailed with the schema’s own li
   const queue = new WriterQueue({ dbPath: tempDir(t) });
   await assert.rejects(queue.open(), (error: unknown) => {
     assert.ok(error instanceof StoreFailed);
-    assert.match(error.message, /^cannot open store "[^\n]+": unable to open database file; let this user read and write it and its directory$/);
+    assert.match(
+      error.message,
+      /^cannot open store "[^\n]+": unable to open database file; let this user read and write it and its directory$/,
+    );
     return true;
   });
   await queue.close();
