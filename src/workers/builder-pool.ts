@@ -8,7 +8,15 @@ import type { Piscina } from 'piscina';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import type { Builder, FileBuilder } from '../core/store-port.ts';
 import type { Request } from '../wire/messages.ts';
-import { createPool, type Pending, remoteOf, runBatch, settle, threadIdsOf } from './calls-client.ts';
+import {
+  createPool,
+  entryBeside,
+  type Pending,
+  remoteOf,
+  runBatch,
+  settle,
+  threadIdsOf,
+} from './calls-client.ts';
 
 const IDLE_MS = 30_000;
 
@@ -21,7 +29,7 @@ export class BuilderPool {
 
   constructor({ dbPath, threads }: { dbPath: string; threads: number }) {
     this.#pool = createPool({
-      url: new URL('./builder-worker.ts', import.meta.url),
+      url: entryBeside(import.meta.url, 'builder-worker'),
       threads,
       dbPath,
       idleTimeoutMs: IDLE_MS,

@@ -4,6 +4,7 @@
  * Knows nothing of queues; those are `reader-pool.ts` and `writer-queue.ts`.
  */
 
+import { extname } from 'node:path';
 import { Piscina } from 'piscina';
 import { serveError } from '../core/errors.ts';
 import { type Frame, packFrame, transferListOf, unpackFrame } from '../wire/frame.ts';
@@ -48,6 +49,11 @@ export function createPool(options: PoolOptions): Piscina {
     niceIncrement: options.nice ?? 0,
     workerData: { dbPath: options.dbPath },
   });
+}
+
+/** A thread entry beside `module`, in the form that runs: `.ts` from a checkout's `src`, `.js` from `dist`. */
+export function entryBeside(module: string, name: string): URL {
+  return new URL(`./${name}${extname(module)}`, module);
 }
 
 /** Of the threads that run now, as `worker_threads.threadId` counts. */

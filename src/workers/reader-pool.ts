@@ -11,7 +11,15 @@ import { Busy, messageOf, StoreFailed } from '../core/errors.ts';
 import { READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ReaderPort, Remote } from '../core/store-port.ts';
 import type { Request } from '../wire/messages.ts';
-import { createPool, type Pending, remoteOf, runBatch, settle, threadIdsOf } from './calls-client.ts';
+import {
+  createPool,
+  entryBeside,
+  type Pending,
+  remoteOf,
+  runBatch,
+  settle,
+  threadIdsOf,
+} from './calls-client.ts';
 
 export type ReaderPoolOptions = {
   readonly dbPath: string;
@@ -46,7 +54,7 @@ export class ReaderPool {
   constructor(options: ReaderPoolOptions) {
     this.#options = options;
     this.#pool = createPool({
-      url: options.url ?? new URL('./reader-worker.ts', import.meta.url),
+      url: options.url ?? entryBeside(import.meta.url, 'reader-worker'),
       threads: options.threads,
       dbPath: options.dbPath,
     });

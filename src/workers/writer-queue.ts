@@ -12,7 +12,15 @@ import { messageOf, StoreFailed } from '../core/errors.ts';
 import { WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from '../core/limits.ts';
 import type { Remote, WriterPort } from '../core/store-port.ts';
 import type { Reply, Request } from '../wire/messages.ts';
-import { createPool, type Pending, remoteOf, runBatch, settle, threadIdsOf } from './calls-client.ts';
+import {
+  createPool,
+  entryBeside,
+  type Pending,
+  remoteOf,
+  runBatch,
+  settle,
+  threadIdsOf,
+} from './calls-client.ts';
 import type { Opened } from './writer-worker.ts';
 
 export type WriterQueueOptions = {
@@ -61,7 +69,7 @@ export class WriterQueue {
   constructor(options: WriterQueueOptions) {
     this.#options = options;
     this.#pool = createPool({
-      url: options.url ?? new URL('./writer-worker.ts', import.meta.url),
+      url: options.url ?? entryBeside(import.meta.url, 'writer-worker'),
       threads: 1,
       dbPath: options.dbPath,
     });
