@@ -77,7 +77,7 @@ export async function treeHash(size: number, readHashes: HashReader): Promise<Ha
 }
 
 /** The largest power of two below `bound`, and its logarithm; 1 where `bound` is 1. */
-export function widestBelow(bound: number): { readonly width: number; readonly level: number } {
+function widestBelow(bound: number): { readonly width: number; readonly level: number } {
   let width = 1;
   let level = 0;
   while (width * 2 < bound) {

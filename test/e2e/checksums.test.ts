@@ -4,14 +4,13 @@
 // upstream that can be made to lie, to go, and to come back; the store's file is opened to look for traces.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { cp, readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, beforeEach, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Astera, type AsteraOptions } from '../support/astera.ts';
 import { dumpStore } from '../support/dump-store.ts';
+import { freePort } from '../support/free-port.ts';
 import { GoClient } from '../support/go.ts';
 import { type Alter, LyingUpstream, sumLines } from '../support/lying-upstream.ts';
 import { type MadeUpModule, madeUpFiles } from '../support/module-zip.ts';
@@ -98,16 +97,6 @@ const headOf = (client: GoClient): Promise<string> =>
 
 async function bodyOf(answer: Response): Promise<string> {
   return `${answer.status} ${await answer.text()}`;
-}
-
-/** Both are waited for, as a `t.after` would run too late for a port to be free. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 // Online and off.

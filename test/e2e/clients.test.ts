@@ -7,13 +7,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, get, type IncomingMessage, request } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Astera, type AsteraOptions, runAstera } from '../support/astera.ts';
 import { ensureCorpus } from '../support/corpus.ts';
+import { freePort } from '../support/free-port.ts';
 import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
 import { type MadeUpModule, madeUpFiles } from '../support/module-zip.ts';
@@ -420,14 +420,4 @@ async function untilStored(ask: () => Promise<Response>): Promise<Response> {
 /** What `serve` writes when it must not start. */
 function serveUntilExit(args: readonly string[]) {
   return runAstera(['serve', ...(args.includes('--addr') ? [] : ['--addr', '127.0.0.1:0']), ...args]);
-}
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

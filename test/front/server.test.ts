@@ -41,20 +41,25 @@ async function serve(t: TestContext, options: Partial<ServerOptions> = {}): Prom
       return typeof answer === 'function' ? answer() : answer;
     },
   };
-  const server = new Server({
-    modules: modules as unknown as ServerOptions['modules'],
+  const server = makeServer({ modules: modules as unknown as ServerOptions['modules'], events, ...options });
+  const port = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
+  assert.ok(port !== undefined && port > 0);
+  t.after(() => server.stop(0));
+  return { port, server, events, answers, hot, asked };
+}
+
+/** A server that is asked for nothing but what `options` has. */
+function makeServer(options: Partial<ServerOptions>): Server {
+  return new Server({
+    modules: undefined as unknown as ServerOptions['modules'],
     sumdb: undefined as unknown as ServerOptions['sumdb'],
-    events,
+    events: new SeenEvents(),
     viaName: 'astera-me',
     clientStallMs: 60_000,
     metricsText: async () => 'astera_up 1\n',
     notReady: () => undefined,
     ...options,
   });
-  const port = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
-  assert.ok(port !== undefined && port > 0);
-  t.after(() => server.stop(0));
-  return { port, server, events, answers, hot, asked };
 }
 
 type Got = { code: number; headers: IncomingHttpHeaders; body: string };
@@ -404,16 +409,7 @@ test('a client that hangs up before its answer is there harms nobody', async (t)
 
 test('a port in use is not shared', async (t) => {
   const first = await serve(t);
-  const events = new SeenEvents();
-  const second = new Server({
-    modules: undefined as unknown as ServerOptions['modules'],
-    sumdb: undefined as unknown as ServerOptions['sumdb'],
-    events,
-    viaName: 'x',
-    clientStallMs: 60_000,
-    metricsText: async () => '',
-    notReady: () => undefined,
-  });
+  const second = makeServer({});
   assert.equal(await second.listen({ kind: 'tcp', host: '127.0.0.1', port: first.port }), undefined);
   await second.stop(0);
 });

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { BadRequest } from '../../src/core/errors.ts';
-import { isRecordProof, isTreeProof } from '../../src/sumdb/proof.ts';
 import { newTiles, parseTilePath, type Tile, tileForIndex, tilePath } from '../../src/sumdb/tile.ts';
 import { edgeTiles, planTiles, recordTiles, treeTiles } from '../../src/sumdb/tile-plan.ts';
 import {
@@ -224,43 +223,3 @@ test('tile paths round-trip, and a changed one is taken only as x/mod takes it',
     { numRuns: 500 },
   );
 });
-
-type Proofs = { hash: string; olderHash: string; leaf: string; record: string[]; tree: string[] };
-const fromBase64 = (text: string): Uint8Array => Buffer.from(text, 'base64');
-
-test('proofs by x/mod hold, and none with a changed, missing or added hash', async () => {
-  const size = fc.integer({ min: 1, max: 1000 });
-  await fc.assert(
-    fc.asyncProperty(size, fc.nat(), fc.nat(), async (size, seedA, seedB) => {
-      const id = seedA % size;
-      const older = 1 + (seedB % size);
-      const said = (await go.ask({ Cmd: 'proofs', Size: size, Number: id, Older: older })) as Proofs;
-      const tree = { size, hash: fromBase64(said.hash) };
-      const before = { size: older, hash: fromBase64(said.olderHash) };
-      const leaf = { id, record: fromBase64(said.leaf) };
-      const record = said.record.map(fromBase64);
-      const consistency = said.tree.map(fromBase64);
-      assert.ok(isRecordProof(record, tree, leaf));
-      assert.ok(isTreeProof(consistency, tree, before));
-      for (const bad of spoilt(record)) assert.ok(!isRecordProof(bad, tree, leaf));
-      for (const bad of spoilt(consistency)) assert.ok(!isTreeProof(bad, tree, before));
-      const other = Buffer.alloc(32, 9);
-      assert.ok(!isRecordProof(record, tree, { id, record: other }));
-      assert.ok(!isRecordProof(record, { size, hash: other }, leaf));
-      assert.ok(!isRecordProof(record, tree, { id: size, record: leaf.record }));
-      assert.ok(!isTreeProof(consistency, { size, hash: other }, before));
-      assert.ok(!isTreeProof(consistency, tree, { size: older, hash: other }));
-      assert.ok(!isTreeProof(consistency, tree, { size: size + 1, hash: before.hash }));
-    }),
-    { numRuns: 100 },
-  );
-});
-
-function spoilt(proof: readonly Uint8Array[]): Uint8Array[][] {
-  const other = Buffer.alloc(32, 7);
-  return [
-    [...proof, other],
-    [other, ...proof],
-    ...(proof.length === 0 ? [] : [proof.slice(1), proof.with(-1, other), proof.with(0, other)]),
-  ];
-}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"crypto/rand"
 	"fmt"
 
@@ -44,8 +42,6 @@ func (c *command) run(db *database) any {
 		return c.vectors()
 	case "tiles":
 		return c.tiles()
-	case "proofs":
-		return c.proofs(db)
 	}
 	return c.judge(db)
 }
@@ -176,56 +172,4 @@ func (c *command) tiles() any {
 		tlog.TreeHash(c.Older, reader)
 	}
 	return r.asked
-}
-
-// proofs are those of record Number and of the tree Older in the database's first Size records.
-func (c *command) proofs(db *database) any {
-	ctx := context.Background()
-	readHashes := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		var hashes []tlog.Hash
-		for _, index := range indexes {
-			t := tlog.TileForIndex(8, index)
-			data, err := db.server.ReadTileData(ctx, t)
-			if err != nil {
-				return nil, err
-			}
-			hash, err := tlog.HashFromTile(t, data, index)
-			if err != nil {
-				return nil, err
-			}
-			hashes = append(hashes, hash)
-		}
-		return hashes, nil
-	})
-	must := func(h tlog.Hash, err error) []byte {
-		if err != nil {
-			panic(err)
-		}
-		return h[:]
-	}
-	record, err := tlog.ProveRecord(c.Size, c.Number, readHashes)
-	if err != nil {
-		panic(err)
-	}
-	tree, err := tlog.ProveTree(c.Size, c.Older, readHashes)
-	if err != nil {
-		panic(err)
-	}
-	data, err := db.server.ReadRecords(ctx, c.Number, 1)
-	if err != nil {
-		panic(err)
-	}
-	leaf := tlog.RecordHash(bytes.Join(data, nil))
-	return map[string]any{
-		"hash": must(tlog.TreeHash(c.Size, readHashes)), "olderHash": must(tlog.TreeHash(c.Older, readHashes)),
-		"leaf": leaf[:], "record": slices(record), "tree": slices(tree),
-	}
-}
-
-func slices(hashes []tlog.Hash) [][]byte {
-	all := [][]byte{}
-	for _, hash := range hashes {
-		all = append(all, hash[:])
-	}
-	return all
 }
