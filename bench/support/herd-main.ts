@@ -1,7 +1,7 @@
 /** A herd in a process of its own: clients with their own connections, each asking for its own list. */
 
-import { Agent, request } from 'undici';
 import type { Herd, HerdResult } from './herd.ts';
+import { RawConnection } from './raw-connection.ts';
 
 process.on('disconnect', () => process.exit(0));
 process.on('message', async (herd: Herd) => process.send?.(await run(herd)));
@@ -9,26 +9,26 @@ process.on('message', async (herd: Herd) => process.send?.(await run(herd)));
 async function run({ url, lists, parallel }: Herd): Promise<HerdResult> {
   const latenciesMs: number[] = [];
   let errors = 0;
-  let bodyBytes = 0;
-  const one = async (dispatcher: Agent, path: string) => {
-    const startedMs = performance.now();
-    try {
-      const { statusCode, body } = await request(`${url}/${path.replaceAll('!', '%21')}`, { dispatcher });
-      for await (const bytes of body) bodyBytes += (bytes as Buffer).length;
-      if (statusCode !== 200) errors++;
-    } catch {
-      errors++;
+  let bodyTotal = 0;
+  const lane = async (rest: Iterator<string>) => {
+    let connection = new RawConnection(url);
+    for (let next = rest.next(); !next.done; next = rest.next()) {
+      const startedMs = performance.now();
+      try {
+        const { isOk, bodyBytes } = await connection.get(next.value);
+        bodyTotal += bodyBytes;
+        if (!isOk) errors++;
+      } catch {
+        errors++;
+        connection = new RawConnection(url);
+      }
+      latenciesMs.push(performance.now() - startedMs);
     }
-    latenciesMs.push(performance.now() - startedMs);
+    connection.close();
   };
-  const client = async (list: readonly string[]) => {
-    const dispatcher = new Agent({ connections: parallel });
+  const client = (list: readonly string[]) => {
     const rest = list.values();
-    const lane = async () => {
-      for (const path of rest) await one(dispatcher, path);
-    };
-    await Promise.all(Array.from({ length: parallel }, lane));
-    await dispatcher.close();
+    return Promise.all(Array.from({ length: parallel }, () => lane(rest)));
   };
   const startedMs = performance.now();
   await Promise.all(lists.map(client));
@@ -40,7 +40,7 @@ async function run({ url, lists, parallel }: Herd): Promise<HerdResult> {
     wallMs,
     requests: latenciesMs.length,
     errors,
-    bodyBytes,
+    bodyBytes: bodyTotal,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
     maxMs: at(1),

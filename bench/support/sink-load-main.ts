@@ -1,11 +1,10 @@
 /**
- * Large bodies thrown away as they come, on raw sockets into one buffer, in a process of its own.
+ * Large bodies thrown away as they come, in a process of its own.
  *
- * autocannon gathers what it reads: it takes 40 MB/s, and measures itself. Answers must have a
- * Content-Length.
+ * autocannon gathers what it reads: it takes 40 MB/s, and measures itself.
  */
 
-import { connect } from 'node:net';
+import { RawConnection } from './raw-connection.ts';
 import type { SteadyLoad, SteadyResult } from './steady-load.ts';
 
 process.on('disconnect', () => process.exit(0));
@@ -27,46 +26,16 @@ async function run(load: SteadyLoad): Promise<SteadyResult> {
 
 /** Asks one after the other until time is up; what is under way then ends, and counts. */
 async function connection({ url, paths }: SteadyLoad, first: number, untilMs: number): Promise<void> {
-  const { hostname, port, host } = new URL(url);
-  let asked = first;
-  let askedMs = 0;
-  let bodyLeft = -1; // Below zero: the head is being read.
-  let head = '';
-  const ask = () => {
-    const path = paths[asked++ % paths.length]?.replaceAll('!', '%21');
-    askedMs = performance.now();
-    bodyLeft = -1;
-    head = '';
-    socket.write(`GET /${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-  };
-  const onBytes = (length: number, buffer: Uint8Array): boolean => {
-    let bodyBytes = length;
-    if (bodyLeft < 0) {
-      head += Buffer.from(buffer.buffer, buffer.byteOffset, Math.min(length, HEAD_BYTES)).toString('latin1');
-      const end = head.indexOf('\r\n\r\n');
-      if (end < 0) return true;
-      if (!head.startsWith('HTTP/1.1 200')) errors++;
-      bodyLeft = Number(/^content-length: *(\d+)/im.exec(head)?.[1]);
-      bodyBytes = length - (end + 4);
+  const socket = new RawConnection(url);
+  try {
+    for (let asked = first; performance.now() < untilMs; asked++) {
+      const askedMs = performance.now();
+      const { isOk } = await socket.get(paths[asked % paths.length] ?? '');
+      if (!isOk) errors++;
+      latenciesMs.push(performance.now() - askedMs);
     }
-    bodyLeft -= bodyBytes;
-    if (bodyLeft > 0) return true;
-    latenciesMs.push(performance.now() - askedMs);
-    if (performance.now() < untilMs) ask();
-    else socket.end();
-    return true;
-  };
-  const socket = connect({
-    host: hostname,
-    port: Number(port),
-    onread: { buffer: Buffer.alloc(BUFFER_BYTES), callback: onBytes },
-  });
-  const closed = Promise.withResolvers<void>();
-  socket.on('error', () => errors++);
-  socket.on('close', () => closed.resolve());
-  ask();
-  await closed.promise;
+  } catch {
+    errors++;
+  }
+  socket.close();
 }
-
-const BUFFER_BYTES = 256 * 1024;
-const HEAD_BYTES = 4096;

@@ -36,7 +36,7 @@ export class GrowingBlob {
   #isPassing = false;
   /** Full chunks so far: the open one has this seq. */
   #chunks = 0;
-  #open = new Uint8Array(CHUNK_BYTES);
+  #open: Uint8Array = NOTHING;
   #filled = 0;
   #pending = new Map<number, { readonly bytes: Uint8Array; readonly committed: Promise<void> }>();
   #described: Described = { size: undefined, validator: {} };
@@ -93,7 +93,7 @@ export class GrowingBlob {
     this.#isOpened = false;
     this.#chunks = 0;
     this.#filled = 0;
-    this.#open = new Uint8Array(CHUNK_BYTES);
+    this.#open = NOTHING;
     this.#pending = new Map();
   }
 
@@ -101,15 +101,26 @@ export class GrowingBlob {
   append(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.byteLength; ) {
       const part = bytes.subarray(at, at + CHUNK_BYTES - this.#filled);
+      this.#makeRoom(this.#filled + part.byteLength);
       this.#open.set(part, this.#filled);
       this.#filled += part.byteLength;
       at += part.byteLength;
       if (this.#filled < CHUNK_BYTES) continue;
       this.#send(this.#open);
       this.#chunks++;
-      this.#open = new Uint8Array(CHUNK_BYTES);
+      this.#open = NOTHING;
       this.#filled = 0;
     }
+  }
+
+  /** Of most zips the open chunk is all there will be: it gets their size, if that is known. */
+  #makeRoom(bytes: number): void {
+    if (this.#open.byteLength >= bytes) return;
+    const { size = Infinity } = this.#described;
+    const wanted = Math.max(bytes, Math.min(CHUNK_BYTES, size - this.#chunks * CHUNK_BYTES));
+    const open = new Uint8Array(wanted);
+    open.set(this.#open.subarray(0, this.#filled));
+    this.#open = open;
   }
 
   /**
@@ -196,3 +207,5 @@ export class GrowingBlob {
     this.#isOpened = true;
   }
 }
+
+const NOTHING = new Uint8Array(0);

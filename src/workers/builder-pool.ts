@@ -1,5 +1,5 @@
 /**
- * The builders: few threads for CPU work, started when there is some and ended when there is none.
+ * The builders: few threads for CPU work.
  *
  * Piscina's own queue serves here: a task is one zip, and downloads bound how many there are.
  */
@@ -18,8 +18,6 @@ import {
   threadIdsOf,
 } from './calls-client.ts';
 
-const IDLE_MS = 30_000;
-
 /** Steps below the front in the kernel's scheduling: a zip check must not keep answers waiting on a full machine. */
 const NICE = 10;
 
@@ -32,7 +30,6 @@ export class BuilderPool {
       url: entryBeside(import.meta.url, 'builder-worker'),
       threads,
       dbPath,
-      idleTimeoutMs: IDLE_MS,
       nice: NICE,
       atomics: 'disabled', // Its work awaits streams, which need a running event loop.
     });

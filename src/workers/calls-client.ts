@@ -33,16 +33,14 @@ export type PoolOptions = {
   readonly nice?: number;
   /** 'sync' answers sooner, but an idle worker's timers never fire (PACKAGES: Piscina). */
   readonly atomics?: 'sync' | 'disabled';
-  readonly idleTimeoutMs?: number;
 };
 
 /** A Piscina pool of ours: one task a worker, no queue of its own, a worker that dies is replaced. */
 export function createPool(options: PoolOptions): Piscina {
   return new Piscina({
     filename: options.url.href,
-    minThreads: options.idleTimeoutMs === undefined ? options.threads : 0,
+    minThreads: options.threads,
     maxThreads: options.threads,
-    idleTimeout: options.idleTimeoutMs ?? 0,
     concurrentTasksPerWorker: 1,
     atomics: options.atomics ?? 'sync',
     recordTiming: false,
