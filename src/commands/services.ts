@@ -91,7 +91,14 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     isOffline: config.offline,
     privatePatterns: config.privatePatterns,
   });
-  const laterConfirm = new LaterConfirm({ store, checksums: sumdb, memory, events });
+  const laterConfirm = new LaterConfirm({
+    store,
+    checksums: sumdb,
+    memory,
+    clock,
+    events,
+    unknownMs: config.negativeTtlMs,
+  });
   const outsideWrites = new OutsideWrites({ store, memory, reads, fetches });
   return {
     cache,

@@ -4,10 +4,23 @@
  */
 
 import type { Resource } from './resource.ts';
-import type { Trust } from './store-port.ts';
 
 /** A module version's zip or go.mod: what go.sum has a line for. */
 export type Summed = Extract<Resource, { readonly version: unknown }>;
+
+/** What the database says of a file's h1: `unconfirmed` where it could not be asked, `unknown` where it has no such file. */
+export type Verdict = 'confirmed' | 'unconfirmed' | 'unknown';
+
+/** What the database says of a module version. */
+export type Word =
+  /** Its go.sum lines, proven to be in the tree. */
+  | { readonly kind: 'record'; readonly lines: readonly string[] }
+  /** It is private here: nobody is asked. */
+  | { readonly kind: 'private' }
+  /** 404 or 410: it has no such version. */
+  | { readonly kind: 'unknown'; readonly why: string }
+  /** It could not be asked, or its answer proved nothing. */
+  | { readonly kind: 'silent'; readonly why: string };
 
 export type Checksums = {
   /** Whether the database is asked about this at all: not for what is private, nor for `.info`. */
@@ -17,11 +30,23 @@ export type Checksums = {
   /**
    * Holds a file's own h1 against the database.
    *
-   * @returns 'confirmed', or 'unconfirmed' where the database can't be asked in time or does not know it
+   * @returns 'unconfirmed' where the database can't be asked in time
    * @throws {CheckFailed} it has another h1; the message names both
    */
-  judge(resource: Summed, h1: string): Promise<Trust>;
+  judge(resource: Summed, h1: string): Promise<Verdict>;
 };
 
 /** `--verify`: see INTERFACE, and `modules/checked-ingest.ts` for what each does. */
 export type VerifyMode = 'off' | 'store' | 'strict';
+
+/** The h1 that a record's lines have for a file; undefined where they have none. */
+export function h1Among(
+  lines: readonly string[],
+  { module, version, kind }: Pick<Summed, 'module' | 'version' | 'kind'>,
+): string | undefined {
+  const start = `${module} ${version}${kind === 'mod' ? '/go.mod' : ''} `;
+  return lines
+    .find((line) => line.startsWith(start))
+    ?.slice(start.length)
+    .trim();
+}

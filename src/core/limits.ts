@@ -139,5 +139,8 @@ export const SUMDB_LOOKUP_MS = 60_000;
 /** How long a finished download waits for the checksum database before it is kept as unconfirmed. */
 export const SUMDB_WAIT_MS = 10_000;
 
+/** The longest the background waits before it asks the checksum database again about what it does not know: twice as long each time. At half, a private module that nobody named as such is told twice a day. */
+export const SUMDB_UNKNOWN_MS_MAX = 24 * 3_600_000;
+
 /** Keys remembered as refused, each for `--negative-ttl`. */
 export const REFUSED_KEYS_MAX = 1_000;

@@ -63,6 +63,16 @@ export type KeyRow = {
   readonly blob: number | undefined;
 };
 
+/** `unknownTimes`: how often in a row the checksum database said that it has no such version. */
+export type UnconfirmedRow = { readonly key: string; readonly h1: string; readonly unknownTimes: number };
+
+export type StoreSizes = {
+  readonly storeBytes: number;
+  readonly walBytes: number;
+  readonly unconfirmed: number;
+  readonly unknown: number;
+};
+
 /** What a `forget` dropped: 200s, 404s and 410s, partial downloads. `bodyBytes` are those of the 200s. */
 export type Forgotten = {
   readonly answers: number;
@@ -83,16 +93,16 @@ export type ReaderPort = {
   getChunk(request: { blob: number; seq: number }): { bytes?: Uint8Array };
   /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */
   getVersions(request: { module: string }): { versions: StoredVersion[] };
-  /** Keys after `after` in bytewise order whose content the checksum database has not confirmed yet, with their h1. */
-  getUnconfirmed(request: { after: string; limit: number }): { rows: { key: string; h1: string }[] };
+  /** Keys after `after` in bytewise order whose content the checksum database has not confirmed yet and may be asked about now. */
+  getUnconfirmed(request: { after: string; limit: number; nowMs: number }): { rows: UnconfirmedRow[] };
   /** Whether a 200 is stored, for each of up to KEYS_PER_CALL_MAX keys. */
   getStored(request: { keys: string[] }): { stored: boolean[] };
   /** Up to KEYS_PER_CALL_MAX answers whose keys begin with `prefix` and come after `after`, in bytewise order. */
   getKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
   /** The same of partial downloads. */
   getPartialKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
-  /** Bytes of the store's file and of its WAL, and how many zips and go.mod files are not confirmed yet. */
-  getSizes(request: Nothing): { storeBytes: number; walBytes: number; unconfirmed: number };
+  /** Bytes of the store's file and of its WAL, and how many zips and go.mod files are not confirmed yet; `unknown` of these because the database has no such version. */
+  getSizes(request: Nothing): StoreSizes;
 };
 
 export type WriterPort = {
@@ -112,6 +122,8 @@ export type WriterPort = {
   }): { sha256: string; blob: number | undefined; kept: boolean };
   /** The checksum database has confirmed what is stored under `key`. */
   setTrust(request: { key: string; trust: Trust }): Nothing;
+  /** The checksum database has no version as that under `key`: it said so `times` times, and is not to be asked before then. */
+  setUnknown(request: { key: string; times: number; askAfterMs: number }): Nothing;
   /** Drops the answer under `key`, and its blob if no other has it. */
   dropEntry(request: { key: string }): Nothing;
   /** The upstream was asked again and what is stored still holds. */

@@ -2,7 +2,7 @@
  * What `--verify` asks before a zip or a go.mod is kept.
  *
  *     off      nothing
- *     store    h1 agrees with the checksum database, or the database can't be asked (`unconfirmed`)
+ *     store    h1 agrees with the checksum database, or the database can't be asked or does not know it (`unconfirmed`)
  *     strict   h1 agrees
  *
  * A key whose content was contradicted is refused for a time, then fetched anew, from another
@@ -82,7 +82,8 @@ export class CheckedIngest {
   async check(resource: Summed, what: { key: string; h1: string; upstream: string }): Promise<Checked> {
     const { checksums, mode } = this.#options;
     try {
-      const trust = await checksums.judge(resource, what.h1);
+      const verdict = await checksums.judge(resource, what.h1);
+      const trust = verdict === 'confirmed' ? verdict : 'unconfirmed';
       if (mode === 'strict' && trust !== 'confirmed') {
         throw new UpstreamDown(
           `cannot give ${JSON.stringify(what.key)}: the checksum database has not confirmed it`,

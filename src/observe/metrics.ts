@@ -5,6 +5,7 @@
  */
 
 import { Counter, Gauge, type Metric, Registry } from 'prom-client';
+import type { StoreSizes } from '../core/store-port.ts';
 import { Counters, REQUEST_SECONDS } from './counters.ts';
 import type { LoopDelay } from './event-loop.ts';
 
@@ -12,7 +13,7 @@ import type { LoopDelay } from './event-loop.ts';
 export type Gauges = {
   weakCache(): { bytes: { strong: number; weak: number }; size: number };
   loopDelay(): LoopDelay;
-  storeSizes(): Promise<{ storeBytes: number; walBytes: number; unconfirmed: number }>;
+  storeSizes(): Promise<StoreSizes>;
 };
 
 export class Metrics {
@@ -75,7 +76,7 @@ export class Metrics {
       looking ??= gauges.storeSizes().finally(() => {
         looking = undefined;
       });
-      return looking.catch(() => ({ storeBytes: Number.NaN, walBytes: Number.NaN, unconfirmed: Number.NaN }));
+      return looking.catch(() => NOTHING_SEEN);
     };
     this.#gauge('astera_store_bytes', 'Bytes of the store and of its WAL', ['file'], async (metric) => {
       const { storeBytes, walBytes } = await look();
@@ -85,6 +86,10 @@ export class Metrics {
     const unconfirmed = 'Zips and go.mod files that the checksum database has not confirmed yet';
     this.#gauge('astera_unconfirmed', unconfirmed, [], async (metric) => {
       metric.set((await look()).unconfirmed);
+    });
+    const unknown = 'Those of them that the checksum database has said it does not know';
+    this.#gauge('astera_unknown_to_sumdb', unknown, [], async (metric) => {
+      metric.set((await look()).unknown);
     });
   }
 
@@ -124,6 +129,13 @@ export class Metrics {
     });
   }
 }
+
+const NOTHING_SEEN: StoreSizes = {
+  storeBytes: Number.NaN,
+  walBytes: Number.NaN,
+  unconfirmed: Number.NaN,
+  unknown: Number.NaN,
+};
 
 function requestHistogram(counters: Counters): object {
   const name = 'astera_http_request_seconds';

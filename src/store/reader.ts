@@ -6,8 +6,16 @@
  */
 
 import { statSync } from 'node:fs';
-import { CHUNK_BYTES, KEYS_PER_CALL_MAX } from '../core/limits.ts';
-import type { EntryRow, KeyRow, PartialRow, ReaderPort, Source, Trust } from '../core/store-port.ts';
+import { CHUNK_BYTES, KEYS_PER_CALL_MAX, SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
+import type {
+  EntryRow,
+  KeyRow,
+  PartialRow,
+  ReaderPort,
+  Source,
+  Trust,
+  UnconfirmedRow,
+} from '../core/store-port.ts';
 import { CHUNKS_PER_BLOB, type Connection, chunkId, openReadable } from './schema.ts';
 
 type EntryColumns = {
@@ -56,11 +64,15 @@ export class StoreReader implements ReaderPort {
     this.#keys = this.#db.prepare<[string, string], { key: string }>(
       'SELECT key FROM entry WHERE key >= ? AND key < ? AND status = 200',
     );
-    this.#unconfirmed = this.#db.prepare<[string, number], { key: string; h1: string }>(
-      `SELECT key, h1 FROM entry WHERE trust = 'unconfirmed' AND key > ? ORDER BY key LIMIT ?`,
+    // A time that is too far away was written by a clock that was wrong.
+    this.#unconfirmed = this.#db.prepare<[string, number, number, number], UnconfirmedRow>(
+      `SELECT key, h1, unknown_times AS unknownTimes FROM entry
+       WHERE trust = 'unconfirmed' AND key > ? AND (ask_after_ms <= ? OR ask_after_ms > ?)
+       ORDER BY key LIMIT ?`,
     );
-    this.#unconfirmedCount = this.#db.prepare<[], { n: number }>(
-      `SELECT count(*) AS n FROM entry WHERE trust = 'unconfirmed'`,
+    this.#unconfirmedCount = this.#db.prepare<[], { unconfirmed: number; unknown: number }>(
+      `SELECT count(*) AS unconfirmed, count(nullif(unknown_times, 0)) AS unknown
+       FROM entry WHERE trust = 'unconfirmed'`,
     );
     this.#stored = this.#db.prepare<[string], { status: number }>('SELECT status FROM entry WHERE key = ?');
     this.#listed = this.#db.prepare<[string, string, number], KeyColumns>(
@@ -99,8 +111,8 @@ export class StoreReader implements ReaderPort {
     return { versions: Array.from(hasInfo, ([version, has]) => ({ version, hasInfo: has })) };
   };
 
-  getUnconfirmed: ReaderPort['getUnconfirmed'] = ({ after, limit }) => {
-    return { rows: this.#unconfirmed.all(after, limit) };
+  getUnconfirmed: ReaderPort['getUnconfirmed'] = ({ after, limit, nowMs }) => {
+    return { rows: this.#unconfirmed.all(after, nowMs, nowMs + SUMDB_UNKNOWN_MS_MAX, limit) };
   };
 
   getStored: ReaderPort['getStored'] = ({ keys }) => {
@@ -121,7 +133,7 @@ export class StoreReader implements ReaderPort {
     return {
       storeBytes: bytesOfFile(this.#path),
       walBytes: bytesOfFile(`${this.#path}-wal`),
-      unconfirmed: this.#unconfirmedCount.get()?.n ?? 0,
+      ...(this.#unconfirmedCount.get() ?? { unconfirmed: 0, unknown: 0 }),
     };
   };
 

@@ -83,6 +83,11 @@ const migrations: readonly string[] = [
   -- All that 'astera stats' asks of entries: without it every page with a body in it would be read.
   CREATE INDEX entry_tally ON entry (kind, status, source, stored_at_ms, size);
   `,
+  `
+  -- Of what is unconfirmed: how often the checksum database said that it has no such version, and when to ask again.
+  ALTER TABLE entry ADD COLUMN unknown_times INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE entry ADD COLUMN ask_after_ms INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 /**
@@ -115,13 +120,18 @@ export function openWritable(path: string): Connection {
   });
 }
 
-/** Opens a read-only connection beside the writer. */
+/**
+ * Opens a read-only connection beside the writer.
+ *
+ * @throws {StoreFailed} as {@link openWritable}, and for an older schema, which only a writer can change
+ */
 export function openReadable(path: string): Connection {
   return guarded(path, () => {
     const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
     try {
       checkIdentity(db, path);
       checkVersion(db, path);
+      checkMigrated(db, path);
       db.pragma('query_only = ON');
       db.pragma('cache_size = -4096');
       db.pragma(`mmap_size = ${MMAP_BYTES}`);
@@ -197,6 +207,14 @@ function checkVersion(db: Connection, path: string): void {
       `cannot open store ${JSON.stringify(path)}: schema ${version} is newer than this Astera's ${migrations.length}; use the newer Astera`,
     );
   }
+}
+
+function checkMigrated(db: Connection, path: string): void {
+  const version = numberPragma(db, 'user_version');
+  if (version === migrations.length) return;
+  throw new StoreFailed(
+    `cannot read store ${JSON.stringify(path)}: schema ${version} is older than this Astera's ${migrations.length}; 'astera serve' brings it up to date`,
+  );
 }
 
 function migrate(db: Connection): void {

@@ -28,6 +28,9 @@ export function prepareWrites(db: Connection) {
       'UPDATE entry SET checked_at_ms = ?, used_at_ms = ? WHERE key = ?',
     ),
     setTrust: db.prepare<[string, string]>('UPDATE entry SET trust = ? WHERE key = ?'),
+    setUnknown: db.prepare<[number, number, string]>(
+      'UPDATE entry SET unknown_times = ?, ask_after_ms = ? WHERE key = ?',
+    ),
     dropEntry: db.prepare<[string]>('DELETE FROM entry WHERE key = ?'),
     touch: db.prepare<[number, string]>('UPDATE entry SET used_at_ms = ? WHERE key = ?'),
     negatives: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM entry WHERE status <> 200'),

@@ -47,9 +47,13 @@ export type StoreStats = {
   readonly partialCount: number;
   /** Zips and go.mod files that the checksum database has not confirmed yet. */
   readonly unconfirmed: number;
+  /** Those of them of which it said that it has no such version. */
+  readonly unknown: number;
 };
 
 const PARTIALS_LISTED_MAX = 20;
+
+const UNCONFIRMED = "SELECT count(*) FROM entry WHERE trust = 'unconfirmed'";
 
 /**
  * Counts what the store at `path` holds, in one short transaction beside whoever writes to it.
@@ -76,7 +80,8 @@ function countAll(db: Connection, path: string): StoreStats {
     blobs: blobs(db),
     partials: partials(db),
     partialCount: numberOf(db, 'SELECT count(*) FROM blob WHERE growing_key IS NOT NULL'),
-    unconfirmed: numberOf(db, "SELECT count(*) FROM entry WHERE trust = 'unconfirmed'"),
+    unconfirmed: numberOf(db, UNCONFIRMED),
+    unknown: numberOf(db, `${UNCONFIRMED} AND unknown_times > 0`),
   };
 }
 

@@ -78,6 +78,11 @@ export class StoreWriter implements WriterPort {
     return {};
   };
 
+  setUnknown: WriterPort['setUnknown'] = ({ key, times, askAfterMs }) => {
+    this.#sql.setUnknown.run(times, askAfterMs, key);
+    return {};
+  };
+
   dropEntry: WriterPort['dropEntry'] = ({ key }) => {
     const blob = this.#sql.blobOfKey.get(key)?.blob ?? null;
     this.#sql.dropEntry.run(key);

@@ -4,15 +4,15 @@
  */
 
 import type { Answer } from '../core/answer.ts';
-import type { Checksums, Summed } from '../core/checksums.ts';
-import { CheckFailed, Forbidden, isServeError, NotFound } from '../core/errors.ts';
+import { type Checksums, h1Among, type Summed, type Verdict, type Word } from '../core/checksums.ts';
+import { CheckFailed, Forbidden, isServeError, messageOf, NotFound } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { SUMDB_WAIT_MS } from '../core/limits.ts';
 import type { Resource } from '../core/resource.ts';
-import type { Trust } from '../core/store-port.ts';
 import { linesFor, parseRecord } from './record.ts';
 import type { SumdbAsk } from './sumdb-path.ts';
-import type { Manners, SumdbProxy } from './sumdb-proxy.ts';
+import { type Manners, NotStored, type SumdbProxy } from './sumdb-proxy.ts';
+import type { ModuleVersion } from './verifier.ts';
 
 export type ChecksumDatabasesOptions = {
   /** By name, in the order they were set. */
@@ -37,7 +37,7 @@ export class ChecksumDatabases implements Checksums {
     if (database === undefined) {
       throw new NotFound(`cannot proxy checksum database ${JSON.stringify(ask.database)}: not among --sumdb`);
     }
-    if (ask.kind === 'lookup' && matchPrefixPatterns(this.#options.exemptPatterns, ask.asked.module)) {
+    if (ask.kind === 'lookup' && this.#isExempt(ask.asked)) {
       throw new Forbidden(
         `cannot look up ${JSON.stringify(ask.asked.module)}: it is private here (GOPRIVATE or GONOSUMDB of the server); set GONOSUMDB=${ask.asked.module} on the client too`,
       );
@@ -48,41 +48,52 @@ export class ChecksumDatabases implements Checksums {
   covers(resource: Resource): resource is Summed {
     if (resource.kind !== 'zip' && resource.kind !== 'mod') return false;
     if (this.#options.databases.size === 0) return false;
-    return !matchPrefixPatterns(this.#options.exemptPatterns, resource.module);
+    return !this.#isExempt(resource);
   }
 
   prefetch(resource: Summed): void {
-    if (!matchPrefixPatterns(this.#options.exemptPatterns, resource.module)) {
-      this.#lines(resource).catch(() => {}); // judge() asks again, and says why.
+    if (!this.#isExempt(resource)) {
+      this.lookUp(resource).catch(() => {}); // judge() asks again, and says why.
     }
   }
 
-  async judge(resource: Summed, h1: string): Promise<Trust> {
-    const lines = await this.#inTime(this.#lines(resource));
-    if (lines === undefined) return 'unconfirmed';
-    const { module, version, kind } = resource;
-    const start = `${module} ${version}${kind === 'mod' ? '/go.mod' : ''} `;
-    const line = lines.find((candidate) => candidate.startsWith(start));
-    if (line === undefined) return 'unconfirmed';
-    const expected = line.slice(start.length).trim();
+  async judge(resource: Summed, h1: string): Promise<Verdict> {
+    const word = await this.#inTime(this.lookUp(resource));
+    if (word?.kind === 'unknown') return 'unknown';
+    if (word?.kind !== 'record') return 'unconfirmed';
+    const expected = h1Among(word.lines, resource);
+    if (expected === undefined) return 'unknown';
     if (expected === h1) return 'confirmed';
+    const { module, version, kind } = resource;
     throw new CheckFailed(
       `cannot trust ${module}@${version} (${kind}): the upstream's is ${h1}, the checksum database's ${expected}`,
     );
   }
 
-  /** The record's lines; undefined where no database can say. */
-  async #lines({ module, version }: Summed): Promise<string[] | undefined> {
+  /**
+   * The first database's word on a module version.
+   *
+   * @param how `isAnew`: asks it though its record is stored, and proves the answer in the newest tree
+   */
+  async lookUp(asked: ModuleVersion, how: { readonly isAnew?: boolean } = {}): Promise<Word> {
     const [database] = this.#options.databases.values();
-    if (database === undefined) return undefined;
+    if (database === undefined) return { kind: 'silent', why: 'no checksum database is set: --sumdb is off' };
+    if (this.#isExempt(asked)) return { kind: 'private' };
     try {
-      const { file } = await database.lookup({ module, version });
-      return file.body && linesFor(parseRecord(file.body).text, { module, version });
+      const record = how.isAnew ? await database.recordAnew(asked) : await recordOf(database, asked);
+      return { kind: 'record', lines: linesFor(record, asked) };
     } catch (error) {
       // A security event, or a database that can't be asked: either way nothing is confirmed by it.
-      if (isServeError(error)) return undefined;
-      throw error;
+      if (!isServeError(error)) throw error;
+      const isDefinite = error.kind === 'not-found' || error.kind === 'gone';
+      const kind = isDefinite && !(error instanceof NotStored) ? 'unknown' : 'silent';
+      return { kind, why: messageOf(error) };
     }
+  }
+
+  /** The `go` command looks toolchains up whatever its settings (cmd/go/internal/modfetch/sumdb.go, useSumDB). */
+  #isExempt({ module }: Pick<ModuleVersion, 'module'>): boolean {
+    return module !== 'golang.org/toolchain' && matchPrefixPatterns(this.#options.exemptPatterns, module);
   }
 
   #inTime<T>(answer: Promise<T>): Promise<T | undefined> {
@@ -92,4 +103,9 @@ export class ChecksumDatabases implements Checksums {
     });
     return Promise.race([answer, patience]).finally(() => clearTimeout(timer));
   }
+}
+
+async function recordOf(database: SumdbProxy, asked: ModuleVersion): Promise<Uint8Array> {
+  const { file } = await database.lookup(asked);
+  return parseRecord(file.body ?? new Uint8Array(0)).text;
 }

@@ -28,7 +28,7 @@ import { headKey, recordKey } from './sumdb-path.ts';
 import type { SumdbRemote } from './sumdb-remote.ts';
 import type { SumdbStore } from './sumdb-store.ts';
 import { cutTile, DATA_LEVEL, type Tile, tileBytes, tilePath } from './tile.ts';
-import { lookupPath, type ModuleVersion, SumdbVerifier } from './verifier.ts';
+import { lookupPath, type ModuleVersion, SumdbVerifier, type VerifiedLookup } from './verifier.ts';
 
 export type SumdbProxyOptions = {
   readonly name: string;
@@ -97,6 +97,18 @@ export class SumdbProxy {
     return this.#cached(recordKey(this.#options.name, asked), how, () => this.#lookup(asked, how));
   }
 
+  /**
+   * The record of a module version, asked of the database though it is stored, and proven in the newest tree.
+   *
+   * @throws {NotStored} offline
+   */
+  async recordAnew(asked: ModuleVersion): Promise<Uint8Array> {
+    const { name, isOffline } = this.#options;
+    if (isOffline) throw notStored(lookupPath(asked));
+    const key = recordKey(name, asked);
+    return (await this.#told(key, () => this.#fetchRecord(asked, undefined))).text;
+  }
+
   /** When the background has what offline clients need; for tests and for a clean stop. */
   settled(): Promise<void> {
     return this.#keeper.settled();
@@ -112,7 +124,7 @@ export class SumdbProxy {
 
   /** Who must not go out joins no flight that does, and leads none: its miss is not another's. */
   async #cached(key: string, { mayFetch, via }: Manners, bring: () => Promise<Served>): Promise<Served> {
-    const { memory, flights, clock, events, remote } = this.#options;
+    const { memory, flights, clock, remote } = this.#options;
     const held = memory.file(key);
     if (held !== undefined && held.freshUntilMs > clock.monotonicMs()) {
       return { file: held, origin: 'memory' };
@@ -120,17 +132,24 @@ export class SumdbProxy {
     const flight = `${mayFetch ? 'fetch' : 'read'}:${key}`;
     if (mayFetch && via?.includes('astera-') && flights.has(flight)) await remote.refuseLoop(via);
     return flights.do(flight, async () => {
-      const served = await bring().catch((error: unknown) => {
-        if (isServeError(error) && error.kind === 'check-failed') events.checkFailed(key, messageOf(error));
-        throw error;
-      });
+      const served = await this.#told(key, bring);
       if (served.file.freshUntilMs > clock.monotonicMs()) memory.setFile(key, served.file);
       return served;
     });
   }
 
+  /** Says it where what is brought was refused. */
+  #told<T>(key: string, bring: () => Promise<T>): Promise<T> {
+    return bring().catch((error: unknown) => {
+      if (isServeError(error) && error.kind === 'check-failed') {
+        this.#options.events.checkFailed(key, messageOf(error));
+      }
+      throw error;
+    });
+  }
+
   async #lookup(asked: ModuleVersion, { mayFetch, via }: Manners): Promise<Served> {
-    const { store, remote, clock } = this.#options;
+    const { store, clock } = this.#options;
     const stored = await store.record(asked);
     const known = await this.#verifier.savedHead();
     const freshUntil = clock.monotonicMs() + SUMDB_LOOKUP_MS;
@@ -139,11 +158,17 @@ export class SumdbProxy {
       return { file: fileOf('lookup', join(stored, known.note), freshUntil), origin: 'store' };
     }
     if (!mayFetch) throw notStored(lookupPath(asked));
+    const verified = await this.#fetchRecord(asked, via);
+    const body = join(formatRecord(verified), verified.head.note);
+    return { file: fileOf('lookup', body, freshUntil), origin: 'upstream' };
+  }
+
+  async #fetchRecord(asked: ModuleVersion, via: string | undefined): Promise<VerifiedLookup> {
+    const { store, remote } = this.#options;
     const verified = await this.#verifier.verifyAnswer(asked, await remote.whole(lookupPath(asked), via));
-    const record = formatRecord(verified);
-    await store.putRecord(asked, record);
+    await store.putRecord(asked, formatRecord(verified));
     this.#keeper.note(verified.head.size, verified.id);
-    return { file: fileOf('lookup', join(record, verified.head.note), freshUntil), origin: 'upstream' };
+    return verified;
   }
 
   async #head({ mayFetch, via }: Manners): Promise<Served> {
@@ -221,8 +246,11 @@ function orNoProof(error: unknown): never {
   throw new UpstreamFailed(`cannot prove an answer of the checksum database: ${messageOf(error)}`);
 }
 
-function notStored(path: string): NotFound {
-  return new NotFound(
+/** Nobody was asked: it says nothing about the database. */
+export class NotStored extends NotFound {}
+
+function notStored(path: string): NotStored {
+  return new NotStored(
     `cannot find ${JSON.stringify(path)}: not stored, and the request or --offline forbids to ask`,
   );
 }

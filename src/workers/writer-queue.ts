@@ -44,6 +44,7 @@ const calls = [
   'putEntry',
   'confirmEntry',
   'setTrust',
+  'setUnknown',
   'dropEntry',
   'openBlob',
   'putChunk',

@@ -103,6 +103,7 @@ test('--json counts entries, each content once, and partial downloads', async ()
     ],
     partialCount: 2,
     unconfirmed: 0,
+    unknown: 0,
   });
 });
 

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Summed, VerifyMode } from '../../src/core/checksums.ts';
+import type { Summed, Verdict, VerifyMode } from '../../src/core/checksums.ts';
 import { CheckFailed, UpstreamDown } from '../../src/core/errors.ts';
 import { REFUSED_KEYS_MAX } from '../../src/core/limits.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
@@ -51,15 +51,17 @@ function makeIngest(mode: VerifyMode = 'store') {
 
 const outcomes: {
   mode: VerifyMode;
-  says: Trust | Error;
+  says: Verdict | Error;
   kept: Trust | typeof CheckFailed | typeof UpstreamDown;
   why: string;
 }[] = [
   { mode: 'store', says: 'confirmed', kept: 'confirmed', why: 'the database has the same' },
   { mode: 'store', says: 'unconfirmed', kept: 'unconfirmed', why: 'it could not be asked: confirmed later' },
+  { mode: 'store', says: 'unknown', kept: 'unconfirmed', why: 'it has no such version: maybe later' },
   { mode: 'store', says: new CheckFailed('differs'), kept: CheckFailed, why: 'contradicted' },
   { mode: 'strict', says: 'confirmed', kept: 'confirmed', why: 'the database has the same' },
   { mode: 'strict', says: 'unconfirmed', kept: UpstreamDown, why: 'nothing unconfirmed goes out' },
+  { mode: 'strict', says: 'unknown', kept: UpstreamDown, why: 'what it does not know neither' },
   { mode: 'strict', says: new CheckFailed('differs'), kept: CheckFailed, why: 'contradicted' },
 ];
 

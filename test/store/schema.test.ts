@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
+import { StoreReader } from '../../src/store/reader.ts';
 import { openReadable, openWritable, readSetting } from '../../src/store/schema.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -219,4 +220,24 @@ test('a reader can not write', (t) => {
   const reader = openReadable(path);
   t.after(() => reader.close());
   assert.throws(() => reader.exec('DELETE FROM entry'), /readonly|query_only|readonly database/i);
+});
+
+test('a store of the first schema is brought up to date by who may write, and refused by who may not', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  makeStore(path);
+  alter(
+    path,
+    `UPDATE entry SET trust = 'unconfirmed', h1 = 'h1:x';
+     ALTER TABLE entry DROP COLUMN unknown_times;
+     ALTER TABLE entry DROP COLUMN ask_after_ms;
+     PRAGMA user_version = 1`,
+  );
+  assert.throws(() => openReadable(path), {
+    message: /schema 1 is older than this Astera's \d+; 'astera serve' brings it up to date/,
+  });
+  openWritable(path).close();
+  const reader = new StoreReader(path);
+  const { rows } = reader.getUnconfirmed({ after: '', limit: 10, nowMs: 1 });
+  reader.close();
+  assert.deepEqual(rows, [{ key: 'example.com/a/@v/list', h1: 'h1:x', unknownTimes: 0 }]);
 });

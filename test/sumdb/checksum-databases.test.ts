@@ -10,6 +10,7 @@ import {
   BadRequest,
   CheckFailed,
   Forbidden,
+  Gone,
   NotFound,
   StoreFailed,
   UpstreamDown,
@@ -20,7 +21,7 @@ import { parseResource, type Resource } from '../../src/core/resource.ts';
 import { ChecksumDatabases } from '../../src/sumdb/checksum-databases.ts';
 import { parseDatabases } from '../../src/sumdb/database.ts';
 import { parseSumdbPath } from '../../src/sumdb/sumdb-path.ts';
-import type { SumdbProxy } from '../../src/sumdb/sumdb-proxy.ts';
+import { NotStored, type SumdbProxy } from '../../src/sumdb/sumdb-proxy.ts';
 
 const H1 = `h1:${'A'.repeat(43)}=`;
 const OTHER = `h1:${'B'.repeat(43)}=`;
@@ -90,16 +91,18 @@ const judgements: {
     says: `example.com/m v1.0.0/go.mod ${OTHER}\n`,
     resource: zip,
     h1: H1,
-    trust: 'unconfirmed',
+    trust: 'unknown',
   },
   {
     why: 'a version that begins like it',
     says: `example.com/m v1.0.0-pre ${OTHER}\n`,
     resource: zip,
     h1: H1,
-    trust: 'unconfirmed',
+    trust: 'unknown',
   },
-  { why: 'unknown to it', says: new NotFound('no'), resource: zip, h1: H1, trust: 'unconfirmed' },
+  { why: 'unknown to it', says: new NotFound('no'), resource: zip, h1: H1, trust: 'unknown' },
+  { why: 'unknown to it for good', says: new Gone('no'), resource: zip, h1: H1, trust: 'unknown' },
+  { why: 'offline', says: new NotStored('no'), resource: zip, h1: H1, trust: 'unconfirmed' },
   { why: 'out of reach', says: new UpstreamDown('no'), resource: zip, h1: H1, trust: 'unconfirmed' },
   { why: 'broken', says: new UpstreamFailed('no'), resource: zip, h1: H1, trust: 'unconfirmed' },
   {

@@ -5,11 +5,11 @@
  */
 
 import type { Answer, ByteStream, StoredFile } from '../../src/core/answer.ts';
-import type { Checksums, Summed, VerifyMode } from '../../src/core/checksums.ts';
+import type { Checksums, Summed, Verdict, VerifyMode } from '../../src/core/checksums.ts';
 import { CheckFailed, NotFound, type ServeError } from '../../src/core/errors.ts';
 import type { Clock, FetchEvent, Fetched, FetchRequest, Upstream } from '../../src/core/ports.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
-import type { Builder, Remote, Store, Trust, WriterPort } from '../../src/core/store-port.ts';
+import type { Builder, Remote, Store, WriterPort } from '../../src/core/store-port.ts';
 import { Memory, type Piece } from '../../src/flight/memory.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
 import { WeakCache } from '../../src/flight/weak-cache.ts';
@@ -63,6 +63,7 @@ const writerCalls = [
   'putChunk',
   'sealBlob',
   'dropBlob',
+  'setUnknown',
   'touch',
   'checkpoint',
   'tidy',
@@ -239,7 +240,7 @@ export class FakeBuilder implements Builder {
 /** A checksum database that knows everything, nothing, or better. */
 export class FakeChecksums implements Checksums {
   /** What it says of any h1; an error is thrown. */
-  says: Trust | Error = 'confirmed';
+  says: Verdict | Error = 'confirmed';
   readonly judged: string[] = [];
 
   covers(resource: Resource): resource is Summed {
@@ -248,7 +249,7 @@ export class FakeChecksums implements Checksums {
 
   prefetch(_: Summed): void {}
 
-  async judge(_: Summed, h1: string): Promise<Trust> {
+  async judge(_: Summed, h1: string): Promise<Verdict> {
     this.judged.push(h1);
     if (this.says instanceof Error) throw this.says;
     return this.says;
