@@ -62,6 +62,11 @@ export class Events {
     this.#log.error({ why }, 'SECURITY: checksum database refused');
   }
 
+  /** `--sumdb` has another key for a database than before: what is stored of it proves nothing now. */
+  sumdbKeyChanged(database: string): void {
+    this.#log.warn({ database }, 'checksum database has another key now: what was stored of it is dropped');
+  }
+
   /** The checksum database has confirmed what was kept without its word. */
   confirmedLater(key: string): void {
     this.#log.info({ key }, 'confirmed by the checksum database');

@@ -77,7 +77,18 @@ export function openNote(message: Uint8Array, verifiers: readonly NoteVerifier[]
   return { text: text.toString('utf8'), verified: [...verified.values()], unknown: [...unknown.values()] };
 }
 
-/** The note with the signatures that were verified, and no others: they say nothing, and could say anything. */
+/** Whether a well-formed note was signed by other keys alone, right or wrong: it is of another database. */
+export function isOfOthers(message: Uint8Array, verifier: NoteVerifier): boolean {
+  const signatures = splitNote(message).lines.map(parseSignature);
+  return signatures.every((one) => one !== undefined && findVerifier([verifier], one) === undefined);
+}
+
+/**
+ * The note with the signatures that were verified, and no others: they say nothing, and could say anything.
+ *
+ * Go's own client keeps such signatures in its notes (x/mod/sumdb/note, UnverifiedSigs). Here nothing is stored
+ * or served that was not signed: what an upstream adds would reach every client behind this Astera.
+ */
 export function formatNote({ text, verified }: Note): Uint8Array {
   const lines = verified.map(({ name, base64 }) => `— ${name} ${base64}\n`);
   return new TextEncoder().encode(`${text}\n${lines.join('')}`);

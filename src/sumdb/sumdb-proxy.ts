@@ -20,7 +20,7 @@ import type { Clock } from '../core/ports.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { Singleflight } from '../flight/singleflight.ts';
 import type { Events } from '../observe/events.ts';
-import type { NoteVerifier } from './note.ts';
+import { isOfOthers, type NoteVerifier } from './note.ts';
 import { ProofKeeper } from './proof-keeper.ts';
 import { cutDataTile, formatRecord, parseRecord } from './record.ts';
 import type { SumdbAsk } from './sumdb-path.ts';
@@ -68,7 +68,7 @@ export class SumdbProxy {
       readRemote: (path) => remote.whole(path).catch(orNoProof),
       readCache: (tile) => store.tile(tile),
       writeCache: (tile, bytes) => store.putTile(tile, bytes),
-      loadHead: () => store.head(),
+      loadHead: () => this.#loadHead(),
       saveHead: (note) => store.putHead(note),
       securityEvent: (message) => events.securityEvent(message),
     });
@@ -114,6 +114,16 @@ export class SumdbProxy {
     return this.#keeper.settled();
   }
 
+  /** The stored head; one by another key takes all that was stored with it away: it is of another tree. */
+  async #loadHead(): Promise<Uint8Array | undefined> {
+    const { name, key, store, events } = this.#options;
+    const note = await store.head();
+    if (note === undefined || !isOfOthers(note, key)) return note;
+    events.sumdbKeyChanged(name);
+    await store.forget();
+    return undefined;
+  }
+
   #path(tile: Tile): string {
     return `sumdb/${this.#options.name}/${tilePath(tile)}`;
   }
@@ -150,8 +160,8 @@ export class SumdbProxy {
 
   async #lookup(asked: ModuleVersion, { mayFetch, via }: Manners): Promise<Served> {
     const { store, clock } = this.#options;
-    const stored = await store.record(asked);
     const known = await this.#verifier.savedHead();
+    const stored = await store.record(asked);
     const freshUntil = clock.monotonicMs() + SUMDB_LOOKUP_MS;
     if (stored !== undefined && known !== undefined && parseRecord(stored).id < known.size) {
       this.#keeper.note(known.size, undefined);
@@ -186,6 +196,7 @@ export class SumdbProxy {
   }
 
   async #tile(tile: Tile, { mayFetch, via }: Manners): Promise<Served> {
+    await this.#verifier.head(); // What is stored counts under its key alone.
     const stored = cut(await this.#options.store.tile(tile), tile);
     if (stored !== undefined) return { file: fileOf('tile', stored, Infinity), origin: 'store' };
     if (!mayFetch) throw await this.#missing(tile, notStored(tilePath(tile)));

@@ -63,6 +63,19 @@ export class SumdbStore {
     return this.#put(headKey(this.#options.name), note);
   }
 
+  /** Drops all of it; the head last, as who finds it begins anew. */
+  async forget(): Promise<void> {
+    const { name, store } = this.#options;
+    for (const prefix of [`sumdb/${name}/lookup/`, `sumdb/${name}/tile/`]) {
+      for (;;) {
+        const { rows } = await store.getKeys({ prefix, after: '' });
+        if (rows.length === 0) break;
+        await store.forget({ keys: rows.map(({ key }) => key) });
+      }
+    }
+    await store.forget({ keys: [headKey(name)] });
+  }
+
   async #widen(tile: Tile, bytes: Uint8Array): Promise<void> {
     const stored = await this.tile(tile);
     const isWider = stored !== undefined && stored.byteLength > bytes.byteLength;

@@ -240,6 +240,40 @@ test('the setting may come from GOSUMDB', async (t) => {
   await verifies(await client(), [a], 'GOSUMDB of the server');
 });
 
+test('a database that was given another key is begun anew, with one line in the log', async (t) => {
+  const { upstream, astera, client } = await makeWorld(t);
+  await verifies(await client(), modules, 'by the old key');
+  await astera.stop();
+  await upstream.close();
+  const other = await startSumdbServer({ records: 500 });
+  t.after(() => other.close());
+  assert.equal(other.name, db.name);
+  await other.ask({ Cmd: 'add', Texts: await Promise.all(modules.map(sumLines)) });
+  const another = await LyingUpstream.start(modules, { database: other });
+  t.after(() => another.close());
+  const start = () =>
+    Astera.start({ upstream: another.url, db: astera.db, flags: ['--sumdb', other.verifierKey] });
+  const renewed = await start();
+  t.after(() => renewed.dispose());
+  // A tile first: it must not come out of the old tree.
+  const tile = Buffer.from(await (await renewed.get(`sumdb/${db.name}/tile/8/0/000`)).arrayBuffer());
+  assert.ok(tile.equals(await other.fetch('tile/8/0/000')));
+  const make = async (url: string) => {
+    const made = await GoClient.create(url, { sumdb: other.verifierKey });
+    t.after(() => made.dispose());
+    return made;
+  };
+  await verifies(await make(renewed.url), modules, 'by the new key');
+  assert.equal(renewed.log.split('has another key now').length, 2, renewed.log);
+  assert.equal((await renewed.metrics()).get('astera_sumdb_security_events_total'), 0);
+  await renewed.stop();
+  await another.close();
+  const again = await start();
+  t.after(() => again.dispose());
+  await verifies(await make(again.url), modules, 'upstream gone');
+  assert.doesNotMatch(again.log, /has another key now/);
+});
+
 test('no database, or another one, is 404: clients go on by themselves', async (t) => {
   for (const [flags, env] of [
     [['--sumdb', 'off'], {}],
