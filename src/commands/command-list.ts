@@ -43,6 +43,12 @@ const repair: ServeOption = {
   ...toggle(),
 };
 
+const online: ServeOption = {
+  name: 'online',
+  help: 'ask the checksum database about every zip and go.mod',
+  ...toggle(),
+};
+
 /** What each command that has a store takes. */
 const common: readonly ServeOption[] = [serveOptions.dbPath, config, serveOptions.logLevel];
 
@@ -85,16 +91,21 @@ const stats: Command = {
 const verify: Command = {
   name: 'verify',
   help: 'Check every stored byte.',
-  flags: [...common, repair, serveOptions.upstream, serveOptions.offline],
+  flags: [
+    ...[...common, repair, online],
+    ...[serveOptions.upstream, serveOptions.sumdb, serveOptions.privatePatterns, serveOptions.offline],
+  ],
   examples: [
     ['$0 verify', 'a line for each bad entry; exit 1 if there is one'],
     ['$0 verify --repair', 'fetch the bad ones again, through the server where one runs'],
+    ['$0 verify --online', 'hold every module against the checksum database too'],
   ],
   run: async ({ flags }) => {
     const { loadConfig, loadStoreConfig } = await import('../config.ts');
     const { verifyCommand } = await import('./verify.ts');
     await verifyCommand(loadStoreConfig({ flags }), {
       mayRepair: isOn(flags, repair),
+      isOnline: isOn(flags, online),
       loadConfig: () => loadConfig({ flags }),
     });
   },

@@ -140,7 +140,7 @@ function urlOf(host: string, port: number): string {
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { modules, outsideWrites }: Services,
+  { modules, outsideWrites, lookUp }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
@@ -148,7 +148,7 @@ async function openControl(
   try {
     return await ControlServer.listen({
       path: controlPath(config.dbPath),
-      handlers: { ...store, putEntry, sealBlob, forget, fetch },
+      handlers: { ...store, putEntry, sealBlob, forget, fetch, lookUp },
       onRefused: (why) => events.controlRefused(why),
       onBug: (call, error) => events.bug(`control: ${call}`, error),
     });

@@ -5,10 +5,12 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { StoredFile } from '../core/answer.ts';
-import { messageOf } from '../core/errors.ts';
+import type { ControlPort } from '../core/control-port.ts';
+import { BadRequest, messageOf } from '../core/errors.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { Clock, Upstream } from '../core/ports.ts';
-import type { Builder, Store } from '../core/store-port.ts';
+import { parseResource } from '../core/resource.ts';
+import type { Builder, Remote, Store } from '../core/store-port.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { freeEvicted, Memory } from '../flight/memory.ts';
 import { Singleflight } from '../flight/singleflight.ts';
@@ -108,7 +110,19 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     sumdb,
     lastUse,
     laterConfirm,
+    lookUp: lookUpBy(sumdb),
     close: () => upstreams.close(),
+  };
+}
+
+/** What commands ask about stored files: the database itself, though it was asked before. */
+function lookUpBy(sumdb: ChecksumDatabases): Remote<ControlPort>['lookUp'] {
+  return async ({ key }) => {
+    const resource = parseResource(key);
+    if (resource === undefined || !('version' in resource)) {
+      throw new BadRequest(`cannot look up ${JSON.stringify(key)}: not a file of a module version`);
+    }
+    return sumdb.lookUp(resource, { isAnew: true });
   };
 }
 

@@ -10,7 +10,7 @@ import { BadRequest, CheckFailed, isServeError, messageOf } from '../core/errors
 import { CHUNK_BYTES } from '../core/limits.ts';
 import { parseResource } from '../core/resource.ts';
 import { checkSmall } from '../modules/small-check.ts';
-import { bufferSource, readExactly } from '../modzip/byte-source.ts';
+import { type ByteSource, bufferSource, readExactly } from '../modzip/byte-source.ts';
 import { hashGoMod } from '../modzip/go-mod-hash.ts';
 import { checkZip } from '../modzip/zip-check.ts';
 import { hashZip } from '../modzip/zip-hash.ts';
@@ -171,7 +171,7 @@ export class StoreCheck {
     if (status !== 200 || kind === 'sumdb') return;
     const resource = parseResource(key);
     if (resource === undefined) throw new BadRequest(`not the path of a GOPROXY's file`);
-    const source = body === null ? this.#audit.source(blob ?? 0, size) : bufferSource(body);
+    const source = bodySource({ blob, body, size }, this.#audit);
     if (resource.kind === 'zip') {
       // Inflating all takes ten times as long, and what it could tell, the SHA-256 has told but for this.
       if (h1 === null) checkZip(source, resource);
@@ -182,6 +182,14 @@ export class StoreCheck {
     checkSmall(resource, key, bytes);
     if (h1 !== null) checkHash(h1, hashGoMod(bytes));
   }
+}
+
+/** An entry's body, wherever it lies. */
+export function bodySource(
+  { blob, body, size }: Pick<AuditedEntry, 'blob' | 'body' | 'size'>,
+  audit: StoreAudit,
+): ByteSource {
+  return body === null ? audit.source(blob ?? 0, size) : bufferSource(body);
 }
 
 function checkHash(recorded: string, found: string): void {

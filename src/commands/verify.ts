@@ -1,8 +1,9 @@
 /**
  * `astera verify`: checks every stored byte, names what is bad, and with `--repair` drops that and
- * fetches it again. Exit code 1 where something is, or stays, bad.
+ * fetches it again. With `--online` the checksum database is asked about each module too. Exit code 1
+ * where something is, or stays, bad, or the database could not be asked.
  *
- * Runs beside a server, which it asks to do the repairs.
+ * Runs beside a server, which does what goes out, and the repairs.
  */
 
 import type { Config, StoreConfig } from '../config.ts';
@@ -13,6 +14,7 @@ import { isServeError, messageOf } from '../core/errors.ts';
 import { formatSize } from '../core/quantity.ts';
 import { StoreAudit } from '../store/audit.ts';
 import { lookAtStore } from '../store/look.ts';
+import { checkOnline, type OnlineCounts } from './online-check.ts';
 import { Progress } from './progress.ts';
 import { clock } from './services.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -24,25 +26,37 @@ import { openStoreForWriting } from './writable-store.ts';
 const STEP_KEYS = 16;
 
 /**
- * @param loadConfig with `--repair`: what a server would run with, for when none runs
+ * @param loadConfig with `--repair` or `--online`: what a server would run with, for when none runs
  * @throws {StoreFailed} no store, not ours
- * @throws {Error} something is bad and was not repaired
+ * @throws {Error} something is bad and was not repaired, or the database could not be asked
  */
 export async function verifyCommand(
   config: StoreConfig,
-  { mayRepair, loadConfig }: { mayRepair: boolean; loadConfig: () => Promise<Config> },
+  { mayRepair, isOnline, loadConfig }: VerifyOptions,
 ): Promise<void> {
   lookAtStore(config.dbPath, { mayBeNew: false });
   const signal = stopSignal();
   const faults = await findFaults(config.dbPath, signal);
-  if (faults.length === 0) return;
-  if (!mayRepair) {
+  const asked = isOnline && !signal.aborted ? await ask(config, { faults, loadConfig, signal }) : undefined;
+  faults.push(...(asked?.faults ?? []));
+  if (faults.length > 0 && !mayRepair) {
     throw new Error(
       `found ${counted(faults.length, 'fault')}: 'astera verify --repair' drops what is bad and fetches it again`,
     );
   }
-  if (!signal.aborted) await repair(config, faults, loadConfig);
+  if (faults.length > 0 && !signal.aborted) await repair(config, faults, loadConfig);
+  if (asked !== undefined && asked.silent > 0) {
+    throw new Error(
+      `cannot ask the checksum database about ${counted(asked.silent, 'module version')}: see above; run it again when the line is there`,
+    );
+  }
 }
+
+type VerifyOptions = {
+  readonly mayRepair: boolean;
+  readonly isOnline: boolean;
+  readonly loadConfig: () => Promise<Config>;
+};
 
 /** Prints each fault, and a line that sums up. */
 async function findFaults(dbPath: string, signal: AbortSignal): Promise<Fault[]> {
@@ -78,6 +92,70 @@ async function findFaults(dbPath: string, signal: AbortSignal): Promise<Fault[]>
     `checked ${counted(done.files, 'answer')}, ${formatSize(done.bytes)} in ${seconds}s: ${ending}\n`,
   );
   return faults;
+}
+
+/** Asks the checksum database about all that is not bad already; prints as {@link findFaults} does. */
+async function ask(
+  config: StoreConfig,
+  {
+    faults,
+    loadConfig,
+    signal,
+  }: { faults: readonly Fault[]; signal: AbortSignal } & Pick<VerifyOptions, 'loadConfig'>,
+): Promise<{ faults: Fault[]; silent: number }> {
+  const opened = await openStoreForWriting(config, { mayBeNew: false });
+  const progress = new Progress({ verb: 'asking', stream: process.stderr, now: clock.monotonicMs });
+  const audit = new StoreAudit(config.dbPath);
+  const found: Fault[] = [];
+  let own: Fetcher | undefined;
+  let others = 0;
+  const say = (line: string) => {
+    progress.end();
+    process.stdout.write(`${line}\n`);
+  };
+  try {
+    own = opened.own && ownFetcher(await loadConfig(), opened.own);
+    const lookUp = (opened.server ?? own)?.lookUp;
+    if (lookUp === undefined) return { faults: found, silent: 0 };
+    progress.setTotal({ files: audit.summedCount(), bytes: 0 });
+    const counts = await checkOnline({
+      ...{ audit, lookUp, signal },
+      bad: new Set(faults.flatMap(({ of }) => (of !== 'file' && 'key' in of ? of.key : []))),
+      onFault: (fault) => {
+        found.push(fault);
+        say(`bad: ${nameOf(fault)}: ${fault.why}`);
+      },
+      onOther: (kind, what, why) => {
+        if (++others <= OTHERS_LISTED_MAX) say(`${otherWords[kind]}: ${what}: ${why}`);
+      },
+      onProgress: (more) => progress.add(more),
+    });
+    if (others > OTHERS_LISTED_MAX) say(`and ${others - OTHERS_LISTED_MAX} more`);
+    const seconds = (progress.elapsedMs / 1000).toFixed(1);
+    say(
+      `asked the checksum database in ${seconds}s${signal.aborted ? ', stopped before the end' : ''}: ${summary(counts)}`,
+    );
+    return { faults: found, silent: counts.silent };
+  } finally {
+    progress.end();
+    audit.close();
+    await own?.close();
+    await opened.close();
+  }
+}
+
+/** Of what the database could not say something about, so many are listed: mostly for one reason. */
+const OTHERS_LISTED_MAX = 20;
+
+const otherWords = { unknown: 'unknown to it', silent: 'not asked' };
+
+function summary({ confirmed, bad, unknown, silent, private: secret }: OnlineCounts): string {
+  const parts = [`${counted(confirmed, 'module version')} confirmed`];
+  if (bad > 0) parts.push(`${bad} bad`);
+  if (unknown > 0) parts.push(`${unknown} unknown to it`);
+  if (silent > 0) parts.push(`${silent} not asked`);
+  if (secret > 0) parts.push(`${secret} private, never asked about`);
+  return parts.join(', ');
 }
 
 function nameOf({ of }: Fault): string {

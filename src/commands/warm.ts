@@ -22,7 +22,7 @@ import { inLanes } from '../tree/lanes.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
 import { Progress } from './progress.ts';
-import { clock, createServices } from './services.ts';
+import { clock, createServices, type Services } from './services.ts';
 import { stopSignal } from './stop-signal.ts';
 import { openStoreForWriting } from './writable-store.ts';
 
@@ -33,7 +33,8 @@ const LANES = 12;
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
 type Fetch = (request: { key: string }) => Promise<unknown>;
-export type Fetcher = { readonly fetch: Fetch; close(): Promise<void> };
+/** What goes out for a command that has no server to ask. */
+export type Fetcher = { readonly fetch: Fetch; readonly lookUp: Services['lookUp']; close(): Promise<void> };
 
 type Outcome = { fetched: number; failed: number };
 
@@ -157,7 +158,9 @@ export function ownFetcher(config: Config, store: ThreadStore): Fetcher {
   const services = createServices({ config, store, builder: builder.call, events });
   return {
     fetch: ({ key }) => fetchWhole(services.modules, key),
+    lookUp: services.lookUp,
     close: async () => {
+      await services.sumdb.settled();
       await services.close();
       await builder.close();
     },

@@ -15,7 +15,7 @@ import { Allowance } from './allowance.ts';
 import { CONTROL_PROTOCOL, parseHello, parseReply } from './control-messages.ts';
 
 /** The store of a running server. */
-export type ServerStore = WritableStore & Pick<Remote<ControlPort>, 'fetch'> & { close(): void };
+export type ServerStore = WritableStore & Pick<Remote<ControlPort>, 'fetch' | 'lookUp'> & { close(): void };
 
 /**
  * Connects to the control socket at `path`.
@@ -60,6 +60,7 @@ class ControlClient implements ServerStore {
   readonly forget = this.#call('forget');
   readonly dropUnused = this.#call('dropUnused');
   readonly fetch = this.#call('fetch');
+  readonly lookUp = this.#call('lookUp');
   readonly #socket: Socket;
   readonly #frames = new StreamFrames(CONTROL_FRAME_BYTES_MAX);
   readonly #waiting = new Map<number, Waiting>();

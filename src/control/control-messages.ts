@@ -8,7 +8,7 @@ import { BadRequest, type ErrorKind } from '../core/errors.ts';
 import { CHUNK_BYTES, KEY_LENGTH_MAX, KEYS_PER_CALL_MAX, SMALL_BYTES_MAX } from '../core/limits.ts';
 
 /** Changes with every call that is added, goes or means something else: both ends must be of one Astera. */
-export const CONTROL_PROTOCOL = 1;
+export const CONTROL_PROTOCOL = 2;
 
 /** The first message of a connection, in place of a call. */
 export type Hello = { readonly protocol: number };
@@ -88,6 +88,7 @@ const parsers: Parsers = {
   forget: ({ keys }) => ({ keys: texts(keys) }),
   dropUnused: ({ blobs }) => ({ blobs: counts(blobs) }),
   fetch: ({ key }) => ({ key: text(key) }),
+  lookUp: ({ key }) => ({ key: text(key) }),
 };
 
 function fieldsOf(value: unknown): Fields {

@@ -24,7 +24,7 @@ import { Allowance } from './allowance.ts';
 import { CONTROL_PROTOCOL, type ControlRequest, parseHello, parseRequest } from './control-messages.ts';
 
 /** What the calls do. Blob numbers in them are real ones, from `nextBlob`. */
-export type ControlHandlers = WritableStore & Pick<Remote<ControlPort>, 'fetch'>;
+export type ControlHandlers = WritableStore & Pick<Remote<ControlPort>, 'fetch' | 'lookUp'>;
 
 export type ControlServerOptions = {
   /** As `controlPath` gives it. */

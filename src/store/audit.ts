@@ -39,12 +39,18 @@ const BLOBS_PER_READ = 512;
 /** SQLite's own words for what is wrong with a file are listed up to here. */
 const PROBLEMS_MAX = 100;
 
+const ENTRY_COLUMNS = 'id, key, kind, status, size, sha256, h1, blob, body';
+
+/** What go.sum has lines for. */
+const SUMMED = "kind IN ('zip', 'mod') AND status = 200";
+
 const BLOB_COLUMNS = 'id, sha256, size, growing_key AS growingKey, changed_at_ms AS changedAtMs';
 
 export class StoreAudit {
   readonly #db: Connection;
   readonly #entries;
   readonly #entry;
+  readonly #summed;
   readonly #blobs;
   readonly #blob;
   readonly #keysOfBlob;
@@ -57,8 +63,11 @@ export class StoreAudit {
     const db = openReadable(path);
     this.#db = db;
     this.#entries = db.prepare<[number, number], AuditedEntry>(
-      `SELECT id, key, kind, status, size, sha256, h1, blob, body FROM entry
+      `SELECT ${ENTRY_COLUMNS} FROM entry
        WHERE id > ? AND id <= ? ORDER BY id LIMIT ${ENTRIES_PER_READ}`,
+    );
+    this.#summed = db.prepare<[string], AuditedEntry>(
+      `SELECT ${ENTRY_COLUMNS} FROM entry WHERE key > ? AND ${SUMMED} ORDER BY key LIMIT ${ENTRIES_PER_READ}`,
     );
     this.#entry = db.prepare<[number], Pick<AuditedEntry, 'key' | 'sha256' | 'size' | 'blob'>>(
       'SELECT key, sha256, size, blob FROM entry WHERE id = ?',
@@ -102,6 +111,23 @@ export class StoreAudit {
   entries(): Generator<AuditedEntry> {
     const last = this.#lastId('entry');
     return upTo(last, (after) => this.#entries.all(after, last));
+  }
+
+  /** Zips and go.mod files by their keys, those of one module version side by side; new ones among them. */
+  *summed(): Generator<AuditedEntry> {
+    for (let after = ''; ; ) {
+      const rows = this.#summed.all(after);
+      yield* rows;
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      after = last.key;
+    }
+  }
+
+  /** Module versions with a stored zip or go.mod: at least so many. */
+  summedCount(): number {
+    const sql = `SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM entry WHERE ${SUMMED} GROUP BY kind)`;
+    return this.#db.prepare<[], number>(sql).pluck().get() ?? 0;
   }
 
   /** As {@link entries}. */

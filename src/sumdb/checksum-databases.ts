@@ -91,6 +91,11 @@ export class ChecksumDatabases implements Checksums {
     }
   }
 
+  /** When the background has what offline clients need of what was looked up. */
+  async settled(): Promise<void> {
+    await Promise.all(Array.from(this.#options.databases.values(), (database) => database.settled()));
+  }
+
   /** The `go` command looks toolchains up whatever its settings (cmd/go/internal/modfetch/sumdb.go, useSumDB). */
   #isExempt({ module }: Pick<ModuleVersion, 'module'>): boolean {
     return module !== 'golang.org/toolchain' && matchPrefixPatterns(this.#options.exemptPatterns, module);

@@ -72,6 +72,7 @@ class Rig {
       dropUnused: answer('dropUnused', {}),
       forget: answer('forget', { answers: 1, negatives: 0, partials: 0, bodyBytes: 5 }),
       fetch: answer('fetch', { origin: 'upstream' }),
+      lookUp: answer('lookUp', { kind: 'private' }),
       nextBlob: () => ++this.#lastBlob,
       room: () => Promise.resolve(),
     };
@@ -108,6 +109,7 @@ test('calls and replies cross as they are', async (t) => {
   const put = { key: KEY, status: 200, source: 'import', nowMs: 5, blob: client.nextBlob(), bytes } as const;
   assert.deepEqual(await client.putEntry(put), { sha256: 'ab', blob: 7, kept: true });
   assert.deepEqual(await client.fetch({ key: KEY }), { origin: 'upstream' });
+  assert.deepEqual(await client.lookUp({ key: KEY }), { kind: 'private' });
   const [stored, entry, fetched] = rig.calls;
   assert.deepEqual(stored, { call: 'getStored', args: { keys: ['a', 'b'] } });
   assert.deepEqual(fetched, { call: 'fetch', args: { key: KEY } });
@@ -259,7 +261,10 @@ test('a server that goes away fails what is under way and all that comes', async
 
 test('what is no server of ours is refused in one line', async (t) => {
   for (const [says, line] of [
-    [packStreamFrame({ protocol: CONTROL_PROTOCOL + 1 }), /speaks protocol 2, this command 1/],
+    [
+      packStreamFrame({ protocol: CONTROL_PROTOCOL + 1 }),
+      new RegExp(`speaks protocol ${CONTROL_PROTOCOL + 1}, this command ${CONTROL_PROTOCOL};`),
+    ],
     [Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'), /it sent something else/],
     [Buffer.alloc(0), /it closed the connection/],
   ] as const) {
@@ -268,6 +273,7 @@ test('what is no server of ours is refused in one line', async (t) => {
       socket.on('error', () => {});
       socket.end(says);
     }).listen(path);
+    t.after(() => server.close());
     await once(server, 'listening');
     await assert.rejects(connectControl(path), (error: unknown) => {
       assert.ok(error instanceof StoreFailed);
@@ -275,7 +281,6 @@ test('what is no server of ours is refused in one line', async (t) => {
       assert.doesNotMatch(error.message, /\n/);
       return true;
     });
-    server.close();
   }
 });
 
