@@ -215,7 +215,7 @@ const NOTHING = new Uint8Array(0);
  * Bytes one response hands to its socket in a turn. The kernel would take some 4 MB of each, and a hundred
  * clients of large zips would hold up everybody else's answers for a tenth of a second.
  */
-const TURN_BYTES = 512 * 1024;
+const TURN_BYTES = 256 * 1024;
 
 /** So many empty pieces in a row are an end, before which the body was promised to go on. */
 const EMPTIES_MAX = 3;
