@@ -81,7 +81,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   const config = {
     addr: settings.read(serveOptions.addr, parseAddress),
     dbPath: readDbPath(settings),
-    privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, env), parsePatterns),
+    ...readSumdb(settings, env),
     listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
     staleWaitMs: settings.read(serveOptions.staleWaitMs, durationWithin(0, HOUR_MS)),
@@ -92,8 +92,6 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     cacheWeakBytesMax: settings.read(serveOptions.cacheWeakBytesMax, parseSize),
     readers: settings.read(serveOptions.readers, numberWithin(1, READERS_MAX), defaultReaders()),
     verify: settings.read(serveOptions.verify, choice('off', 'store', 'strict')),
-    sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, env), parseText),
-    noSumdbPatterns: parseFound(serveOptions.privatePatterns, findNoSumdb(env), parsePatterns),
     pprof: settings.read(serveOptions.pprof, parseSwitch, 'false'),
     importLocalCache: settings.read(serveOptions.importLocalCache, parseSwitch, 'false'),
     localCacheDir: settings.readIfSet(serveOptions.localCacheDir, (text) => resolve(parseText(text))),
@@ -106,8 +104,8 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   return Object.freeze({ ...config, upstream, upstreamFrom: found.from });
 }
 
-/** What a command needs that only looks into the store. */
-export type StoreConfig = Pick<Config, 'dbPath'>;
+/** What a command needs that goes nowhere: the store, and whose checksums count. */
+export type StoreConfig = Pick<Config, 'dbPath' | 'sumdb' | 'privatePatterns' | 'noSumdbPatterns'>;
 
 /**
  * As {@link loadConfig}, for commands that go nowhere: no upstream is looked for.
@@ -115,7 +113,8 @@ export type StoreConfig = Pick<Config, 'dbPath'>;
  * @throws {UsageError} bad value, unknown name in the file, unreadable file
  */
 export function loadStoreConfig({ flags, env = process.env }: ConfigSources): StoreConfig {
-  return Object.freeze({ dbPath: readDbPath(new Settings(flags, env)) });
+  const settings = new Settings(flags, env);
+  return Object.freeze({ dbPath: readDbPath(settings), ...readSumdb(settings, env) });
 }
 
 /** Whether the log level asks for stack traces. False where it can't be known. */
@@ -129,6 +128,14 @@ export function isDebugging({ flags, env = process.env }: ConfigSources): boolea
 
 function readDbPath(settings: Settings): string {
   return resolve(settings.read(serveOptions.dbPath, parseText));
+}
+
+function readSumdb(settings: Settings, env: Env): Omit<StoreConfig, 'dbPath'> {
+  return {
+    sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, env), parseText),
+    privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, env), parsePatterns),
+    noSumdbPatterns: parseFound(serveOptions.privatePatterns, findNoSumdb(env), parsePatterns),
+  };
 }
 
 const HOUR_MS = 3_600_000;

@@ -16,7 +16,7 @@ const mayImport: Record<string, readonly string[]> = {
   upstream: ['core'],
   workers: ['core', 'modzip', 'wire', 'store', 'flight'],
   control: ['core', 'wire'],
-  tree: ['core', 'modules'],
+  tree: ['core', 'modules', 'sumdb'],
   modules: ['core', 'modzip', 'flight', 'observe'],
   sumdb: ['core', 'modzip', 'flight', 'observe'],
   front: ['core', 'modules', 'sumdb', 'observe'],

@@ -115,7 +115,7 @@ const importDir: Command = {
   name: 'import',
   help: "Take over what Go has downloaded: a module cache's cache/download.",
   words: '<dir>',
-  flags: common,
+  flags: [...common, serveOptions.sumdb],
   examples: [
     ['$0 import "$(go env GOMODCACHE)"', 'all this machine ever fetched; a running server serves it at once'],
     ['$0 import /media/usb/modules', 'what "astera export" wrote elsewhere'],

@@ -39,13 +39,14 @@ export async function exportCommand(config: StoreConfig, directory: string): Pro
 }
 
 function summaryOf(
-  { files, bytes, present }: Exported,
+  { files, bytes, present, unproven }: Exported,
   elapsedMs: number,
   root: string,
   isStopped: boolean,
 ): string {
   const took = `${(elapsedMs / 1000).toFixed(1)}s`;
-  const counts = `exported ${files} files (${formatSize(bytes)}) in ${took}, ${present} were there before`;
+  const left = unproven > 0 ? `, ${unproven} checksums left out that the store can't prove` : '';
+  const counts = `exported ${files} files (${formatSize(bytes)}) in ${took}, ${present} were there before${left}`;
   return `${counts}; ${isStopped ? 'stopped: run it again to go on' : `GOPROXY=${pathToFileURL(root).href}`}`;
 }
 

@@ -8,13 +8,12 @@
 import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoreConfig } from '../config.ts';
-import type { WritableStore } from '../core/control-port.ts';
 import { messageOf } from '../core/errors.ts';
 import { formatSize } from '../core/quantity.ts';
-import type { FileBuilder } from '../core/store-port.ts';
-import { walkTree } from '../tree/tree-file.ts';
-import { type Imported, importTree } from '../tree/tree-import.ts';
+import { walkSumdb, walkTree } from '../tree/tree-file.ts';
+import { type Imported, type ImportOptions, importTree } from '../tree/tree-import.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
+import { ownSumdb } from './own-sumdb.ts';
 import { Progress } from './progress.ts';
 import { clock } from './services.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -30,7 +29,8 @@ export async function importCommand(config: StoreConfig, directory: string): Pro
   const opened = await openStoreForWriting(config, { mayBeNew: true });
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
   try {
-    const parts = { store: opened.store, builder: builder.call, signal };
+    const sumdb = opened.own === undefined ? opened.server : ownSumdb(config, opened.own);
+    const parts = { store: opened.store, builder: builder.call, sumdb, signal };
     const { imported, summary } = await importFrom(root, parts);
     if (imported.files + imported.present === 0 && !signal.aborted) throw nothingIn(root, imported);
     process.stdout.write(`${summary}\n`);
@@ -40,10 +40,12 @@ export async function importCommand(config: StoreConfig, directory: string): Pro
   }
 }
 
+export type ImportParts = Pick<ImportOptions, 'store' | 'builder' | 'sumdb' | 'signal'>;
+
 /** Imports the tree at `root`, telling of its progress on stderr. */
 export async function importFrom(
   root: string,
-  parts: { readonly store: WritableStore; readonly builder: FileBuilder; readonly signal: AbortSignal },
+  parts: ImportParts,
 ): Promise<{ imported: Imported; summary: string }> {
   const progress = new Progress({ verb: 'importing', stream: process.stderr, now: clock.monotonicMs });
   if (progress.wantsTotal) void countTree(root, parts.signal).then((total) => progress.setTotal(total));
@@ -97,11 +99,13 @@ function summaryOf({ files, bytes, present, bad }: Imported, elapsedMs: number, 
 /** For the bar alone: a look ahead at all there is. */
 async function countTree(root: string, signal: AbortSignal): Promise<{ files: number; bytes: number }> {
   const total = { files: 0, bytes: 0 };
-  for await (const file of walkTree(root)) {
-    if (signal.aborted) break;
-    if (file.kind === 'bad') continue;
-    total.files++;
-    total.bytes += (await stat(file.path).catch(() => undefined))?.size ?? 0;
+  for (const files of [walkSumdb(root), walkTree(root)]) {
+    for await (const file of files) {
+      if (signal.aborted) break;
+      if (file.kind === 'bad') continue;
+      total.files++;
+      total.bytes += (await stat(file.path).catch(() => undefined))?.size ?? 0;
+    }
   }
   return total;
 }

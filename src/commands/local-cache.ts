@@ -1,18 +1,11 @@
 /** `serve --import-local-cache`: Go's download cache into the store, before the first answer. */
 
 import { type Config, findLocalCache } from '../config.ts';
-import type { WritableStore } from '../core/control-port.ts';
 import { messageOf } from '../core/errors.ts';
-import type { FileBuilder } from '../core/store-port.ts';
 import type { Logger } from '../observe/logger.ts';
-import { importFrom, treeRoot } from './import.ts';
+import { type ImportParts, importFrom, treeRoot } from './import.ts';
 
-type Parts = {
-  readonly store: WritableStore;
-  readonly builder: FileBuilder;
-  readonly signal: AbortSignal;
-  readonly log: Logger;
-};
+type Parts = ImportParts & { readonly log: Logger };
 
 /**
  * Does nothing unless it is asked for. A machine where Go has downloaded nothing yet is served all the same.

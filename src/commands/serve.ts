@@ -86,7 +86,13 @@ export async function serve(config: Config): Promise<void> {
     lock.release();
   };
   try {
-    await importLocalCache(config, { store, builder: builder.call, signal: stop, log });
+    await importLocalCache(config, {
+      store,
+      builder: builder.call,
+      sumdb: services.sumdb,
+      signal: stop,
+      log,
+    });
     if (!stop.aborted) {
       control = await openControl(config, store, services, events);
       await announce(config, server);
@@ -140,15 +146,16 @@ function urlOf(host: string, port: number): string {
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { modules, outsideWrites, lookUp }: Services,
+  { modules, outsideWrites, lookUp, sumdb }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
+  const { sumdbHead, sumdbLearn } = sumdb;
   const fetch = ({ key }: { key: string }) => fetchWhole(modules, key);
   try {
     return await ControlServer.listen({
       path: controlPath(config.dbPath),
-      handlers: { ...store, putEntry, sealBlob, forget, fetch, lookUp },
+      handlers: { ...store, putEntry, sealBlob, forget, fetch, lookUp, sumdbHead, sumdbLearn },
       onRefused: (why) => events.controlRefused(why),
       onBug: (call, error) => events.bug(`control: ${call}`, error),
     });

@@ -3,7 +3,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import type { Config } from '../config.ts';
+import type { Config, StoreConfig } from '../config.ts';
 import { StoredFile } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest, messageOf } from '../core/errors.ts';
@@ -64,7 +64,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
   const base = { store, memory, upstream, upstreams, events, config };
   const sumdb = new ChecksumDatabases({
     databases: new Map(databasesOf(config).map((database) => [database.name, sumdbProxy(database, base)])),
-    exemptPatterns: [config.privatePatterns, config.noSumdbPatterns].filter((text) => text !== '').join(','),
+    exemptPatterns: exemptPatternsOf(config),
   });
   const ingest = new CheckedIngest({
     mode: config.verify,
@@ -126,8 +126,14 @@ function lookUpBy(sumdb: ChecksumDatabases): Remote<ControlPort>['lookUp'] {
   };
 }
 
-function databasesOf(config: Config): Database[] {
-  return usable('--sumdb', () => parseDatabases(config.sumdb));
+/** @throws {UsageError} a malformed checksum database */
+export function databasesOf({ sumdb }: StoreConfig): Database[] {
+  return usable('--sumdb', () => parseDatabases(sumdb));
+}
+
+/** Patterns of modules that no checksum database may hear of. */
+export function exemptPatternsOf({ privatePatterns, noSumdbPatterns }: StoreConfig): string {
+  return [privatePatterns, noSumdbPatterns].filter((text) => text !== '').join(',');
 }
 
 function sumdbProxy(

@@ -15,13 +15,20 @@ import { clock } from './services.ts';
 
 export type OpenedStore = {
   readonly store: WritableStore;
-  /** The running server that has the store. */
-  readonly server: ServerStore | undefined;
-  /** The store itself, where this process has it. */
-  readonly own: ThreadStore | undefined;
   /** Commits what is under way. */
   close(): Promise<void>;
-};
+} & (
+  | {
+      /** The running server that has the store. */
+      readonly server: ServerStore;
+      readonly own: undefined;
+    }
+  | {
+      readonly server: undefined;
+      /** The store itself, which this process has. */
+      readonly own: ThreadStore;
+    }
+);
 
 /**
  * @param mayBeNew whether to make a store where there is none

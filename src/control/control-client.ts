@@ -6,7 +6,7 @@
  */
 
 import { connect, type Socket } from 'node:net';
-import type { ControlCall, ControlPort, WritableStore } from '../core/control-port.ts';
+import type { ControlCall, ControlPort, SumdbLearner, WritableStore } from '../core/control-port.ts';
 import { messageOf, StoreFailed, serveError } from '../core/errors.ts';
 import { CONTROL_BYTES_IN_FLIGHT_MAX, CONTROL_FRAME_BYTES_MAX } from '../core/limits.ts';
 import type { Remote } from '../core/store-port.ts';
@@ -15,7 +15,9 @@ import { Allowance } from './allowance.ts';
 import { CONTROL_PROTOCOL, parseHello, parseReply } from './control-messages.ts';
 
 /** The store of a running server. */
-export type ServerStore = WritableStore & Pick<Remote<ControlPort>, 'fetch' | 'lookUp'> & { close(): void };
+export type ServerStore = WritableStore &
+  SumdbLearner &
+  Pick<Remote<ControlPort>, 'fetch' | 'lookUp'> & { close(): void };
 
 /**
  * Connects to the control socket at `path`.
@@ -61,6 +63,8 @@ class ControlClient implements ServerStore {
   readonly dropUnused = this.#call('dropUnused');
   readonly fetch = this.#call('fetch');
   readonly lookUp = this.#call('lookUp');
+  readonly sumdbHead = this.#call('sumdbHead');
+  readonly sumdbLearn = this.#call('sumdbLearn');
   readonly #socket: Socket;
   readonly #frames = new StreamFrames(CONTROL_FRAME_BYTES_MAX);
   readonly #waiting = new Map<number, Waiting>();

@@ -3,12 +3,19 @@
  * than its shape, because a value of another kind would fail the writer's whole group.
  */
 
-import type { ControlCall, ControlPort } from '../core/control-port.ts';
+import type { ControlCall, ControlPort, SumdbLesson } from '../core/control-port.ts';
 import { BadRequest, type ErrorKind } from '../core/errors.ts';
-import { CHUNK_BYTES, KEY_LENGTH_MAX, KEYS_PER_CALL_MAX, SMALL_BYTES_MAX } from '../core/limits.ts';
+import {
+  CHUNK_BYTES,
+  KEY_LENGTH_MAX,
+  KEYS_PER_CALL_MAX,
+  SMALL_BYTES_MAX,
+  SUMDB_ANSWER_BYTES_MAX,
+  SUMDB_GIVEN_TILES_MAX,
+} from '../core/limits.ts';
 
 /** Changes with every call that is added, goes or means something else: both ends must be of one Astera. */
-export const CONTROL_PROTOCOL = 2;
+export const CONTROL_PROTOCOL = 3;
 
 /** The first message of a connection, in place of a call. */
 export type Hello = { readonly protocol: number };
@@ -89,6 +96,12 @@ const parsers: Parsers = {
   dropUnused: ({ blobs }) => ({ blobs: counts(blobs) }),
   fetch: ({ key }) => ({ key: text(key) }),
   lookUp: ({ key }) => ({ key: text(key) }),
+  sumdbHead: ({ database }) => ({ database: text(database) }),
+  sumdbLearn: ({ path, bytes, tiles }) => ({
+    path: text(path),
+    bytes: bytesOf(bytes, SMALL_BYTES_MAX),
+    tiles: tilesOf(tiles),
+  }),
 };
 
 function fieldsOf(value: unknown): Fields {
@@ -115,6 +128,15 @@ function counts(value: unknown): number[] {
 function count(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new BadRequest('not a count');
+}
+
+function tilesOf(value: unknown): SumdbLesson['tiles'] {
+  if (!Array.isArray(value) || value.length > SUMDB_GIVEN_TILES_MAX)
+    throw new BadRequest('not a list of tiles');
+  return value.map(fieldsOf).map(({ path, bytes }) => ({
+    path: text(path),
+    bytes: bytesOf(bytes, SUMDB_ANSWER_BYTES_MAX),
+  }));
 }
 
 function bytesOf(value: unknown, bytesMax: number): Uint8Array {

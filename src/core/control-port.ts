@@ -18,7 +18,24 @@ export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartial
     fetch(request: { key: string }): Promise<{ origin: Origin }>;
     /** What the checksum database says now of the module version whose file `key` names. */
     lookUp(request: { key: string }): Promise<Word>;
-  };
+  } & SumdbLearner;
+
+/** What an import hands over of checksum databases: nothing is stored that is not proven. */
+export type SumdbLearner = {
+  sumdbHead(request: { database: string }): Promise<SumdbHead>;
+  /** Takes one lookup or tile. Fails with check-failed where it is not proven. */
+  sumdbLearn(request: SumdbLesson): Promise<SumdbHead>;
+};
+
+/** Whether the database is one of --sumdb, or all are off, and how many records its newest proven head has. */
+export type SumdbHead = { readonly state: 'proxied' | 'unknown' | 'off'; readonly size: number };
+
+/** One file below a proxy's root, `sumdb/…`, and up to SUMDB_GIVEN_TILES_MAX tiles that may prove it, by their paths below the database's. */
+export type SumdbLesson = {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly tiles: readonly { readonly path: string; readonly bytes: Uint8Array }[];
+};
 
 export type ControlCall = keyof ControlPort;
 
@@ -26,7 +43,7 @@ export type ControlCall = keyof ControlPort;
  * A store to write to, be it this process's own or a running server's. `putEntry` and `sealBlob` fail
  * with `busy` where the server is just fetching that key itself.
  */
-export type WritableStore = Remote<Omit<ControlPort, 'fetch' | 'lookUp'>> & {
+export type WritableStore = Remote<Omit<ControlPort, 'fetch' | 'lookUp' | keyof SumdbLearner>> & {
   /** A blob id nobody has had. */
   nextBlob(): number;
   /** Waits while the writer is behind. */

@@ -133,6 +133,9 @@ export const PROFILE_SAMPLES_MAX = 30_000;
 /** A checksum database's newest head goes out unasked for so long. */
 export const SUMDB_LATEST_MS = 5_000;
 
+/** Tiles that come with one lookup to prove it: its path and both heads' edges have some fifteen. */
+export const SUMDB_GIVEN_TILES_MAX = 64;
+
 /** A lookup's answer in memory goes out with the head it was made with for so long. */
 export const SUMDB_LOOKUP_MS = 60_000;
 

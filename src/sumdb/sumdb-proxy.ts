@@ -7,6 +7,7 @@
 
 import { type Answer, type Origin, StoredFile, type SumdbKind } from '../core/answer.ts';
 import {
+  BadRequest,
   Busy,
   CheckFailed,
   isServeError,
@@ -28,13 +29,19 @@ import { headKey, recordKey } from './sumdb-path.ts';
 import type { SumdbRemote } from './sumdb-remote.ts';
 import type { SumdbStore } from './sumdb-store.ts';
 import { cutTile, DATA_LEVEL, type Tile, tileBytes, tilePath } from './tile.ts';
-import { lookupPath, type ModuleVersion, SumdbVerifier, type VerifiedLookup } from './verifier.ts';
+import {
+  type GivenTiles,
+  lookupPath,
+  type ModuleVersion,
+  SumdbVerifier,
+  type VerifiedLookup,
+} from './verifier.ts';
 
 export type SumdbProxyOptions = {
   readonly name: string;
   readonly key: NoteVerifier;
   readonly store: SumdbStore;
-  readonly remote: SumdbRemote;
+  readonly remote: Pick<SumdbRemote, 'whole' | 'refuseLoop'>;
   readonly memory: Memory;
   /** Flights of the `read:` and `fetch:` key spaces. */
   readonly flights: Singleflight<Served>;
@@ -65,7 +72,8 @@ export class SumdbProxy {
     const { store, remote, events } = options;
     this.#options = options;
     this.#verifier = new SumdbVerifier(options.key, {
-      readRemote: (path) => remote.whole(path).catch(orNoProof),
+      readRemote: (path) =>
+        options.isOffline ? Promise.reject(notStored(path)) : remote.whole(path).catch(orNoProof),
       readCache: (tile) => store.tile(tile),
       writeCache: (tile, bytes) => store.putTile(tile, bytes),
       loadHead: () => this.#loadHead(),
@@ -107,6 +115,30 @@ export class SumdbProxy {
     if (isOffline) throw notStored(lookupPath(asked));
     const key = recordKey(name, asked);
     return (await this.#told(key, () => this.#fetchRecord(asked, undefined))).text;
+  }
+
+  /** Records of the newest head proven; 0 before the first. */
+  async size(): Promise<number> {
+    return (await this.#verifier.savedHead())?.size ?? 0;
+  }
+
+  /**
+   * Takes a lookup's answer or a tile from elsewhere, as if it were the database's own.
+   *
+   * @param given tiles by their path, which may prove it
+   * @throws {CheckFailed} it is not proven; nothing is kept
+   * @throws what the upstream throws for tiles that are neither given nor stored
+   */
+  async learn(ask: SumdbAsk, bytes: Uint8Array, given: GivenTiles): Promise<void> {
+    if (ask.kind === 'lookup') {
+      await this.#keepRecord(ask.asked, bytes, given);
+      return;
+    }
+    if (ask.kind !== 'tile') throw new BadRequest('cannot learn it: neither a lookup nor a tile');
+    if (!(await this.#verifier.verifyTile(ask.tile, bytes))) {
+      throw new CheckFailed(`cannot verify tile: past the newest head: "${tilePath(ask.tile)}"`);
+    }
+    if (ask.tile.level === DATA_LEVEL) await this.#options.store.putTile(ask.tile, bytes);
   }
 
   /** When the background has what offline clients need; for tests and for a clean stop. */
@@ -174,9 +206,12 @@ export class SumdbProxy {
   }
 
   async #fetchRecord(asked: ModuleVersion, via: string | undefined): Promise<VerifiedLookup> {
-    const { store, remote } = this.#options;
-    const verified = await this.#verifier.verifyAnswer(asked, await remote.whole(lookupPath(asked), via));
-    await store.putRecord(asked, formatRecord(verified));
+    return this.#keepRecord(asked, await this.#options.remote.whole(lookupPath(asked), via));
+  }
+
+  async #keepRecord(asked: ModuleVersion, answer: Uint8Array, given?: GivenTiles): Promise<VerifiedLookup> {
+    const verified = await this.#verifier.verifyAnswer(asked, answer, given);
+    await this.#options.store.putRecord(asked, formatRecord(verified));
     this.#keeper.note(verified.head.size, verified.id);
     return verified;
   }

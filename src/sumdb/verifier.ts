@@ -24,6 +24,9 @@ import { describeTree, parseTree, type TreeHead } from './tree-head.ts';
 /** What a record is looked up by; plain, not escaped. */
 export type ModuleVersion = { readonly module: ModulePath; readonly version: Version };
 
+/** Tiles by their path. */
+export type GivenTiles = ReadonlyMap<string, Uint8Array>;
+
 export type VerifiedLookup = {
   /** The record's number in the tree. */
   readonly id: number;
@@ -84,16 +87,18 @@ export class SumdbVerifier {
   /**
    * Verifies a lookup's answer, wherever it comes from, and keeps its head and tiles.
    *
+   * @param given tiles at hand, by their path: used before what is stored or fetched, proven like all others
    * @throws {CheckFailed} malformed, badly signed, forked, about another module, or not in the tree; nothing is kept
    * @throws what `readRemote` throws for the tiles needed
    */
-  async verifyAnswer(asked: ModuleVersion, answer: Uint8Array): Promise<VerifiedLookup> {
+  async verifyAnswer(asked: ModuleVersion, answer: Uint8Array, given?: GivenTiles): Promise<VerifiedLookup> {
     const { rest, ...record } = parseRecord(answer);
     const lines = linesFor(record.text, asked);
     if (lines.length === 0)
       throw new CheckFailed(`cannot verify ${nameOf(asked)}: the answer is about another module`);
     const answered = await this.#openHead(rest);
-    const head = await this.#agree(answered, (newest, tiles) => checkRecord(newest, record, tiles));
+    const check = (newest: TreeHead, tiles: TileSession) => checkRecord(newest, record, tiles);
+    const head = await this.#agree(answered, check, given);
     return { ...record, lines, answered, head };
   }
 
@@ -176,6 +181,7 @@ export class SumdbVerifier {
   async #agree(
     answered: TreeHead,
     check?: (newest: TreeHead, tiles: TileSession) => Promise<void>,
+    given?: GivenTiles,
   ): Promise<TreeHead> {
     return this.#tiles.session(async (tiles) => {
       for (;;) {
@@ -194,7 +200,7 @@ export class SumdbVerifier {
         await this.#save();
         return newest;
       }
-    });
+    }, given);
   }
 
   async #checkContains(

@@ -5,22 +5,23 @@
  * A list names the versions that `go` can take whole, with `.info`, `.mod` and `.zip`; of a module
  * that has none of these, those with a `.mod`. The upstream's own list stays in the store: it names
  * versions that the tree has not, and `go` would stop at the first of them. Pseudo-versions are in
- * no list, as with any proxy. Checksum databases are not in here.
+ * no list, as with any proxy. Checksum databases: `sumdb-export.ts`.
  */
 
 import { isServeError, messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import { isPseudoVersion } from '../core/pseudo-version.ts';
 import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
-import type { KeyRow, ReaderPort, Remote } from '../core/store-port.ts';
 import { compareVersions, type Version } from '../core/version.ts';
 import { latestOf } from '../core/version-list.ts';
 import { inLanes } from './lanes.ts';
+import { sumdbFiles } from './sumdb-export.ts';
+import { type ExportedStore, storedRows, type TreeEntry } from './tree-entry.ts';
 import { TreeWriter } from './tree-writer.ts';
 
 export type ExportOptions = {
   readonly root: string;
-  readonly store: Pick<Remote<ReaderPort>, 'getKeys' | 'getEntry' | 'getChunk'>;
+  readonly store: ExportedStore;
   /** Ends it after the files that are under way. */
   readonly signal: AbortSignal;
   /** Told of files that are there now; 0 bytes where they were before. */
@@ -32,6 +33,8 @@ export type Exported = {
   readonly bytes: number;
   /** Files that were there already. */
   readonly present: number;
+  /** Checksum lookups left out, as the store can't prove them. */
+  readonly unproven: number;
 };
 
 /** Files under way at one time: their reads and writes overlap. */
@@ -43,8 +46,9 @@ const CHUNKS_AHEAD = 2;
 /** @throws {BadRequest} the directory can't be written to. @throws {StoreFailed} the store can't be read */
 export async function exportTree(options: ExportOptions): Promise<Exported> {
   const writer = await TreeWriter.open(options.root);
-  const done = { files: 0, bytes: 0, present: 0 };
-  await inLanes(filesOf(options), LANES, async (file) => {
+  const done = { files: 0, bytes: 0, present: 0, unproven: 0 };
+  const sumdb = sumdbFiles({ ...options, onUnproven: () => done.unproven++ });
+  await inLanes(inTurn(filesOf(options), sumdb), LANES, async (file) => {
     const written = await writeFile(options, writer, file);
     if (written === undefined) done.present++;
     else done.files++;
@@ -59,16 +63,14 @@ export async function exportTree(options: ExportOptions): Promise<Exported> {
   return done;
 }
 
-/** One stored file, or one that is made of what is stored. */
-type TreeEntry =
-  | { readonly kind: 'stored'; readonly row: KeyRow; readonly isFixed: boolean }
-  | { readonly kind: 'made'; readonly path: string; readonly bytes: Uint8Array }
-  | { readonly kind: 'copy'; readonly path: string; readonly of: string };
+async function* inTurn<T>(...streams: AsyncIterable<T>[]): AsyncGenerator<T> {
+  for (const stream of streams) yield* stream;
+}
 
 /** In the order of keys, which keeps each module's together: its list and `@latest` come behind them. */
 async function* filesOf(options: ExportOptions): AsyncGenerator<TreeEntry> {
   let module: Listing | undefined;
-  for await (const row of storedRows(options)) {
+  for await (const row of storedRows(options.store, '')) {
     if (options.signal.aborted) return;
     const resource = resourceOf(row.key);
     if (resource === undefined) continue;
@@ -81,16 +83,6 @@ async function* filesOf(options: ExportOptions): AsyncGenerator<TreeEntry> {
     yield { kind: 'stored', row, isFixed: resource.kind !== 'query' };
   }
   if (module !== undefined) yield* module.files();
-}
-
-async function* storedRows({ store }: ExportOptions): AsyncGenerator<KeyRow> {
-  for (let after = ''; ; ) {
-    const { rows } = await store.getKeys({ prefix: '', after });
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    after = last.key;
-    yield* rows.filter(({ status }) => status === 200);
-  }
 }
 
 /** Undefined for what is no file of a module: a checksum database's, say. */

@@ -3,7 +3,7 @@
  * `astera export` wrote. Names alone; keeps out what the files hold.
  *
  * Follows cmd/go/internal/modfetch/cache.go for what else lies there: `list`, `.lock`, `.partial`,
- * `.ziphash`, `sumdb/` are all passed by.
+ * `.ziphash` are passed by; what lies in `sumdb/` is listed by itself.
  */
 
 import { lstat, opendir } from 'node:fs/promises';
@@ -24,28 +24,39 @@ export async function* walkTree(root: string): AsyncGenerator<TreeFile> {
   yield* walk(root, '');
 }
 
+/** The same of the checksum databases' files in its `sumdb/`, if it has one. */
+export async function* walkSumdb(root: string): AsyncGenerator<TreeFile> {
+  const stats = await lstat(join(root, SUMDB)).catch(() => undefined);
+  if (stats !== undefined) yield* walk(root, SUMDB);
+}
+
+const SUMDB = 'sumdb';
+
 async function* walk(root: string, below: string): AsyncGenerator<TreeFile> {
-  const isVersions = below.endsWith('/@v');
+  const isSumdb = below.split('/', 1)[0] === SUMDB;
+  const isVersions = !isSumdb && below.endsWith('/@v');
   const directory = join(root, below);
   try {
     for await (const entry of await opendir(directory)) {
       const key = below === '' ? entry.name : `${below}/${entry.name}`;
       const path = join(directory, entry.name);
-      if (key.length > KEY_LENGTH_MAX || !isWanted(entry.name, { isVersions, isTop: below === '' })) continue;
+      const where = { isVersions, isSumdb, isTop: below === '' };
+      if (key.length > KEY_LENGTH_MAX || !isWanted(entry.name, where)) continue;
       const isKnown = entry.isFile() || entry.isDirectory() || entry.isSymbolicLink();
       const type = isKnown ? entry : await lstat(path); // Some file systems don't say it in the listing.
       if (type.isSymbolicLink()) yield { kind: 'bad', path, why: 'a symbolic link' };
       else if (!isVersions && type.isDirectory()) yield* walk(root, key);
-      else if (isVersions && type.isFile()) yield { kind: 'file', path, key };
-      else if (isVersions) yield { kind: 'bad', path, why: 'not a regular file' };
+      else if ((isVersions || isSumdb) && type.isFile()) yield { kind: 'file', path, key };
+      else if (isVersions || isSumdb) yield { kind: 'bad', path, why: 'not a regular file' };
     }
   } catch (error) {
     yield { kind: 'bad', path: directory, why: messageOf(error) };
   }
 }
 
-/** Directories that an escaped module path can go through, and in `@v` the files of versions. */
-function isWanted(name: string, where: { isVersions: boolean; isTop: boolean }): boolean {
+/** Directories that an escaped module path can go through, and in `@v` the files of versions; in `sumdb` all that is not hidden. */
+function isWanted(name: string, where: { isVersions: boolean; isSumdb: boolean; isTop: boolean }): boolean {
+  if (where.isSumdb) return !name.startsWith('.');
   if (where.isVersions) return /\.(?:info|mod|zip)$/.test(name);
   if (where.isTop) return HOST.test(name);
   return name === '@v' || ELEMENT.test(name);

@@ -11,13 +11,14 @@
 
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import type { WritableStore } from '../core/control-port.ts';
+import type { SumdbLearner, WritableStore } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
 import { CHUNK_BYTES, SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
 import { parseResource, type Resource } from '../core/resource.ts';
 import type { FileBuilder } from '../core/store-port.ts';
 import { checkSmall } from '../modules/small-check.ts';
 import { inLanes } from './lanes.ts';
+import { importSumdb } from './sumdb-import.ts';
 import { type TreeFile, walkTree } from './tree-file.ts';
 
 export type ImportOptions = {
@@ -25,6 +26,7 @@ export type ImportOptions = {
   readonly root: string;
   readonly store: WritableStore;
   readonly builder: FileBuilder;
+  readonly sumdb: SumdbLearner;
   readonly wallMs: () => number;
   /** Ends it after the files that are under way. */
   readonly signal: AbortSignal;
@@ -58,6 +60,16 @@ export async function importTree(options: ImportOptions): Promise<Imported> {
     done.bad++;
     options.onBad(path, why);
   };
+  await importSumdb({
+    ...options,
+    onDone: ({ isNew, bytes }) => {
+      if (isNew) done.files++;
+      else done.present++;
+      done.bytes += bytes;
+      options.onDone({ files: 1, bytes });
+    },
+    onBad: refuse,
+  });
   const missing = missingFiles(options, done, refuse);
   await inLanes(missing, LANES, async ({ path, resource, key }) => {
     try {

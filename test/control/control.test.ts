@@ -73,6 +73,8 @@ class Rig {
       forget: answer('forget', { answers: 1, negatives: 0, partials: 0, bodyBytes: 5 }),
       fetch: answer('fetch', { origin: 'upstream' }),
       lookUp: answer('lookUp', { kind: 'private' }),
+      sumdbHead: answer('sumdbHead', { state: 'proxied', size: 5 }),
+      sumdbLearn: answer('sumdbLearn', { state: 'proxied', size: 6 }),
       nextBlob: () => ++this.#lastBlob,
       room: () => Promise.resolve(),
     };

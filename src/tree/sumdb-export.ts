@@ -1,0 +1,91 @@
+/**
+ * The checksum databases of a store as files: what `go` asks of a GOPROXY=file://… below `sumdb/<name>/`.
+ *
+ * Every lookup is written with the newest proven head, and only where the tiles that prove it in that
+ * head are written too, as wide as that head has them: a client then verifies all there is without
+ * asking anyone. Tiles come before the lookups that need them. Tiles of records are left out: `go` asks
+ * for none.
+ *
+ * Follows cmd/go/internal/modfetch/sumdb.go.
+ */
+
+import { parseRecord } from '../sumdb/record.ts';
+import { headKey, parseSumdbPath } from '../sumdb/sumdb-path.ts';
+import {
+  cutTile,
+  DATA_LEVEL,
+  isFullTile,
+  type Tile,
+  tileBytes,
+  tileInTree,
+  tilePath,
+} from '../sumdb/tile.ts';
+import { recordTiles } from '../sumdb/tile-plan.ts';
+import { parseTree } from '../sumdb/tree-head.ts';
+import { type ExportedStore, storedRows, type TreeEntry } from './tree-entry.ts';
+
+export type SumdbExportOptions = {
+  readonly store: ExportedStore;
+  readonly signal: AbortSignal;
+  /** Told of each lookup that is left out, as the store can't prove it. */
+  readonly onUnproven: (key: string) => void;
+};
+
+export async function* sumdbFiles(options: SumdbExportOptions): AsyncGenerator<TreeEntry> {
+  const names: string[] = [];
+  for await (const { key } of storedRows(options.store, 'sumdb/')) {
+    const ask = parseSumdbPath(key);
+    if (ask?.kind === 'head') names.push(ask.database);
+  }
+  for (const name of names) if (!options.signal.aborted) yield* databaseFiles(options, name);
+}
+
+async function* databaseFiles(options: SumdbExportOptions, name: string): AsyncGenerator<TreeEntry> {
+  const { store, signal, onUnproven } = options;
+  const note = await wholeOf(store, headKey(name));
+  if (note === undefined) return;
+  const { size } = parseTree(Buffer.from(note).toString('utf8'));
+  const written = new Set<string>();
+  for await (const { key, ...row } of storedRows(store, `sumdb/${name}/tile/`)) {
+    if (signal.aborted) return;
+    const tile = tileOf(key, row.size, size);
+    if (tile === undefined) continue;
+    written.add(tilePath(tile));
+    if (isFullTile(tile)) yield { kind: 'stored', row: { key, ...row }, isFixed: true };
+    else yield* partialTile(store, { key, tile, path: `sumdb/${name}/${tilePath(tile)}` });
+  }
+  for await (const { key } of storedRows(store, `sumdb/${name}/lookup/`)) {
+    if (signal.aborted) return;
+    const record = await wholeOf(store, key);
+    if (record === undefined) continue;
+    const { id } = parseRecord(record);
+    const isProven = id < size && recordTiles(size, id).every((tile) => written.has(tilePath(tile)));
+    if (isProven) yield { kind: 'made', path: key, bytes: Buffer.concat([record, note]) };
+    else onUnproven(key);
+  }
+  yield { kind: 'made', path: headKey(name), bytes: note };
+  // Last: with it `go` asks nobody else.
+  yield { kind: 'made', path: `sumdb/${name}/supported`, bytes: new Uint8Array(0) };
+}
+
+/** The tile stored under `key` as the tree of `size` records has it, or as wide as it is stored. */
+function tileOf(key: string, storedBytes: number, size: number): Tile | undefined {
+  const ask = parseSumdbPath(key);
+  if (ask?.kind !== 'tile' || ask.tile.level === DATA_LEVEL) return undefined;
+  const inTree = tileInTree(ask.tile, size);
+  const width = Math.min(inTree?.width ?? 0, Math.floor(storedBytes / tileBytes({ ...ask.tile, width: 1 })));
+  return width === 0 ? undefined : { ...ask.tile, width };
+}
+
+async function* partialTile(
+  store: ExportedStore,
+  { key, tile, path }: { key: string; tile: Tile; path: string },
+): AsyncGenerator<TreeEntry> {
+  const bytes = await wholeOf(store, key);
+  if (bytes !== undefined) yield { kind: 'made', path, bytes: cutTile(bytes, tile.width) };
+}
+
+async function wholeOf(store: ExportedStore, key: string): Promise<Uint8Array | undefined> {
+  const { entry, bytes } = await store.getEntry({ key });
+  return entry?.status === 200 && bytes?.byteLength === entry.size ? bytes : undefined;
+}

@@ -1,0 +1,22 @@
+/** The files of an export, and where they come from: stored ones, and those made of what is stored. */
+
+import type { KeyRow, ReaderPort, Remote } from '../core/store-port.ts';
+
+export type ExportedStore = Pick<Remote<ReaderPort>, 'getKeys' | 'getEntry' | 'getChunk'>;
+
+/** One file of the tree. What `isFixed` never changes under its name: where it is already, it is not read. */
+export type TreeEntry =
+  | { readonly kind: 'stored'; readonly row: KeyRow; readonly isFixed: boolean }
+  | { readonly kind: 'made'; readonly path: string; readonly bytes: Uint8Array }
+  | { readonly kind: 'copy'; readonly path: string; readonly of: string };
+
+/** Every 200 whose key begins with `prefix`, in the order of keys. */
+export async function* storedRows(store: ExportedStore, prefix: string): AsyncGenerator<KeyRow> {
+  for (let after = ''; ; ) {
+    const { rows } = await store.getKeys({ prefix, after });
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    after = last.key;
+    yield* rows.filter(({ status }) => status === 200);
+  }
+}
