@@ -59,6 +59,7 @@ export function parseRoute(url: string, query = ''): Route {
 }
 
 function decode(url: string): string {
+  if (!url.includes('%')) return url;
   try {
     return decodeURIComponent(url);
   } catch {

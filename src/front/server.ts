@@ -44,7 +44,6 @@ export class Server {
   readonly #responder: Responder;
   readonly #keeper: PumpKeeper;
   readonly #open = new Set<Client>();
-  readonly #routes = new Map<string, Route>();
   #socket: us_listen_socket | undefined;
   #onIdle: (() => void) | undefined;
 
@@ -123,7 +122,7 @@ export class Server {
     this.#admit(client);
     let route: Route;
     try {
-      route = this.#routeOf(client);
+      route = parseRoute(client.url, client.query);
     } catch (error) {
       this.#responder.error(client, error, 'malformed');
       return;
@@ -131,17 +130,6 @@ export class Server {
     this.#serve(client, route).catch((error: unknown) =>
       this.#responder.error(client, error, routeName(route)),
     );
-  }
-
-  /** Parsing costs more than all else the front does for a stored answer, and clients ask for the same things. */
-  #routeOf({ url, query }: Client): Route {
-    if (query !== '') return parseRoute(url, query);
-    const known = this.#routes.get(url);
-    if (known !== undefined) return known;
-    const route = parseRoute(url);
-    if (this.#routes.size >= ROUTES_KEPT_MAX) this.#routes.clear();
-    this.#routes.set(url, route);
-    return route;
   }
 
   /** From here on the client may go at any time. */
@@ -225,9 +213,6 @@ type ListenAtHost = (
 
 /** LIBUS_LISTEN_EXCLUSIVE_PORT: exported, but missing from the package's types. */
 const EXCLUSIVE_PORT = 1;
-
-/** Parsed URLs kept, at about half a kilobyte each; past it all are parsed anew. */
-const ROUTES_KEPT_MAX = 4_096;
 
 /** Larger ones go through the pump, which copies nothing when a socket is full. */
 const HOT_BYTES_MAX = 64 * 1024;

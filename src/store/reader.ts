@@ -1,8 +1,9 @@
 /**
  * What readers ask of the store: the reader's side of `core/store-port.ts`.
  *
- * A read-only connection with its statements prepared once. Every statement runs in a
- * transaction of its own, so that no reader holds the WAL back for longer than one row.
+ * A read-only connection with its statements prepared once. The calls of a task share a transaction,
+ * whose locks would cost a small row as much as reading it; it ends with the task, so that no
+ * reader holds the WAL back for longer than a batch.
  */
 
 import { statSync } from 'node:fs';
@@ -45,10 +46,12 @@ export class StoreReader implements ReaderPort {
   readonly #stored;
   readonly #listed;
   readonly #growing;
+  readonly #batch;
 
   constructor(path: string) {
     this.#path = path;
     this.#db = openReadable(path);
+    this.#batch = this.#db.transaction((work: () => unknown) => work());
     this.#entry = this.#db.prepare<[string], EntryColumns>(
       `SELECT status, size, sha256, source, checked_at_ms, used_at_ms, blob, trust,
               coalesce(body, (SELECT bytes FROM chunk WHERE chunk.id = entry.blob * ${CHUNKS_PER_BLOB})) AS bytes
@@ -82,6 +85,11 @@ export class StoreReader implements ReaderPort {
       `SELECT growing_key AS key, 0 AS status, coalesce(size, 0) AS size, id AS blob FROM blob
        WHERE growing_key > ? AND growing_key < ? ORDER BY growing_key LIMIT ?`,
     );
+  }
+
+  /** Runs `work` in one transaction: all its calls see the store as of one moment. */
+  inTransaction<T>(work: () => T): T {
+    return this.#batch.deferred(work) as T;
   }
 
   getEntry: ReaderPort['getEntry'] = ({ key }) => {

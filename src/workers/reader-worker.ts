@@ -10,5 +10,6 @@ let reader: StoreReader | undefined;
 export default function serveReads(frame: Frame): unknown {
   reader ??= new StoreReader((workerData as { dbPath: string }).dbPath);
   const handlers = reader;
-  return packReplies(unpackRequests(frame).map((request) => runCall(handlers, request)));
+  const requests = unpackRequests(frame);
+  return packReplies(handlers.inTransaction(() => requests.map((request) => runCall(handlers, request))));
 }
