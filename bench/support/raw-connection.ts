@@ -50,6 +50,7 @@ export class RawConnection {
   #take(buffer: Buffer, length: number): void {
     let bodyBytes = length;
     if (this.#bodyLeft === undefined) {
+      const before = this.#head.length;
       this.#head += buffer.toString('latin1', 0, Math.min(length, HEAD_BYTES));
       const end = this.#head.indexOf('\r\n\r\n');
       if (end < 0) return;
@@ -57,7 +58,7 @@ export class RawConnection {
       this.#isOk = size !== undefined && this.#head.startsWith('HTTP/1.1 200');
       this.#bodyBytes = Number(size ?? 0);
       this.#bodyLeft = this.#bodyBytes;
-      bodyBytes = length - (end + 4);
+      bodyBytes = length - (end + 4 - before);
     }
     this.#bodyLeft -= bodyBytes;
     if (this.#bodyLeft > 0) return;
