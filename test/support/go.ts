@@ -22,25 +22,37 @@ export class GoClient {
   readonly #proxy: string;
   readonly #build: string;
   readonly #sumdb: string;
+  readonly #env: Readonly<Record<string, string>>;
 
   /**
    * A client whose GOPROXY is `proxy` and nothing else, in an empty project.
    *
-   * @param options `sumdb`: its GOSUMDB, by default it checks no checksums; `build`: a build cache to share
+   * @param options `sumdb`: its GOSUMDB, by default it checks no checksums; `build`: a build cache to share;
+   * `env`: variables that win over all of this
    */
-  static async create(proxy: string, options: { sumdb?: string; build?: string } = {}): Promise<GoClient> {
+  static async create(
+    proxy: string,
+    options: { sumdb?: string; build?: string; env?: Readonly<Record<string, string>> } = {},
+  ): Promise<GoClient> {
     const directory = await mkdtemp(join(tmpdir(), 'astera-go-'));
-    const { sumdb = 'off', build = join(directory, 'build') } = options;
-    const client = new GoClient({ directory, proxy, sumdb, build });
+    const { sumdb = 'off', build = join(directory, 'build'), env = {} } = options;
+    const client = new GoClient({ directory, proxy, sumdb, build, env });
     await cp(join(import.meta.dirname, '../projects/empty'), client.project, { recursive: true });
     return client;
   }
 
-  private constructor(parts: { directory: string; proxy: string; sumdb: string; build: string }) {
+  private constructor(parts: {
+    directory: string;
+    proxy: string;
+    sumdb: string;
+    build: string;
+    env: Readonly<Record<string, string>>;
+  }) {
     this.directory = parts.directory;
     this.#proxy = parts.proxy;
     this.#sumdb = parts.sumdb;
     this.#build = parts.build;
+    this.#env = parts.env;
   }
 
   get project(): string {
@@ -96,6 +108,7 @@ export class GoClient {
       GOPATH: join(this.directory, 'path'),
       GOCACHE: this.#build,
       GIT_TERMINAL_PROMPT: '0',
+      ...this.#env,
     };
   }
 }
