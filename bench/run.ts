@@ -14,6 +14,7 @@ const benches: Record<string, () => Promise<{ run(): Promise<Table> }>> = {
   'corpus-fetch': () => import('./corpus-fetch.ts'),
   checksums: () => import('./checksums.ts'),
   'poor-line': () => import('./poor-line.ts'),
+  'import-export': () => import('./import-export.ts'),
 };
 
 const named = process.argv.slice(2);

@@ -26,8 +26,8 @@ const BUILDERS = 1;
 export async function importCommand(config: StoreConfig, directory: string): Promise<void> {
   const signal = stopSignal();
   const root = await treeRoot(directory);
-  const opened = await openStoreForWriting(config, { mayBeNew: true });
-  const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
+  const opened = await openStoreForWriting(config, { mayBeNew: true, mode: 'bulk' });
+  const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS, nice: 0 });
   try {
     const sumdb = opened.own === undefined ? opened.server : ownSumdb(config, opened.own);
     const parts = { store: opened.store, builder: builder.call, sumdb, signal };

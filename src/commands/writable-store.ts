@@ -10,6 +10,7 @@ import { controlPath } from '../control/control-path.ts';
 import type { WritableStore } from '../core/control-port.ts';
 import { lockStore } from '../store/lock.ts';
 import { lookAtStore } from '../store/look.ts';
+import type { WriterMode } from '../store/schema.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
 import { clock } from './services.ts';
 
@@ -31,16 +32,16 @@ export type OpenedStore = {
 );
 
 /**
- * @param mayBeNew whether to make a store where there is none
+ * @param mayBeNew whether to make a store where there is none; `mode`: how this process would write to it
  * @throws {StoreFailed} no store, not ours, damaged, or in use by what can't be talked to
  */
 export async function openStoreForWriting(
   config: StoreConfig,
-  { mayBeNew }: { readonly mayBeNew: boolean },
+  { mayBeNew, mode = 'shared' }: { readonly mayBeNew: boolean; readonly mode?: WriterMode },
 ): Promise<OpenedStore> {
   lookAtStore(config.dbPath, { mayBeNew });
   const server = await connectControl(controlPath(config.dbPath));
-  if (server === undefined) return openOwn(config);
+  if (server === undefined) return openOwn(config, mode);
   // The server and its clients come first.
   setPriority(constants.priority.PRIORITY_LOW);
   return {
@@ -51,11 +52,12 @@ export async function openStoreForWriting(
   };
 }
 
-async function openOwn(config: StoreConfig): Promise<OpenedStore> {
+async function openOwn(config: StoreConfig, mode: WriterMode): Promise<OpenedStore> {
   const lock = lockStore(config.dbPath);
   try {
     const own = await openThreadStore({
       dbPath: config.dbPath,
+      mode,
       threads: 1,
       now: clock.monotonicMs,
       onDeath: (message) => process.stderr.write(`astera: ${message}\n`),

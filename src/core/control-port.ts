@@ -44,6 +44,8 @@ export type ControlCall = keyof ControlPort;
  * with `busy` where the server is just fetching that key itself.
  */
 export type WritableStore = Remote<Omit<ControlPort, 'fetch' | 'lookUp' | keyof SumdbLearner>> & {
+  /** Where the store is this process's own: takes a file by its name. */
+  readonly putFile?: Remote<WriterPort>['putFile'];
   /** A blob id nobody has had. */
   nextBlob(): number;
   /** Waits while the writer is behind. */

@@ -91,6 +91,8 @@ export type ReaderPort = {
   getEntry(request: { key: string }): { entry?: EntryRow; partial?: PartialRow; bytes?: Uint8Array };
   /** One chunk of a blob. Without `bytes`: no such chunk. */
   getChunk(request: { blob: number; seq: number }): { bytes?: Uint8Array };
+  /** Writes a blob of `size` bytes into the file at `path`, which must not be there. Fails with store-failed. */
+  writeBlob(request: { blob: number; size: number; path: string }): Nothing;
   /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */
   getVersions(request: { module: string }): { versions: StoredVersion[] };
   /** Keys after `after` in bytewise order whose content the checksum database has not confirmed yet and may be asked about now. */
@@ -128,6 +130,19 @@ export type WriterPort = {
   dropEntry(request: { key: string }): Nothing;
   /** The upstream was asked again and what is stored still holds. */
   confirmEntry(request: { key: string; nowMs: number }): Nothing;
+  /**
+   * Stores the file at `path` as one whole answer, unless a 200 is stored. Fails with bad-request where
+   * it has not `size` bytes, or can't be read.
+   */
+  putFile(request: {
+    key: string;
+    path: string;
+    size: number;
+    source: Source;
+    nowMs: number;
+    /** A fresh blob id. */
+    blob: number;
+  }): Nothing;
   /** Opens a growing blob for `key`; an older partial one of the same key goes. */
   openBlob(request: {
     blob: number;
@@ -185,8 +200,12 @@ export type BuilderPort = {
 
 /** What a builder checks that is no part of the store yet. */
 export type FileBuilderPort = {
-  /** Whether the file at `path` is a module zip that may be kept. Fails with check-failed; where it can't be read, with bad-request. */
-  checkZipFile(request: { module: string; version: string; path: string }): Nothing | Promise<Nothing>;
+  /** The size of the file at `path`, a module zip that may be kept. Fails with check-failed where it is none; where it can't be read, with bad-request. */
+  checkZipFile(request: {
+    module: string;
+    version: string;
+    path: string;
+  }): { size: number } | Promise<{ size: number }>;
 };
 
 /** A port as it is seen from another thread. Fails with the errors of `core/errors.ts`. */

@@ -6,7 +6,8 @@
  * reader holds the WAL back for longer than a batch.
  */
 
-import { statSync } from 'node:fs';
+import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, KEYS_PER_CALL_MAX, SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
 import type {
   EntryRow,
@@ -105,6 +106,25 @@ export class StoreReader implements ReaderPort {
   getChunk: ReaderPort['getChunk'] = ({ blob, seq }) => {
     const row = this.#chunk.get(chunkId(blob, seq));
     return row === undefined ? {} : { bytes: row.bytes };
+  };
+
+  writeBlob: ReaderPort['writeBlob'] = ({ blob, size, path }) => {
+    let file: number | undefined;
+    try {
+      // Fails where it exists: then it is none of ours, or a symbolic link.
+      file = openSync(path, 'wx');
+      for (let at = 0, seq = 0; at < size; seq++) {
+        const { bytes } = this.getChunk({ blob, seq });
+        if (bytes === undefined) throw new Error(`no chunk ${seq} of blob ${blob}; run it again`);
+        for (let written = 0; written < bytes.byteLength; ) written += writeSync(file, bytes, written);
+        at += bytes.byteLength;
+      }
+      return {};
+    } catch (cause) {
+      throw new StoreFailed(`cannot write ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause });
+    } finally {
+      if (file !== undefined) closeSync(file);
+    }
   };
 
   getVersions: ReaderPort['getVersions'] = ({ module }) => {

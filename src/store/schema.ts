@@ -12,6 +12,7 @@
  * Follows https://sqlite.org/pragma.html and https://sqlite.org/wal.html.
  */
 
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
@@ -91,25 +92,33 @@ const migrations: readonly string[] = [
 ];
 
 /**
+ * `shared`: beside readers, through a WAL. `bulk`: much at a time and few readers, through a rollback
+ * journal, so that each page is written once; a commit waits for readers, and readers for a commit.
+ */
+export type WriterMode = 'shared' | 'bulk';
+
+/**
  * Opens the one writable connection, makes the file if there is none, and brings its schema up to date.
  *
  * @throws {StoreFailed} not a database, another program's, a newer schema, no permission
  */
-export function openWritable(path: string): Connection {
+export function openWritable(path: string, mode: WriterMode = 'shared'): Connection {
   return guarded(path, () => {
-    const db = new Database(path, { timeout: 5_000 });
+    const db = new Database(path, { timeout: mode === 'bulk' ? BULK_WAIT_MS : 5_000 });
     try {
       if (isEmpty(db)) prepareFile(db);
       checkIdentity(db, path);
       checkVersion(db, path); // Before anything is changed in a file that a newer Astera made.
-      // WAL + NORMAL: a crash of the process loses nothing; a power cut may lose the last commits,
-      // never the file. FULL would sync an SD card at every commit.
-      db.pragma('journal_mode = WAL');
-      db.pragma('synchronous = NORMAL');
+      if (mode === 'shared' || !leaveWal(db)) {
+        // WAL + NORMAL: a crash of the process loses nothing; a power cut may lose the last commits,
+        // never the file. FULL would sync an SD card at every commit.
+        db.pragma('journal_mode = WAL');
+        db.pragma('synchronous = NORMAL');
+      }
       db.pragma('foreign_keys = ON');
       db.pragma('wal_autocheckpoint = 0');
       db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
-      db.pragma('cache_size = -4096');
+      db.pragma(`cache_size = -${mode === 'bulk' ? BULK_CACHE_KIB : 4096}`);
       migrate(db);
       checkChunkBytes(db, path);
       return db;
@@ -120,6 +129,30 @@ export function openWritable(path: string): Connection {
   });
 }
 
+/** A reader that looks at all of a large store holds up a bulk writer's commit. */
+const BULK_WAIT_MS = 600_000;
+
+/** A transaction's pages stay in memory until it commits: readers wait for the commit alone. */
+const BULK_CACHE_KIB = 40 * 1024;
+
+/** @returns whether it is without a WAL now: not where another command just reads the store */
+function leaveWal(db: Connection): boolean {
+  try {
+    db.pragma('busy_timeout = 0');
+    return db.pragma('journal_mode = DELETE', { simple: true }) === 'delete';
+  } catch {
+    return false;
+  } finally {
+    db.pragma(`busy_timeout = ${BULK_WAIT_MS}`);
+  }
+}
+
+/** Closes what {@link openWritable} opened; a bulk writer's file is then as all others expect it. */
+export function closeWritable(db: Connection): void {
+  if (db.pragma('journal_mode', { simple: true }) === 'delete') db.pragma('journal_mode = WAL');
+  db.close();
+}
+
 /**
  * Opens a read-only connection beside the writer.
  *
@@ -127,6 +160,7 @@ export function openWritable(path: string): Connection {
  */
 export function openReadable(path: string): Connection {
   return guarded(path, () => {
+    rollBack(path);
     const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
     try {
       checkIdentity(db, path);
@@ -142,6 +176,23 @@ export function openReadable(path: string): Connection {
     }
   });
 }
+
+/** What a killed bulk writer left can only be undone by who may write. */
+function rollBack(path: string): void {
+  if (!existsSync(`${path}-journal`)) return;
+  const header = Buffer.alloc(HEADER_BYTES);
+  const file = openSync(path, 'r');
+  readSync(file, header);
+  closeSync(file);
+  if (header.readUInt32BE(HEADER_APPLICATION_ID) !== APPLICATION_ID) return;
+  const db = new Database(path, { fileMustExist: true, timeout: 5_000 });
+  db.pragma('schema_version'); // A read: SQLite undoes what nobody writes on.
+  db.close();
+}
+
+/** https://sqlite.org/fileformat.html#the_database_header */
+const HEADER_BYTES = 100;
+const HEADER_APPLICATION_ID = 68;
 
 /** After a checkpoint that emptied it the WAL file shrinks to this. */
 const WAL_KEPT_BYTES = 16 * 1024 * 1024;

@@ -8,10 +8,19 @@
 
 import { createHash, type Hash, hash } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { StoreFailed } from '../core/errors.ts';
+import { BadRequest, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, INLINE_BYTES_MAX, NEGATIVE_ROWS_MAX, PARTIAL_KEPT_MS } from '../core/limits.ts';
 import type { Checked, Trust, WriterPort } from '../core/store-port.ts';
-import { CHUNKS_PER_BLOB, type Connection, chunkId, openWritable, readSetting } from './schema.ts';
+import { FileSource } from './file-source.ts';
+import {
+  CHUNKS_PER_BLOB,
+  type Connection,
+  chunkId,
+  closeWritable,
+  openWritable,
+  readSetting,
+  type WriterMode,
+} from './schema.ts';
 import { prepareWrites } from './statements.ts';
 
 /** Least-used 404s dropped at a time when their bound is met: each drop costs a count of them all. */
@@ -25,12 +34,14 @@ export class StoreWriter implements WriterPort {
   readonly #sql;
   /** Hashes of blobs that grow in this process. Gone ones are re-read from their chunks. */
   readonly #running = new Map<number, Running>();
+  /** What files are read into. */
+  readonly #piece = new Uint8Array(CHUNK_BYTES);
   /** At most so many 404s are stored: counted when they were last, and one up for each put since. */
   #negativesAtMost = Number.POSITIVE_INFINITY;
 
-  constructor(path: string) {
+  constructor(path: string, mode: WriterMode = 'shared') {
     this.#path = path;
-    this.#db = openWritable(path);
+    this.#db = openWritable(path, mode);
     this.#sql = prepareWrites(this.#db);
   }
 
@@ -114,6 +125,25 @@ export class StoreWriter implements WriterPort {
       if (!isGrowing) this.#dropIfUnused(blob);
     }
     return {};
+  };
+
+  putFile: WriterPort['putFile'] = ({ key, path, size, blob, ...about }) => {
+    if (this.#sql.statusOf.get(key)?.status === 200) return {};
+    const file = new FileSource(path);
+    try {
+      const { body, sha256 } = this.#takeFile(file, size, blob);
+      const twin = body === undefined ? this.#sql.blobBySha.get(sha256) : undefined;
+      if (twin !== undefined) this.#remove(blob);
+      else if (body === undefined) this.#sql.putBlob.run(blob, sha256, size, about.nowMs);
+      const at = body === undefined ? { blob: twin?.id ?? blob, body: null } : { blob: null, body };
+      this.#pointKey({ key, status: 200, size, sha256, ...about, ...at, ...checkedOf({}) });
+      return {};
+    } catch (error) {
+      this.#remove(blob);
+      throw error;
+    } finally {
+      file.close();
+    }
   };
 
   openBlob: WriterPort['openBlob'] = (request) => {
@@ -206,7 +236,7 @@ export class StoreWriter implements WriterPort {
   }
 
   close(): void {
-    this.#db.close();
+    closeWritable(this.#db);
   }
 
   #makeRoomForNegative(): void {
@@ -225,6 +255,23 @@ export class StoreWriter implements WriterPort {
       this.#sql.putChunk.run(chunkId(id, seq), bytes.subarray(at, at + CHUNK_BYTES));
     }
     return id;
+  }
+
+  /** Hashes a file, and stores its chunks where it is not to be inline. @throws {BadRequest} it has another size */
+  #takeFile(file: FileSource, size: number, blob: number): { body: Uint8Array | undefined; sha256: Buffer } {
+    const digest = createHash('sha256');
+    const isInline = size <= INLINE_BYTES_MAX;
+    let at = 0;
+    for (let seq = 0; at < size; seq++) {
+      const bytes = this.#piece.subarray(0, file.readInto(this.#piece, at));
+      if (bytes.byteLength === 0) break;
+      digest.update(bytes);
+      if (!isInline) this.#sql.putChunk.run(chunkId(blob, seq), bytes);
+      at += bytes.byteLength;
+    }
+    if (at !== size)
+      throw new BadRequest(`it has ${at} bytes where it had ${size}: it changes while it is read`);
+    return { body: isInline ? this.#piece.slice(0, size) : undefined, sha256: digest.digest() };
   }
 
   /** Points `key` to its new body; a blob that nothing points to any more goes. */

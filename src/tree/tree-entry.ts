@@ -2,7 +2,7 @@
 
 import type { KeyRow, ReaderPort, Remote } from '../core/store-port.ts';
 
-export type ExportedStore = Pick<Remote<ReaderPort>, 'getKeys' | 'getEntry' | 'getChunk'>;
+export type ExportedStore = Pick<Remote<ReaderPort>, 'getKeys' | 'getEntry' | 'writeBlob'>;
 
 /** One file of the tree. What `isFixed` never changes under its name: where it is already, it is not read. */
 export type TreeEntry =

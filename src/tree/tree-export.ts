@@ -9,9 +9,9 @@
  */
 
 import { isServeError, messageOf, StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES } from '../core/limits.ts';
 import { isPseudoVersion } from '../core/pseudo-version.ts';
 import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
+import type { KeyRow } from '../core/store-port.ts';
 import { compareVersions, type Version } from '../core/version.ts';
 import { latestOf } from '../core/version-list.ts';
 import { inLanes } from './lanes.ts';
@@ -39,9 +39,6 @@ export type Exported = {
 
 /** Files under way at one time: their reads and writes overlap. */
 const LANES = 6;
-
-/** Chunks of one file read ahead of its writes. */
-const CHUNKS_AHEAD = 2;
 
 /** @throws {BadRequest} the directory can't be written to. @throws {StoreFailed} the store can't be read */
 export async function exportTree(options: ExportOptions): Promise<Exported> {
@@ -132,46 +129,43 @@ class Listing {
 
 /** @returns its bytes; undefined where nothing was to be done */
 async function writeFile(
-  { store }: ExportOptions,
+  options: ExportOptions,
   writer: TreeWriter,
   entry: TreeEntry,
 ): Promise<number | undefined> {
   if (entry.kind === 'made') return writeSmall(writer, entry.path, entry.bytes);
-  if (entry.kind === 'stored' && entry.isFixed && (await writer.has(entry.row.key, entry.row.size))) {
-    return undefined;
-  }
-  const key = entry.kind === 'stored' ? entry.row.key : entry.of;
-  const { entry: stored, bytes } = await store.getEntry({ key });
+  if (entry.kind === 'stored' && entry.isFixed && writer.has(entry.row.key, entry.row.size)) return undefined;
+  if (entry.kind === 'stored' && (await fillFrom(options, writer, entry.row))) return entry.row.size;
+  const [path, key] = entry.kind === 'stored' ? [entry.row.key, entry.row.key] : [entry.path, entry.of];
+  const { entry: stored, bytes } = await options.store.getEntry({ key });
   // Forgotten meanwhile: then it belongs into no tree.
   if (stored?.status !== 200 || bytes === undefined) return undefined;
-  const path = entry.kind === 'stored' ? entry.row.key : entry.path;
   if (bytes.byteLength === stored.size) return writeSmall(writer, path, bytes);
   if (stored.blob === undefined) throw new StoreFailed(`cannot read ${JSON.stringify(key)}: it is not whole`);
-  await writer.write(path, piecesOf(store, { blob: stored.blob, size: stored.size, first: bytes }));
-  return stored.size;
+  const { blob, size } = stored;
+  await writer.fill(path, (half) => options.store.writeBlob({ blob, size, path: half }));
+  return size;
 }
 
-async function writeSmall(writer: TreeWriter, path: string, bytes: Uint8Array): Promise<number | undefined> {
-  if (await writer.hasBytes(path, bytes)) return undefined;
-  await writer.write(path, [bytes]);
-  return bytes.byteLength;
-}
-
-async function* piecesOf(
-  store: ExportOptions['store'],
-  { blob, size, first }: { blob: number; size: number; first: Uint8Array },
-): AsyncGenerator<Uint8Array> {
-  yield first;
-  const count = Math.ceil(size / CHUNK_BYTES);
-  const ahead: Promise<{ bytes?: Uint8Array }>[] = [];
-  for (let seq = 1, next = 1; seq < count; seq++) {
-    for (; next < count && next <= seq + CHUNKS_AHEAD; next++) {
-      const reading = store.getChunk({ blob, seq: next });
-      reading.catch(() => {}); // Whoever awaits it sees it.
-      ahead.push(reading);
-    }
-    const { bytes } = (await ahead.shift()) ?? {};
-    if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}; run it again`);
-    yield bytes;
+/** Whether the row's blob is in its place now; not where the key has another body, or none, by now. */
+async function fillFrom(
+  { store }: ExportOptions,
+  writer: TreeWriter,
+  { key, size, blob }: KeyRow,
+): Promise<boolean> {
+  if (blob === undefined) return false;
+  try {
+    await writer.fill(key, (half) => store.writeBlob({ blob, size, path: half }));
+    return true;
+  } catch (error) {
+    const { entry } = await store.getEntry({ key });
+    if (entry?.status === 200 && entry.blob === blob) throw error;
+    return false;
   }
+}
+
+function writeSmall(writer: TreeWriter, path: string, bytes: Uint8Array): number | undefined {
+  if (writer.hasBytes(path, bytes)) return undefined;
+  writer.write(path, bytes);
+  return bytes.byteLength;
 }

@@ -5,15 +5,16 @@
  *
  * A file is checked as a download is; a bad one is told of and left out. Lists are not taken: those
  * of a download cache name what one machine happened to need. Offline, lists are computed of what is
- * stored (`modules/computed.ts`). A zip goes in by chunks under a key of its own, so that an import
- * that is broken off leaves nothing that could be taken for a download.
+ * stored (`modules/computed.ts`). The writer of this process reads a zip itself, in one transaction. To
+ * a server it goes by chunks under a key of its own, so that an import that is broken off leaves nothing
+ * that could be taken for a download.
  */
 
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { SumdbLearner, WritableStore } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
-import { CHUNK_BYTES, SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
+import { CHUNK_BYTES, KEYS_PER_CALL_MAX, SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
 import { parseResource, type Resource } from '../core/resource.ts';
 import type { FileBuilder } from '../core/store-port.ts';
 import { checkSmall } from '../modules/small-check.ts';
@@ -47,11 +48,14 @@ export type Imported = {
 /** What a growing blob of an import has before its key: no download goes on with it. */
 export const IMPORT_PREFIX = 'import:';
 
-/** Files under way at one time: at 6 a transaction holds 6 calls and most wait for it, at 16 it holds 15. */
+/** Files under way to a server at one time: at 6 a transaction holds 6 calls and most wait for it, at 16 it holds 15. */
 const LANES = 16;
 
+/** The same into a store of this process: no bytes are held, and they should fill a transaction. */
+const OWN_LANES = 256;
+
 /** Keys asked for at one time. */
-const BATCH = 128;
+const BATCH = KEYS_PER_CALL_MAX;
 
 /** @throws {StoreFailed} the store can't take any more: disk full, server gone */
 export async function importTree(options: ImportOptions): Promise<Imported> {
@@ -71,18 +75,22 @@ export async function importTree(options: ImportOptions): Promise<Imported> {
     onBad: refuse,
   });
   const missing = missingFiles(options, done, refuse);
-  await inLanes(missing, LANES, async ({ path, resource, key }) => {
-    try {
-      const bytes = await importFile(options, { path, resource, key });
-      if (bytes === undefined) return;
-      done.files++;
-      done.bytes += bytes;
-      options.onDone({ files: 1, bytes });
-    } catch (error) {
-      if (!isOfFile(error)) throw error;
-      refuse(path, messageOf(error));
-    }
-  });
+  await inLanes(
+    missing,
+    options.store.putFile === undefined ? LANES : OWN_LANES,
+    async ({ path, resource, key }) => {
+      try {
+        const bytes = await importFile(options, { path, resource, key });
+        if (bytes === undefined) return;
+        done.files++;
+        done.bytes += bytes;
+        options.onDone({ files: 1, bytes });
+      } catch (error) {
+        if (!isOfFile(error)) throw error;
+        refuse(path, messageOf(error));
+      }
+    },
+  );
   return done;
 }
 
@@ -148,30 +156,52 @@ function isOfFile(error: unknown): boolean {
 
 /** @returns its size; undefined where it was broken off */
 async function importFile(options: ImportOptions, file: Missing): Promise<number | undefined> {
-  const { resource, path } = file;
-  const opened = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    const { size } = await opened.stat();
-    const sizeMax = resource.kind === 'zip' ? ZIP_BYTES_MAX : SMALL_BYTES_MAX;
-    if (size > sizeMax) throw new BadRequest(`${size} bytes: over ${sizeMax}`);
-    if (resource.kind === 'zip') {
-      const { module, version } = resource;
-      await options.builder.checkZipFile({ module, version, path });
-      if (size > CHUNK_BYTES) return await putByChunks(options, file, { opened, size });
-    }
-    const bytes = await readPart(opened, 0, size);
-    if (resource.kind !== 'zip') checkSmall(resource, file.key, bytes);
-    await put(options, file.key, bytes);
+  const { store, wallMs, signal } = options;
+  const { resource, path, key } = file;
+  if (resource.kind !== 'zip') {
+    const bytes = readWhole(path, SMALL_BYTES_MAX);
+    checkSmall(resource, key, bytes);
+    return put(options, key, bytes);
+  }
+  const { module, version } = resource;
+  const { size } = await options.builder.checkZipFile({ module, version, path });
+  if (size > ZIP_BYTES_MAX) throw new BadRequest(`${size} bytes: over ${ZIP_BYTES_MAX}`);
+  await store.room();
+  if (signal.aborted) return undefined;
+  if (store.putFile !== undefined) {
+    await store.putFile({ key, path, size, source: 'import', nowMs: wallMs(), blob: store.nextBlob() });
     return size;
+  }
+  if (size <= CHUNK_BYTES) return put(options, key, readWhole(path, CHUNK_BYTES));
+  const opened = await open(path, READ_FLAGS);
+  try {
+    return await putByChunks(options, file, { opened, size });
   } finally {
     await opened.close();
   }
 }
 
-async function put({ store, wallMs }: ImportOptions, key: string, bytes: Uint8Array): Promise<void> {
+async function put({ store, wallMs }: ImportOptions, key: string, bytes: Uint8Array): Promise<number> {
   await store.room();
   const blob = store.nextBlob();
+  const size = bytes.byteLength; // They may be handed away.
   await store.putEntry({ key, status: 200, source: 'import', nowMs: wallMs(), blob, bytes });
+  return size;
+}
+
+/** Follows no symbolic link, and waits for no writer of a pipe. */
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** In one go: a small file takes less time than handing it to another thread. */
+function readWhole(path: string, bytesMax: number): Uint8Array {
+  const file = openSync(path, READ_FLAGS);
+  try {
+    const { size } = fstatSync(file);
+    if (size > bytesMax) throw new BadRequest(`${size} bytes: over ${bytesMax}`);
+    return readFileSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /**

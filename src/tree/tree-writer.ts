@@ -2,11 +2,12 @@
  * Files into a directory of somebody's, each whole or not at all: written beside its name, then renamed.
  *
  * No symbolic link below the root is followed: one in a directory's place is refused, one in a file's
- * is replaced. What a killed writer left is removed when its directory is met again.
+ * is replaced. What a killed writer left is removed when its directory is met again. Small steps are
+ * taken in place, as handing each to another thread would take most of the time.
  */
 
-import { constants } from 'node:fs';
-import { lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BadRequest, messageOf } from '../core/errors.ts';
 
@@ -15,8 +16,8 @@ const HALF = /^\.astera-([0-9]{1,10})-/;
 
 export class TreeWriter {
   readonly #root: string;
-  /** Directories that are there, and no symbolic links: none for a directory that is being looked at. */
-  readonly #checked = new Map<string, Promise<void>>();
+  /** Directories that are there, and no symbolic links. */
+  readonly #checked = new Set<string>();
   #halves = 0;
 
   /** Makes the root where there is none; it may be a symbolic link itself. @throws {BadRequest} it is no directory, or can't be made */
@@ -34,65 +35,66 @@ export class TreeWriter {
   }
 
   /** Whether a regular file of `size` bytes is there. As files appear whole, it is the file. */
-  async has(path: string, size: number): Promise<boolean> {
-    await this.#directory(dirname(path));
-    const stats = await lstat(join(this.#root, path)).catch(noneWhere('ENOENT'));
+  has(path: string, size: number): boolean {
+    this.#enter(dirname(path));
+    const stats = lstatSync(join(this.#root, path), { throwIfNoEntry: false });
     return stats?.isFile() === true && stats.size === size;
   }
 
   /** Whether exactly `bytes` are there. For small files whose content may change. */
-  async hasBytes(path: string, bytes: Uint8Array): Promise<boolean> {
-    if (!(await this.has(path, bytes.byteLength))) return false;
-    return (await readFile(join(this.#root, path))).equals(bytes);
+  hasBytes(path: string, bytes: Uint8Array): boolean {
+    return this.has(path, bytes.byteLength) && readFileSync(join(this.#root, path)).equals(bytes);
   }
 
-  /** Writes the file at `path`, in place of what is there; where `pieces` throws, nothing has changed. */
-  async write(path: string, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
-    await this.#directory(dirname(path));
-    const target = join(this.#root, path);
-    const half = join(dirname(target), `.astera-${process.pid}-${++this.#halves}`);
+  /** Writes a small file at `path`, in place of what is there. */
+  write(path: string, bytes: Uint8Array): void {
+    this.#enter(dirname(path));
+    const half = this.#halfOf(path);
     try {
       // Fails where it exists: then it is none of ours, or a symbolic link.
-      const file = await open(half, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
-      try {
-        for await (const piece of pieces) await file.writeFile(piece);
-      } finally {
-        await file.close();
-      }
-      await rename(half, target);
+      writeFileSync(half, bytes, { flag: 'wx' });
+      renameSync(half, join(this.#root, path));
     } catch (error) {
-      await rm(half, { force: true }).catch(() => {});
+      rmSync(half, { force: true });
       throw error;
     }
   }
 
-  #directory(path: string): Promise<void> {
-    const known = this.#checked.get(path);
-    if (known !== undefined) return known;
-    const checking = this.#enter(path);
-    this.#checked.set(path, checking);
-    return checking;
+  /** As {@link write}, with a file that `make` makes; where that fails nothing has changed. */
+  async fill(path: string, make: (half: string) => Promise<unknown>): Promise<void> {
+    this.#enter(dirname(path));
+    const half = this.#halfOf(path);
+    try {
+      await make(half);
+      renameSync(half, join(this.#root, path));
+    } catch (error) {
+      rmSync(half, { force: true });
+      throw error;
+    }
   }
 
-  async #enter(path: string): Promise<void> {
-    if (path === '.') return;
-    await this.#directory(dirname(path));
+  #halfOf(path: string): string {
+    return join(this.#root, dirname(path), `.astera-${process.pid}-${++this.#halves}`);
+  }
+
+  /** Makes a directory where there is none, and those above it. */
+  #enter(path: string): void {
+    if (path === '.' || this.#checked.has(path)) return;
+    this.#enter(dirname(path));
     const directory = join(this.#root, path);
-    const isNew = await mkdir(directory).then(() => true, noneWhere('EEXIST'));
-    if (isNew) return;
-    const stats = await lstat(directory);
-    if (!stats.isDirectory()) {
-      throw new BadRequest(`cannot write to ${JSON.stringify(directory)}: not a directory`);
-    }
-    await removeHalf(directory);
+    const stats = lstatSync(directory, { throwIfNoEntry: false });
+    if (stats === undefined) mkdirSync(directory);
+    else if (stats.isDirectory()) removeHalf(directory);
+    else throw new BadRequest(`cannot write to ${JSON.stringify(directory)}: not a directory`);
+    this.#checked.add(path);
   }
 }
 
 /** What writers that are dead now left. */
-async function removeHalf(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
+function removeHalf(directory: string): void {
+  for (const name of readdirSync(directory)) {
     const pid = Number(HALF.exec(name)?.[1] ?? 0);
-    if (pid !== 0 && !isAlive(pid)) await rm(join(directory, name), { force: true });
+    if (pid !== 0 && !isAlive(pid)) rmSync(join(directory, name), { force: true });
   }
 }
 
@@ -103,11 +105,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-}
-
-function noneWhere(code: string): (error: NodeJS.ErrnoException) => undefined {
-  return (error) => {
-    if (error.code !== code) throw error;
-    return undefined;
-  };
 }

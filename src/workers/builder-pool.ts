@@ -25,12 +25,13 @@ export class BuilderPool {
   readonly call: Builder & FileBuilder;
   readonly #pool: Piscina;
 
-  constructor({ dbPath, threads }: { dbPath: string; threads: number }) {
+  /** @param options `nice`: 0 where no front is to come first */
+  constructor({ dbPath, threads, nice = NICE }: { dbPath: string; threads: number; nice?: number }) {
     this.#pool = createPool({
       url: entryBeside(import.meta.url, 'builder-worker'),
       threads,
       dbPath,
-      nice: NICE,
+      nice,
       atomics: 'disabled', // Its work awaits streams, which need a running event loop.
     });
     this.#pool.on('error', () => {}); // The task's own rejection says it.

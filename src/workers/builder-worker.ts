@@ -7,8 +7,8 @@ import { bufferSource } from '../modzip/byte-source.ts';
 import { checkZip } from '../modzip/zip-check.ts';
 import { checkContent, hashZip } from '../modzip/zip-hash.ts';
 import { ChunkSource } from '../store/chunk-source.ts';
+import { FileSource } from '../store/file-source.ts';
 import type { Frame } from '../wire/frame.ts';
-import { FileSource } from './file-source.ts';
 import { freeRequests, packReplies, runAsyncCall, unpackRequests } from './serve-calls.ts';
 
 const handlers: BuilderPort & FileBuilderPort = {
@@ -27,7 +27,7 @@ const handlers: BuilderPort & FileBuilderPort = {
     const source = new FileSource(path);
     try {
       checkZip(source, { module, version });
-      return {};
+      return { size: source.size };
     } finally {
       source.close();
     }

@@ -7,6 +7,7 @@
 import { extname } from 'node:path';
 import { Piscina } from 'piscina';
 import { serveError } from '../core/errors.ts';
+import type { WriterMode } from '../store/schema.ts';
 import { type Frame, packFrame, transferListOf, unpackFrame } from '../wire/frame.ts';
 import {
   type CallName,
@@ -29,6 +30,8 @@ export type PoolOptions = {
   readonly url: URL;
   readonly threads: number;
   readonly dbPath: string;
+  /** Of the writer alone. */
+  readonly writerMode?: WriterMode;
   /** Steps of nice for threads that must not hinder the others. */
   readonly nice?: number;
   /** 'sync' answers sooner, but an idle worker's timers never fire (PACKAGES: Piscina). */
@@ -45,7 +48,7 @@ export function createPool(options: PoolOptions): Piscina {
     atomics: options.atomics ?? 'sync',
     recordTiming: false,
     niceIncrement: options.nice ?? 0,
-    workerData: { dbPath: options.dbPath },
+    workerData: { dbPath: options.dbPath, writerMode: options.writerMode },
   });
 }
 

@@ -35,6 +35,7 @@ export type ReaderPoolOptions = {
 const calls = [
   'getEntry',
   'getChunk',
+  'writeBlob',
   'getVersions',
   'getUnconfirmed',
   'getStored',

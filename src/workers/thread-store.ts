@@ -36,13 +36,14 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
   await disk.look();
   // What only adds is refused while there is no room; what frees or tidies is not.
   const refuse = () => Promise.reject(new StoreFailed(`cannot store: ${disk.full}`));
-  const { putEntry, confirmEntry, openBlob, putChunk, touch } = writer.call;
+  const { putEntry, putFile, confirmEntry, openBlob, putChunk, touch } = writer.call;
   let lastBlob = opened.lastBlobId;
   const readers = new ReaderPool(options);
   return {
     ...readers.call,
     ...writer.call,
     putEntry: (request) => (disk.full === undefined ? putEntry(request) : refuse()),
+    putFile: (request) => (disk.full === undefined ? putFile(request) : refuse()),
     confirmEntry: (request) => (disk.full === undefined ? confirmEntry(request) : refuse()),
     openBlob: (request) => (disk.full === undefined ? openBlob(request) : refuse()),
     putChunk: (request) => (disk.full === undefined ? putChunk(request) : refuse()),

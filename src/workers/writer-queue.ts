@@ -9,8 +9,9 @@
 
 import type { Piscina } from 'piscina';
 import { messageOf, StoreFailed } from '../core/errors.ts';
-import { WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from '../core/limits.ts';
+import { BULK_GROUP_BYTES_MAX, WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from '../core/limits.ts';
 import type { Remote, WriterPort } from '../core/store-port.ts';
+import type { WriterMode } from '../store/schema.ts';
 import type { Reply, Request } from '../wire/messages.ts';
 import {
   createPool,
@@ -25,6 +26,8 @@ import type { Opened } from './writer-worker.ts';
 
 export type WriterQueueOptions = {
   readonly dbPath: string;
+  /** For an import that has the store to itself: see `store/schema.ts`. */
+  readonly mode?: WriterMode;
   /** Told of each committed group: its calls, for metrics. */
   readonly onWrites?: (calls: number) => void;
   /** Told of each group: what the store said when it failed, or nothing when it committed. */
@@ -42,6 +45,7 @@ const CALL_BYTES = 512;
 
 const calls = [
   'putEntry',
+  'putFile',
   'confirmEntry',
   'setTrust',
   'setUnknown',
@@ -73,6 +77,7 @@ export class WriterQueue {
       url: options.url ?? entryBeside(import.meta.url, 'writer-worker'),
       threads: 1,
       dbPath: options.dbPath,
+      ...(options.mode !== undefined && { writerMode: options.mode }),
     });
     this.#pool.on('error', (error: unknown) => options.onDeath?.(messageOf(error)));
     this.call = remoteOf(calls, (request) => this.#send(request));
@@ -85,6 +90,10 @@ export class WriterQueue {
     } catch (error) {
       throw new StoreFailed(messageOf(error), { cause: error });
     }
+  }
+
+  get #isBulk(): boolean {
+    return this.#options.mode === 'bulk';
   }
 
   get threadIds(): number[] {
@@ -100,7 +109,8 @@ export class WriterQueue {
 
   /** Waits while more than WRITE_QUEUE_BYTES_MAX are queued: writers ask this before they send chunks. */
   async room(): Promise<void> {
-    while (this.#queuedBytes > WRITE_QUEUE_BYTES_MAX) {
+    const bytesMax = this.#isBulk ? 2 * BULK_GROUP_BYTES_MAX : WRITE_QUEUE_BYTES_MAX;
+    while (this.#queuedBytes > bytesMax) {
       await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
     }
   }
@@ -125,12 +135,13 @@ export class WriterQueue {
   }
 
   #takeGroup(): Pending[] {
+    const bytesMax = this.#isBulk ? BULK_GROUP_BYTES_MAX : WRITE_GROUP_BYTES_MAX;
     let bytes = 0;
     let count = 0;
     for (const { request } of this.#queue) {
       const isAlone = request.call === 'checkpoint';
       bytes += bytesOf(request);
-      if (count > 0 && (isAlone || bytes > WRITE_GROUP_BYTES_MAX)) break;
+      if (count > 0 && (isAlone || bytes > bytesMax)) break;
       count++;
       if (isAlone) break;
     }
@@ -180,6 +191,8 @@ function copyOf({ call, args }: Request): Request {
   return { call, args: { ...args, bytes: new Uint8Array(args.bytes) } };
 }
 
-function bytesOf(request: Request): number {
-  return CALL_BYTES + (request.args.bytes?.byteLength ?? 0);
+/** What it adds to its transaction: the bytes that come with it, or the file that the writer reads itself. */
+function bytesOf({ call, args }: Request): number {
+  const { size = 0 } = call === 'putFile' ? (args as { size?: number }) : {};
+  return CALL_BYTES + size + (args.bytes?.byteLength ?? 0);
 }

@@ -6,6 +6,7 @@
  */
 
 import { workerData } from 'piscina';
+import type { WriterMode } from '../store/schema.ts';
 import { StoreWriter } from '../store/writer.ts';
 import type { Frame } from '../wire/frame.ts';
 import type { Reply, Request } from '../wire/messages.ts';
@@ -27,7 +28,8 @@ export default function serveWrites(frame: Frame | 'open' | 'close'): unknown {
     writer = undefined;
     return undefined;
   }
-  writer ??= new StoreWriter((workerData as { dbPath: string }).dbPath);
+  const { dbPath, writerMode } = workerData as { dbPath: string; writerMode?: WriterMode };
+  writer ??= new StoreWriter(dbPath, writerMode);
   if (frame === 'open')
     return { lastBlobId: writer.lastBlobId(), instance: writer.instance() } satisfies Opened;
   const requests = unpackRequests(frame);

@@ -74,25 +74,29 @@ test('a file is written whole, and again only over another', async (t) => {
   const root = join(tempDir(t), 'made/here');
   const writer = await TreeWriter.open(root);
   const path = 'a.example/x/@v/v1.0.0.zip';
-  await writer.write(path, [Buffer.from('one '), Buffer.from('two')]);
+  writer.write(path, Buffer.from('one two'));
   assert.equal(readFileSync(join(root, path), 'utf8'), 'one two');
-  assert.equal(await writer.has(path, 7), true);
-  assert.equal(await writer.has(path, 8), false);
-  assert.equal(await writer.hasBytes(path, Buffer.from('one two')), true);
-  assert.equal(await writer.hasBytes(path, Buffer.from('one twO')), false);
+  assert.equal(writer.has(path, 7), true);
+  assert.equal(writer.has(path, 8), false);
+  assert.equal(writer.hasBytes(path, Buffer.from('one two')), true);
+  assert.equal(writer.hasBytes(path, Buffer.from('one twO')), false);
   assert.deepEqual(readdirSync(join(root, 'a.example/x/@v')), ['v1.0.0.zip']);
 });
 
-test('a write that fails leaves what was there', async (t) => {
+test('a file that is filled appears when it is whole; one that fails leaves what was there', async (t) => {
   const root = tempDir(t);
   const writer = await TreeWriter.open(root);
-  writeTree(root, { 'a.example/@v/list': 'before' });
-  async function* broken() {
-    yield Buffer.from('half');
+  const path = 'a.example/@v/list';
+  writeTree(root, { [path]: 'before' });
+  const broken = writer.fill(path, async (half) => {
+    writeFileSync(half, 'half');
+    assert.equal(readFileSync(join(root, path), 'utf8'), 'before');
     throw new Error('store gone');
-  }
-  await assert.rejects(writer.write('a.example/@v/list', broken()), /store gone/);
-  assert.equal(readFileSync(join(root, 'a.example/@v/list'), 'utf8'), 'before');
+  });
+  await assert.rejects(broken, /store gone/);
+  assert.equal(readFileSync(join(root, path), 'utf8'), 'before');
+  await writer.fill(path, async (half) => writeFileSync(half, 'after'));
+  assert.equal(readFileSync(join(root, path), 'utf8'), 'after');
   assert.deepEqual(readdirSync(join(root, 'a.example/@v')), ['list']);
 });
 
@@ -103,11 +107,8 @@ test('nothing is written through a symbolic link', async (t) => {
   writeFileSync(join(outside, 'precious'), 'mine');
   symlinkSync(join(outside, 'precious'), join(root, 'b.example/@v/v1.0.0.mod'));
   const writer = await TreeWriter.open(root);
-  await assert.rejects(
-    writer.write('a.example/@v/list', [Buffer.from('x')]),
-    /"[^"]+a\.example": not a direc/,
-  );
-  await writer.write('b.example/@v/v1.0.0.mod', [Buffer.from('module b.example\n')]);
+  assert.throws(() => writer.write('a.example/@v/list', Buffer.from('x')), /"[^"]+a\.example": not a direc/);
+  writer.write('b.example/@v/v1.0.0.mod', Buffer.from('module b.example\n'));
   assert.deepEqual(readdirSync(outside), ['precious']);
   assert.equal(readFileSync(join(outside, 'precious'), 'utf8'), 'mine');
   assert.equal(readFileSync(join(root, 'b.example/@v/v1.0.0.mod'), 'utf8'), 'module b.example\n');
@@ -120,7 +121,7 @@ test("a dead writer's halves go, a living one's stay", async (t) => {
     [`a.example/@v/.astera-${pid}-1`]: 'half',
     [`a.example/@v/.astera-${process.ppid}-1`]: 'h',
   });
-  await (await TreeWriter.open(root)).write('a.example/@v/list', []);
+  (await TreeWriter.open(root)).write('a.example/@v/list', Buffer.from(''));
   assert.deepEqual(readdirSync(join(root, 'a.example/@v')), [`.astera-${process.ppid}-1`, 'list']);
 });
 

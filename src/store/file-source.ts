@@ -1,5 +1,6 @@
 /**
- * One file's bytes by offset, for the builders: a zip on disk is checked where it lies.
+ * One file's bytes, for the builders, which check a zip where it lies, and for the writer, which takes
+ * it from there: an import's bytes cross no thread.
  *
  * Nothing is held: who walks over small ranges reads ahead (`modzip/byte-source.ts`).
  */
@@ -32,6 +33,17 @@ export class FileSource {
     const bytes = this.#guarded(() => readSync(this.#fd, into, 0, length, offset));
     if (bytes === 0) throw new BadRequest(`cannot read ${JSON.stringify(this.#path)}: it ends at ${offset}`);
     return into.subarray(0, bytes);
+  }
+
+  /** Fills `into` from `offset` on, as far as the file goes. @returns how many bytes that were */
+  readInto(into: Uint8Array, offset: number): number {
+    let filled = 0;
+    for (let bytes = -1; bytes !== 0 && filled < into.byteLength; filled += bytes) {
+      bytes = this.#guarded(() =>
+        readSync(this.#fd, into, filled, into.byteLength - filled, offset + filled),
+      );
+    }
+    return filled;
   }
 
   close(): void {
