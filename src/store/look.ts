@@ -1,9 +1,9 @@
 /** A look at a store's file before a command touches it: what is no store of ours stays as it is. */
 
-import { statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StoreFailed } from '../core/errors.ts';
-import { openReadable } from './schema.ts';
+import { isUnfinished, openReadable } from './schema.ts';
 
 /**
  * @param mayBeNew whether a store that is not there yet will be made
@@ -20,10 +20,21 @@ export function lookAtStore(path: string, { mayBeNew }: { readonly mayBeNew: boo
     return;
   }
   if (stats.isDirectory()) throw new StoreFailed(`${cannot}: it is a directory; name a file with --db`);
+  if (mayBeNew && stats.isFile() && canRead(path) && isUnfinished(path)) return;
   if (stats.isFile() && stats.size === 0) {
     throw new StoreFailed(`${cannot}: the file is empty; remove it, or name another one with --db`);
   }
   openReadable(path).close();
+}
+
+/** Where it can't, opening it says so. */
+function canRead(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function lookAtDirectory(cannot: string, directory: string): void {

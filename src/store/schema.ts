@@ -12,7 +12,7 @@
  * Follows https://sqlite.org/pragma.html and https://sqlite.org/wal.html.
  */
 
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
@@ -180,18 +180,32 @@ export function openReadable(path: string): Connection {
 /** What a killed bulk writer left can only be undone by who may write. */
 function rollBack(path: string): void {
   if (!existsSync(`${path}-journal`)) return;
-  const header = Buffer.alloc(HEADER_BYTES);
-  const file = openSync(path, 'r');
-  readSync(file, header);
-  closeSync(file);
-  if (header.readUInt32BE(HEADER_APPLICATION_ID) !== APPLICATION_ID) return;
+  if (headerNumber(path, HEADER_APPLICATION_ID) !== APPLICATION_ID) return;
   const db = new Database(path, { fileMustExist: true, timeout: 5_000 });
   db.pragma('schema_version'); // A read: SQLite undoes what nobody writes on.
   db.close();
 }
 
+/** Whether it is a store of ours whose maker was killed before it had its first tables. */
+export function isUnfinished(path: string): boolean {
+  rollBack(path);
+  const isOurs = headerNumber(path, HEADER_APPLICATION_ID) === APPLICATION_ID;
+  // Without a byte in it the lock beside it tells whose it is.
+  if (!isOurs) return statSync(path).size === 0 && existsSync(`${path}.lock`);
+  return headerNumber(path, HEADER_USER_VERSION) === 0 && !existsSync(`${path}-wal`);
+}
+
+/** One number of a database's header; 0 where the file is too short. */
+function headerNumber(path: string, offset: number): number {
+  const number = Buffer.alloc(4);
+  const file = openSync(path, 'r');
+  readSync(file, number, 0, 4, offset);
+  closeSync(file);
+  return number.readUInt32BE();
+}
+
 /** https://sqlite.org/fileformat.html#the_database_header */
-const HEADER_BYTES = 100;
+const HEADER_USER_VERSION = 60;
 const HEADER_APPLICATION_ID = 68;
 
 /** After a checkpoint that emptied it the WAL file shrinks to this. */
