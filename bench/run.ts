@@ -1,32 +1,57 @@
 /**
- * Runs the benches and prints their tables: all of them, or those named as arguments.
+ * Runs the benches and prints their tables: all that are not long, or those named as arguments, or
+ * the quick ones (`--quick`), or the long ones (`--long`).
  *
  * A bench is a file beside this one that exports `run(): Promise<Table>`; one line below adds it.
  */
 
+import { messageOf } from '../src/core/errors.ts';
 import { cores } from './support/process-cost.ts';
 import { markdown, type Table } from './support/table.ts';
 
-const benches: Record<string, () => Promise<{ run(): Promise<Table> }>> = {
-  hot: () => import('./hot.ts'),
-  'cold-herd': () => import('./cold-herd.ts'),
-  'first-byte': () => import('./first-byte.ts'),
-  'corpus-fetch': () => import('./corpus-fetch.ts'),
-  checksums: () => import('./checksums.ts'),
-  'poor-line': () => import('./poor-line.ts'),
-  'import-export': () => import('./import-export.ts'),
+type Bench = {
+  readonly file: string;
+  /** One of the few that show within two minutes whether something broke. */
+  readonly isQuick?: true;
+  /** Takes over five minutes. */
+  readonly isLong?: true;
 };
 
-const named = process.argv.slice(2);
-const unknown = named.find((name) => benches[name] === undefined);
+const benches: readonly Bench[] = [
+  { file: 'hot', isQuick: true },
+  { file: 'cold-herd', isQuick: true },
+  { file: 'first-byte', isQuick: true },
+  { file: 'corpus-fetch' },
+  { file: 'tidy' },
+  { file: 'tidy-replay' },
+  { file: 'checksums' },
+  { file: 'poor-line' },
+  { file: 'import-export' },
+];
+
+const args = process.argv.slice(2);
+const unknown = args.find((arg) => !arg.startsWith('--') && !benches.some(({ file }) => file === arg));
 if (unknown !== undefined) {
   process.stderr.write(`cannot run bench: no such file: ${JSON.stringify(unknown)}\n`);
   process.exit(2);
 }
 
 process.stdout.write(`${cores} cores, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}\n\n`);
-for (const [name, load] of Object.entries(benches)) {
-  if (named.length > 0 && !named.includes(name)) continue;
-  const { run } = await load();
-  process.stdout.write(`${markdown(await run())}\n`);
+for (const { file } of chosen()) {
+  const startedMs = performance.now();
+  try {
+    const { run } = (await import(`./${file}.ts`)) as { run(): Promise<Table> };
+    process.stdout.write(`${markdown(await run())}\n`);
+  } catch (error) {
+    process.stdout.write(`## ${file}: failed: ${messageOf(error)}\n\n`);
+    process.exitCode = 1;
+  }
+  process.stderr.write(`${file}: ${Math.round((performance.now() - startedMs) / 1000)} s\n`);
+}
+
+function chosen(): readonly Bench[] {
+  if (args.includes('--quick')) return benches.filter(({ isQuick }) => isQuick === true);
+  if (args.includes('--long')) return benches.filter(({ isLong }) => isLong === true);
+  if (args.length === 0) return benches.filter(({ isLong }) => isLong !== true);
+  return benches.filter(({ file }) => args.includes(file));
 }

@@ -51,3 +51,26 @@ export class PeakMemory {
 }
 
 export const cores = availableParallelism();
+
+/** What a process read and wrote so far, as `/proc/PID/io` counts it. */
+export type ProcessIo = {
+  /** Asked of the disk, as far as the page cache did not have it. Page faults count. */
+  readonly diskReadBytes: number;
+  /** Sent towards the disk: pages made dirty. */
+  readonly diskWrittenBytes: number;
+  /** Through `read` and the like, sockets too; mapped pages don't count. */
+  readonly callReadBytes: number;
+  /** Through `write` and the like, sockets too. */
+  readonly callWrittenBytes: number;
+};
+
+export function processIo(pid: number): ProcessIo {
+  const text = readFileSync(`/proc/${pid}/io`, 'utf8');
+  const bytes = (field: string) => Number(new RegExp(`^${field}: (\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  return {
+    diskReadBytes: bytes('read_bytes'),
+    diskWrittenBytes: bytes('write_bytes'),
+    callReadBytes: bytes('rchar'),
+    callWrittenBytes: bytes('wchar'),
+  };
+}

@@ -16,6 +16,19 @@ export type GoResult = { readonly code: number; readonly stdout: string; readonl
 /** What a command leaves behind in its project. */
 export type ModuleFiles = { readonly mod: string; readonly sum: string };
 
+export type GoOptions = {
+  /** Its GOSUMDB; by default it checks no checksums. */
+  readonly sumdb?: string;
+  /** A build cache to share; by default it has its own. */
+  readonly build?: string;
+  /** Variables that win over all of this. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Where its directory is made; by default among the temporary ones. */
+  readonly under?: string;
+  /** 19: its commands take only what other processes leave. By default 0. */
+  readonly niceness?: number;
+};
+
 export class GoClient {
   /** Holds everything this client has: `project/`, `modcache/`, `path/`, `build/`. */
   readonly directory: string;
@@ -23,34 +36,22 @@ export class GoClient {
   readonly #build: string;
   readonly #sumdb: string;
   readonly #env: Readonly<Record<string, string>>;
+  readonly #niceness: number;
 
-  /**
-   * A client whose GOPROXY is `proxy` and nothing else, in an empty project.
-   *
-   * @param options `sumdb`: its GOSUMDB, by default it checks no checksums; `build`: a build cache to share;
-   * `env`: variables that win over all of this
-   */
-  static async create(
-    proxy: string,
-    options: { sumdb?: string; build?: string; env?: Readonly<Record<string, string>> } = {},
-  ): Promise<GoClient> {
-    const directory = await mkdtemp(join(tmpdir(), 'astera-go-'));
-    const { sumdb = 'off', build = join(directory, 'build'), env = {} } = options;
-    const client = new GoClient({ directory, proxy, sumdb, build, env });
+  /** A client whose GOPROXY is `proxy` and nothing else, in an empty project. */
+  static async create(proxy: string, options: GoOptions = {}): Promise<GoClient> {
+    const directory = await mkdtemp(join(options.under ?? tmpdir(), 'astera-go-'));
+    const { sumdb = 'off', build = join(directory, 'build'), env = {}, niceness = 0 } = options;
+    const client = new GoClient({ directory, proxy, sumdb, build, env, niceness });
     await cp(join(import.meta.dirname, '../projects/empty'), client.project, { recursive: true });
     return client;
   }
 
-  private constructor(parts: {
-    directory: string;
-    proxy: string;
-    sumdb: string;
-    build: string;
-    env: Readonly<Record<string, string>>;
-  }) {
+  private constructor(parts: { directory: string; proxy: string } & Required<Omit<GoOptions, 'under'>>) {
     this.directory = parts.directory;
     this.#proxy = parts.proxy;
     this.#sumdb = parts.sumdb;
+    this.#niceness = parts.niceness;
     this.#build = parts.build;
     this.#env = parts.env;
   }
@@ -61,17 +62,23 @@ export class GoClient {
 
   /** Makes `project` this client's: whole, or with nothing but its `import` lines. */
   async take(project: Project, what: 'whole' | 'imports'): Promise<void> {
-    await cp(projectDirectory(project), this.project, { recursive: true });
+    await this.takeFrom(projectDirectory(project));
     if (what === 'whole') return;
     await rm(join(this.project, 'go.sum'));
     await writeFile(join(this.project, 'go.mod'), `module example.com/${project}\n\ngo 1.26\n`);
+  }
+
+  /** Makes a copy of the project in `directory` this client's. */
+  takeFrom(directory: string): Promise<void> {
+    return cp(directory, this.project, { recursive: true });
   }
 
   /** Runs `go` in the project. Never throws for a failing command. */
   run(...args: readonly string[]): Promise<GoResult> {
     return new Promise((resolve) => {
       const options = { cwd: this.project, env: this.#environment(), maxBuffer: 64 * 1024 * 1024 };
-      execFile('go', args, options, (error, stdout, stderr) => {
+      const nice = ['-n', String(this.#niceness), 'go', ...args];
+      execFile('nice', nice, options, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
         resolve({ code, stdout, stderr });
       });

@@ -1,0 +1,65 @@
+/** What some work cost a server, from all sides: CPU, memory, disk, event loop, and the machine around it. */
+
+import { type Astera, total } from '../../test/support/astera.ts';
+import { cpuMs, memory, PeakMemory, type ProcessIo, processIo } from './process-cost.ts';
+import { type Lateness, Ticker } from './ticker.ts';
+
+export type WorkCost = {
+  readonly wallMs: number;
+  /** Of all threads of the server. */
+  readonly cpuMs: number;
+  readonly peakRssAnonBytes: number;
+  /** File-backed pages at the end. */
+  readonly rssFileBytes: number;
+  /** The front thread's event loop, as it says itself. */
+  readonly loop: Lateness;
+  /** A process beside it that wants to run every millisecond. */
+  readonly ticker: Lateness;
+  readonly io: ProcessIo;
+  /** Rows asked of the store. */
+  readonly reads: number;
+};
+
+export async function watched<T>(
+  astera: Astera,
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly cost: WorkCost }> {
+  const ticker = await Ticker.start();
+  const before = await astera.metrics(); // From here on the loop's delay counts.
+  const beforeIo = processIo(astera.pid);
+  const beforeCpuMs = cpuMs([astera.pid]);
+  const peak = new PeakMemory(astera.pid);
+  const startedMs = performance.now();
+  try {
+    const result = await work();
+    const wallMs = performance.now() - startedMs;
+    const costMs = cpuMs([astera.pid]) - beforeCpuMs;
+    const after = await astera.metrics();
+    const loopMs = (quantile: string) =>
+      (after.get(`astera_event_loop_delay_seconds{quantile="${quantile}"}`) ?? 0) * 1000;
+    const reads = 'astera_store_reads_total';
+    const cost = {
+      wallMs,
+      cpuMs: costMs,
+      peakRssAnonBytes: peak.stop(),
+      rssFileBytes: memory(astera.pid).rssFileBytes,
+      loop: { p50Ms: loopMs('p50'), p99Ms: loopMs('p99'), maxMs: loopMs('max') },
+      ticker: await ticker.take(),
+      io: difference(processIo(astera.pid), beforeIo),
+      reads: total(after, reads) - total(before, reads),
+    };
+    return { result, cost };
+  } finally {
+    peak.stop();
+    await ticker.stop();
+  }
+}
+
+function difference(after: ProcessIo, before: ProcessIo): ProcessIo {
+  return {
+    diskReadBytes: after.diskReadBytes - before.diskReadBytes,
+    diskWrittenBytes: after.diskWrittenBytes - before.diskWrittenBytes,
+    callReadBytes: after.callReadBytes - before.callReadBytes,
+    callWrittenBytes: after.callWrittenBytes - before.callWrittenBytes,
+  };
+}
