@@ -4,22 +4,22 @@
 import { Astera } from '../test/support/astera.ts';
 import { type CorpusFile, corpusFiles, ensureCorpus } from '../test/support/corpus.ts';
 import { UpstreamProcess } from '../test/support/upstream-process.ts';
+import type { BenchOptions } from './support/bench-options.ts';
 import { runHerd } from './support/herd.ts';
 import { cpuMs, PeakMemory } from './support/process-cost.ts';
 import { megabytes, short, type Table } from './support/table.ts';
 
-const ROUNDS = 3;
 const CLIENTS = 40;
 const PARALLEL = 8;
 const KEYS = 300;
 const LATENCY_MS = 50;
 
-export async function run(): Promise<Table> {
+export async function run({ isQuick }: BenchOptions): Promise<Table> {
   const root = await ensureCorpus();
   const keys = smallVersions(corpusFiles(root));
   const floorMs = (KEYS / PARALLEL) * LATENCY_MS;
   const rows: (string | number)[][] = [];
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < (isQuick ? 1 : 3); round++) {
     const upstream = await UpstreamProcess.start({ root, latencyMs: LATENCY_MS });
     const astera = await Astera.start({ upstream: upstream.url });
     try {

@@ -2,10 +2,11 @@
  * Runs the benches and prints their tables: all that are not long, or those named as arguments, or
  * the quick ones (`--quick`), or the long ones (`--long`).
  *
- * A bench is a file beside this one that exports `run(): Promise<Table>`; one line below adds it.
+ * A bench is a file beside this one that exports `run(options: BenchOptions): Promise<Table>`; one line below adds it.
  */
 
 import { messageOf } from '../src/core/errors.ts';
+import type { BenchOptions } from './support/bench-options.ts';
 import { cores } from './support/process-cost.ts';
 import { markdown, type Table } from './support/table.ts';
 
@@ -19,7 +20,9 @@ type Bench = {
 
 const benches: readonly Bench[] = [
   { file: 'hot', isQuick: true },
+  { file: 'store-only', isQuick: true },
   { file: 'cold-herd', isQuick: true },
+  { file: 'cold-zip' },
   { file: 'first-byte', isQuick: true },
   { file: 'corpus-fetch' },
   { file: 'tidy' },
@@ -40,8 +43,8 @@ process.stdout.write(`${cores} cores, Node ${process.version}, ${new Date().toIS
 for (const { file } of chosen()) {
   const startedMs = performance.now();
   try {
-    const { run } = (await import(`./${file}.ts`)) as { run(): Promise<Table> };
-    process.stdout.write(`${markdown(await run())}\n`);
+    const { run } = (await import(`./${file}.ts`)) as { run(options: BenchOptions): Promise<Table> };
+    process.stdout.write(`${markdown(await run({ isQuick: args.includes('--quick') }))}\n`);
   } catch (error) {
     process.stdout.write(`## ${file}: failed: ${messageOf(error)}\n\n`);
     process.exitCode = 1;

@@ -6,6 +6,7 @@ declare module 'autocannon' {
     /** Seconds. */
     readonly duration: number;
     readonly requests: readonly { readonly path: string }[];
+    readonly headers?: Readonly<Record<string, string>>;
     /** Seconds. */
     readonly timeout?: number;
   };
@@ -16,6 +17,7 @@ declare module 'autocannon' {
     readonly duration: number;
     readonly errors: number;
     readonly non2xx: number;
+    readonly '3xx': number;
   };
   function autocannon(options: Options): Promise<Result>;
   export = autocannon;

@@ -10,6 +10,9 @@ const MEMORY_WANTED_BYTES = 12e9;
 /** Memory where there is enough: in life these are other machines, and have disks of their own. */
 const SCRATCH = existsSync('/dev/shm') && freemem() > MEMORY_WANTED_BYTES ? '/dev/shm' : tmpdir();
 
+/** Forty collectors at once, each with threads of its own, would be a third of all they do. */
+const LEAN = { GOMAXPROCS: '1', GOGC: '400' };
+
 export class GoClients {
   readonly #clients: readonly GoClient[];
 
@@ -21,7 +24,7 @@ export class GoClients {
     proxy: string,
     { count, projects, niceness = 0 }: { count: number; projects: readonly string[]; niceness?: number },
   ): Promise<GoClients> {
-    const options = { under: SCRATCH, niceness };
+    const options = { under: SCRATCH, niceness, env: LEAN };
     const clients = await Promise.all(Array.from({ length: count }, () => GoClient.create(proxy, options)));
     await Promise.all(clients.map((client, at) => client.takeFrom(projects[at % projects.length] ?? '')));
     return new GoClients(clients);

@@ -4,21 +4,23 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GoClient } from '../../test/support/go.ts';
 
-/** A third project, out of the modules that the large one pins: some forty, few of them the small one's. */
+/**
+ * A third project, out of modules that the large one pins and the small one does not have. They are small
+ * ones: forty clients unpack on the server's two cores what in life forty machines do.
+ */
 const OTHER_IMPORTS = [
-  'github.com/PuerkitoBio/goquery',
-  'github.com/coreos/go-oidc/v3/oidc',
-  'github.com/getsentry/sentry-go',
-  'github.com/go-playground/validator/v10',
+  'github.com/dgraph-io/ristretto/v2',
+  'github.com/docker/go-connections/nat',
   'github.com/go-sql-driver/mysql',
-  'github.com/gofiber/fiber/v2',
+  'github.com/golang-jwt/jwt/v5',
   'github.com/hashicorp/raft',
-  'github.com/labstack/echo/v4',
-  'github.com/miekg/dns',
-  'github.com/nats-io/nats.go',
-  'github.com/prometheus/client_golang/prometheus/promhttp',
-  'github.com/urfave/cli/v2',
+  'github.com/jmoiron/sqlx',
+  'github.com/lmittmann/tint',
+  'github.com/segmentio/ksuid',
+  'github.com/stretchr/testify/require',
+  'github.com/tidwall/gjson',
   'github.com/vmihailenco/msgpack/v5',
+  'github.com/yuin/goldmark',
 ];
 
 /** Makes it. The caller disposes of the client whose project it is. */

@@ -4,12 +4,13 @@ import autocannon from 'autocannon';
 import type { SteadyLoad, SteadyResult } from './steady-load.ts';
 
 process.on('disconnect', () => process.exit(0));
-process.on('message', async ({ url, paths, connections, seconds }: SteadyLoad) => {
+process.on('message', async ({ url, paths, connections, seconds, etag }: SteadyLoad) => {
   const result = await autocannon({
     url,
     connections,
     duration: seconds,
     requests: paths.map((path) => ({ path: `/${path.replaceAll('!', '%21')}` })),
+    headers: etag === undefined ? {} : { 'if-none-match': etag },
     timeout: 60,
   });
   process.send?.({
@@ -18,6 +19,6 @@ process.on('message', async ({ url, paths, connections, seconds }: SteadyLoad) =
     p50Ms: result.latency.p50,
     p99Ms: result.latency.p99,
     maxMs: result.latency.max,
-    errors: result.errors + result.non2xx,
+    errors: result.errors + (etag === undefined ? result.non2xx : result.requests.total - result['3xx']),
   } satisfies SteadyResult);
 });

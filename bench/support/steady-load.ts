@@ -6,7 +6,7 @@
  * drives a fast server harder; its figures are not to be compared with autocannon's.
  */
 
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,8 @@ export type SteadyLoad = {
   readonly paths: readonly string[];
   readonly connections: number;
   readonly seconds: number;
+  /** What clients have already: every answer must be a 304. Not for large ones. */
+  readonly etag?: string;
 };
 
 export type SteadyResult = {
@@ -27,7 +29,7 @@ export type SteadyResult = {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
-  /** Failed requests and answers other than 2xx. */
+  /** Failed requests, and answers of another status than expected. */
   readonly errors: number;
 };
 
@@ -37,11 +39,21 @@ export function steadyLoad(load: SteadyLoad, { isLarge }: { isLarge: boolean }):
   return inChild(isLarge ? 'sink-load-main.ts' : 'steady-load-main.ts', load);
 }
 
-async function byWrk({ url, paths, connections, seconds }: SteadyLoad): Promise<SteadyResult> {
+/**
+ * The load that leaves a server most of the machine: `wrk` where it is installed, else the sink. Asks a
+ * list of any length in turns; autocannon prepares every request of every connection beforehand.
+ */
+export function leanLoad(load: SteadyLoad): Promise<SteadyResult> {
+  return hasWrk ? byWrk(load) : inChild('sink-load-main.ts', load);
+}
+
+const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
+
+async function byWrk({ url, paths, connections, seconds, etag }: SteadyLoad): Promise<SteadyResult> {
   const directory = await mkdtemp(join(tmpdir(), 'astera-wrk-'));
   try {
     const script = join(directory, 'paths.lua');
-    await writeFile(script, wrkScript(paths));
+    await writeFile(script, wrkScript(paths, etag));
     const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '60s', '-s', script, url];
     const { stdout } = await promisify(execFile)('wrk', args);
     return JSON.parse(stdout.slice(stdout.lastIndexOf('\n{') + 1)) as SteadyResult;
@@ -51,11 +63,13 @@ async function byWrk({ url, paths, connections, seconds }: SteadyLoad): Promise<
 }
 
 /** Asks for the paths in turn, and says the outcome as JSON. */
-function wrkScript(paths: readonly string[]): string {
+function wrkScript(paths: readonly string[], etag: string | undefined): string {
   const list = paths.map((path) => JSON.stringify(`/${path.replaceAll('!', '%21')}`)).join(',');
   return `
-local paths, at = {${list}}, 0
-request = function() at = at % #paths + 1; return wrk.format("GET", paths[at]) end
+${etag === undefined ? '' : `wrk.headers["If-None-Match"] = ${JSON.stringify(etag)}`}
+local requests, at = {${list}}, 0
+init = function() for i, path in ipairs(requests) do requests[i] = wrk.format("GET", path) end end
+request = function() at = at % #requests + 1; return requests[at] end
 done = function(summary, latency)
   local e = summary.errors
   io.write(string.format('\\n{"requests":%d,"seconds":%f,"p50Ms":%f,"p99Ms":%f,"maxMs":%f,"errors":%d}',

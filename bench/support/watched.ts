@@ -2,6 +2,7 @@
 
 import { type Astera, total } from '../../test/support/astera.ts';
 import { cpuMs, memory, PeakMemory, type ProcessIo, processIo } from './process-cost.ts';
+import { megabytes, short } from './table.ts';
 import { type Lateness, Ticker } from './ticker.ts';
 
 export type WorkCost = {
@@ -62,4 +63,27 @@ function difference(after: ProcessIo, before: ProcessIo): ProcessIo {
     callReadBytes: after.callReadBytes - before.callReadBytes,
     callWrittenBytes: after.callWrittenBytes - before.callWrittenBytes,
   };
+}
+
+/** The cost as rows of a table: what, figure, goal. */
+export function costRows(cost: WorkCost): [what: string, figure: string, goal: string][] {
+  return [
+    ['wall s', short(cost.wallMs / 1000), ''],
+    ['server CPU s', short(cost.cpuMs / 1000), ''],
+    ['peak RssAnon MB', megabytes(cost.peakRssAnonBytes), '256'],
+    ['file-backed MB at the end', megabytes(cost.rssFileBytes), ''],
+    ['event loop p50 / p99 / max ms', lateness(cost.loop), '– / 10 / 50'],
+    ['1 ms ticker beside it, late by p50 / p99 / max ms', lateness(cost.ticker), ''],
+    ['disk read / written MB', both(cost.io.diskReadBytes, cost.io.diskWrittenBytes), ''],
+    ['rchar / wchar MB', both(cost.io.callReadBytes, cost.io.callWrittenBytes), ''],
+    ['SQLite reads', String(cost.reads), ''],
+  ];
+}
+
+function lateness({ p50Ms, p99Ms, maxMs }: Lateness): string {
+  return [p50Ms, p99Ms, maxMs].map(short).join(' / ');
+}
+
+function both(one: number, other: number): string {
+  return `${megabytes(one)} / ${megabytes(other)}`;
 }

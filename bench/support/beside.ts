@@ -1,0 +1,52 @@
+/** Servers under the same load in turns, so that a noisy moment hits them all; medians of the rounds. */
+
+import { cpuMs } from './process-cost.ts';
+import type { SteadyResult } from './steady-load.ts';
+import { median } from './table.ts';
+
+export type Server = { readonly name: string; readonly url: string; readonly pids: readonly number[] };
+
+export type Beside = {
+  readonly server: string;
+  readonly requestsPerSecond: number;
+  /** Of the server, all its processes and threads, for a request. */
+  readonly cpuUs: number;
+  /** Its CPU to the first server's. */
+  readonly ratio: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+  /** Of all rounds. */
+  readonly requests: number;
+  readonly errors: number;
+};
+
+export async function beside(
+  servers: readonly Server[],
+  rounds: number,
+  load: (server: Server) => Promise<SteadyResult>,
+): Promise<Beside[]> {
+  const samples = servers.map((server) => ({ server, taken: [] as (SteadyResult & { cpuUs: number })[] }));
+  for (let round = 0; round < rounds; round++) {
+    for (const { server, taken } of samples) {
+      const beforeMs = cpuMs(server.pids);
+      const result = await load(server);
+      taken.push({ ...result, cpuUs: ((cpuMs(server.pids) - beforeMs) * 1000) / result.requests });
+    }
+  }
+  const reference = median(samples[0]?.taken.map(({ cpuUs }) => cpuUs) ?? []);
+  return samples.map(({ server, taken }) => {
+    const of = (field: keyof SteadyResult | 'cpuUs') => median(taken.map((one) => one[field]));
+    return {
+      server: server.name,
+      requestsPerSecond: median(taken.map(({ requests, seconds }) => requests / seconds)),
+      cpuUs: of('cpuUs'),
+      ratio: of('cpuUs') / reference,
+      p50Ms: of('p50Ms'),
+      p99Ms: of('p99Ms'),
+      maxMs: of('maxMs'),
+      requests: taken.reduce((sum, one) => sum + one.requests, 0),
+      errors: taken.reduce((sum, one) => sum + one.errors, 0),
+    };
+  });
+}
