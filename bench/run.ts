@@ -30,6 +30,7 @@ const benches: readonly Bench[] = [
   { file: 'checksums' },
   { file: 'poor-line' },
   { file: 'import-export' },
+  { file: 'soak', isLong: true },
 ];
 
 const args = process.argv.slice(2);

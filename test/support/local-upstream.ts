@@ -19,6 +19,8 @@ import { type MadeUpModule, madeUpFiles } from './module-zip.ts';
 export type UpstreamOptions = {
   /** Root of a GOPROXY tree; without it only the made-up modules exist. */
   readonly root?: string;
+  /** Where it listens on loopback; by default a free port. */
+  readonly port?: number;
   /** Waited before each answer. */
   readonly latencyMs?: number;
   /** The line's bandwidth, shared by all answers; without it as fast as it goes. */
@@ -52,10 +54,10 @@ export class LocalUpstream {
   #bodyBytes = 0;
   #lineFreeAtMs = 0;
 
-  /** Listens on a free port of loopback. */
+  /** Resolves when it listens. */
   static async start(options: UpstreamOptions): Promise<LocalUpstream> {
     const server = createServer({ keepAliveTimeout: 60_000 });
-    server.listen(0, '127.0.0.1');
+    server.listen(options.port ?? 0, '127.0.0.1');
     await once(server, 'listening');
     return new LocalUpstream(server, options);
   }
