@@ -7,7 +7,7 @@ UNIT := $(filter-out test/e2e/% test/support/%,$(wildcard test/*.test.ts test/*/
 SRC  := $(wildcard src/*.ts src/*/*.ts)
 E2E  := $(wildcard test/e2e/*.test.ts)
 
-.PHONY: run test check unit e2e types lint bench bench-quick clean
+.PHONY: run test check unit e2e types lint bench bench-quick bench-long clean
 
 run: dist/.built
 	@bin/astera serve $(ARGS)
@@ -37,7 +37,10 @@ bench: dist/.built
 	$(NODE) bench/run.ts $(ARGS)
 
 bench-quick: dist/.built
-	$(NODE) bench/run.ts hot first-byte cold-herd
+	$(NODE) bench/run.ts --quick
+
+bench-long: dist/.built
+	$(NODE) bench/run.ts --long
 
 dist/.built: $(SRC) | node_modules
 	npm run --silent build
