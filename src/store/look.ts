@@ -3,7 +3,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StoreFailed } from '../core/errors.ts';
-import { isUnfinished, openReadable } from './schema.ts';
+import { checkStore, isUnfinished } from './schema.ts';
 
 /**
  * @param mayBeNew whether a store that is not there yet will be made
@@ -24,7 +24,7 @@ export function lookAtStore(path: string, { mayBeNew }: { readonly mayBeNew: boo
   if (stats.isFile() && stats.size === 0) {
     throw new StoreFailed(`${cannot}: the file is empty; remove it, or name another one with --db`);
   }
-  openReadable(path).close();
+  checkStore(path);
 }
 
 /** Where it can't, opening it says so. */

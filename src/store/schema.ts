@@ -159,13 +159,22 @@ export function closeWritable(db: Connection): void {
  * @throws {StoreFailed} as {@link openWritable}, and for an older schema, which only a writer can change
  */
 export function openReadable(path: string): Connection {
+  return openForReading(path, checkMigrated);
+}
+
+/** Throws what {@link openWritable} would; touches nothing. An older schema is good: the writer migrates it. */
+export function checkStore(path: string): void {
+  openForReading(path, () => {}).close();
+}
+
+function openForReading(path: string, check: (db: Connection, path: string) => void): Connection {
   return guarded(path, () => {
     rollBack(path);
     const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
     try {
       checkIdentity(db, path);
       checkVersion(db, path);
-      checkMigrated(db, path);
+      check(db, path);
       db.pragma('query_only = ON');
       db.pragma('cache_size = -4096');
       db.pragma(`mmap_size = ${MMAP_BYTES}`);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { contentOf, execute, put } from '../store/stores.ts';
+import { Astera } from '../support/astera.ts';
 import { AsteraCommand } from '../support/astera-command.ts';
 import { writeDownloadCache } from '../support/download-cache.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -82,7 +83,12 @@ for (const { why, make, line, isNobody } of wrong) {
     const before = contents();
     // Root may open anything.
     const uid = isNobody === true && process.getuid?.() === 0 ? { uid: 65_534 } : {};
-    for (const { name, args } of argsOf(t)) {
+    const others = [
+      { name: 'stats', args: [] },
+      { name: 'verify', args: [] },
+      { name: 'serve', args: ['--addr', '127.0.0.1:0', '--upstream', 'off'] },
+    ];
+    for (const { name, args } of [...argsOf(t), ...others]) {
       const { code, stdout, stderr } = await new AsteraCommand([name, '--db', db, ...args], uid).exited;
       assert.match(stderr, line, name);
       assert.match(stderr, /^astera: [^\n]+\n$/, name);
@@ -91,6 +97,26 @@ for (const { why, make, line, isNobody } of wrong) {
     }
   });
 }
+
+test('a store of an earlier schema is brought up to date by whatever writes, and goes on', async (t) => {
+  const db = join(tempDir(t), 'a.db');
+  makeStore(db);
+  execute(
+    db,
+    'ALTER TABLE entry DROP COLUMN unknown_times; ALTER TABLE entry DROP COLUMN ask_after_ms; PRAGMA user_version = 1',
+  );
+  const early = await new AsteraCommand(['stats', '--db', db]).exited;
+  assert.match(
+    early.stderr,
+    /^astera: [^\n]+ schema 1 is older [^\n]+ 'astera serve' brings it up to date\n$/,
+  );
+  const astera = await Astera.start({ upstream: 'off', db });
+  const answer = await fetch(`${astera.url}/m3.example/@v/v1.0.0.zip`);
+  assert.deepEqual(new Uint8Array(await answer.arrayBuffer()), contentOf(100_000, 3));
+  await astera.dispose();
+  const late = await new AsteraCommand(['stats', '--db', db]).exited;
+  assert.equal(late.code, 0, late.stderr);
+});
 
 test('no store at all: made where something comes in, missed where something goes out', async (t) => {
   for (const { name, args } of argsOf(t)) {
