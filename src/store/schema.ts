@@ -263,8 +263,11 @@ function prepareFile(db: Connection): void {
   const foreign = numberPragma(db, 'application_id');
   if (foreign !== 0 && foreign !== APPLICATION_ID) return;
   db.pragma(`page_size = ${PAGE_BYTES}`);
-  db.pragma('auto_vacuum = INCREMENTAL');
-  db.pragma(`application_id = ${APPLICATION_ID}`);
+  // One transaction: each writes the first page, and a file killed between them would not be known as ours.
+  db.transaction(() => {
+    db.pragma('auto_vacuum = INCREMENTAL');
+    db.pragma(`application_id = ${APPLICATION_ID}`);
+  }).deferred();
 }
 
 function checkIdentity(db: Connection, path: string): void {
