@@ -274,7 +274,7 @@ test('killed beside a server it leaves nothing growing, and goes on', async (t) 
 });
 
 test('a server that ends under it is one line and exit 1; run again it ends the work alone', async (t) => {
-  const root = cacheOf(t, many);
+  const root = cacheOf(t, much);
   const server = await Astera.start({ upstream: NOWHERE, flags: ['--offline', '--verify', 'off'] });
   t.after(() => server.dispose());
   const command = new AsteraCommand(['import', '--db', server.db, root]);
