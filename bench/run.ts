@@ -27,9 +27,12 @@ const benches: readonly Bench[] = [
   { file: 'corpus-fetch' },
   { file: 'tidy' },
   { file: 'tidy-replay' },
+  { file: 'mixed' },
+  { file: 'pi' },
   { file: 'checksums' },
   { file: 'poor-line' },
   { file: 'import-export' },
+  { file: 'growth', isLong: true },
   { file: 'soak', isLong: true },
 ];
 

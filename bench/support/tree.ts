@@ -8,19 +8,30 @@ import { type MadeUpModule, madeUpFiles } from '../../test/support/module-zip.ts
 
 export type Tree = { readonly root: string; readonly corpus: string; remove(): Promise<void> };
 
-/** Made-up modules are written one at a time: together they may be larger than memory. */
 export async function makeTree(madeUp: readonly MadeUpModule[]): Promise<Tree> {
   const corpus = await ensureCorpus();
   const root = await mkdtemp(join(tmpdir(), 'astera-tree-'));
   for (const name of await readdir(corpus)) await symlink(join(corpus, name), join(root, name));
-  for (const module of madeUp) {
+  await writeModules(root, madeUp);
+  return { root, corpus, remove: () => rm(root, { recursive: true, force: true }) };
+}
+
+/**
+ * One at a time: together they may be larger than memory.
+ *
+ * @returns their bytes
+ */
+export async function writeModules(root: string, modules: readonly MadeUpModule[]): Promise<number> {
+  let total = 0;
+  for (const module of modules) {
     const directory = join(root, module.path, '@v');
     await mkdir(directory, { recursive: true });
     for (const [kind, bytes] of Object.entries(madeUpFiles(module))) {
       await writeFile(join(directory, `${module.version}.${kind}`), bytes);
+      total += bytes.byteLength;
     }
   }
-  return { root, corpus, remove: () => rm(root, { recursive: true, force: true }) };
+  return total;
 }
 
 /** A made-up module of so many MiB; its name says what it is for. */

@@ -25,6 +25,8 @@ export type AsteraOptions = {
   readonly addr?: string;
   /** More flags, as on the command line. */
   readonly flags?: readonly string[];
+  /** A command that starts it in its place, such as `taskset -c 0`: it must exec. */
+  readonly wrapper?: readonly string[];
   /** Variables of its environment beside those of a bare machine. */
   readonly env?: Readonly<Record<string, string>>;
 };
@@ -39,11 +41,12 @@ export class Astera {
 
   /** Resolves when it answers requests. @throws with all it wrote if it exits before that */
   static async start(options: AsteraOptions): Promise<Astera> {
-    const { upstream, db, addr = '127.0.0.1:0', flags = [], env = {} } = options;
+    const { upstream, db, addr = '127.0.0.1:0', flags = [], wrapper = [], env = {} } = options;
     const directory = db === undefined ? await mkdtemp(join(tmpdir(), 'astera-server-')) : undefined;
     const file = db ?? join(directory ?? '', 'a.db');
     const args = ['serve', '--addr', addr, '--db', file, '--upstream', upstream, ...flags];
-    const child = spawn(ASTERA, args, {
+    const [command = ASTERA, ...rest] = [...wrapper, ASTERA, ...args];
+    const child = spawn(command, rest, {
       env: { ...environment(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
