@@ -23,12 +23,12 @@ export type WeakCacheOptions = {
   readonly strongMs: number;
   /** Monotonic time in ms. */
   readonly now: () => number;
-  /** Told of each entry whose strong time was prolonged, as it is in use. */
   /**
    * Told of each entry that is dropped to make room, once it has been here for FREE_AFTER_MS: its memory
    * may be given back at once, if whoever still holds it can do without.
    */
   readonly onEvict?: (value: object) => void;
+  /** Told of each entry whose strong time was prolonged, as it is in use. */
   readonly onProlong?: (key: string | number, value: object) => void;
 };
 
