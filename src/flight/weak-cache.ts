@@ -44,8 +44,12 @@ type Slot<V extends object> = {
   readonly sinceMs: number;
 };
 
-/** Whoever was handed a value has looked at it by then: hand-overs take microseconds. */
-const FREE_AFTER_MS = 1_000;
+/**
+ * Whoever was handed a value has looked at it by then: hand-overs take microseconds. At a second, chunks that
+ * pass through a full cache faster than that are left to the collector, which then marks the whole heap for
+ * every 100 MB (bench/store-only.ts: a quarter of the CPU).
+ */
+const FREE_AFTER_MS = 50;
 
 export class WeakCache<V extends object> {
   readonly #slots = new Map<string | number, Slot<V>>();
