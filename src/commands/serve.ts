@@ -89,7 +89,7 @@ export async function serve(config: Config): Promise<void> {
     await importLocalCache(config, {
       store,
       builder: builder.call,
-      sumdb: services.sumdb,
+      sumdb: services.lessons,
       signal: stop,
       log,
     });
@@ -146,11 +146,11 @@ function urlOf(host: string, port: number): string {
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { modules, outsideWrites, lookUp, sumdb }: Services,
+  { modules, outsideWrites, lookUp, lessons }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
-  const { sumdbHead, sumdbLearn } = sumdb;
+  const { sumdbHead, sumdbLearn } = lessons;
   const fetch = ({ key }: { key: string }) => fetchWhole(modules, key);
   try {
     return await ControlServer.listen({

@@ -25,6 +25,7 @@ import { OutsideWrites } from '../modules/outside-writes.ts';
 import type { Events } from '../observe/events.ts';
 import { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import { type Database, parseDatabases } from '../sumdb/database.ts';
+import { SumdbLessons } from '../sumdb/sumdb-lessons.ts';
 import { SumdbProxy } from '../sumdb/sumdb-proxy.ts';
 import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
@@ -62,10 +63,12 @@ export function createServices({ config, store, builder, events }: ServicesOptio
   });
   const memory = new Memory({ cache, store, flights: new Singleflight<Uint8Array>(readBounds) });
   const base = { store, memory, upstream, upstreams, events, config };
-  const sumdb = new ChecksumDatabases({
-    databases: new Map(databasesOf(config).map((database) => [database.name, sumdbProxy(database, base)])),
-    exemptPatterns: exemptPatternsOf(config),
-  });
+  const databases = databasesOf(config).map(
+    (database) => [database.name, sumdbProxy(database, base)] as const,
+  );
+  const exemptPatterns = exemptPatternsOf(config);
+  const sumdb = new ChecksumDatabases({ databases: new Map(databases), exemptPatterns });
+  const logs = new Map(databases.map(([name, proxy]) => [name, proxy.log]));
   const ingest = new CheckedIngest({
     mode: config.verify,
     checksums: sumdb,
@@ -108,6 +111,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     modules,
     outsideWrites,
     sumdb,
+    lessons: new SumdbLessons({ logs, exemptPatterns }),
     lastUse,
     laterConfirm,
     lookUp: lookUpBy(sumdb),

@@ -5,14 +5,14 @@
 
 import type { Answer } from '../core/answer.ts';
 import { type Checksums, h1Among, type Summed, type Verdict, type Word } from '../core/checksums.ts';
-import type { SumdbHead, SumdbLesson } from '../core/control-port.ts';
-import { BadRequest, CheckFailed, Forbidden, isServeError, messageOf, NotFound } from '../core/errors.ts';
+import { CheckFailed, Forbidden, isServeError, messageOf, NotFound } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { SUMDB_WAIT_MS } from '../core/limits.ts';
 import type { Resource } from '../core/resource.ts';
+import { NotStored } from './proven-log.ts';
 import { linesFor, parseRecord } from './record.ts';
-import { parseSumdbPath, type SumdbAsk } from './sumdb-path.ts';
-import { type Manners, NotStored, type SumdbProxy } from './sumdb-proxy.ts';
+import type { SumdbAsk } from './sumdb-path.ts';
+import type { Manners, SumdbProxy } from './sumdb-proxy.ts';
 import type { ModuleVersion } from './verifier.ts';
 
 export type ChecksumDatabasesOptions = {
@@ -45,34 +45,6 @@ export class ChecksumDatabases implements Checksums {
     }
     return database.get(ask, how);
   }
-
-  /** Answers `sumdbHead` of `core/control-port.ts`. */
-  sumdbHead = async ({ database }: { database: string }): Promise<SumdbHead> => {
-    const { databases } = this.#options;
-    const found = databases.get(database);
-    if (found !== undefined) return { state: 'proxied', size: await found.size() };
-    return { state: databases.size === 0 ? 'off' : 'unknown', size: 0 };
-  };
-
-  /**
-   * Answers `sumdbLearn` of `core/control-port.ts`: a file of a checksum database, from elsewhere.
-   *
-   * @throws {BadRequest} not the path of one
-   * @throws {Forbidden} the module is private here
-   * @throws what {@link SumdbProxy.learn} throws
-   */
-  sumdbLearn = async ({ path, bytes, tiles }: SumdbLesson): Promise<SumdbHead> => {
-    const ask = parseSumdbPath(path);
-    const database = ask && this.#options.databases.get(ask.database);
-    if (ask === undefined || database === undefined) {
-      throw new BadRequest(`cannot learn ${JSON.stringify(path)}: of no checksum database here`);
-    }
-    if (ask.kind === 'lookup' && matchPrefixPatterns(this.#options.exemptPatterns, ask.asked.module)) {
-      throw new Forbidden(`cannot learn ${JSON.stringify(ask.asked.module)}: it is private here`);
-    }
-    await database.learn(ask, bytes, new Map(tiles.map((tile) => [tile.path, tile.bytes])));
-    return { state: 'proxied', size: await database.size() };
-  };
 
   covers(resource: Resource): resource is Summed {
     if (resource.kind !== 'zip' && resource.kind !== 'mod') return false;

@@ -6,36 +6,22 @@
  */
 
 import { type Answer, type Origin, StoredFile, type SumdbKind } from '../core/answer.ts';
-import {
-  BadRequest,
-  Busy,
-  CheckFailed,
-  isServeError,
-  messageOf,
-  NotFound,
-  serveError,
-  UpstreamFailed,
-} from '../core/errors.ts';
+import { Busy, CheckFailed, isServeError, messageOf, serveError, UpstreamFailed } from '../core/errors.ts';
 import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { Singleflight } from '../flight/singleflight.ts';
 import type { Events } from '../observe/events.ts';
-import { isOfOthers, type NoteVerifier } from './note.ts';
+import type { NoteVerifier } from './note.ts';
 import { ProofKeeper } from './proof-keeper.ts';
+import { notStored, ProvenLog } from './proven-log.ts';
 import { cutDataTile, formatRecord, parseRecord } from './record.ts';
 import type { SumdbAsk } from './sumdb-path.ts';
 import { headKey, recordKey } from './sumdb-path.ts';
 import type { SumdbRemote } from './sumdb-remote.ts';
 import type { SumdbStore } from './sumdb-store.ts';
 import { cutTile, DATA_LEVEL, type Tile, tileBytes, tilePath } from './tile.ts';
-import {
-  type GivenTiles,
-  lookupPath,
-  type ModuleVersion,
-  SumdbVerifier,
-  type VerifiedLookup,
-} from './verifier.ts';
+import { lookupPath, type ModuleVersion, type VerifiedLookup } from './verifier.ts';
 
 export type SumdbProxyOptions = {
   readonly name: string;
@@ -64,23 +50,21 @@ const OUTSIDE: Manners = { mayFetch: true };
 export type Served = { readonly file: StoredFile; readonly origin: Origin };
 
 export class SumdbProxy {
+  /** What is proven of the database, and learns more. */
+  readonly log: ProvenLog;
   readonly #options: SumdbProxyOptions;
-  readonly #verifier: SumdbVerifier;
   readonly #keeper: ProofKeeper;
 
   constructor(options: SumdbProxyOptions) {
-    const { store, remote, events } = options;
+    const { remote, isOffline, events } = options;
     this.#options = options;
-    this.#verifier = new SumdbVerifier(options.key, {
-      readRemote: (path) =>
-        options.isOffline ? Promise.reject(notStored(path)) : remote.whole(path).catch(orNoProof),
-      readCache: (tile) => store.tile(tile),
-      writeCache: (tile, bytes) => store.putTile(tile, bytes),
-      loadHead: () => this.#loadHead(),
-      saveHead: (note) => store.putHead(note),
-      securityEvent: (message) => events.securityEvent(message),
-    });
     this.#keeper = new ProofKeeper({ ensure: (tile) => this.#ensure(tile), events });
+    this.log = new ProvenLog({
+      ...options,
+      readRemote: (path) =>
+        isOffline ? Promise.reject(notStored(path)) : remote.whole(path).catch(orNoProof),
+      onProven: (size, id) => this.#keeper.note(size, id),
+    });
   }
 
   /** @throws any of `core/errors.ts` but BadRequest */
@@ -117,43 +101,9 @@ export class SumdbProxy {
     return (await this.#told(key, () => this.#fetchRecord(asked, undefined))).text;
   }
 
-  /** Records of the newest head proven; 0 before the first. */
-  async size(): Promise<number> {
-    return (await this.#verifier.savedHead())?.size ?? 0;
-  }
-
-  /**
-   * Takes a lookup's answer or a tile from elsewhere, as if it were the database's own.
-   *
-   * @param given tiles by their path, which may prove it
-   * @throws {CheckFailed} it is not proven; nothing is kept
-   * @throws what the upstream throws for tiles that are neither given nor stored
-   */
-  async learn(ask: SumdbAsk, bytes: Uint8Array, given: GivenTiles): Promise<void> {
-    if (ask.kind === 'lookup') {
-      await this.#keepRecord(ask.asked, bytes, given);
-      return;
-    }
-    if (ask.kind !== 'tile') throw new BadRequest('cannot learn it: neither a lookup nor a tile');
-    if (!(await this.#verifier.verifyTile(ask.tile, bytes))) {
-      throw new CheckFailed(`cannot verify tile: past the newest head: "${tilePath(ask.tile)}"`);
-    }
-    if (ask.tile.level === DATA_LEVEL) await this.#options.store.putTile(ask.tile, bytes);
-  }
-
   /** When the background has what offline clients need; for tests and for a clean stop. */
   settled(): Promise<void> {
     return this.#keeper.settled();
-  }
-
-  /** The stored head; one by another key takes all that was stored with it away: it is of another tree. */
-  async #loadHead(): Promise<Uint8Array | undefined> {
-    const { name, key, store, events } = this.#options;
-    const note = await store.head();
-    if (note === undefined || !isOfOthers(note, key)) return note;
-    events.sumdbKeyChanged(name);
-    await store.forget();
-    return undefined;
   }
 
   #path(tile: Tile): string {
@@ -191,10 +141,9 @@ export class SumdbProxy {
   }
 
   async #lookup(asked: ModuleVersion, { mayFetch, via }: Manners): Promise<Served> {
-    const { store, clock } = this.#options;
-    const known = await this.#verifier.savedHead();
-    const stored = await store.record(asked);
-    const freshUntil = clock.monotonicMs() + SUMDB_LOOKUP_MS;
+    const known = await this.log.savedHead();
+    const stored = await this.log.record(asked);
+    const freshUntil = this.#options.clock.monotonicMs() + SUMDB_LOOKUP_MS;
     if (stored !== undefined && known !== undefined && parseRecord(stored).id < known.size) {
       this.#keeper.note(known.size, undefined);
       return { file: fileOf('lookup', join(stored, known.note), freshUntil), origin: 'store' };
@@ -206,23 +155,15 @@ export class SumdbProxy {
   }
 
   async #fetchRecord(asked: ModuleVersion, via: string | undefined): Promise<VerifiedLookup> {
-    return this.#keepRecord(asked, await this.#options.remote.whole(lookupPath(asked), via));
-  }
-
-  async #keepRecord(asked: ModuleVersion, answer: Uint8Array, given?: GivenTiles): Promise<VerifiedLookup> {
-    const verified = await this.#verifier.verifyAnswer(asked, answer, given);
-    await this.#options.store.putRecord(asked, formatRecord(verified));
-    this.#keeper.note(verified.head.size, verified.id);
-    return verified;
+    return this.log.keepLookup(asked, await this.#options.remote.whole(lookupPath(asked), via));
   }
 
   async #head({ mayFetch, via }: Manners): Promise<Served> {
     const freshUntil = this.#options.clock.monotonicMs() + SUMDB_LATEST_MS;
-    const known = await this.#verifier.savedHead();
+    const known = await this.log.savedHead();
     try {
       if (!mayFetch) throw notStored('latest');
-      const head = await this.#verifier.verifyHead(await this.#options.remote.whole('latest', via));
-      this.#keeper.note(head.size, undefined);
+      const head = await this.log.keepHead(await this.#options.remote.whole('latest', via));
       return { file: fileOf('head', head.note, freshUntil), origin: 'upstream' };
     } catch (error) {
       if (known === undefined || !isServeError(error) || error instanceof CheckFailed) throw error;
@@ -231,8 +172,7 @@ export class SumdbProxy {
   }
 
   async #tile(tile: Tile, { mayFetch, via }: Manners): Promise<Served> {
-    await this.#verifier.head(); // What is stored counts under its key alone.
-    const stored = cut(await this.#options.store.tile(tile), tile);
+    const stored = cut(await this.log.tile(tile), tile);
     if (stored !== undefined) return { file: fileOf('tile', stored, Infinity), origin: 'store' };
     if (!mayFetch) throw await this.#missing(tile, notStored(tilePath(tile)));
     try {
@@ -245,26 +185,25 @@ export class SumdbProxy {
 
   /** Fetches a tile and proves it. One past every head we know goes out all the same, as clients prove it too; it is not kept. */
   async #fetchTile(tile: Tile, via: string | undefined): Promise<{ bytes: Uint8Array; isProven: boolean }> {
-    const { remote, store } = this.#options;
+    const { remote } = this.#options;
     const bytes = await remote.whole(tilePath(tile), via);
-    let isProven = await this.#verifier.verifyTile(tile, bytes);
+    let isProven = await this.log.keepTile(tile, bytes);
     if (!isProven) {
-      await this.#verifier.verifyHead(await remote.whole('latest', via));
-      isProven = await this.#verifier.verifyTile(tile, bytes);
+      await this.log.keepHead(await remote.whole('latest', via));
+      isProven = await this.log.keepTile(tile, bytes);
     }
-    if (isProven && tile.level === DATA_LEVEL) await store.putTile(tile, bytes);
     return { bytes, isProven };
   }
 
   async #ensure(tile: Tile): Promise<void> {
-    if (cut(await this.#options.store.tile(tile), tile) !== undefined || this.#options.isOffline) return;
+    if (this.#options.isOffline || cut(await this.log.tile(tile), tile) !== undefined) return;
     await this.#cached(this.#path(tile), OUTSIDE, () => this.#tile(tile, OUTSIDE));
   }
 
   /** Says to a client with a head from elsewhere what it is that can't be had here: the sizes of both trees. */
   async #missing(tile: Tile, error: unknown): Promise<unknown> {
     if (!isServeError(error) || error instanceof CheckFailed || error instanceof Busy) return error;
-    const known = await this.#verifier.head();
+    const known = await this.log.head();
     const level = Math.max(tile.level, 0);
     const atLeast = (tile.number * 2 ** tile.height + tile.width) * 2 ** (tile.height * level);
     const newest = known?.size ?? 0;
@@ -290,15 +229,6 @@ function cut(stored: Uint8Array | undefined, tile: Tile): Uint8Array | undefined
 function orNoProof(error: unknown): never {
   if (!isServeError(error) || (error.kind !== 'not-found' && error.kind !== 'gone')) throw error;
   throw new UpstreamFailed(`cannot prove an answer of the checksum database: ${messageOf(error)}`);
-}
-
-/** Nobody was asked: it says nothing about the database. */
-export class NotStored extends NotFound {}
-
-function notStored(path: string): NotStored {
-  return new NotStored(
-    `cannot find ${JSON.stringify(path)}: not stored, and the request or --offline forbids to ask`,
-  );
 }
 
 function join(record: Uint8Array, note: Uint8Array): Uint8Array {

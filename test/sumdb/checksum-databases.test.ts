@@ -20,8 +20,9 @@ import { SUMDB_WAIT_MS } from '../../src/core/limits.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
 import { ChecksumDatabases } from '../../src/sumdb/checksum-databases.ts';
 import { parseDatabases } from '../../src/sumdb/database.ts';
+import { NotStored } from '../../src/sumdb/proven-log.ts';
 import { parseSumdbPath } from '../../src/sumdb/sumdb-path.ts';
-import { NotStored, type SumdbProxy } from '../../src/sumdb/sumdb-proxy.ts';
+import type { SumdbProxy } from '../../src/sumdb/sumdb-proxy.ts';
 
 const H1 = `h1:${'A'.repeat(43)}=`;
 const OTHER = `h1:${'B'.repeat(43)}=`;

@@ -1,0 +1,51 @@
+/**
+ * What an import hands over of checksum databases: each lookup and tile goes to the log it names, which
+ * keeps what is proven.
+ */
+
+import type { SumdbHead, SumdbLearner, SumdbLesson } from '../core/control-port.ts';
+import { BadRequest, Forbidden } from '../core/errors.ts';
+import { matchPrefixPatterns } from '../core/glob.ts';
+import type { Remote } from '../core/store-port.ts';
+import type { ProvenLog } from './proven-log.ts';
+import { parseSumdbPath } from './sumdb-path.ts';
+
+export type SumdbLessonsOptions = {
+  /** By the databases' names. */
+  readonly logs: ReadonlyMap<string, ProvenLog>;
+  /** Patterns of modules nothing is learned about: GOPRIVATE and GONOSUMDB. */
+  readonly exemptPatterns: string;
+};
+
+export class SumdbLessons implements Remote<SumdbLearner> {
+  readonly #options: SumdbLessonsOptions;
+
+  constructor(options: SumdbLessonsOptions) {
+    this.#options = options;
+  }
+
+  sumdbHead = async ({ database }: { database: string }): Promise<SumdbHead> => {
+    const { logs } = this.#options;
+    const log = logs.get(database);
+    if (log !== undefined) return { state: 'proxied', size: await log.size() };
+    return { state: logs.size === 0 ? 'off' : 'unknown', size: 0 };
+  };
+
+  /**
+   * @throws {BadRequest} not the path of a file of a database here
+   * @throws {Forbidden} the module is private here
+   * @throws what {@link ProvenLog.learn} throws
+   */
+  sumdbLearn = async ({ path, bytes, tiles }: SumdbLesson): Promise<SumdbHead> => {
+    const ask = parseSumdbPath(path);
+    const log = ask && this.#options.logs.get(ask.database);
+    if (ask === undefined || log === undefined) {
+      throw new BadRequest(`cannot learn ${JSON.stringify(path)}: of no checksum database here`);
+    }
+    if (ask.kind === 'lookup' && matchPrefixPatterns(this.#options.exemptPatterns, ask.asked.module)) {
+      throw new Forbidden(`cannot learn ${JSON.stringify(ask.asked.module)}: it is private here`);
+    }
+    await log.learn(ask, bytes, new Map(tiles.map((tile) => [tile.path, tile.bytes])));
+    return { state: 'proxied', size: await log.size() };
+  };
+}
