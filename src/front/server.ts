@@ -13,6 +13,7 @@ import {
   us_listen_socket_close,
   us_socket_local_port,
 } from 'uWebSockets.js';
+import { rmSync } from 'node:fs';
 import type { Address } from '../core/address.ts';
 import { Loop, NotFound } from '../core/errors.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
@@ -22,6 +23,7 @@ import type { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import { PumpKeeper } from './pump.ts';
 import { Client, Responder } from './respond.ts';
 import { hotKey, parseRoute, type Route } from './route.ts';
+import { isFreeUnixPath } from './unix-path.ts';
 
 export type ServerOptions = {
   readonly modules: ModuleProxy;
@@ -45,6 +47,8 @@ export class Server {
   readonly #keeper: PumpKeeper;
   readonly #open = new Set<Client>();
   #socket: us_listen_socket | undefined;
+  /** To be removed at the end. */
+  #unixPath: string | undefined;
   #onIdle: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
@@ -68,11 +72,13 @@ export class Server {
    *
    * @returns the port, or 0 for a Unix socket; undefined when the address is taken or not ours
    */
-  listen(address: Address): Promise<number | undefined> {
+  async listen(address: Address): Promise<number | undefined> {
+    if (address.kind === 'unix' && !(await isFreeUnixPath(address.path))) return undefined;
     return new Promise((resolve) => {
       const onListen = (socket: us_listen_socket | false) => {
         if (socket === false) return resolve(undefined);
         this.#socket = socket;
+        if (address.kind === 'unix') this.#unixPath = address.path;
         resolve(address.kind === 'unix' ? 0 : us_socket_local_port(socket as never));
       };
       if (address.kind === 'unix') {
@@ -95,6 +101,7 @@ export class Server {
   /** Stops accepting, lets answers in flight end within `graceMs`, closes everything. */
   async stop(graceMs: number): Promise<void> {
     if (this.#socket !== undefined) us_listen_socket_close(this.#socket);
+    if (this.#unixPath !== undefined) rmSync(this.#unixPath, { force: true });
     if (this.#open.size > 0) {
       let timer: NodeJS.Timeout | undefined;
       const idle = new Promise<void>((resolve) => {

@@ -3,8 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { existsSync, linkSync, readFileSync, writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Answer, type ByteStream, StoredFile } from '../../src/core/answer.ts';
 import { Busy, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
@@ -12,6 +14,7 @@ import { resourceKey } from '../../src/core/resource.ts';
 import { Server, type ServerOptions } from '../../src/front/server.ts';
 import type { ProxyRequest } from '../../src/modules/module-proxy.ts';
 import { SeenEvents } from '../support/fakes.ts';
+import { tempDir } from '../support/temp-dir.ts';
 
 const SHA = 'ab'.repeat(32);
 const TEXT = 'module example.com/a\n';
@@ -65,12 +68,13 @@ function makeServer(options: Partial<ServerOptions>): Server {
 type Got = { code: number; headers: IncomingHttpHeaders; body: string };
 
 function ask(
-  { port }: { port: number },
+  where: { port: number } | { socketPath: string },
   path: string,
   { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
 ): Promise<Got> {
+  const to = 'port' in where ? { host: '127.0.0.1', port: where.port } : where;
   return new Promise((resolve, reject) => {
-    const req = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (res) => {
+    const req = request({ ...to, path, method, headers, agent: false }, (res) => {
       const parts: Buffer[] = [];
       res.on('data', (part: Buffer) => parts.push(part));
       res.on('end', () =>
@@ -193,7 +197,7 @@ test('only GET and HEAD are methods here', async (t) => {
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
     const got = await ask(served, `/${MOD}`, { method });
     assert.deepEqual([got.code, got.headers.allow], [405, 'GET, HEAD']);
-    assert.match(got.body, /^cannot [A-Z]+: only GET and HEAD\n$/);
+    assert.equal(got.body, `cannot ${method}: only GET and HEAD\n`);
   }
 });
 
@@ -412,6 +416,28 @@ test('a port in use is not shared', async (t) => {
   const second = makeServer({});
   assert.equal(await second.listen({ kind: 'tcp', host: '127.0.0.1', port: first.port }), undefined);
   await second.stop(0);
+});
+
+test('a Unix socket in use, or a file in its place, is left alone; a dead one is taken over', async (t) => {
+  const directory = tempDir(t);
+  const path = join(directory, 'a.sock');
+  const at = { kind: 'unix', path } as const;
+  const modules = { peek: () => undefined } as unknown as ServerOptions['modules'];
+  const [first, second] = [makeServer({ modules }), makeServer({ modules })];
+  assert.equal(await first.listen(at), 0);
+  assert.equal(await second.listen(at), undefined);
+  assert.equal((await ask({ socketPath: path }, '/healthz')).code, 200);
+  // What a killed server leaves: the socket under another name outlives its listener.
+  const dead = join(directory, 'dead.sock');
+  linkSync(path, dead);
+  await first.stop(0);
+  assert.equal(existsSync(path), false);
+  assert.equal(await second.listen({ kind: 'unix', path: dead }), 0);
+  assert.equal((await ask({ socketPath: dead }, '/healthz')).code, 200);
+  await second.stop(0);
+  writeFileSync(path, 'precious');
+  assert.equal(await makeServer({}).listen(at), undefined);
+  assert.equal(readFileSync(path, 'utf8'), 'precious');
 });
 
 test('without a host it listens on every interface, at the very port that was asked for', async (t) => {
