@@ -7,7 +7,7 @@
 
 import { lookup as dnsLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import { BadRequest } from '../core/errors.ts';
 import { withoutUserinfo } from './redact.ts';
 import type { ProxyEnv, Timeouts } from './settings.ts';
@@ -45,7 +45,8 @@ export function createDispatchers(
     bodyTimeout: 0,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
   };
-  const direct = new Agent({ ...common, connect });
+  const dial = buildConnector({ ...connect, allowH2: false, timeout: timeouts.connectMs });
+  const direct = new Agent({ ...common, connect: withoutMercy(dial) });
   const httpProxy = proxyUrl('HTTP_PROXY', proxyEnv.httpProxy);
   const httpsProxy = proxyUrl('HTTPS_PROXY', proxyEnv.httpsProxy);
   if (httpProxy === '' && httpsProxy === '') return { of: () => direct, destroy: () => direct.destroy() };
@@ -79,6 +80,21 @@ function proxyUrl(name: string, value = ''): string {
     throw new BadRequest(`cannot read ${name}: not a proxy URL: ${JSON.stringify(withoutUserinfo(full))}`);
   }
   return full;
+}
+
+/**
+ * Makes a reset an error wherever it comes. undici takes it for the end of a body that has neither a
+ * length nor chunks, as on macOS it may be one; half a go.mod would be stored for the whole.
+ */
+function withoutMercy(dial: buildConnector.connector): buildConnector.connector {
+  return (options, callback) =>
+    dial(options, (...outcome) => {
+      // Told before undici, which listens from its callback on.
+      outcome[1]?.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ECONNRESET') error.code = 'UND_ERR_SOCKET';
+      });
+      callback(...outcome);
+    });
 }
 
 type LookupCallback = Parameters<LookupFunction>[2];

@@ -33,6 +33,8 @@ export type FaultyFile = {
   readonly pauseMs?: number;
   /** No Content-Length. */
   readonly isChunked?: boolean;
+  /** Neither a length nor chunks: the body ends with its connection, as in HTTP/1.0. */
+  readonly isUntilClose?: boolean;
   /** Content-Length (or, in a 206, the body) is off by so many bytes. */
   readonly lengthOff?: number;
   readonly isGzipped?: boolean;
@@ -166,6 +168,10 @@ export class FaultyUpstream {
 
   async #send(answer: Answering, response: ServerResponse): Promise<void> {
     const { status, headers, body, file, nth } = answer;
+    if (file.isUntilClose) {
+      response.shouldKeepAlive = false;
+      response.useChunkedEncodingByDefault = false;
+    }
     response.writeHead(status, headers);
     if (answer.isHead) {
       response.end();
@@ -238,7 +244,7 @@ class Answering {
       this.headers['content-range'] = `bytes ${from}-${all.byteLength - 1}/${all.byteLength}`;
       this.body = all.subarray(from);
     }
-    if (file.isChunked !== true) this.headers['content-length'] = this.body.byteLength + off;
+    if (!file.isChunked && !file.isUntilClose) this.headers['content-length'] = this.body.byteLength + off;
   }
 
   #headers(isText: boolean): Record<string, string | number> {

@@ -57,6 +57,11 @@ const survived: Row[] = [
     sentMax: SIZE + overlaps + RESUME_TAIL_BYTES,
   },
   { file: { cutAfter: everyTenth, isChunked: true, etag }, why: 'chunked, cut, ETag', sentMax: SIZE },
+  { file: { isUntilClose: true }, why: 'no length, no chunks' },
+  {
+    file: { isUntilClose: true, cutAfter: (n) => (n === 0 ? 500_000 : undefined), cutBy: 'reset' },
+    why: 'no length, no chunks: a reset is not its end',
+  },
   {
     file: { cutAfter: (n) => (n === 0 ? SIZE - 1 : undefined), isChunked: true, etag },
     why: 'one byte short',
