@@ -33,6 +33,21 @@ function checkInfo(key: string, text: string, asked: string | undefined): void {
 }
 
 function versionOf(key: string, text: string): string {
+  const { version, time, origin } = fieldsOf(key, text);
+  if (typeof version !== 'string') {
+    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: JSON without a Version`);
+  }
+  if (time !== undefined && !isTime(time)) {
+    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: JSON with a Time that is none`);
+  }
+  if (origin !== undefined && (typeof origin !== 'object' || Array.isArray(origin))) {
+    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: JSON with an Origin that is none`);
+  }
+  return version;
+}
+
+/** By name in small letters: to Go's encoding/json case is all one, and null is as good as nothing. */
+function fieldsOf(key: string, text: string): Readonly<Record<string, unknown>> {
   let info: unknown;
   try {
     info = JSON.parse(text);
@@ -41,13 +56,20 @@ function versionOf(key: string, text: string): string {
       `cannot take ${JSON.stringify(key)}: not JSON: ${JSON.stringify(text.slice(0, 40))}`,
     );
   }
-  const fields =
-    typeof info === 'object' && info !== null ? (info as { Version?: unknown; Time?: unknown }) : {};
-  if (typeof fields.Version !== 'string') {
-    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: JSON without a Version`);
-  }
-  if (fields.Time !== undefined && Number.isNaN(Date.parse(String(fields.Time)))) {
-    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: JSON with a Time that is none`);
-  }
-  return fields.Version;
+  const fields = Object.entries(typeof info === 'object' && info !== null ? info : {});
+  return Object.fromEntries(
+    fields.filter(([, value]) => value !== null).map(([name, value]) => [name.toLowerCase(), value]),
+  );
 }
+
+/** As lax as UnmarshalJSON of Go's time.Time, which takes a comma, and an hour of one digit. */
+function isTime(time: unknown): boolean {
+  const date = typeof time === 'string' ? TIME.exec(time)?.[1] : undefined;
+  if (date === undefined) return false;
+  const day = new Date(`${date}T00:00:00Z`);
+  // Date takes February 30 for March 1.
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(date);
+}
+
+const TIME =
+  /^(\d{4}-\d\d-\d\d)T(?:[01]?\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?(?:Z|[+-](?:[01]\d|2[0-4]):[0-5]\d)$/;
