@@ -23,13 +23,14 @@ import {
   parseText,
 } from './core/setting.ts';
 import { UsageError, unknownName } from './core/usage-error.ts';
+import { parseProxyList } from './upstream/proxy-list-syntax.ts';
 
 /** Durations in ms, sizes in bytes; see `commands/serve-options.ts` for what each one sets. */
 export type Config = {
   readonly addr: Address;
   /** Absolute. */
   readonly dbPath: string;
-  /** A list in GOPROXY's form, not looked into yet; `off` where there is none and none is needed. */
+  /** A list in GOPROXY's form, as `parseProxyList` takes it; `off` where there is none and none is needed. */
   readonly upstream: string;
   /** Where `upstream` was found, for the log: `--upstream`, `go env GOPROXY`, … */
   readonly upstreamFrom: string;
@@ -100,8 +101,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   };
   // Last, as it may start a process: a mistyped value is told at once.
   const found = await findUpstream(settings, { env, offline });
-  const upstream = parseFound(serveOptions.upstream, found, parseText);
-  return Object.freeze({ ...config, upstream, upstreamFrom: found.from });
+  return Object.freeze({ ...config, upstream: readUpstream(found), upstreamFrom: found.from });
 }
 
 /** What a command needs that goes nowhere: the store, and whose checksums count. */
@@ -186,10 +186,28 @@ function parseFound<T>(option: ServeOption, { text, from }: Found, parse: (text:
   try {
     return parse(text);
   } catch (cause) {
-    const where = from === `--${option.name}` ? from : `--${option.name} (from ${from})`;
     const value = JSON.stringify(text.slice(0, 200));
-    throw new UsageError(`bad value for ${where}: ${value}: expected ${option.form}`, { cause });
+    throw new UsageError(`bad value for ${whereOf(option, from)}: ${value}: expected ${option.form}`, {
+      cause,
+    });
   }
+}
+
+function whereOf({ name }: ServeOption, from: string): string {
+  return from === `--${name}` ? from : `--${name} (from ${from})`;
+}
+
+/** Looked into at once, so that a mistyped list makes no store. The parser's own words hold no password. */
+function readUpstream({ text, from }: Found): string {
+  const list = parseFound(serveOptions.upstream, { text, from }, parseText);
+  try {
+    parseProxyList(list);
+  } catch (cause) {
+    throw new UsageError(`bad value for ${whereOf(serveOptions.upstream, from)}: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+  return list;
 }
 
 async function findUpstream(

@@ -270,6 +270,14 @@ test('without an upstream and without go the way out is named too', async () => 
   await assert.rejects(loadConfig({ flags: {}, env: { PATH: dir } }), /no upstream/);
 });
 
+test('a malformed list is told with where it stood, and without its password', async () => {
+  const env = { PATH: dir, GOPROXY: 'https://me:s3cret@[::1' };
+  await assert.rejects(loadConfig({ flags: {}, env }), {
+    name: 'UsageError',
+    message: 'bad value for --upstream (from GOPROXY): cannot read upstream list: not a URL: "https://[::1"',
+  });
+});
+
 test('offline needs no upstream, and asks no go for one', async () => {
   const env = { PATH: pathWithGo('unasked', 'echo https://go.example') };
   const { upstream, upstreamFrom } = await loadConfig({ flags: { offline: 'true' }, env });

@@ -3,7 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -203,6 +211,11 @@ const wrong: { args: string[]; line: RegExp; why: string }[] = [
     line: /bad value for --upstream/,
     why: 'a malformed list',
   },
+  {
+    args: ['--offline', '--sumdb', 'sum.example', '--db', 'new.db', '--addr', '127.0.0.1:0'],
+    line: /bad value for --sumdb: cannot use checksum database "sum\.example": its key is not known here/,
+    why: 'a database without a key',
+  },
   { args: ['--addr', '127.0.0.1:0'], line: /no upstream: pass --upstream/, why: 'no upstream' },
 ];
 
@@ -213,5 +226,13 @@ for (const { args, line, why } of wrong) {
     assert.match(stderr, /^astera: [^\n]+\n$/);
     assert.equal(stdout, '');
     assert.equal(code, 2);
+    assert.equal(existsSync(join(home, 'new.db')), false, 'no store is made');
   });
 }
+
+test('an HTTP proxy that is none is told by its variable', () => {
+  const args = ['--offline', '--db', 'proxied.db', '--addr', '127.0.0.1:0'];
+  const { code, stderr } = node([main, ...args], { HTTPS_PROXY: 'ftp://me:s3cret@a.example' });
+  assert.equal(stderr, 'astera: cannot read HTTPS_PROXY: not a proxy URL: "ftp://a.example"\n');
+  assert.equal(code, 2);
+});

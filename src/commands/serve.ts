@@ -23,7 +23,7 @@ import { BuilderPool } from '../workers/builder-pool.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
 import { importLocalCache } from './local-cache.ts';
 import { ownMember } from './own-address.ts';
-import { clock, createServices, type Services } from './services.ts';
+import { clock, createServices, databasesOf, type Services } from './services.ts';
 import { aborted, stopSignal } from './stop-signal.ts';
 
 /** Between two rounds of writing last-use times and dropping what is past its bound. */
@@ -32,7 +32,7 @@ const HOUSEKEEPING_MS = 60_000;
 /**
  * Serves until it is told to stop.
  *
- * @throws {UsageError} the upstream is this very listener
+ * @throws {UsageError} the upstream is this very listener, a malformed checksum database or HTTP proxy
  * @throws {StoreFailed} the store is in use, or can't be opened
  */
 export async function serve(config: Config): Promise<void> {
@@ -40,6 +40,7 @@ export async function serve(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, process.stderr.isTTY);
   const metrics = new Metrics();
   const events = new Events(log, metrics);
+  databasesOf(config); // Looked into here too: a mistyped one makes no store.
   lookAtStore(config.dbPath, { mayBeNew: true });
   const lock = lockStore(config.dbPath);
   // Before the threads, so that it sees all they allocate.

@@ -42,7 +42,7 @@ export type ServicesOptions = {
 
 export type Services = ReturnType<typeof createServices>;
 
-/** @throws {UsageError} a malformed upstream list or checksum database */
+/** @throws {UsageError} a malformed checksum database or HTTP proxy */
 export function createServices({ config, store, builder, events }: ServicesOptions) {
   const onJoin = () => events.joinedFlight();
   const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX, onJoin };
@@ -132,7 +132,10 @@ function lookUpBy(sumdb: ChecksumDatabases): Remote<ControlPort>['lookUp'] {
 
 /** @throws {UsageError} a malformed checksum database */
 export function databasesOf({ sumdb }: StoreConfig): Database[] {
-  return usable('--sumdb', () => parseDatabases(sumdb));
+  return usable(
+    () => parseDatabases(sumdb),
+    (why) => `bad value for --sumdb: ${why}`,
+  );
 }
 
 /** Patterns of modules that no checksum database may hear of. */
@@ -176,7 +179,7 @@ class Upstreams {
 
   open(list: string): Upstream {
     const { config, instance, events } = this.#options;
-    const upstream = usable('--upstream', () =>
+    const upstream = usable(() =>
       createUpstream({
         list,
         instance,
@@ -200,11 +203,11 @@ class Upstreams {
   }
 }
 
-function usable<T>(flag: string, make: () => T): T {
+function usable<T>(make: () => T, told = (why: string) => why): T {
   try {
     return make();
   } catch (error) {
-    throw new UsageError(`bad value for ${flag}: ${messageOf(error)}`, { cause: error });
+    throw new UsageError(told(messageOf(error)), { cause: error });
   }
 }
 
