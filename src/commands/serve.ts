@@ -126,7 +126,7 @@ async function announce(config: Config, server: Server): Promise<void> {
   const port = await server.listen(config.addr);
   if (port === undefined) {
     throw new Error(
-      `cannot listen on ${formatAddress(config.addr)}: the address is in use or not ours; set --addr`,
+      `cannot listen on ${formatAddress(config.addr)}: the address is in use, not ours, or only for root; set --addr`,
     );
   }
   const own = await ownMember(config.upstream, config.addr, port);

@@ -40,7 +40,8 @@ export class Client {
     this.range = req.getHeader('range');
     this.ifRange = this.range === '' ? '' : req.getHeader('if-range');
     this.via = req.getHeader('via');
-    this.mayFetch = req.getHeader('disable-module-fetch').trim().toLowerCase() !== 'true';
+    // The spellings that Go's strconv.ParseBool takes for true.
+    this.mayFetch = !/^(?:1|t|true)$/i.test(req.getHeader('disable-module-fetch').trim());
   }
 
   /** All is sent, or nobody is there to send it to. */

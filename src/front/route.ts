@@ -44,8 +44,7 @@ export function parseRoute(url: string, query = ''): Route {
   if (profile !== undefined) return { kind: 'profile', request: profile };
   let path = decode(url).slice(1);
   let mayFetch = true;
-  // Either prefix, or both: /cached-only/mod/… is what a go-cache-plugin user would write.
-  for (const prefix of ['cached-only/', 'mod/']) {
+  for (const prefix of PREFIXES) {
     if (!path.startsWith(prefix)) continue;
     path = path.slice(prefix.length);
     if (prefix === 'cached-only/') mayFetch = false;
@@ -57,6 +56,9 @@ export function parseRoute(url: string, query = ''): Route {
   const resource = parseResource(path);
   return resource === undefined ? { kind: 'unknown' } : { kind: 'file', resource, mayFetch };
 }
+
+/** Either, or both in any order: /cached-only/mod/… and /mod/cached-only/… are what go-cache-plugin's users would write. */
+const PREFIXES = ['mod/', 'cached-only/', 'mod/'] as const;
 
 function decode(url: string): string {
   if (!url.includes('%')) return url;

@@ -34,7 +34,10 @@ export function lockStore(path: string): StoreLock {
       );
     }
     const why = error instanceof Error ? error.message : String(error);
-    throw new StoreFailed(`cannot lock store ${JSON.stringify(lockPath)}: ${why}`, { cause: error });
+    throw new StoreFailed(
+      `cannot lock store ${JSON.stringify(lockPath)}: ${why}; let this user write there, or name another file with --db`,
+      { cause: error },
+    );
   }
 }
 

@@ -42,6 +42,13 @@ const rows: Row[] = [
     why: 'both',
   },
   {
+    url: '/mod/cached-only/example.com/a/@v/list',
+    key: 'example.com/a/@v/list',
+    mayFetch: false,
+    why: 'both, the other way round',
+  },
+  { url: '/cached-only/cached-only/example.com/a/@v/list', why: 'one of them twice' },
+  {
     url: '/golang.org/toolchain/@v/v0.0.1-go1.22.0.linux-amd64.zip',
     key: 'golang.org/toolchain/@v/v0.0.1-go1.22.0.linux-amd64.zip',
     why: 'a toolchain',

@@ -277,6 +277,8 @@ test('who must not go out says so by path or by header', async (t) => {
   await ask(served, `/${MOD}`);
   await ask(served, `/cached-only/${MOD}`);
   await ask(served, `/${MOD}`, { headers: { 'disable-module-fetch': 'true' } });
+  await ask(served, `/${MOD}`, { headers: { 'disable-module-fetch': ' T ' } });
+  await ask(served, `/${MOD}`, { headers: { 'disable-module-fetch': '0' } });
   await ask(served, `/mod/${MOD}`, { headers: { via: '1.1 other' } });
   assert.deepEqual(
     served.asked.map(({ mayFetch, via }) => [mayFetch, via]),
@@ -284,6 +286,8 @@ test('who must not go out says so by path or by header', async (t) => {
       [true, undefined],
       [false, undefined],
       [false, undefined],
+      [false, undefined],
+      [true, undefined],
       [true, '1.1 other'],
     ],
   );
