@@ -10,7 +10,7 @@
  */
 
 import type { ByteStream } from '../core/answer.ts';
-import { Busy, isServeError, messageOf, StoreFailed, UpstreamFailed } from '../core/errors.ts';
+import { Busy, isServeError, messageOf, StoreFailed, serveError, UpstreamFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, ZIP_BYTES_MAX } from '../core/limits.ts';
 import type { FetchEvent, FetchRequest, Upstream } from '../core/ports.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
@@ -227,7 +227,12 @@ export class Download {
     const { builder, module, version, confirm } = this.#options;
     const how = { content: this.#isPatched, hash: confirm !== undefined };
     try {
-      const { h1 } = await builder.checkZip({ module, version, blob: this.#blob.id, ...how, ...what });
+      const zip = { module, version, blob: this.#blob.id };
+      const { h1 } = await builder.checkZip({ ...zip, ...how, ...what }).catch((error: unknown) => {
+        throw isServeError(error)
+          ? serveError(error.kind, `cannot take ${this.#name} from ${this.#upstream}: ${messageOf(error)}`)
+          : error;
+      });
       return h1 === undefined ? undefined : await confirm?.(h1, this.#upstream);
     } catch (error) {
       this.#blob.drop();

@@ -10,7 +10,7 @@
  */
 
 import { type Answer, type Origin, StoredFile } from '../core/answer.ts';
-import { Forbidden, isServeError, messageOf, NotFound } from '../core/errors.ts';
+import { Forbidden, isServeError, messageOf, NotFound, type ServeError } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
@@ -208,9 +208,19 @@ export class ModuleProxy {
         body: undefined,
       };
     } catch (error) {
-      if (file === undefined || !isServeError(error)) throw error;
-      return this.#answer({ file, origin: 'stale' });
+      if (!isServeError(error)) throw error;
+      if (file !== undefined) return this.#answer({ file, origin: 'stale' });
+      return this.#answer(await this.#computed(resource, error));
     }
+  }
+
+  /** @throws {ServeError} `error`: it says more than that nobody could be asked, or nothing is stored to compute from */
+  async #computed(resource: Resource, error: ServeError): Promise<Found> {
+    const file =
+      error.kind === 'upstream-down' ? await computeAnswer(this.#options.store, resource) : undefined;
+    if (file === undefined) throw error;
+    this.#options.events.keptStale(resourceKey(resource), messageOf(error));
+    return { file, origin: 'computed' };
   }
 
   async #fetch(
@@ -227,11 +237,8 @@ export class ModuleProxy {
       if (error.kind === 'not-found' || error.kind === 'gone')
         return this.#fetcher.absent(errand, error, known);
       if (resource.kind !== 'zip') this.#options.events.fetchFailed(key, error); // A zip's landing tells it.
-      if (known !== undefined || error.kind !== 'upstream-down') throw error;
-      const computed = await computeAnswer(this.#options.store, resource);
-      if (computed === undefined) throw error;
-      this.#options.events.keptStale(key, messageOf(error));
-      return { file: computed, origin: 'computed' };
+      if (known !== undefined) throw error;
+      return await this.#computed(resource, error);
     }
   }
 }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ByteStream } from '../../src/core/answer.ts';
-import { Busy, CheckFailed, StoreFailed, UpstreamDown, UpstreamFailed } from '../../src/core/errors.ts';
+import { Busy, StoreFailed, UpstreamDown, UpstreamFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../../src/core/limits.ts';
 import { assertWhole, contentOf } from '../store/stores.ts';
 import { makeRig, openLocalStore, type Rig, readAll, Script, settled, start } from '../support/fakes.ts';
@@ -147,10 +147,10 @@ test('a zip that is refused ends cleanly for no client, and nothing of it is kep
     const opening = open(rig);
     await script.send(start({ size, etag: '"e"' }));
     // Less than a chunk is refused before its head goes out: an error with a text, no cut.
-    const reading = assert.rejects(
-      size < CHUNK_BYTES ? opening : opening.then((body) => readAll(body)),
-      CheckFailed,
-    );
+    const reading = assert.rejects(size < CHUNK_BYTES ? opening : opening.then((body) => readAll(body)), {
+      kind: 'check-failed',
+      message: `cannot take "${ZIP}" from proxy.example: cannot read zip: not a zip`,
+    });
     await script.bytes(noise(size));
     script.end();
     await reading;

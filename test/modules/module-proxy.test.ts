@@ -586,6 +586,9 @@ for (const how of ['down', 'offline'] as const) {
     const asked = how === 'offline' ? made.restarted({ isOffline: true }) : made;
     assert.equal(await asked.ask(LIST), '200 computed v1.0.0\nv1.9.0\nv1.10.0\n');
     assert.equal(await asked.ask(LATEST), `200 computed ${info('v1.10.0')}`);
+    for (const path of [LIST, LATEST]) {
+      assert.equal((await asked.get(path, { isHead: true })).origin, 'computed', `HEAD ${path}`);
+    }
     await settled();
     made.upstream.says.set(LIST, 'v9.0.0\n');
     if (how === 'down')
