@@ -35,7 +35,10 @@ export function finalError(setback: Setback, path: string, upstream: string): Up
   return isSilent ? new UpstreamDown(message) : new UpstreamFailed(message);
 }
 
+const UNTRUSTED = 'its certificate is not trusted here: name its CA in SSL_CERT_FILE';
+
 const byCode: Record<string, string> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
   EHOSTUNREACH: 'host unreachable',
@@ -44,6 +47,9 @@ const byCode: Record<string, string> = {
   EAI_AGAIN: 'name lookup failed',
   EPIPE: 'connection closed',
   ETIMEDOUT: 'connection timed out',
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
   UND_ERR_SOCKET: 'connection closed in the middle',
   UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
 };

@@ -1,0 +1,52 @@
+// Goal: an upstream whose certificate is by a CA of its own is trusted where `go` would trust it, and only there.
+// Method: a certificate made by the generator that comes with Go, an https server, and a real Astera with and
+// without SSL_CERT_FILE.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Astera } from '../support/astera.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const PATH = 'example.com/m/@v/v1.0.0.mod';
+const TEXT = 'module example.com/m\n';
+
+test('a private CA is trusted by SSL_CERT_FILE', async (t) => {
+  const { url, certificate } = await secureUpstream(t);
+  const ask = async (env: Record<string, string>) => {
+    const astera = await Astera.start({ upstream: url, env, flags: ['--verify', 'off'] });
+    t.after(() => astera.dispose());
+    const answer = await astera.get(PATH);
+    return [answer.status, await answer.text()] as const;
+  };
+  assert.deepEqual(await ask({ SSL_CERT_FILE: certificate }), [200, TEXT]);
+  const [status, text] = await ask({});
+  assert.equal(status, 504);
+  assert.match(
+    text,
+    /^cannot fetch [^\n]+: its certificate is not trusted here: name its CA in SSL_CERT_FILE\n$/,
+  );
+});
+
+async function secureUpstream(t: TestContext): Promise<{ url: string; certificate: string }> {
+  const directory = tempDir(t);
+  const root = execFileSync('go', ['env', 'GOROOT'], { encoding: 'utf8' }).trim();
+  const generator = join(root, 'src/crypto/tls/generate_cert.go');
+  execFileSync('go', ['run', generator, '--host', '127.0.0.1', '--ca', '--ecdsa-curve', 'P256'], {
+    cwd: directory,
+    stdio: 'pipe',
+  });
+  const certificate = join(directory, 'cert.pem');
+  const secrets = { cert: readFileSync(certificate), key: readFileSync(join(directory, 'key.pem')) };
+  const server = createServer(secrets, (_, response) => response.end(TEXT));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, certificate };
+}
