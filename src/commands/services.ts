@@ -12,7 +12,7 @@ import type { Clock, Upstream } from '../core/ports.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Builder, Remote, Store } from '../core/store-port.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { freeEvicted, Memory } from '../flight/memory.ts';
+import { freeEvicted, isIdle, Memory, type Piece } from '../flight/memory.ts';
 import { Singleflight } from '../flight/singleflight.ts';
 import { WeakCache } from '../flight/weak-cache.ts';
 import { YoungGarbage } from '../flight/young-garbage.ts';
@@ -55,13 +55,14 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     weakBytesMax: config.cacheWeakBytesMax,
     strongMs: config.cacheTtlMs,
     now: clock.monotonicMs,
+    isIdle,
     onEvict: freeEvicted,
     // What stays in memory because it is used was never read again from the store, which would note it.
     onProlong: (key, value) => {
       if (typeof key === 'string' && value instanceof StoredFile) lastUse.note(key, value, clock.wallMs());
     },
   });
-  const memory = new Memory({ cache, store, flights: new Singleflight<Uint8Array>(readBounds) });
+  const memory = new Memory({ cache, store, flights: new Singleflight<Piece>(readBounds) });
   const base = { store, memory, upstream, upstreams, events, config };
   const databases = databasesOf(config).map(
     (database) => [database.name, sumdbProxy(database, base)] as const,

@@ -4,23 +4,43 @@
  * Strings are keys of files and numbers of pieces, so the two never meet.
  */
 
-import { StoredFile } from '../core/answer.ts';
+import type { StoredFile } from '../core/answer.ts';
 import { StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Singleflight } from './singleflight.ts';
 import type { WeakCache } from './weak-cache.ts';
 
-/** The object a WeakRef can point to: it owns one chunk's bytes. */
-export type Piece = { readonly bytes: Uint8Array };
+/** One chunk of a blob, as the cache and those who read it share it. */
+export class Piece {
+  /** What it is known by: see {@link Memory}. */
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  /** Streams that stand at it. */
+  users = 0;
+
+  constructor(id: number, bytes: Uint8Array) {
+    this.id = id;
+    this.bytes = bytes;
+  }
+}
+
+/**
+ * For the cache's `isIdle`: pieces are held weakly only while somebody reads them. What nobody reads would
+ * stay until the collector comes by, and new pieces on top of it are what makes it come: each time for the
+ * whole heap, for every 100 MB of zips.
+ */
+export function isIdle(value: object): boolean {
+  return value instanceof Piece && value.users === 0;
+}
 
 /**
  * Gives an evicted piece's memory back at once, for the cache's `onEvict`: the collector comes by only
  * when some 64 MiB of it have gathered. A reader that still holds the piece finds it empty, and reads it again.
  */
 export function freeEvicted(value: object): void {
-  if (value instanceof StoredFile) return; // Small, and others may hold its body.
-  const { bytes } = value as Piece;
+  if (!(value instanceof Piece)) return; // Files are small, and others may hold their bodies.
+  const { bytes } = value;
   if (bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
 }
 
@@ -31,13 +51,13 @@ const PIECE_OVERHEAD_BYTES = 256;
 export class Memory {
   readonly #cache: WeakCache<StoredFile | Piece>;
   readonly #store: Store;
-  readonly #flights: Singleflight<Uint8Array>;
+  readonly #flights: Singleflight<Piece>;
 
   constructor(options: {
     cache: WeakCache<StoredFile | Piece>;
     store: Store;
     /** The flights of the `chunk:` key space. */
-    flights: Singleflight<Uint8Array>;
+    flights: Singleflight<Piece>;
   }) {
     this.#cache = options.cache;
     this.#store = options.store;
@@ -58,19 +78,18 @@ export class Memory {
   }
 
   setPiece(blob: number, seq: number, bytes: Uint8Array): void {
-    this.#cache.set(blob * SEQ_MAX + seq, { bytes }, bytes.byteLength + PIECE_OVERHEAD_BYTES);
+    this.#keep(new Piece(blob * SEQ_MAX + seq, bytes));
   }
 
   /** Chunk `seq` of `blob`: from memory at once, else from the store, in one flight for all who ask. */
-  piece(blob: number, seq: number): Uint8Array | Promise<Uint8Array> {
+  piece(blob: number, seq: number): Piece | Promise<Piece> {
     const id = blob * SEQ_MAX + seq;
     const held = this.#cache.get(id) as Piece | undefined; // Numbers are keys of pieces.
-    if (held !== undefined) return held.bytes;
+    if (held !== undefined) return held;
     return this.#flights.do(`chunk:${id}`, async () => {
       const { bytes } = await this.#store.getChunk({ blob, seq });
       if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
-      this.setPiece(blob, seq, bytes);
-      return bytes;
+      return this.#keep(new Piece(id, bytes));
     });
   }
 
@@ -80,16 +99,30 @@ export class Memory {
     if (loading instanceof Promise) loading.catch(() => {}); // Whoever needs it will see why.
   }
 
+  /** A user of `piece` is done with it: nobody waits for the collector to take the last one's. */
+  release(piece: Piece): void {
+    piece.users--;
+    if (piece.users === 0) this.#cache.dropWeak(piece.id, piece);
+  }
+
   /** A whole blob as a stream, one chunk read ahead. */
   stream(blob: number, size: number): ByteStreamOfBlob {
     return new ByteStreamOfBlob(this, blob, size);
   }
+
+  #keep(piece: Piece): Piece {
+    this.#cache.set(piece.id, piece, piece.bytes.byteLength + PIECE_OVERHEAD_BYTES);
+    return piece;
+  }
 }
 
+/** Stands at one piece at a time, which is in use until it goes on to another or ends. */
 class ByteStreamOfBlob {
   readonly size: number;
   readonly #memory: Memory;
   readonly #blob: number;
+  #piece: Piece | undefined;
+  #isClosed = false;
 
   constructor(memory: Memory, blob: number, size: number) {
     this.#memory = memory;
@@ -103,8 +136,27 @@ class ByteStreamOfBlob {
     const piece = this.#memory.piece(this.#blob, seq);
     if ((seq + 1) * CHUNK_BYTES < this.size) this.#memory.prefetch(this.#blob, seq + 1);
     const from = offset - seq * CHUNK_BYTES;
-    if (piece instanceof Promise) return piece.then((bytes) => bytes.subarray(from));
-    return from === 0 ? piece : piece.subarray(from);
+    if (piece instanceof Promise) return piece.then((loaded) => this.#use(loaded, from));
+    return this.#use(piece, from);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#leave();
+  }
+
+  #use(piece: Piece, from: number): Uint8Array {
+    if (piece !== this.#piece && !this.#isClosed) {
+      this.#leave();
+      piece.users++;
+      this.#piece = piece;
+    }
+    return from === 0 ? piece.bytes : piece.bytes.subarray(from);
+  }
+
+  #leave(): void {
+    if (this.#piece !== undefined) this.#memory.release(this.#piece);
+    this.#piece = undefined;
   }
 }
 

@@ -2,7 +2,7 @@
  * What flights brought, kept strongly for a while and weakly after that.
  *
  *     strong ──time is over, or bytes are──▶ weak ──garbage collected, or bytes are over──▶ gone
- *        ▲                                    │
+ *        ▲                                    │  └──given up by its last user──────────────▶ gone
  *        └───────── asked for again ──────────┘
  *
  * A weak entry is a WeakRef to the object that owns the bytes: while a slow client still
@@ -23,6 +23,8 @@ export type WeakCacheOptions = {
   readonly strongMs: number;
   /** Monotonic time in ms. */
   readonly now: () => number;
+  /** Whether nobody uses a value, and nobody would miss it: it goes at once instead of being held weakly. */
+  readonly isIdle?: (value: object) => boolean;
   /**
    * Told of each entry that is dropped to make room, once it has been here for FREE_AFTER_MS: its memory
    * may be given back at once, if whoever still holds it can do without.
@@ -109,6 +111,12 @@ export class WeakCache<V extends object> {
     if (slot !== undefined) this.#drop(slot);
   }
 
+  /** Drops `value` where it is held weakly under `key`: its last user is done with it. */
+  dropWeak(key: string | number, value: V): void {
+    const slot = this.#slots.get(key);
+    if (slot?.ref?.deref() === value) this.#evict(slot);
+  }
+
   /** Ends strong times that are over. To be called now and then: nothing here has a timer. */
   sweep(): void {
     const now = this.#options.now();
@@ -150,7 +158,7 @@ export class WeakCache<V extends object> {
   #weaken(slot: Slot<V>): void {
     const { value } = slot;
     if (value === undefined) return;
-    if (slot.bytes > this.#options.weakBytesMax) {
+    if (slot.bytes > this.#options.weakBytesMax || this.#options.isIdle?.(value) === true) {
       this.#evict(slot);
       return;
     }

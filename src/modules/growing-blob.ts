@@ -70,7 +70,7 @@ export class GrowingBlob {
     const isFull = partial.size !== undefined && partial.chunks * CHUNK_BYTES >= partial.size;
     const chunks = isFull ? partial.chunks - 1 : partial.chunks;
     if (chunks <= 0) return undefined;
-    const last = await this.#options.memory.piece(partial.blob, chunks - 1);
+    const { bytes: last } = await this.#options.memory.piece(partial.blob, chunks - 1);
     const { etag, lastModified, size } = partial;
     const validator = {
       ...(etag !== undefined && { etag }),
@@ -141,10 +141,11 @@ export class GrowingBlob {
     const seq = Math.floor(offset / CHUNK_BYTES);
     const start = seq * CHUNK_BYTES;
     if (seq === this.#chunks) return this.#open.subarray(offset - start, Math.min(this.#filled, to - start));
-    const held = this.#pending.get(seq)?.bytes ?? this.window.get(seq);
-    const piece = held ?? this.#options.memory.piece(this.#id, seq);
-    if (piece instanceof Promise) return piece.then((bytes) => bytes.subarray(offset - start, to - start));
-    return piece.subarray(offset - start, to - start);
+    const cut = ({ bytes }: { bytes: Uint8Array }) => bytes.subarray(offset - start, to - start);
+    const unstored = this.#pending.get(seq)?.bytes ?? this.window.get(seq);
+    if (unstored !== undefined) return cut({ bytes: unstored });
+    const piece = this.#options.memory.piece(this.#id, seq);
+    return piece instanceof Promise ? piece.then(cut) : cut(piece);
   }
 
   /** All of it, where none went to the store and none was let go; a copy. */
