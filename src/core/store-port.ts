@@ -91,7 +91,10 @@ export type ReaderPort = {
   getEntry(request: { key: string }): { entry?: EntryRow; partial?: PartialRow; bytes?: Uint8Array };
   /** One chunk of a blob. Without `bytes`: no such chunk. */
   getChunk(request: { blob: number; seq: number }): { bytes?: Uint8Array };
-  /** Writes a blob of `size` bytes into the file at `path`, which must not be there. Fails with store-failed. */
+  /**
+   * Writes a whole blob of `size` bytes into the file at `path`, which must not be there. Not in one
+   * transaction: fails with store-failed where the blob goes meanwhile.
+   */
   writeBlob(request: { blob: number; size: number; path: string }): Nothing;
   /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */
   getVersions(request: { module: string }): { versions: StoredVersion[] };

@@ -3,7 +3,7 @@
  *
  * A read-only connection with its statements prepared once. The calls of a task share a transaction,
  * whose locks would cost a small row as much as reading it; it ends with the task, so that no
- * reader holds the WAL back for longer than a batch.
+ * reader holds the WAL back for longer than a batch. Writing a file takes longer, and has none.
  */
 
 import { closeSync, openSync, statSync, writeSync } from 'node:fs';
@@ -40,6 +40,7 @@ export class StoreReader implements ReaderPort {
   readonly #entry;
   readonly #partial;
   readonly #chunk;
+  readonly #sha256;
   readonly #chunkCount;
   readonly #keys;
   readonly #unconfirmed;
@@ -62,6 +63,7 @@ export class StoreReader implements ReaderPort {
       'SELECT id, size, etag, last_modified FROM blob WHERE growing_key = ?',
     );
     this.#chunk = this.#db.prepare<[number], { bytes: Buffer }>('SELECT bytes FROM chunk WHERE id = ?');
+    this.#sha256 = this.#db.prepare<[number], Buffer | null>('SELECT sha256 FROM blob WHERE id = ?').pluck();
     this.#chunkCount = this.#db.prepare<[number, number], { n: number }>(
       `SELECT count(*) AS n FROM chunk WHERE id >= ? AND id < ? AND length(bytes) = ${CHUNK_BYTES}`,
     );
@@ -113,12 +115,11 @@ export class StoreReader implements ReaderPort {
     try {
       // Fails where it exists: then it is none of ours, or a symbolic link.
       file = openSync(path, 'wx');
-      for (let at = 0, seq = 0; at < size; seq++) {
-        const { bytes } = this.getChunk({ blob, seq });
-        if (bytes === undefined) throw new Error(`no chunk ${seq} of blob ${blob}; run it again`);
-        for (let written = 0; written < bytes.byteLength; ) written += writeSync(file, bytes, written);
-        at += bytes.byteLength;
-      }
+      const sha256 = this.#sha256.get(blob);
+      for (let at = 0, seq = 0; at < size; seq++) at += this.#writeChunk(file, chunkId(blob, seq));
+      // Each chunk was read by itself: the number may have become another blob's, after a restart say.
+      const isSame = sha256 != null && this.#sha256.get(blob)?.equals(sha256) === true;
+      if (!isSame) throw new Error(`blob ${blob} was replaced meanwhile; run it again`);
       return {};
     } catch (cause) {
       throw new StoreFailed(`cannot write ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause });
@@ -167,6 +168,18 @@ export class StoreReader implements ReaderPort {
 
   close(): void {
     this.#db.close();
+  }
+
+  /** @returns its bytes */
+  #writeChunk(file: number, id: number): number {
+    const row = this.#chunk.get(id);
+    if (row === undefined) throw new Error(`there is no chunk ${id}; run it again`);
+    const { bytes } = row;
+    const { byteLength } = bytes;
+    for (let written = 0; written < byteLength; ) written += writeSync(file, bytes, written);
+    // Given back at once: the collector would let them gather, and walk the heap for them again and again.
+    if (bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0);
+    return byteLength;
   }
 
   #getPartial(key: string): PartialRow | undefined {

@@ -14,6 +14,11 @@ export type CallName = keyof Calls;
 /** One call as it is sent. */
 export type Request = { readonly call: CallName; readonly args: { bytes?: Uint8Array } };
 
+/** Whether a call takes as long as a file is large: it is a task of its own, and no transaction holds its reads together. */
+export function isLong({ call }: Request): boolean {
+  return call === 'writeBlob';
+}
+
 /** A failure as it crosses a thread: `instanceof` does not survive a clone. */
 export type Failure = { readonly ok: false; readonly kind: ErrorKind; readonly message: string };
 

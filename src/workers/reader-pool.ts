@@ -2,7 +2,8 @@
  * The readers: misses of one event-loop turn go out together, one batch a reader at a time.
  *
  * While all readers are busy, what comes queues up, within READ_QUEUE_MAX, and is the
- * next batch: the busier the store, the larger the batches. When a reader dies, each
+ * next batch: the busier the store, the larger the batches. A call that takes as long
+ * as a file is large is a task by itself, behind the reads that wait. When a reader dies, each
  * call of its batch is tried once more, alone, so that one that kills readers fails by itself.
  */
 
@@ -10,7 +11,7 @@ import type { Piscina } from 'piscina';
 import { Busy, messageOf, StoreFailed } from '../core/errors.ts';
 import { READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ReaderPort, Remote } from '../core/store-port.ts';
-import type { Request } from '../wire/messages.ts';
+import { isLong, type Request } from '../wire/messages.ts';
 import {
   createPool,
   entryBeside,
@@ -49,6 +50,7 @@ export class ReaderPool {
   readonly #pool: Piscina;
   readonly #options: ReaderPoolOptions;
   #queue: Pending[] = [];
+  #longQueue: Pending[] = [];
   #busy = 0;
   #isScheduled = false;
 
@@ -72,11 +74,12 @@ export class ReaderPool {
   }
 
   #send(request: Request): Promise<unknown> {
-    if (this.#queue.length >= READ_QUEUE_MAX) {
+    const queue = isLong(request) ? this.#longQueue : this.#queue;
+    if (queue.length >= READ_QUEUE_MAX) {
       return Promise.reject(new Busy(`cannot read store: ${READ_QUEUE_MAX} reads are waiting`));
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ request, resolve, reject });
+      queue.push({ request, resolve, reject });
       if (this.#isScheduled || this.#busy >= this.#options.threads) return;
       this.#isScheduled = true;
       // After this turn's I/O callbacks: all requests that came with it are one batch.
@@ -92,6 +95,9 @@ export class ReaderPool {
       const free = this.#options.threads - this.#busy;
       const size = Math.min(READ_BATCH_MAX, Math.ceil(this.#queue.length / free));
       void this.#run(this.#queue.splice(0, size));
+    }
+    while (this.#longQueue.length > 0 && this.#busy < this.#options.threads) {
+      void this.#run(this.#longQueue.splice(0, 1));
     }
   }
 

@@ -2,6 +2,7 @@
 // Method: real threads over a real file; the deaths are those of dying-reader.ts.
 
 import assert from 'node:assert/strict';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Busy, StoreFailed } from '../../src/core/errors.ts';
@@ -49,6 +50,45 @@ test('reads of one turn are one batch, each with its own answer and bytes of its
   ]);
   assert.equal(chunk.bytes?.byteLength, CHUNK_BYTES);
   assert.deepEqual(none, {});
+  await pool.close();
+});
+
+test('a file is written by a task of its own, behind the reads that came with it', async (t) => {
+  const { pool, batches } = openPool(t);
+  const directory = tempDir(t);
+  const write = (name: string, blob = 1) =>
+    pool.call.writeBlob({ blob, size: CHUNK_BYTES, path: join(directory, name) });
+  await Promise.all([
+    write('one'),
+    pool.call.getEntry({ key: 'k0' }),
+    write('two'),
+    pool.call.getEntry({ key: 'k1' }),
+  ]);
+  assert.deepEqual(batches, [2, 1, 1]);
+  assert.deepEqual(new Uint8Array(readFileSync(join(directory, 'one'))), contentOf(CHUNK_BYTES));
+  await assert.rejects(write('two'), /cannot write "[^"]+two": EEXIST/);
+  await assert.rejects(write('none', 2), /cannot write "[^"]+none": there is no chunk/);
+  await pool.close();
+});
+
+test('while a large file is written the WAL can be emptied', async (t) => {
+  const [size, path, out] = [64 * 1024 * 1024, join(tempDir(t), 'a.db'), join(tempDir(t), 'out')];
+  const writer = new StoreWriter(path);
+  t.after(() => writer.close());
+  put(writer, { key: 'zip', bytes: contentOf(size), blob: 1 });
+  const pool = new ReaderPool({ dbPath: path, threads: 1 });
+  const written = () => statSync(out, { throwIfNoEntry: false })?.size ?? 0;
+  let wasEmptied = false;
+  for (let i = 0; i < 20 && !wasEmptied; i++) {
+    rmSync(out, { force: true });
+    const writing = pool.call.writeBlob({ blob: 1, size, path: out });
+    while (written() === 0) await new Promise((resolve) => setImmediate(resolve));
+    put(writer, { key: `more${i}`, bytes: contentOf(700) });
+    const { walBytes } = writer.checkpoint({ truncate: true });
+    wasEmptied = walBytes === 0 && written() < size;
+    await writing;
+  }
+  assert.ok(wasEmptied, 'a reader kept its snapshot');
   await pool.close();
 });
 
