@@ -100,7 +100,7 @@ function summaryOf({ files, bytes, present, bad }: Imported, elapsedMs: number, 
 async function countTree(root: string, signal: AbortSignal): Promise<{ files: number; bytes: number }> {
   const total = { files: 0, bytes: 0 };
   for (const files of [walkSumdb(root), walkTree(root)]) {
-    for await (const file of files) {
+    for (const file of files) {
       if (signal.aborted) break;
       if (file.kind === 'bad') continue;
       total.files++;

@@ -252,7 +252,7 @@ export class StoreWriter implements WriterPort {
     if (twin !== undefined) return twin.id;
     this.#sql.putBlob.run(id, sha256, bytes.byteLength, nowMs);
     for (let seq = 0, at = 0; at < bytes.byteLength; seq++, at += CHUNK_BYTES) {
-      this.#sql.putChunk.run(chunkId(id, seq), bytes.subarray(at, at + CHUNK_BYTES));
+      this.#sql.addChunk.run(chunkId(id, seq), bytes.subarray(at, at + CHUNK_BYTES));
     }
     return id;
   }
@@ -266,7 +266,7 @@ export class StoreWriter implements WriterPort {
       const bytes = this.#piece.subarray(0, file.readInto(this.#piece, at));
       if (bytes.byteLength === 0) break;
       digest.update(bytes);
-      if (!isInline) this.#sql.putChunk.run(chunkId(blob, seq), bytes);
+      if (!isInline) this.#sql.addChunk.run(chunkId(blob, seq), bytes);
       at += bytes.byteLength;
     }
     if (at !== size)
@@ -276,8 +276,10 @@ export class StoreWriter implements WriterPort {
 
   /** Points `key` to its new body; a blob that nothing points to any more goes. */
   #pointKey(row: EntryValues): void {
-    const before = this.#sql.blobOfKey.get(row.key)?.blob ?? null;
-    this.#sql.putEntry.run(row);
+    const stored = this.#sql.blobOfKey.get(row.key);
+    const before = stored?.blob ?? null;
+    if (stored === undefined) this.#sql.addEntry.run(row);
+    else this.#sql.replaceEntry.run(row);
     const partial = row.status === 200 ? this.#sql.growingOf.get(row.key) : undefined;
     if (partial !== undefined) this.#remove(partial.id);
     if (before !== null && before !== row.blob) this.#dropIfUnused(before);

@@ -40,7 +40,7 @@ type Ask<Kind extends SumdbAsk['kind']> = Extract<SumdbAsk, { readonly kind: Kin
 /** @throws {StoreFailed} the store can't take any more */
 export async function importSumdb(options: SumdbImportOptions): Promise<void> {
   const databases = new Map<string, Files>();
-  for await (const file of walkSumdb(options.root)) {
+  for (const file of walkSumdb(options.root)) {
     if (options.signal.aborted) return;
     if (file.kind === 'bad') {
       options.onBad(file.path, file.why);

@@ -6,7 +6,7 @@
  * `.ziphash` are passed by; what lies in `sumdb/` is listed by itself.
  */
 
-import { lstat, opendir } from 'node:fs/promises';
+import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../core/errors.ts';
 import { KEY_LENGTH_MAX } from '../core/limits.ts';
@@ -17,33 +17,34 @@ export type TreeFile =
   | { readonly kind: 'bad'; readonly path: string; readonly why: string };
 
 /**
- * Walks the tree at `root`, directory by directory, holding one open directory a level.
+ * Walks the tree at `root`, directory by directory, holding the names of one directory a level; in
+ * place, as handing each step to another thread would take most of the time.
  * Symbolic links are not followed: those where a file or a module should be are `bad`.
  */
-export async function* walkTree(root: string): AsyncGenerator<TreeFile> {
-  yield* walk(root, '');
+export function walkTree(root: string): Generator<TreeFile> {
+  return walk(root, '');
 }
 
 /** The same of the checksum databases' files in its `sumdb/`, if it has one. */
-export async function* walkSumdb(root: string): AsyncGenerator<TreeFile> {
-  const stats = await lstat(join(root, SUMDB)).catch(() => undefined);
+export function* walkSumdb(root: string): Generator<TreeFile> {
+  const stats = lstatSync(join(root, SUMDB), { throwIfNoEntry: false });
   if (stats !== undefined) yield* walk(root, SUMDB);
 }
 
 const SUMDB = 'sumdb';
 
-async function* walk(root: string, below: string): AsyncGenerator<TreeFile> {
+function* walk(root: string, below: string): Generator<TreeFile> {
   const isSumdb = below.split('/', 1)[0] === SUMDB;
   const isVersions = !isSumdb && below.endsWith('/@v');
   const directory = join(root, below);
   try {
-    for await (const entry of await opendir(directory)) {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
       const key = below === '' ? entry.name : `${below}/${entry.name}`;
       const path = join(directory, entry.name);
       const where = { isVersions, isSumdb, isTop: below === '' };
       if (key.length > KEY_LENGTH_MAX || !isWanted(entry.name, where)) continue;
       const isKnown = entry.isFile() || entry.isDirectory() || entry.isSymbolicLink();
-      const type = isKnown ? entry : await lstat(path); // Some file systems don't say it in the listing.
+      const type = isKnown ? entry : lstatSync(path); // Some file systems don't say it in the listing.
       if (type.isSymbolicLink()) yield { kind: 'bad', path, why: 'a symbolic link' };
       else if (!isVersions && type.isDirectory()) yield* walk(root, key);
       else if ((isVersions || isSumdb) && type.isFile()) yield { kind: 'file', path, key };

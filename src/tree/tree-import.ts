@@ -52,7 +52,7 @@ export const IMPORT_PREFIX = 'import:';
 const LANES = 16;
 
 /** The same into a store of this process: no bytes are held, and they should fill a transaction. */
-const OWN_LANES = 256;
+const OWN_LANES = 1024;
 
 /** Keys asked for at one time. */
 const BATCH = KEYS_PER_CALL_MAX;
@@ -102,7 +102,7 @@ async function* missingFiles(
   done: { present: number },
   refuse: (path: string, why: string) => void,
 ): AsyncGenerator<Missing> {
-  for await (const files of inBatches(namedFiles(root, refuse), BATCH)) {
+  for (const files of inBatches(namedFiles(root, refuse), BATCH)) {
     if (signal.aborted) return;
     const { stored } = await store.getStored({ keys: files.map(({ key }) => key) });
     const missing = files.filter((_, i) => stored[i] !== true);
@@ -115,11 +115,8 @@ async function* missingFiles(
   }
 }
 
-async function* namedFiles(
-  root: string,
-  refuse: (path: string, why: string) => void,
-): AsyncGenerator<Missing> {
-  for await (const file of walkTree(root)) {
+function* namedFiles(root: string, refuse: (path: string, why: string) => void): Generator<Missing> {
+  for (const file of walkTree(root)) {
     const named = file.kind === 'bad' ? file.why : nameOf(file);
     if (typeof named === 'string') refuse(file.path, named);
     else yield named;
@@ -137,9 +134,9 @@ function nameOf({ path, key }: TreeFile & { kind: 'file' }): Missing | string {
   }
 }
 
-async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+function* inBatches<T>(items: Iterable<T>, size: number): Generator<T[]> {
   let batch: T[] = [];
-  for await (const item of items) {
+  for (const item of items) {
     batch.push(item);
     if (batch.length < size) continue;
     yield batch;

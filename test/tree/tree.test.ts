@@ -14,7 +14,7 @@ import { tempDir } from '../support/temp-dir.ts';
 
 async function walked(root: string): Promise<string[]> {
   const found: string[] = [];
-  for await (const file of walkTree(root)) {
+  for (const file of walkTree(root)) {
     found.push(file.kind === 'file' ? file.key : `bad: ${file.path.slice(root.length + 1)}: ${file.why}`);
   }
   return found.sort();
