@@ -7,7 +7,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type ServeOption, serveOptions } from './commands/serve-options.ts';
@@ -28,7 +28,7 @@ import { parseProxyList } from './upstream/proxy-list-syntax.ts';
 /** Durations in ms, sizes in bytes; see `commands/serve-options.ts` for what each one sets. */
 export type Config = {
   readonly addr: Address;
-  /** Absolute. */
+  /** Absolute; of a link, where it leads. */
   readonly dbPath: string;
   /** A list in GOPROXY's form, as `parseProxyList` takes it; `off` where there is none and none is needed. */
   readonly upstream: string;
@@ -126,8 +126,14 @@ export function isDebugging({ flags, env = process.env }: ConfigSources): boolea
   }
 }
 
+/** Through a link too it is the file itself whose lock and socket count: two servers would spoil one store. */
 function readDbPath(settings: Settings): string {
-  return resolve(settings.read(serveOptions.dbPath, parseText));
+  const path = resolve(settings.read(serveOptions.dbPath, parseText));
+  try {
+    return realpathSync(path);
+  } catch {
+    return path; // Not there yet, or not to be had: opening it says so.
+  }
 }
 
 function readSumdb(settings: Settings, env: Env): Omit<StoreConfig, 'dbPath'> {

@@ -3,12 +3,12 @@
 // Method: environments of our own, files and a stand-in for `go` in a directory that is removed again.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { serveOptions } from '../src/commands/serve-options.ts';
-import { type Config, loadConfig } from '../src/config.ts';
+import { type Config, loadConfig, loadStoreConfig } from '../src/config.ts';
 import { UsageError } from '../src/core/usage-error.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'astera-config-'));
@@ -276,6 +276,14 @@ test('a malformed list is told with where it stood, and without its password', a
     name: 'UsageError',
     message: 'bad value for --upstream (from GOPROXY): cannot read upstream list: not a URL: "https://[::1"',
   });
+});
+
+test('a link to a store is the store, so that its one lock holds', async () => {
+  const [store, link] = [file('linked.db', ''), join(dir, 'link.db')];
+  symlinkSync(store, link);
+  const { dbPath } = await loadConfig({ flags: { db: link, offline: 'true' }, env: {} });
+  assert.equal(dbPath, realpathSync(store));
+  assert.equal(loadStoreConfig({ flags: { db: link }, env: {} }).dbPath, dbPath);
 });
 
 test('offline needs no upstream, and asks no go for one', async () => {

@@ -19,10 +19,13 @@ export async function ownMember(list: string, address: Address, port: number): P
     const host = member.url.hostname.replace(/^\[|\]$/g, '');
     // A name that can't be looked up now is not this machine's.
     const found = await lookup(host, { all: true }).catch(() => []);
-    if (found.some(({ address: ip }) => own.has(ip) || ip.startsWith('127.'))) return member.url.host;
+    if (found.some(({ address: ip }) => own.has(ip) || LOCAL.test(ip))) return member.url.host;
   }
   return undefined;
 }
+
+/** All of loopback, and "any address", which as a destination is this machine. */
+const LOCAL = /^(?:127\..*|0\.0\.0\.0|::)$/;
 
 function portOf(url: URL): number {
   if (url.port !== '') return Number(url.port);
