@@ -31,7 +31,7 @@ export type ExchangeObserver = {
 
 export type ExchangeOptions = {
   readonly observer: ExchangeObserver;
-  readonly timeouts: Pick<Timeouts, 'firstByteMs' | 'stallMs'>;
+  readonly timeouts: Pick<Timeouts, 'firstByteMs' | 'stallMs' | 'wordsMs'>;
   /** Ends it with the signal's reason. Must not be aborted yet. */
   readonly signal: AbortSignal;
 };
@@ -90,9 +90,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#pieces = [];
     this.#bufferedBytes = -DRAIN_BYTES_MAX;
     this.#isDraining = true;
-    if (this.#timer === undefined && !this.#isEnded) this.#expectPiece();
+    const timer = setTimeout(() => this.abort(), this.#timeouts.wordsMs);
     this.#controller?.resume();
     while (!this.#isEnded) await this.#more();
+    clearTimeout(timer);
   }
 
   /** The body as it comes; views of undici's buffers. Leaving the loop early closes the connection. */

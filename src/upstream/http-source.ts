@@ -139,10 +139,9 @@ export class HttpSource implements Source {
       }
       if (!isRedirect(head.status)) {
         this.#badAnswers = isLater(head.status) ? this.#badAnswers + 1 : 0;
-        return judged(
-          { ...head, body: exchange },
-          { path: ask.path, upstream: this.name, isPart: range !== undefined },
-        );
+        const { wordsMs } = this.#context.timeouts;
+        const asked = { path: ask.path, upstream: this.name, isPart: range !== undefined, wordsMs };
+        return judged({ ...head, body: exchange }, asked);
       }
       await exchange.drain();
       const step = nextStep(passed, header(head.headers, 'location'));

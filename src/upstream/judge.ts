@@ -22,8 +22,13 @@ export function isLater(status: number): boolean {
   return LATER.has(status);
 }
 
-/** What was asked, and of whom. `isPart`: by Range. */
-export type Asked = { readonly path: string; readonly upstream: string; readonly isPart: boolean };
+/** What was asked, and of whom. `isPart`: by Range. `wordsMs`: an error's own words may take so long. */
+export type Asked = {
+  readonly path: string;
+  readonly upstream: string;
+  readonly isPart: boolean;
+  readonly wordsMs: number;
+};
 
 /**
  * The answer itself, if there is a file in it.
@@ -32,7 +37,7 @@ export type Asked = { readonly path: string; readonly upstream: string; readonly
  * @throws {NotFound | Gone | Loop | UpstreamFailed} any other status, or a web page: no file this
  * proxy serves is one, but the log-in page of a hotel's network comes as 200
  */
-export async function judged(answer: Answer, { path, upstream, isPart }: Asked): Promise<Answer> {
+export async function judged(answer: Answer, { path, upstream, isPart, wordsMs }: Asked): Promise<Answer> {
   const { status, headers, body } = answer;
   if (isPart && status === 416) return answer;
   if (status === 200 || (isPart && status === 206)) {
@@ -44,7 +49,7 @@ export async function judged(answer: Answer, { path, upstream, isPart }: Asked):
     body.drain();
     throw new Setback('answer', statusLine(status), retryAfterMs(headers));
   }
-  throw errorOf(status, await ownWords(answer), (why) => cannotFetch(path, upstream, why));
+  throw errorOf(status, await ownWords(answer, wordsMs), (why) => cannotFetch(path, upstream, why));
 }
 
 function errorOf(status: number, words: string, message: (why: string) => string): Error {
@@ -55,13 +60,14 @@ function errorOf(status: number, words: string, message: (why: string) => string
 }
 
 /** The line of plain text that the upstream sent with an error; empty if it sent none, or not in time. */
-async function ownWords({ headers, body }: Answer): Promise<string> {
+async function ownWords({ headers, body }: Answer, wordsMs: number): Promise<string> {
   if (mediaType(headers) !== 'text/plain' || contentEncoding(headers) !== undefined) {
     body.drain();
     return '';
   }
   const pieces: Uint8Array[] = [];
   let bytes = 0;
+  const timer = setTimeout(() => body.abort(), wordsMs);
   try {
     for await (const piece of body) {
       pieces.push(piece);
@@ -71,6 +77,8 @@ async function ownWords({ headers, body }: Answer): Promise<string> {
   } catch (error) {
     if (!(error instanceof Setback)) throw error;
     return '';
+  } finally {
+    clearTimeout(timer);
   }
   return oneLine(Buffer.concat(pieces).toString());
 }

@@ -21,6 +21,8 @@ export type Timeouts = {
   readonly firstByteMs: number;
   /** Between two pieces of a body. */
   readonly stallMs: number;
+  /** For what comes with an error or a redirect: its head is what counts, and is here already. */
+  readonly wordsMs: number;
   /** How long a request waits for a probe of an upstream that is down. Less than the promised second. */
   readonly probeWaitMs: number;
   /** Rest between two probes. */
@@ -74,6 +76,7 @@ export const TIMEOUTS: Timeouts = {
   silenceMs: 3_000,
   firstByteMs: 30_000,
   stallMs: 30_000,
+  wordsMs: 2_000,
   probeWaitMs: 800,
   probeGapMs: 1_000,
 };

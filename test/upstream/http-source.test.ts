@@ -60,6 +60,7 @@ const redirects: { location: string; why: RegExp }[] = [
   { location: `/${PATH}`, why: /circle/ },
   { location: '/round/1', why: /over 10 redirects/ },
   { location: 'gopher://a.example/', why: /another scheme/ },
+  { location: 'file:///etc/passwd', why: /another scheme: "file:\/\/\/etc\/passwd"/ },
 ];
 for (const { location, why } of redirects) {
   test(`a redirect that leads nowhere: ${why}`, async (t) => {
@@ -88,6 +89,21 @@ for (const { text, type = 'text/plain', message, why } of texts) {
     assert.match((await failure(upstream.whole(ask()), 'not-found')).message, message);
   });
 }
+
+test("an error's words that do not come are not waited for", async (t) => {
+  const server = await faulty(t);
+  server.serve(PATH, { status: 404, text: 'never said', stallAfter: 5 });
+  const { upstream } = rig(t, server.url, { timeouts: { wordsMs: 20 } });
+  assert.match((await failure(upstream.whole(ask()), 'not-found')).message, /404 Not Found$/);
+});
+
+test('a redirect is followed though its own body does not end', async (t) => {
+  const server = await faulty(t);
+  server.serve(PATH, { status: 302, text: 'moved', stallAfter: 2, headers: { location: '/file' } });
+  server.serve('file', { bytes });
+  const { upstream } = rig(t, server.url, { timeouts: { wordsMs: 20 } });
+  assertSame((await upstream.whole(ask())).bytes, bytes);
+});
 
 test('HEAD: the size, without the file; by GET where HEAD is not known', async (t) => {
   const server = await faulty(t);
