@@ -31,9 +31,6 @@ export const ZIP_NAME_BYTES_MAX = 4096;
 /** Files of a zip with all directories above them: a few deep names would make millions. */
 export const ZIP_PATHS_MAX = 500_000;
 
-/** Zip entries up to here are inflated in one call, larger ones piece by piece. At double, a builder holds 32 MiB. */
-export const ZIP_WHOLE_BYTES_MAX = 8 * MiB;
-
 /** What is stored inline beside its key. At half, many go.mod files cost a second row; at double, pages hold few rows. */
 export const INLINE_BYTES_MAX = 8 * KiB;
 

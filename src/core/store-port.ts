@@ -198,17 +198,13 @@ export type BuilderPort = {
     /** Also hash it as go.sum does. */
     hash: boolean;
     bytes?: Uint8Array;
-  }): { h1?: string } | Promise<{ h1?: string }>;
+  }): { h1?: string };
 };
 
 /** What a builder checks that is no part of the store yet. */
 export type FileBuilderPort = {
   /** The size of the file at `path`, a module zip that may be kept. Fails with check-failed where it is none; where it can't be read, with bad-request. */
-  checkZipFile(request: {
-    module: string;
-    version: string;
-    path: string;
-  }): { size: number } | Promise<{ size: number }>;
+  checkZipFile(request: { module: string; version: string; path: string }): { size: number };
 };
 
 /** A port as it is seen from another thread. Fails with the errors of `core/errors.ts`. */

@@ -54,7 +54,7 @@ export function* readPieces(source: ByteSource, { offset, length }: Range): Gene
  */
 export function readAhead(source: ByteSource, aheadBytes: number): ByteSource {
   let start = 0;
-  let held: Uint8Array = new Uint8Array(0);
+  let held: Buffer = Buffer.alloc(0);
   return {
     size: source.size,
     read(offset, length) {
@@ -85,5 +85,5 @@ function readSome(source: ByteSource, { offset, length }: Range): Buffer {
   if (piece.byteLength === 0 || piece.byteLength > length) {
     throw new RangeError(`cannot read bytes: ${piece.byteLength} came for ${length} at ${offset}`);
   }
-  return Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+  return Buffer.isBuffer(piece) ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
 }

@@ -7,6 +7,7 @@
 
 /** Why `path`, relative to the module's root, is not one a module file may have; `undefined`: it is. */
 export function filePathProblem(path: string): string | undefined {
+  if (PLAIN.test(path) && !WINDOWS_DEVICE_WITHIN.test(path)) return undefined;
   for (const element of path.split('/')) {
     const problem = elementProblem(element);
     if (problem !== undefined) return problem;
@@ -22,6 +23,7 @@ export function filePathProblem(path: string): string | undefined {
  */
 export function foldPath(path: string): string {
   if (!NEEDS_FOLDING.test(path)) return path;
+  if (!BEYOND_ASCII.test(path)) return path.toLowerCase();
   let folded = '';
   for (const character of path) folded += foldCharacter(character);
   return folded;
@@ -50,10 +52,19 @@ function isOneCodePoint(text: string): boolean {
 // Letters of any script; digits, space and punctuation of ASCII without what shells or Windows take.
 const ALLOWED = /^[\p{L}0-9 !#$%&()+,\-.=@[\]^_{}~]+$/u;
 
+// What nearly all paths are, told at one look: elements of ASCII that don't end in a dot.
+const PLAIN = /^(?:[A-Za-z0-9 !#$%&()+,\-.=@[\]^_{}~]*[A-Za-z0-9 !#$%&()+,\-=@[\]^_{}~](?:\/(?!$)|$))+$/;
+
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)/i;
+
+/** The same of any element of a path. */
+const WINDOWS_DEVICE_WITHIN = /(?:^|\/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|\/|$)/i;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII but its capitals needs no folding.
 const NEEDS_FOLDING = /[^\x00-@[-\x7f]/;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what is not ASCII.
+const BEYOND_ASCII = /[^\x00-\x7f]/;
 
 // Its capital is "I", but Unicode pairs the two in Turkish only, and so Go never does.
 const DOTLESS_I = 'ı';

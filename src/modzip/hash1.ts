@@ -14,11 +14,23 @@ export function hash1(files: readonly NamedDigest[]): string {
   const lines = files.map(({ name, sha256 }) => ({ name: asByteString(name), sha256 }));
   lines.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   const all = createHash('sha256');
-  for (const { name, sha256 } of lines) all.update(`${sha256}  ${name}\n`, 'latin1');
-  return `h1:${all.digest('base64')}`;
+  let text = '';
+  for (const { name, sha256 } of lines) {
+    text += `${sha256}  ${name}\n`;
+    if (text.length < UPDATE_LENGTH) continue;
+    all.update(text, 'latin1');
+    text = '';
+  }
+  return `h1:${all.update(text, 'latin1').digest('base64')}`;
 }
 
 /** Go sorts and hashes names as UTF-8; here each byte is one character, so `<` sorts as Go does. */
 function asByteString(name: string): string {
-  return Buffer.from(name, 'utf8').toString('latin1');
+  return BEYOND_ASCII.test(name) ? Buffer.from(name, 'utf8').toString('latin1') : name;
 }
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what is not ASCII.
+const BEYOND_ASCII = /[^\x00-\x7f]/;
+
+// A call for each line costs more than hashing it.
+const UPDATE_LENGTH = 16 * 1024;

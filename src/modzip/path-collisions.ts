@@ -15,6 +15,8 @@ type Node = { readonly id: number; readonly element: string; readonly isDirector
 export class PathCollisions {
   /** By the directory's id and the folded element, which holds no "/". */
   readonly #nodes = new Map<string, Node>();
+  /** The last path's directory, which is mostly the next one's too. */
+  #last = { directory: '', id: 0 };
 
   /**
    * Adds a path and the directories above it. A directory may come any number of times.
@@ -22,11 +24,17 @@ export class PathCollisions {
    * @throws {CheckFailed} it collides with one added before, or there are more than `ZIP_PATHS_MAX`
    */
   add(path: string, isDirectory: boolean): void {
-    const elements = path.split('/');
-    const last = elements.pop() ?? '';
-    let directory = 0;
-    for (const element of elements) directory = this.#enter(directory, { element, isDirectory: true, path });
-    this.#enter(directory, { element: last, isDirectory, path });
+    const slash = path.lastIndexOf('/');
+    const directory = path.slice(0, Math.max(slash, 0));
+    if (directory !== this.#last.directory) this.#last = { directory, id: this.#walk(directory, path) };
+    this.#enter(this.#last.id, { element: path.slice(slash + 1), isDirectory, path });
+  }
+
+  #walk(directory: string, path: string): number {
+    let id = 0;
+    for (const element of directory === '' ? [] : directory.split('/'))
+      id = this.#enter(id, { element, isDirectory: true, path });
+    return id;
   }
 
   /** The id of the node below `directory`, which may be new. */

@@ -65,7 +65,7 @@ function checkEntry(entry: ZipEntry, prefix: string, collisions: PathCollisions)
 /** go.mod only at the root and in small letters; it and LICENSE no larger than Go reads them. */
 function checkSpecialFile({ name, bytes }: ZipEntry, path: string): void {
   const base = path.slice(path.lastIndexOf('/') + 1);
-  if (foldPath(base) === 'go.mod' && path !== 'go.mod') {
+  if (base.length === 6 && foldPath(base) === 'go.mod' && path !== 'go.mod') {
     throw badZip(base === path ? 'go.mod not in small letters' : 'go.mod not at the root', name);
   }
   if ((path === 'go.mod' || path === 'LICENSE') && bytes > SMALL_BYTES_MAX) {

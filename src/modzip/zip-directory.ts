@@ -42,18 +42,22 @@ export function readZipDirectory(source: ByteSource): ZipEntry[] {
   const headers = readCentralHeaders(source, end);
   headers.sort((a, b) => a.headerOffset - b.headerOffset);
   const ahead = readAhead(source, CHUNK_BYTES);
-  const entries: ZipEntry[] = [];
   let free = 0;
   for (const header of headers) {
     if (header.headerOffset < free) throw badZip('entries overlap', header.name);
-    const entry = readLocalHeader(ahead, { header, bodiesEnd: end.directoryOffset });
-    free = entryEnd(entry);
-    entries.push(entry);
+    readLocalHeader(ahead, { header, bodiesEnd: end.directoryOffset });
+    free = entryEnd(header);
   }
-  return entries;
+  return headers;
 }
 
-type CentralHeader = Omit<ZipEntry, 'bodyOffset'> & { readonly headerOffset: number };
+/** An entry whose `bodyOffset` its local header has yet to tell. */
+type CentralHeader = ZipEntry & {
+  readonly headerOffset: number;
+  /** A view into the directory. */
+  readonly nameBytes: Buffer;
+  bodyOffset: number;
+};
 
 function readCentralHeaders(source: ByteSource, end: ZipEnd): CentralHeader[] {
   if (end.entries > ZIP_ENTRIES_MAX) throw badZip(`more than ${ZIP_ENTRIES_MAX} entries`);
@@ -87,7 +91,8 @@ function centralHeaderBytes(directory: Buffer, at: number): number {
 
 function parseCentralHeader(header: Buffer): CentralHeader {
   const extraAt = CENTRAL_BYTES + header.readUInt16LE(28);
-  const name = decodeName(header.subarray(CENTRAL_BYTES, extraAt));
+  const nameBytes = header.subarray(CENTRAL_BYTES, extraAt);
+  const name = decodeName(nameBytes);
   const isDirectory = name.endsWith('/');
   const flags = header.readUInt16LE(8);
   const method = header.readUInt16LE(10);
@@ -96,8 +101,7 @@ function parseCentralHeader(header: Buffer): CentralHeader {
   if (!isDirectory && method !== STORED && method !== DEFLATED) {
     throw badZip(`unknown compression method ${method}`, name);
   }
-  const extra = header.subarray(extraAt, extraAt + header.readUInt16LE(30));
-  const { bytes, bodyBytes, headerOffset } = readSizes(header, extra, name);
+  const { bytes, bodyBytes, headerOffset } = readSizes(header, extraAt, name);
   if (isDirectory && bytes !== 0) throw badZip('directory with content', name);
   if (!isDirectory && method === STORED && bytes !== bodyBytes)
     throw badZip('stored entry with two sizes', name);
@@ -107,22 +111,25 @@ function parseCentralHeader(header: Buffer): CentralHeader {
     isDeflated: method === DEFLATED,
     crc: header.readUInt32LE(16),
     bytes,
+    bodyOffset: 0,
     bodyBytes,
     headerOffset,
+    nameBytes,
     hasDescriptor: !isDirectory && (flags & FLAG_DESCRIPTOR) !== 0,
   };
 }
 
 /** Both sizes and the offset; each that is full comes out of the zip64 extra field, in this order. */
-function readSizes(header: Buffer, extra: Buffer, name: string) {
+function readSizes(header: Buffer, extraAt: number, name: string) {
   const sizes = {
     bytes: header.readUInt32LE(24),
     bodyBytes: header.readUInt32LE(20),
     headerOffset: header.readUInt32LE(42),
   };
+  const isNarrow = Math.max(sizes.bytes, sizes.bodyBytes, sizes.headerOffset) < 0xffffffff;
+  if (isNarrow) return sizes;
   const full = (['bytes', 'bodyBytes', 'headerOffset'] as const).filter((size) => sizes[size] === 0xffffffff);
-  if (full.length === 0) return sizes;
-  const wide = findExtra(extra, ZIP64_EXTRA);
+  const wide = findExtra(header.subarray(extraAt, extraAt + header.readUInt16LE(30)), ZIP64_EXTRA);
   if (wide === undefined || wide.length < 8 * full.length) throw badZip('no zip64 sizes', name);
   for (const [index, size] of full.entries()) sizes[size] = Number(wide.readBigUInt64LE(8 * index));
   return sizes;
@@ -140,21 +147,20 @@ function findExtra(extra: Buffer, wanted: number): Buffer | undefined {
 
 type LocalPlace = { readonly header: CentralHeader; readonly bodiesEnd: number };
 
-/** The entry of a central header, once its local header agrees and its body is known to end in time. */
-function readLocalHeader(source: ByteSource, { header, bodiesEnd }: LocalPlace): ZipEntry {
-  const { headerOffset, ...rest } = header;
+/** Finds where the body begins, once the local header agrees and the body is known to end in time. */
+function readLocalHeader(source: ByteSource, { header, bodiesEnd }: LocalPlace): void {
+  const { headerOffset, name, nameBytes } = header;
   const nameOffset = headerOffset + LOCAL_BYTES;
-  if (nameOffset > bodiesEnd) throw badZip('entry outside the file', header.name);
-  const local = readExactly(source, { offset: headerOffset, length: LOCAL_BYTES });
-  if (local.readUInt32LE(0) !== LOCAL_SIGNATURE)
-    throw badZip('no header where the directory points', header.name);
-  const nameBytes = local.readUInt16LE(26);
-  const bodyOffset = nameOffset + nameBytes + local.readUInt16LE(28);
-  const entry = { ...rest, bodyOffset };
-  if (entryEnd(entry) > bodiesEnd) throw badZip('entry outside the file', header.name);
-  const name = decodeName(readExactly(source, { offset: nameOffset, length: nameBytes }));
-  if (name !== header.name) throw badZip('entry with two names', header.name);
-  return entry;
+  if (nameOffset > bodiesEnd) throw badZip('entry outside the file', name);
+  // With the name it should have, in one read: there are as many as files.
+  const length = Math.min(LOCAL_BYTES + nameBytes.length, bodiesEnd - headerOffset);
+  const local = readExactly(source, { offset: headerOffset, length });
+  if (local.readUInt32LE(0) !== LOCAL_SIGNATURE) throw badZip('no header where the directory points', name);
+  const ownNameBytes = local.readUInt16LE(26);
+  header.bodyOffset = nameOffset + ownNameBytes + local.readUInt16LE(28);
+  if (entryEnd(header) > bodiesEnd) throw badZip('entry outside the file', name);
+  if (ownNameBytes !== nameBytes.length || local.compare(nameBytes, 0, nameBytes.length, LOCAL_BYTES) !== 0)
+    throw badZip('entry with two names', name);
 }
 
 function entryEnd({ bodyOffset, bodyBytes, hasDescriptor }: ZipEntry): number {

@@ -32,7 +32,6 @@ export class BuilderPool {
       threads,
       dbPath,
       nice,
-      atomics: 'disabled', // Its work awaits streams, which need a running event loop.
     });
     this.#pool.on('error', () => {}); // The task's own rejection says it.
     this.call = remoteOf(['checkZip', 'checkZipFile'], (request) => this.#send(request));

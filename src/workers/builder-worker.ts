@@ -9,14 +9,14 @@ import { checkContent, hashZip } from '../modzip/zip-hash.ts';
 import { ChunkSource } from '../store/chunk-source.ts';
 import { FileSource } from '../store/file-source.ts';
 import type { Frame } from '../wire/frame.ts';
-import { freeRequests, packReplies, runAsyncCall, unpackRequests } from './serve-calls.ts';
+import { freeRequests, packReplies, runCall, unpackRequests } from './serve-calls.ts';
 
 const handlers: BuilderPort & FileBuilderPort = {
-  async checkZip({ module, version, blob, size, content, hash, bytes }) {
+  checkZip({ module, version, blob, size, content, hash, bytes }) {
     const source = bytes === undefined ? openBlob(blob, size) : bufferSource(bytes);
     try {
-      if (hash) return { h1: (await hashZip(source, { module, version })).h1 };
-      if (content) await checkContent(source, { module, version });
+      if (hash) return { h1: hashZip(source, { module, version }).h1 };
+      if (content) checkContent(source, { module, version });
       else checkZip(source, { module, version });
       return {};
     } finally {
@@ -42,10 +42,10 @@ function openBlob(blob: number, size: number): ChunkSource {
 
 const garbage = new YoungGarbage();
 
-export default async function serveBuilds(frame: Frame): Promise<unknown> {
+export default function serveBuilds(frame: Frame): unknown {
   const [request] = unpackRequests(frame);
   if (request === undefined) throw new Error('cannot build: an empty task');
-  const reply = await runAsyncCall(handlers, request);
+  const reply = runCall(handlers, request);
   freeRequests([request]);
   return packReplies([reply]);
 }

@@ -34,8 +34,6 @@ export type PoolOptions = {
   readonly writerMode?: WriterMode;
   /** Steps of nice for threads that must not hinder the others. */
   readonly nice?: number;
-  /** 'sync' answers sooner, but an idle worker's timers never fire (PACKAGES: Piscina). */
-  readonly atomics?: 'sync' | 'disabled';
 };
 
 /** A Piscina pool of ours: one task a worker, no queue of its own, a worker that dies is replaced. */
@@ -45,7 +43,7 @@ export function createPool(options: PoolOptions): Piscina {
     minThreads: options.threads,
     maxThreads: options.threads,
     concurrentTasksPerWorker: 1,
-    atomics: options.atomics ?? 'sync',
+    atomics: 'sync', // It answers soonest; an idle worker's timers never fire, but here no worker has any.
     recordTiming: false,
     niceIncrement: options.nice ?? 0,
     workerData: { dbPath: options.dbPath, writerMode: options.writerMode },

@@ -32,19 +32,10 @@ export function freeRequests(requests: readonly Request[]): void {
   }
 }
 
-/** Runs one call that answers at once. */
+/** Runs one call. */
 export function runCall(handlers: HandlerTable, request: Request): Reply {
   try {
-    return { ok: true, value: invoke(handlers, request) as object };
-  } catch (error) {
-    return failureOf(error);
-  }
-}
-
-/** Runs one call that may take its time. */
-export async function runAsyncCall(handlers: HandlerTable, request: Request): Promise<Reply> {
-  try {
-    return { ok: true, value: await invoke(handlers, request) };
+    return { ok: true, value: invoke(handlers, request) };
   } catch (error) {
     return failureOf(error);
   }
@@ -59,7 +50,7 @@ export function failureOf(error: unknown): Reply {
   return { ok: false, kind: 'store-failed', message: `cannot use store: ${code}: ${error.message}` };
 }
 
-function invoke(handlers: HandlerTable, { call, args }: Request): object | Promise<object> {
+function invoke(handlers: HandlerTable, { call, args }: Request): object {
   const handler = handlers[call];
   if (handler === undefined) throw new Error(`cannot run call: no handler for ${JSON.stringify(call)}`);
   // The frame was packed from the same table: `args` is what this handler takes.

@@ -43,7 +43,7 @@ const zip = toolchainZip('switched');
 let db: SumdbServer;
 before(async () => {
   db = await startSumdbServer({ records: 300 });
-  const { h1 } = await hashZip(bufferSource(zip), { module: path, version });
+  const { h1 } = hashZip(bufferSource(zip), { module: path, version });
   const mod = hashGoMod(Buffer.from(`module ${path}\n`));
   await db.ask({ Cmd: 'add', Texts: [`${path} ${version} ${h1}\n${path} ${version}/go.mod ${mod}\n`] });
   await db.ask({ Cmd: 'grow', N: 100 });
