@@ -7,7 +7,8 @@
 
 import { readFileSync } from 'node:fs';
 import type { Argv, Options } from 'yargs';
-import { type Command, type CommandInput, commands } from './commands/command-list.ts';
+import type { Command, CommandInput } from './commands/command.ts';
+import { commands } from './commands/command-list.ts';
 import { helpText } from './commands/help-text.ts';
 import type { ServeOption } from './commands/serve-options.ts';
 import { UsageError, unknownName } from './core/usage-error.ts';

@@ -4,25 +4,8 @@
  */
 
 import { UsageError } from '../core/usage-error.ts';
+import type { Command, CommandInput } from './command.ts';
 import { type ServeOption, serveOptions } from './serve-options.ts';
-
-/** What stood on the command line behind a command's name. */
-export type CommandInput = {
-  /** By name without dashes; a switch that is given has `true`. */
-  readonly flags: Readonly<Record<string, string>>;
-  readonly words: readonly string[];
-};
-
-export type Command = {
-  readonly name: string;
-  /** One line, for the list of commands. */
-  readonly help: string;
-  /** What stands behind the name, such as `<file..>`; none where it is not given. */
-  readonly words?: string;
-  readonly flags: readonly ServeOption[];
-  readonly examples: readonly (readonly [line: string, what: string])[];
-  readonly run: (input: CommandInput) => Promise<void>;
-};
 
 /** A file of settings is no setting itself. */
 const config: ServeOption = {

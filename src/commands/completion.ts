@@ -4,7 +4,7 @@
  * All words stand in it: pressing Tab starts no process.
  */
 
-import type { Command } from './command-list.ts';
+import type { Command } from './command.ts';
 
 /** Where neither commands nor flags fit, files are offered: most values are such. */
 export function completionScript(commands: readonly Command[], shell: 'bash' | 'zsh'): string {

@@ -3,7 +3,7 @@
  * all of it may.
  */
 
-import type { Command } from './command-list.ts';
+import type { Command } from './command.ts';
 import type { ServeOption } from './serve-options.ts';
 import { formatTable } from './table.ts';
 

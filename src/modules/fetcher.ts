@@ -4,7 +4,7 @@
  * What is asked is what is fetched: a missing go.mod never downloads a zip.
  */
 
-import { StoredFile } from '../core/answer.ts';
+import { type Origin, StoredFile } from '../core/answer.ts';
 import { type Gone, messageOf, type NotFound } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import type { Clock, Fetched, Upstream } from '../core/ports.ts';
@@ -17,7 +17,6 @@ import type { Events } from '../observe/events.ts';
 import type { CheckedIngest } from './checked-ingest.ts';
 import { Download } from './download.ts';
 import type { Freshness } from './freshness.ts';
-import type { Found } from './module-proxy.ts';
 import { checkSmall } from './small-check.ts';
 
 export type FetcherOptions = {
@@ -42,6 +41,9 @@ export type Errand = {
   /** Keeps the key taken until that settles, though the answer went out before. */
   readonly hold: (until: Promise<unknown>) => void;
 };
+
+/** What a flight brings: a file that is there, or one that is coming. */
+export type Found = { readonly file: StoredFile; readonly origin: Origin } | { readonly download: Download };
 
 type Versioned = Extract<Resource, { readonly version: unknown }>;
 

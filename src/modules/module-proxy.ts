@@ -9,7 +9,7 @@
  * A stored answer wins over any failure; a failure is never remembered.
  */
 
-import { type Answer, type Origin, StoredFile } from '../core/answer.ts';
+import { type Answer, StoredFile } from '../core/answer.ts';
 import { Forbidden, isServeError, messageOf, NotFound, type ServeError } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
@@ -17,8 +17,7 @@ import { type Resource, resourceKey } from '../core/resource.ts';
 import type { PartialRow } from '../core/store-port.ts';
 import type { Singleflight } from '../flight/singleflight.ts';
 import { computeAnswer } from './computed.ts';
-import type { Download } from './download.ts';
-import { type Errand, Fetcher, type FetcherOptions } from './fetcher.ts';
+import { type Errand, Fetcher, type FetcherOptions, type Found } from './fetcher.ts';
 import type { LastUse } from './last-use.ts';
 import { Overdue } from './overdue.ts';
 
@@ -41,9 +40,6 @@ export type ProxyRequest = {
   /** The client's `Via`, passed on so that loops are seen. */
   readonly via: string | undefined;
 };
-
-/** What a flight brings: a file that is there, or one that is coming. */
-export type Found = { readonly file: StoredFile; readonly origin: Origin } | { readonly download: Download };
 
 export type Read = { readonly file: StoredFile | undefined; readonly partial: PartialRow | undefined };
 

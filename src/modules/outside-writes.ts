@@ -11,7 +11,8 @@ import { isImmutable, parseResource } from '../core/resource.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { Singleflight } from '../flight/singleflight.ts';
-import type { Found, Read } from './module-proxy.ts';
+import type { Found } from './fetcher.ts';
+import type { Read } from './module-proxy.ts';
 
 export type OutsideWritesOptions = {
   readonly store: Pick<Store, 'putEntry' | 'sealBlob' | 'forget'>;

@@ -23,9 +23,9 @@ import {
   validatorOf,
 } from './answer.ts';
 import { gunzip } from './gunzip.ts';
-import type { Range } from './http-source.ts';
 import type { Answer } from './judge.ts';
 import { Setback } from './setback.ts';
+import type { Range } from './source.ts';
 import { Tail } from './tail.ts';
 
 /** What is here is of another file, or cannot be told to be of the same: ask again, from 0. */

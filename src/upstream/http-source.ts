@@ -18,7 +18,7 @@ import { isRedirect, nextStep } from './redirect.ts';
 import { resumed } from './resume.ts';
 import { finalError, Setback } from './setback.ts';
 import type { Backoff, Timeouts, UpstreamEvents } from './settings.ts';
-import type { Ask, Source } from './source.ts';
+import type { Ask, Range, Source } from './source.ts';
 import { encodePath } from './url-path.ts';
 
 /** What all members of one list share. */
@@ -35,9 +35,6 @@ export type HttpContext = {
   /** Aborted at the end of it all: stops probes, which belong to no request. */
   readonly closing: AbortSignal;
 };
-
-/** A part of a file, to be asked for by Range. */
-export type Range = { readonly from: number; readonly ifRange: string | undefined };
 
 /** So many bad answers in a row, over all requests, and the upstream is not having a bad moment: it is broken. */
 const BAD_ANSWERS_MAX = 16;

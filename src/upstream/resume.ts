@@ -7,13 +7,12 @@
 import { Gone, NotFound, UpstreamFailed } from '../core/errors.ts';
 import type { FetchEvent } from '../core/ports.ts';
 import { BadAnswer, Download, StartAgain } from './download.ts';
-import type { Range } from './http-source.ts';
 import type { Answer } from './judge.ts';
 import type { Patience } from './patience.ts';
 import { cannotFetch } from './redact.ts';
 import { finalError, Setback } from './setback.ts';
 import type { UpstreamEvents } from './settings.ts';
-import type { Ask } from './source.ts';
+import type { Ask, Range } from './source.ts';
 
 /** A file that is another one at each try cannot be fetched; three times is no accident. */
 const RESTARTS_MAX = 3;

@@ -15,6 +15,9 @@ export type Ask = {
   readonly signal: AbortSignal;
 };
 
+/** A part of a file, to be asked for by Range. */
+export type Range = { readonly from: number; readonly ifRange: string | undefined };
+
 export type Source = {
   /** For logs and errors: the host, no userinfo. */
   readonly name: string;

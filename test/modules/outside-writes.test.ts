@@ -8,7 +8,8 @@ import { BadRequest, Busy } from '../../src/core/errors.ts';
 import { Memory } from '../../src/flight/memory.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
 import { WeakCache } from '../../src/flight/weak-cache.ts';
-import type { Found, Read } from '../../src/modules/module-proxy.ts';
+import type { Found } from '../../src/modules/fetcher.ts';
+import type { Read } from '../../src/modules/module-proxy.ts';
 import { OutsideWrites } from '../../src/modules/outside-writes.ts';
 
 const KEY = 'example.com/a/@v/v1.0.0.mod';
