@@ -220,15 +220,20 @@ test('killed at ten moments it goes on, and ends whole', async (t) => {
 
 test('told to stop it ends with a whole store and exit 0, and goes on when run again', async (t) => {
   const root = cacheOf(t, much);
-  const db = join(tempDir(t), 'a.db');
-  const command = new AsteraCommand(['import', '--db', db, root]);
-  const { code, stdout } = await command.stopWhen(() => bytesOf(db) > 1_000_000, 'SIGINT');
-  assert.equal(code, 0);
-  assert.match(stdout, /stopped: run it again to go on\n$/);
-  assertWhole(db);
-  assert.ok(storedSizes(db).size < 90, 'it was met in the middle');
-  await runAstera(['import', '--db', db, root]);
-  assert.deepEqual(storedSizes(db), sizesOf(root));
+  // On a machine that is busy the signal may come when all is under way: then anew.
+  for (let tries = 1; ; tries++) {
+    const db = join(tempDir(t), 'a.db');
+    const command = new AsteraCommand(['import', '--db', db, root]);
+    const { code, stdout } = await command.stopWhen(() => bytesOf(db) > 1_000_000, 'SIGINT');
+    assert.equal(code, 0);
+    assertWhole(db);
+    if (storedSizes(db).size === 90 && tries < 10) continue;
+    assert.ok(storedSizes(db).size < 90, 'it was met in the middle');
+    assert.match(stdout, /stopped: run it again to go on\n$/);
+    await runAstera(['import', '--db', db, root]);
+    assert.deepEqual(storedSizes(db), sizesOf(root));
+    return;
+  }
 });
 
 const NOWHERE = 'off';

@@ -2,14 +2,16 @@
 // Method: made-up burners on the front and in a reader thread; the real `go tool pprof` prints what it makes of them.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { promisify } from 'node:util';
 import { Busy } from '../../src/core/errors.ts';
 import { type ProfileRequest, Profiles } from '../../src/observe/profiles.ts';
 import { ReaderPool } from '../../src/workers/reader-pool.ts';
 import { Astera } from '../support/astera.ts';
+import { writeDownloadCache } from '../support/download-cache.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const directory = tempDir({ after });
@@ -126,6 +128,40 @@ test('one profile at a time: the second is told to come back', async () => {
     await profiles.take({ kind: 'heap', thread: undefined });
   } finally {
     profiles.close();
+  }
+});
+
+test('of a server under load: what front and reader do, by functions and files of ours', async () => {
+  const tree = join(directory, 'tree');
+  writeDownloadCache(tree, [{ path: 'x.example/m', version: 'v1.0.0', contentBytes: 1_000 }]);
+  const flags = ['--pprof', '--verify', 'off', '--cache-memory', '0', '--cache-weak', '0'];
+  const astera = await Astera.start({ upstream: `file://${tree}`, flags });
+  let isOver = false;
+  const client = async () => {
+    while (!isOver) await (await astera.get('x.example/m/@v/v1.0.0.mod')).arrayBuffer();
+  };
+  const clients = Array.from({ length: 8 }, client);
+  const top = async (query: string) => {
+    const url = `${astera.url}/debug/pprof/profile?seconds=1${query}`;
+    const env = { ...process.env, PPROF_TMPDIR: directory };
+    return (await promisify(execFile)('go', ['tool', 'pprof', '-top', url], { env })).stdout;
+  };
+  try {
+    const front = await top('&thread=front');
+    assert.match(front, / \w+ (src|dist)\/modules\/module-proxy\.(ts|js)$/m);
+    assert.doesNotMatch(front, /store\/reader/);
+    const reader = await top('&thread=reader');
+    assert.match(reader, / getEntry (src|dist)\/store\/reader\.(ts|js)$/m);
+    assert.doesNotMatch(reader, /modules\//);
+    const all = await top('');
+    assert.match(all, /module-proxy/);
+    assert.match(all, / getEntry /);
+    const roots = new Set(Array.from(all.matchAll(/ (src|dist)\/[\w/-]+\.(ts|js)/g), ([, root]) => root));
+    assert.equal(roots.size, 1, 'lines of one form of the source');
+  } finally {
+    isOver = true;
+    await Promise.all(clients);
+    await astera.dispose();
   }
 });
 
