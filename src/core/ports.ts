@@ -42,6 +42,7 @@ export type FetchEvent =
     }
   | {
       readonly kind: 'bytes';
+      /** The consumer's own. Where they end their buffer nobody needs any of that. */
       readonly bytes: Uint8Array;
       /** A comparison alone says that they belong to what came before: their content must be checked. */
       readonly isPatched?: boolean;

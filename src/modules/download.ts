@@ -167,7 +167,7 @@ export class Download {
   async #append({ bytes, isPatched = false }: FetchEvent & { kind: 'bytes' }): Promise<void> {
     this.#isPatched ||= isPatched;
     this.#blob.append(bytes);
-    this.#options.garbage.note(bytes.byteLength);
+    this.#options.garbage.took(bytes);
     this.#wake();
     if (await this.#blob.room()) return;
     throw new StoreFailed(`cannot keep ${this.#name}: no room to store it, and nobody waits for it`);

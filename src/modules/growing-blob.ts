@@ -148,10 +148,11 @@ export class GrowingBlob {
     return piece instanceof Promise ? piece.then(cut) : cut(piece);
   }
 
-  /** All of it, where none went to the store and none was let go; a copy. */
+  /** All of it, where none went to the store and none was let go; with a buffer of its own. */
   wholeBytes(): Uint8Array | undefined {
     if (this.#isOpened && !this.#isPassing) return undefined;
     const chunks = this.window.whole(this.#chunks);
+    if (chunks?.length === 0 && this.#open.byteLength === this.#filled) return this.#open;
     return chunks && new Uint8Array(Buffer.concat([...chunks, this.#open.subarray(0, this.#filled)]));
   }
 

@@ -40,7 +40,10 @@ function openBlob(blob: number, size: number): ChunkSource {
   return source;
 }
 
-const garbage = new YoungGarbage();
+/** Its young generation is small, and a round over it takes a fraction of a millisecond. */
+const ROUND_BYTES = 4 * 1024 * 1024;
+
+const garbage = new YoungGarbage(ROUND_BYTES);
 
 export default function serveBuilds(frame: Frame): unknown {
   const [request] = unpackRequests(frame);

@@ -45,6 +45,9 @@ const calls = [
   'getSizes',
 ] as const;
 
+/** As the front has: every answer out of the store passes through here. */
+const YOUNG_MIB = 24;
+
 export class ReaderPool {
   readonly call: Remote<ReaderPort>;
   readonly #pool: Piscina;
@@ -60,6 +63,7 @@ export class ReaderPool {
       url: options.url ?? entryBeside(import.meta.url, 'reader-worker'),
       threads: options.threads,
       dbPath: options.dbPath,
+      youngMiB: YOUNG_MIB,
     });
     this.#pool.on('error', (error: unknown) => options.onDeath?.(messageOf(error)));
     this.call = remoteOf(calls, (request) => this.#send(request));
