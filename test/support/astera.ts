@@ -134,7 +134,8 @@ export async function runAstera(args: readonly string[]): Promise<Exit> {
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  const [code] = (await once(child, 'close')) as [number | null];
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  assert.equal(signal, null, `astera must not be ended by a signal:\n${stderr}`);
   return { code, stdout, stderr };
 }
 
