@@ -122,7 +122,7 @@ export class SumdbProxy {
       return { file: held, origin: 'memory' };
     }
     const flight = `${mayFetch ? 'fetch' : 'read'}:${key}`;
-    if (mayFetch && via?.includes('astera-') && flights.has(flight)) await remote.refuseLoop(via);
+    if (mayFetch && via?.includes('astera-') && flights.has(flight)) await remote.refuseLoop(key, via);
     return flights.do(flight, async () => {
       const served = await this.#told(key, bring);
       if (served.file.freshUntilMs > clock.monotonicMs()) memory.setFile(key, served.file);

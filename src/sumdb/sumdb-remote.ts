@@ -40,13 +40,16 @@ export class SumdbRemote {
 
   /**
    * Another Astera asks for what is just being asked for. If it is our upstream, each would wait for the
-   * other: so the list is asked whether the request has been there before.
+   * other: so the list is asked, by HEAD, whether the request has been there before. For the very path:
+   * whether it has the database an Astera says itself, and of three in a circle none would notice.
    *
+   * @param path below the list's root, such as `sumdb/NAME/latest`
    * @throws {Loop} it has
    */
-  async refuseLoop(via: string): Promise<void> {
+  async refuseLoop(path: string, via: string): Promise<void> {
     try {
-      if (await this.#isInList()) await this.#supported(via);
+      if (!(await this.#isInList())) return;
+      await this.#list.head({ path, bytesMax: SUMDB_ANSWER_BYTES_MAX, via });
     } catch (error) {
       if (isServeError(error) && error.kind === 'loop') throw error;
     }
@@ -65,16 +68,12 @@ export class SumdbRemote {
 
   async #probe(): Promise<boolean> {
     try {
-      await this.#supported();
+      const path = `sumdb/${this.#name}/supported`;
+      await this.#list.whole({ path, bytesMax: SUMDB_ANSWER_BYTES_MAX });
       return true;
     } catch (error) {
       if (isServeError(error) && (error.kind === 'not-found' || error.kind === 'gone')) return false;
       throw error;
     }
-  }
-
-  #supported(via?: string): Promise<unknown> {
-    const path = `sumdb/${this.#name}/supported`;
-    return this.#list.whole({ path, bytesMax: SUMDB_ANSWER_BYTES_MAX, ...(via !== undefined && { via }) });
   }
 }

@@ -302,6 +302,29 @@ test('two clients that name two looping nodes the same moment do not hang either
   );
 });
 
+test('three nodes in a circle that look up one checksum at the same moment do not hang', async () => {
+  const ports = [await freePort(), await freePort(), await freePort()];
+  const nodes = await Promise.all(
+    ports.map((port, at) =>
+      Astera.start({
+        addr: `127.0.0.1:${port}`,
+        upstream: `http://127.0.0.1:${ports[(at + 1) % ports.length]}`,
+        flags: ['--sumdb', 'sum.golang.org'],
+      }),
+    ),
+  );
+  try {
+    const path = 'sumdb/sum.golang.org/lookup/loop.example/m@v1.0.0';
+    const answers = await Promise.all(nodes.map((node) => node.get(path)));
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [508, 508, 508],
+    );
+  } finally {
+    await Promise.all(nodes.map((node) => node.dispose()));
+  }
+});
+
 test('other methods are 405 with Allow', () =>
   withAstera({}, async (astera) => {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {

@@ -243,10 +243,11 @@ test('a question carries the Via of its client, so that loops are seen', async (
 test('an Astera that asks for what we are asking it for is told so, and does not wait for us', async (t) => {
   const rig = makeRig(t);
   const held = Promise.withResolvers<void>();
-  rig.line.alter = (path, bytes) => {
-    if (path !== 'supported') return held.promise.then(() => bytes);
-    if (rig.line.requests.at(-1)?.via === '1.1 astera-loop') throw new Loop('it has been there');
-    return bytes;
+  rig.line.alter = (path, bytes) => (path === 'supported' ? bytes : held.promise.then(() => bytes));
+  rig.line.head = async ({ path, via }) => {
+    assert.equal(path, `sumdb/${go.name}/${lookup(3)}`, 'no node answers it by itself');
+    if (via === '1.1 astera-loop') throw new Loop('it has been there');
+    return { size: undefined, upstream: 'proxy.example' };
   };
   const asking = rig.get(lookup(3));
   await settled();
