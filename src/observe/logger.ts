@@ -56,8 +56,14 @@ class GatheredLines {
   }
 }
 
-function plainLine(line: string): string {
+/** One of pino's lines for a person. What a client or an upstream wrote must not steer the terminal. */
+export function plainLine(line: string): string {
   const { level, time, msg, ...rest } = JSON.parse(line) as { level: number; time: string; msg?: string };
-  const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
+  const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${graphic(JSON.stringify(value))}`);
   return `${time.slice(11, 19)} ${names[level] ?? level} ${msg ?? ''}${fields.join('')}\n`;
+}
+
+/** JSON escapes the first 32 control characters only; there are 33 more, and what reverses the writing. */
+function graphic(json: string): string {
+  return json.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`);
 }
