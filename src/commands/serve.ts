@@ -65,7 +65,7 @@ export async function serve(config: Config): Promise<void> {
     viaName: `astera-${store.instance}`,
     clientStallMs: config.clientStallMs,
     metricsText: () => metrics.text(),
-    notReady: () => store.full,
+    notReady: async () => store.full ?? (await unreadable(store)),
     profiles,
   });
   const timers = [
@@ -108,6 +108,11 @@ export async function serve(config: Config): Promise<void> {
 
 /** Threads for zip checks: one keeps up with any line; the Pi's other cores are for readers. */
 const BUILDERS = 1;
+
+/** Why the store can't be read: its file is gone, say. Undefined: it can. */
+function unreadable(store: ThreadStore): Promise<string | undefined> {
+  return store.getEntry({ key: 'readyz' }).then(() => undefined, messageOf); // No file has such a key.
+}
 
 function openStore(config: Config, events: Events): Promise<ThreadStore> {
   return openThreadStore({

@@ -35,7 +35,7 @@ export type ServerOptions = {
   /** Prometheus text. */
   readonly metricsText: () => Promise<string>;
   /** Undefined: the store is usable. Else why not. */
-  readonly notReady: () => string | undefined;
+  readonly notReady: () => Promise<string | undefined>;
   /** Undefined without `--pprof`. */
   readonly profiles?: Pick<Profiles, 'take'> | undefined;
 };
@@ -202,8 +202,8 @@ export class Server {
     return mayFetch;
   }
 
-  #serveReadiness(client: Client): void {
-    const why = this.#options.notReady();
+  async #serveReadiness(client: Client): Promise<void> {
+    const why = await this.#options.notReady();
     if (why === undefined) this.#responder.text(client, 200, 'ready\n', [], 'readyz');
     else this.#responder.text(client, 503, `${why}\n`, [], 'readyz');
   }

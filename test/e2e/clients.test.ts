@@ -325,6 +325,15 @@ test('three nodes in a circle that look up one checksum at the same moment do no
   }
 });
 
+test('whose store is gone is not ready, and says so', () =>
+  withAstera({}, async (astera) => {
+    await rm(astera.db); // No reader has opened it yet.
+    const answer = await astera.get('readyz');
+    assert.equal(answer.status, 503);
+    assert.match(await answer.text(), /^cannot [^\n]*cannot open store "[^\n]+\n$/);
+    assert.equal((await astera.get('healthz')).status, 200);
+  }));
+
 test('other methods are 405 with Allow', () =>
   withAstera({}, async (astera) => {
     for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS']) {

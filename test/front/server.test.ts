@@ -60,7 +60,7 @@ function makeServer(options: Partial<ServerOptions>): Server {
     viaName: 'astera-me',
     clientStallMs: 60_000,
     metricsText: async () => 'astera_up 1\n',
-    notReady: () => undefined,
+    notReady: async () => undefined,
     ...options,
   });
 }
@@ -303,7 +303,7 @@ test('a request that was here before is 508, unless it must not go out', async (
 
 test('our own paths answer, and readiness tells why not', async (t) => {
   let why: string | undefined;
-  const served = await serve(t, { notReady: () => why });
+  const served = await serve(t, { notReady: async () => why });
   const bodies = await Promise.all(['/healthz', '/readyz', '/metrics'].map((path) => ask(served, path)));
   assert.deepEqual(
     bodies.map(({ code, body }) => `${code} ${body}`),
