@@ -32,6 +32,7 @@ const benches: readonly Bench[] = [
   { file: 'checksums' },
   { file: 'poor-line' },
   { file: 'import-export' },
+  { file: 'commands' },
   { file: 'growth', isLong: true },
   { file: 'soak', isLong: true },
 ];

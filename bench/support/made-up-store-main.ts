@@ -9,12 +9,12 @@ const GROUP = 256;
 process.on('disconnect', () => process.exit(0));
 process.on('message', (filling: Filling) => process.send?.(fill(filling)));
 
-function fill({ db, name, from, to }: Filling): { contentBytes: number } {
+function fill({ db, name, from, to, contentBytes: zipBytes }: Filling): { contentBytes: number } {
   const writer = new StoreWriter(db);
   let blob = writer.lastBlobId();
   let contentBytes = 0;
   const put = (at: number) => {
-    const module = madeUpVersion(name, at);
+    const module = madeUpVersion(name, at, zipBytes);
     for (const [kind, bytes] of Object.entries(madeUpFiles(module))) {
       const key = `${module.path}/@v/${module.version}.${kind}`;
       writer.putEntry({ key, status: 200, source: 'upstream', nowMs: Date.now(), blob: ++blob, bytes });

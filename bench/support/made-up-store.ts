@@ -10,11 +10,11 @@ const VERSIONS_PER_MODULE = 10;
 const ZIP_CONTENT_BYTES = 18_000;
 
 /** Version number `at` of all those that are made up for `name`. */
-export function madeUpVersion(name: string, at: number): MadeUpModule {
+export function madeUpVersion(name: string, at: number, contentBytes = ZIP_CONTENT_BYTES): MadeUpModule {
   return {
     path: `made-up.example/${name}/m${Math.floor(at / VERSIONS_PER_MODULE)}`,
     version: `v1.${at % VERSIONS_PER_MODULE}.0`,
-    contentBytes: ZIP_CONTENT_BYTES,
+    contentBytes,
   };
 }
 
@@ -24,6 +24,8 @@ export type Filling = {
   /** Versions from `from` on, up to and without `to`. */
   readonly from: number;
   readonly to: number;
+  /** Of each zip; about 20 kB unless it is said. */
+  readonly contentBytes?: number;
 };
 
 /** Nobody else may have the store open for writing. */

@@ -5,6 +5,7 @@
  * it leaves whole files; run again it writes what is missing.
  */
 
+import { constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StoreConfig } from '../config.ts';
@@ -24,6 +25,8 @@ export async function exportCommand(config: StoreConfig, directory: string): Pro
   const signal = stopSignal();
   const root = resolve(directory);
   lookAtStore(config.dbPath, { mayBeNew: false });
+  // Before the threads, which take it over: a server that has the store, and its clients, come first.
+  setPriority(constants.priority.PRIORITY_LOW);
   const readers = new ReaderPool({ dbPath: config.dbPath, threads: READERS });
   const progress = new Progress({ verb: 'exporting', stream: process.stderr, now: clock.monotonicMs });
   try {

@@ -42,7 +42,7 @@ const LANES = 32;
 
 /** @throws {BadRequest} the directory can't be written to. @throws {StoreFailed} the store can't be read */
 export async function exportTree(options: ExportOptions): Promise<Exported> {
-  const writer = await TreeWriter.open(options.root);
+  const writer = TreeWriter.open(options.root);
   const done = { files: 0, bytes: 0, present: 0, unproven: 0 };
   const sumdb = sumdbFiles({ ...options, onUnproven: () => done.unproven++ });
   await inLanes(inTurn(filesOf(options), sumdb), LANES, async (file) => {

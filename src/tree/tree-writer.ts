@@ -6,8 +6,16 @@
  * taken in place, as handing each to another thread would take most of the time.
  */
 
-import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BadRequest, messageOf } from '../core/errors.ts';
 
@@ -21,9 +29,9 @@ export class TreeWriter {
   #halves = 0;
 
   /** Makes the root where there is none; it may be a symbolic link itself. @throws {BadRequest} it is no directory, or can't be made */
-  static async open(root: string): Promise<TreeWriter> {
+  static open(root: string): TreeWriter {
     try {
-      await mkdir(root, { recursive: true });
+      makeDirectory(root);
       return new TreeWriter(root);
     } catch (cause) {
       throw new BadRequest(`cannot write to ${JSON.stringify(root)}: ${messageOf(cause)}`, { cause });
@@ -88,6 +96,14 @@ export class TreeWriter {
     else throw new BadRequest(`cannot write to ${JSON.stringify(directory)}: not a directory`);
     this.#checked.add(path);
   }
+}
+
+/** Step by step: Node's own `recursive` never comes back where a directory that is there takes none, as in /proc. */
+function makeDirectory(path: string): void {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory() === true) return;
+  if (stats === undefined) makeDirectory(dirname(path));
+  mkdirSync(path);
 }
 
 /** What writers that are dead now left. */

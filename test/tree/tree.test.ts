@@ -72,7 +72,7 @@ test('what is no file, or can not be listed, is named', async (t) => {
 
 test('a file is written whole, and again only over another', async (t) => {
   const root = join(tempDir(t), 'made/here');
-  const writer = await TreeWriter.open(root);
+  const writer = TreeWriter.open(root);
   const path = 'a.example/x/@v/v1.0.0.zip';
   writer.write(path, Buffer.from('one two'));
   assert.equal(readFileSync(join(root, path), 'utf8'), 'one two');
@@ -85,7 +85,7 @@ test('a file is written whole, and again only over another', async (t) => {
 
 test('a file that is filled appears when it is whole; one that fails leaves what was there', async (t) => {
   const root = tempDir(t);
-  const writer = await TreeWriter.open(root);
+  const writer = TreeWriter.open(root);
   const path = 'a.example/@v/list';
   writeTree(root, { [path]: 'before' });
   const broken = writer.fill(path, async (half) => {
@@ -106,7 +106,7 @@ test('nothing is written through a symbolic link', async (t) => {
   mkdirSync(join(root, 'b.example/@v'), { recursive: true });
   writeFileSync(join(outside, 'precious'), 'mine');
   symlinkSync(join(outside, 'precious'), join(root, 'b.example/@v/v1.0.0.mod'));
-  const writer = await TreeWriter.open(root);
+  const writer = TreeWriter.open(root);
   assert.throws(() => writer.write('a.example/@v/list', Buffer.from('x')), /"[^"]+a\.example": not a direc/);
   writer.write('b.example/@v/v1.0.0.mod', Buffer.from('module b.example\n'));
   assert.deepEqual(readdirSync(outside), ['precious']);
@@ -121,16 +121,17 @@ test("a dead writer's halves go, a living one's stay", async (t) => {
     [`a.example/@v/.astera-${pid}-1`]: 'half',
     [`a.example/@v/.astera-${process.ppid}-1`]: 'h',
   });
-  (await TreeWriter.open(root)).write('a.example/@v/list', Buffer.from(''));
+  TreeWriter.open(root).write('a.example/@v/list', Buffer.from(''));
   assert.deepEqual(readdirSync(join(root, 'a.example/@v')), [`.astera-${process.ppid}-1`, 'list']);
 });
 
 test('a root that is a file is refused', async (t) => {
   const root = tempDir(t);
   writeFileSync(join(root, 'f'), 'x');
-  await assert.rejects(TreeWriter.open(join(root, 'f')), /^BadRequest: cannot write to "[^"]+f": /);
-  await assert.rejects(TreeWriter.open(join(root, 'f/below')), /^BadRequest: cannot write to/);
+  assert.throws(() => TreeWriter.open(join(root, 'f')), /^BadRequest: cannot write to "[^"]+f": /);
+  assert.throws(() => TreeWriter.open(join(root, 'f/below')), /^BadRequest: cannot write to/);
   assert.equal(existsSync(join(root, 'f/below')), false);
+  assert.throws(() => TreeWriter.open('/proc/none/below'), /^BadRequest: cannot write to "[^"]+": ENOENT/);
 });
 
 test('lanes: every item once, so many at a time, and no more after a failure', async () => {
