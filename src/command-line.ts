@@ -74,7 +74,6 @@ async function run(command: Command, argv: Parsed): Promise<void> {
 function readInput(command: Command, argv: Parsed): CommandInput {
   const { _: bare, $0: _program, ...named } = argv;
   const { flags: known } = command;
-  const words = readWords(command, Array.isArray(bare) ? bare.map(String) : []);
   const flags: Record<string, string> = {};
   for (const [flag, value] of Object.entries(named)) {
     if (!known.some((one) => one.name === flag)) {
@@ -86,7 +85,8 @@ function readInput(command: Command, argv: Parsed): CommandInput {
     }
     flags[flag] = String(value);
   }
-  return { flags, words };
+  // After the flags: the word behind one that does not exist was taken for its value.
+  return { flags, words: readWords(command, Array.isArray(bare) ? bare.map(String) : []) };
 }
 
 /** What stood behind the command's name: one word for `<x>`, one or none for `[x]`, one or more for `<x..>`. */

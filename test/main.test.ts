@@ -200,6 +200,11 @@ const wrong: { args: string[]; line: RegExp; why: string }[] = [
   { args: ['stats', 'x'], line: /unknown word "x": see 'astera stats --help'/, why: 'a word too many' },
   { args: ['verfy'], line: /unknown command "verfy": did you mean verify\?/, why: 'near a command' },
   { args: ['completion', 'fish'], line: /no completion for "fish": bash or zsh/, why: 'no such shell' },
+  {
+    args: ['import', '--jason', 'x'],
+    line: /unknown flag "--jason": see 'astera/,
+    why: 'a word behind a flag that is none',
+  },
   { args: ['import'], line: /import needs <dir>: see 'astera import --help'/, why: 'no directory' },
   {
     args: ['verify', '--repair=x'],

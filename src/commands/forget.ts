@@ -26,16 +26,18 @@ export async function forgetCommand(config: StoreConfig, names: readonly string[
   const targets = names.map(parseTarget);
   const { store, close } = await openStoreForWriting(config, { mayBeNew: false });
   try {
-    let found = 0;
+    const missing: string[] = [];
     for (const target of targets) {
-      const forgotten = await forgetOne(store, target);
-      const { answers, negatives, partials, bodyBytes } = forgotten;
-      found += answers + negatives + partials;
-      process.stdout.write(
-        `${target.name}: forgot ${answers} files (${formatSize(bodyBytes)}), ${negatives} 404s, ${partials} partial downloads\n`,
-      );
+      const { answers, negatives, partials, bodyBytes } = await forgetOne(store, target);
+      if (answers + negatives + partials === 0) missing.push(target.name);
+      else
+        process.stdout.write(
+          `${target.name}: forgot ${answers} files (${formatSize(bodyBytes)}), ${negatives} 404s, ${partials} partial downloads\n`,
+        );
     }
-    if (found === 0) throw new Error(`cannot forget ${names.join(' ')}: nothing is stored of it`);
+    if (missing.length === targets.length)
+      throw new Error(`cannot forget ${names.join(' ')}: nothing is stored of it`);
+    for (const name of missing) process.stdout.write(`${name}: nothing is stored of it\n`);
   } finally {
     await close();
   }

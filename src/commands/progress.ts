@@ -76,7 +76,8 @@ export class Progress {
   #draw(): void {
     const { verb, stream } = this.#options;
     const text = `${verb} ${this.#bar()}${this.#amount()}${this.#rate()}${this.#left()}`;
-    stream.write(`\r\x1b[K${text.slice(0, Math.max(20, (stream.columns ?? 80) - 1))}`);
+    // A terminal that nobody gave a size has 0 columns.
+    stream.write(`\r\x1b[K${text.slice(0, Math.max(20, (stream.columns || 80) - 1))}`);
     this.#hasBar = true;
   }
 

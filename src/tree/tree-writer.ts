@@ -102,7 +102,8 @@ export class TreeWriter {
 function makeDirectory(path: string): void {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats?.isDirectory() === true) return;
-  if (stats === undefined) makeDirectory(dirname(path));
+  if (stats !== undefined) throw new Error('not a directory');
+  makeDirectory(dirname(path));
   mkdirSync(path);
 }
 

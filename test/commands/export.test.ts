@@ -174,7 +174,7 @@ test('a directory that can not be written to is one line and exit 1', async (t) 
   writeFileSync(join(directory, 'f'), 'mine');
   symlinkSync('/nowhere', join(directory, 'a.example'));
   for (const [out, line] of [
-    [join(directory, 'f'), /cannot write to "[^"]+f": EEXIST/],
+    [join(directory, 'f'), /cannot write to "[^"]+f": not a directory/],
     [directory, /cannot write to "[^"]+a\.example": not a directory/],
   ] as const) {
     const { code, stdout, stderr } = await runAstera(['export', '--db', db, out]);

@@ -37,6 +37,13 @@ test('it is not drawn more often than it is looked at, nor wider than the termin
   for (const text of written) assert.ok(text.replace('\r\x1b[K', '').length < 40, text);
 });
 
+test('a terminal without a size is taken for one of 80 columns', () => {
+  const { progress, written, clock } = rig({ isTTY: true, columns: 0 });
+  clock.ms = 1_000;
+  progress.add({ files: 12_345, bytes: MIB });
+  assert.equal(written.at(-1), '\r\x1b[Kimporting 12345 files, 1MiB, 1MiB/s');
+});
+
 test('without a total there is no bar, and past it the bar is full', () => {
   const { progress, written, clock } = rig({ isTTY: true });
   clock.ms = 1_000;
