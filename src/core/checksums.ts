@@ -34,6 +34,12 @@ export type Checksums = {
    * @throws {CheckFailed} it has another h1; the message names both
    */
   judge(resource: Summed, h1: string): Promise<Verdict>;
+  /**
+   * Whether the answer to a lookup that is under way names this h1. It is not proven yet, so whoever
+   * stands before the database may have made it up: no reason to keep a file, nor to refuse one.
+   * `false` where it differs, none comes, or none is under way.
+   */
+  isClaimed(resource: Summed, h1: string): Promise<boolean>;
 };
 
 /** `--verify`: see INTERFACE, and `modules/checked-ingest.ts` for what each does. */

@@ -5,6 +5,10 @@
  *     store    h1 agrees with the checksum database, or the database can't be asked or does not know it (`unconfirmed`)
  *     strict   h1 agrees
  *
+ * With `store` a client need not wait for the proof that the database's answer is in its tree, a round
+ * trip more: an answer that agrees lets it go. Who could make one up could as well suppress it, and
+ * the file would go out as unconfirmed. What is kept, and what is refused, goes by the proof alone.
+ *
  * A key whose content was contradicted is refused for a time, then fetched anew, from another
  * upstream first. The same wrong hash twice is no accident, and is said loudly.
  */
@@ -25,6 +29,17 @@ export type CheckedIngestOptions = {
   /** How long a contradicted key is refused. */
   readonly refusedMs: number;
 };
+
+/** Both fail where content is contradicted, or can't be confirmed and must be. */
+export type Check = {
+  /** When a client may have all of the content. */
+  readonly passed: Promise<void>;
+  /** What to keep it with. */
+  readonly checked: Promise<Checked>;
+};
+
+/** A file's key, its own h1, and who gave it. */
+type Content = { readonly key: string; readonly h1: string; readonly upstream: string };
 
 type Refusal = {
   readonly message: string;
@@ -74,12 +89,25 @@ export class CheckedIngest {
   }
 
   /**
-   * Whether content with this h1 may be kept.
+   * Whether content with this h1 may be given, and kept.
    *
-   * @throws {CheckFailed} the database has another h1
-   * @throws {UpstreamDown} strict, and the database could not confirm it
+   * Fails with CheckFailed where the database has another h1; strict, with UpstreamDown where it could
+   * not confirm it.
    */
-  async check(resource: Summed, what: { key: string; h1: string; upstream: string }): Promise<Checked> {
+  check(resource: Summed, what: Content): Check {
+    const checked = this.#check(resource, what);
+    const passed = this.isStrict ? checked : Promise.race([this.#claimed(resource, what, checked), checked]);
+    const check = { passed: passed.then(() => {}), checked };
+    check.passed.catch(() => {}); // Whoever waits for either sees it.
+    return check;
+  }
+
+  /** When the database's answer agrees, though it is not proven yet; else when that is known. */
+  async #claimed(resource: Summed, { h1 }: Content, checked: Promise<Checked>): Promise<void> {
+    if (!(await this.#options.checksums.isClaimed(resource, h1))) await checked;
+  }
+
+  async #check(resource: Summed, what: Content): Promise<Checked> {
     const { checksums, mode } = this.#options;
     try {
       const verdict = await checksums.judge(resource, what.h1);
@@ -97,7 +125,7 @@ export class CheckedIngest {
     }
   }
 
-  #refuse({ key, h1, upstream }: { key: string; h1: string; upstream: string }, message: string): void {
+  #refuse({ key, h1, upstream }: Content, message: string): void {
     const { clock, events, refusedMs } = this.#options;
     if (this.#refusals.get(key)?.h1 === h1) events.tampered(key, message);
     this.#refusals.delete(key);

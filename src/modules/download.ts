@@ -15,6 +15,7 @@ import { CHUNK_BYTES, ZIP_BYTES_MAX } from '../core/limits.ts';
 import type { FetchEvent, FetchRequest, Upstream } from '../core/ports.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
 import type { YoungGarbage } from '../flight/young-garbage.ts';
+import type { Check } from './checked-ingest.ts';
 import { GrowingBlob, type GrowingBlobOptions } from './growing-blob.ts';
 import type { Position } from './pass-through.ts';
 
@@ -28,8 +29,8 @@ export type DownloadOptions = GrowingBlobOptions & {
   readonly builder: Builder;
   readonly upstream: Upstream;
   readonly garbage: YoungGarbage;
-  /** Holds the zip's h1 against the checksum database; rejects where it must not be kept. */
-  readonly confirm?: (h1: string, upstream: string) => Promise<Checked>;
+  /** Holds the zip's h1 against the checksum database; fails where it must not be kept. */
+  readonly confirm?: (h1: string, upstream: string) => Check;
   /** Told why a good zip could not be stored. */
   readonly onNotStored: (why: string) => void;
 };
@@ -179,13 +180,14 @@ export class Download {
     if (bytes !== undefined) return this.#landWhole(bytes);
     const isStored = await this.#blob.settle();
     // Nobody can look into a zip that only passed through; `go` checks it against go.sum.
-    const checked = isStored ? await this.#check({ size }) : undefined;
+    const check = isStored ? await this.#check({ size }) : undefined;
     this.#finish();
     if (!isStored) return { size, ...this.#notStored('no room') };
+    const proof = await this.#proven(check);
     try {
       const { store, key, wallMs } = this.#options;
       const seal = { blob: this.#blob.id, key, size, source: 'upstream', nowMs: wallMs() } as const;
-      const sealed = await store.sealBlob({ ...seal, ...(checked && { checked }) });
+      const sealed = await store.sealBlob({ ...seal, ...proof });
       this.#blob.becomes(sealed.blob);
       return { size, ...sealed, body: undefined };
     } catch (error) {
@@ -196,8 +198,9 @@ export class Download {
   /** None of it went to the store: one call keeps it, and no growing blob is made. */
   async #landWhole(bytes: Uint8Array): Promise<Landed> {
     const size = bytes.byteLength;
-    const checked = await this.#check({ size, bytes: bytes.slice() });
+    const check = await this.#check({ size, bytes: bytes.slice() });
     this.#finish();
+    const proof = await this.#proven(check);
     const body = size <= CHUNK_BYTES ? bytes : undefined;
     try {
       const { store, key, wallMs } = this.#options;
@@ -209,7 +212,7 @@ export class Download {
         blob: this.#blob.id,
         bytes,
       } as const;
-      const { sha256, blob } = await store.putEntry({ ...put, ...(checked && { checked }) });
+      const { sha256, blob } = await store.putEntry({ ...put, ...proof });
       return { size, sha256, blob, body };
     } catch (error) {
       return { size, ...this.#notStored(error), body };
@@ -222,8 +225,8 @@ export class Download {
     return { sha256: '', blob: undefined, body: undefined };
   }
 
-  /** Its form, and its h1 where that is asked for. What fails is dropped. */
-  async #check(what: { size: number; bytes?: Uint8Array }): Promise<Checked | undefined> {
+  /** Its form, and its h1 where that is asked for: clients may have all of it. What fails is dropped. */
+  async #check(what: { size: number; bytes?: Uint8Array }): Promise<Check | undefined> {
     const { builder, module, version, confirm } = this.#options;
     const how = { content: this.#isPatched, hash: confirm !== undefined };
     try {
@@ -233,7 +236,20 @@ export class Download {
           ? serveError(error.kind, `cannot take ${this.#name} from ${this.#upstream}: ${messageOf(error)}`)
           : error;
       });
-      return h1 === undefined ? undefined : await confirm?.(h1, this.#upstream);
+      const check = h1 === undefined ? undefined : confirm?.(h1, this.#upstream);
+      await check?.passed;
+      return check;
+    } catch (error) {
+      this.#blob.drop();
+      throw error;
+    }
+  }
+
+  /** What to keep it with, which may be known a little later than that clients may have it. */
+  async #proven(check: Check | undefined): Promise<{ checked?: Checked }> {
+    if (check === undefined) return {};
+    try {
+      return { checked: await check.checked };
     } catch (error) {
       this.#blob.drop();
       throw error;

@@ -14,7 +14,7 @@ import type { Memory } from '../flight/memory.ts';
 import type { YoungGarbage } from '../flight/young-garbage.ts';
 import { hashGoMod } from '../modzip/go-mod-hash.ts';
 import type { Events } from '../observe/events.ts';
-import type { CheckedIngest } from './checked-ingest.ts';
+import type { Check, CheckedIngest } from './checked-ingest.ts';
 import { Download } from './download.ts';
 import type { Freshness } from './freshness.ts';
 import { checkSmall } from './small-check.ts';
@@ -62,7 +62,8 @@ export class Fetcher {
     ingest.expect(resource);
     const fetched = await upstream.whole({ path: key, bytesMax: SMALL_BYTES_MAX, ...this.#manners(errand) });
     checkSmall(resource, key, fetched.bytes);
-    const checked = await this.#checkMod(errand, fetched);
+    const check = this.#checkMod(errand, fetched);
+    await check?.passed;
     const nowMs = clock.wallMs();
     events.fetched(key, fetched.upstream, fetched.bytes.byteLength, clock.monotonicMs() - startedMs);
     if (
@@ -83,10 +84,11 @@ export class Fetcher {
       blob: store.nextBlob(),
       bytes: fetched.bytes,
     } as const;
-    const stored = store.putEntry({ ...put, ...(checked && { checked }) });
     this.#keep(
       errand,
-      stored.then((answer) => file.stored(answer)),
+      this.#proven(errand, check).then(async (proof) =>
+        file.stored(await store.putEntry({ ...put, ...proof })),
+      ),
     );
     return { file, origin: 'upstream' };
   }
@@ -144,10 +146,21 @@ export class Fetcher {
     });
   }
 
-  async #checkMod({ resource, key }: Errand, { bytes, upstream }: Fetched): Promise<Checked | undefined> {
+  #checkMod({ resource, key }: Errand, { bytes, upstream }: Fetched): Check | undefined {
     const { ingest } = this.#options;
     if (!ingest.covers(resource)) return undefined;
     return ingest.check(resource, { key, h1: hashGoMod(bytes), upstream });
+  }
+
+  /** What to keep a file with that went out already; without it, it goes out no more. */
+  async #proven({ key }: Errand, check: Check | undefined): Promise<{ checked?: Checked }> {
+    if (check === undefined) return {};
+    try {
+      return { checked: await check.checked };
+    } catch (error) {
+      this.#options.memory.deleteFile(key);
+      throw error;
+    }
   }
 
   #remember({ resource, key }: Errand, status: StoredFile['status'], bytes: Uint8Array): StoredFile {

@@ -71,6 +71,11 @@ export class ChecksumDatabases implements Checksums {
     );
   }
 
+  async isClaimed(resource: Summed, h1: string): Promise<boolean> {
+    const [database] = this.#options.databases.values();
+    return database !== undefined && h1Among(await database.claimed(resource), resource) === h1;
+  }
+
   /**
    * The first database's word on a module version.
    *

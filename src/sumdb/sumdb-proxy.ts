@@ -15,7 +15,7 @@ import type { Events } from '../observe/events.ts';
 import type { NoteVerifier } from './note.ts';
 import { ProofKeeper } from './proof-keeper.ts';
 import { notStored, ProvenLog } from './proven-log.ts';
-import { cutDataTile, formatRecord, parseRecord } from './record.ts';
+import { cutDataTile, formatRecord, linesFor, parseRecord } from './record.ts';
 import type { SumdbAsk } from './sumdb-path.ts';
 import { headKey, recordKey } from './sumdb-path.ts';
 import type { SumdbRemote } from './sumdb-remote.ts';
@@ -54,6 +54,8 @@ export class SumdbProxy {
   readonly log: ProvenLog;
   readonly #options: SumdbProxyOptions;
   readonly #keeper: ProofKeeper;
+  /** Of each lookup under way, what its answer says. */
+  readonly #claims = new Map<string, Promise<readonly string[]>>();
 
   constructor(options: SumdbProxyOptions) {
     const { remote, isOffline, events } = options;
@@ -87,6 +89,11 @@ export class SumdbProxy {
   lookup(asked: ModuleVersion, manners = OUTSIDE): Promise<Served> {
     const how = this.#allowed(manners);
     return this.#cached(recordKey(this.#options.name, asked), how, () => this.#lookup(asked, how));
+  }
+
+  /** The go.sum lines in the answer to a lookup under way, before they are proven; none where none comes. */
+  claimed(asked: ModuleVersion): Promise<readonly string[]> {
+    return this.#claims.get(recordKey(this.#options.name, asked)) ?? Promise.resolve([]);
   }
 
   /**
@@ -155,7 +162,17 @@ export class SumdbProxy {
   }
 
   async #fetchRecord(asked: ModuleVersion, via: string | undefined): Promise<VerifiedLookup> {
-    return this.log.keepLookup(asked, await this.#options.remote.whole(lookupPath(asked), via));
+    const key = recordKey(this.#options.name, asked);
+    const claim = Promise.withResolvers<readonly string[]>();
+    this.#claims.set(key, claim.promise);
+    try {
+      const answer = await this.#options.remote.whole(lookupPath(asked), via);
+      claim.resolve(linesFor(parseRecord(answer).text, asked));
+      return await this.log.keepLookup(asked, answer);
+    } finally {
+      claim.resolve([]);
+      if (this.#claims.get(key) === claim.promise) this.#claims.delete(key);
+    }
   }
 
   async #head({ mayFetch, via }: Manners): Promise<Served> {

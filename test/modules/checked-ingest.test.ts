@@ -12,7 +12,7 @@ import { CheckedIngest } from '../../src/modules/checked-ingest.ts';
 import { Events } from '../../src/observe/events.ts';
 import { createLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
-import { FakeChecksums, FakeClock } from '../support/fakes.ts';
+import { FakeChecksums, FakeClock, settled } from '../support/fakes.ts';
 
 const REFUSED_MS = 60_000;
 const KEY = 'example.com/m/@v/v1.0.0.zip';
@@ -39,7 +39,7 @@ function makeIngest(mode: VerifyMode = 'store') {
   const check = (h1 = 'h1:x', { key = KEY, upstream = 'liar.example' } = {}) => {
     const resource = resourceOf(key);
     assert.ok(ingest.covers(resource));
-    return ingest.check(resource, { key, h1, upstream });
+    return ingest.check(resource, { key, h1, upstream }).checked;
   };
   const contradict = async (h1?: string, how?: { key?: string; upstream?: string }) => {
     checksums.says = new CheckFailed('h1 differs');
@@ -71,6 +71,50 @@ for (const { mode, says, kept, why } of outcomes) {
     checksums.says = says;
     if (typeof kept === 'string') assert.deepEqual(await check('h1:x'), { h1: 'h1:x', trust: kept });
     else await assert.rejects(check('h1:x'), kept);
+  });
+}
+
+const passes: { mode: VerifyMode; claims: boolean; isPassed: boolean; why: string }[] = [
+  {
+    mode: 'store',
+    claims: true,
+    isPassed: true,
+    why: 'the answer agrees: the client need not wait for its proof',
+  },
+  { mode: 'store', claims: false, isPassed: false, why: 'only the proof can tell' },
+  { mode: 'strict', claims: true, isPassed: false, why: 'nothing unproven goes out' },
+];
+
+for (const { mode, claims, isPassed, why } of passes) {
+  test(`--verify=${mode}, an answer that is not proven yet and ${claims ? 'agrees' : 'differs'}: ${why}`, async () => {
+    for (const verdict of ['confirmed', 'unconfirmed', new CheckFailed('differs')] as const) {
+      const { ingest, checksums } = makeIngest(mode);
+      const proof = Promise.withResolvers<Verdict>();
+      checksums.claims = claims;
+      checksums.says = proof.promise;
+      const resource = resourceOf(KEY);
+      assert.ok(ingest.covers(resource));
+      const { passed, checked } = ingest.check(resource, { key: KEY, h1: 'h1:x', upstream: 'proxy.example' });
+      let [hasPassed, isChecked] = [false, false];
+      passed.then(
+        () => (hasPassed = true),
+        () => {},
+      );
+      checked.then(
+        () => (isChecked = true),
+        () => {},
+      );
+      await settled();
+      assert.deepEqual([hasPassed, isChecked], [isPassed, false]);
+      if (verdict instanceof Error) proof.reject(verdict);
+      else proof.resolve(verdict);
+      await settled();
+      // What is kept goes by the proof, whatever was claimed.
+      const isKept = verdict === 'confirmed' || (verdict === 'unconfirmed' && mode === 'store');
+      assert.deepEqual([hasPassed, isChecked], [isPassed || isKept, isKept]);
+      if (isKept) assert.equal((await checked).trust, verdict);
+      if (verdict instanceof CheckFailed) assert.throws(() => ingest.admit(KEY), CheckFailed);
+    }
   });
 }
 

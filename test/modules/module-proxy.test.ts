@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Verdict } from '../../src/core/checksums.ts';
 import {
   Busy,
   CheckFailed,
@@ -747,6 +748,29 @@ test('with --verify=store what the database confirms, or does not know, is kept 
     );
     assert.deepEqual(trusts, [trust, trust, 'unchecked']);
     assert.equal(made.checksums.judged.length, 2);
+  }
+});
+
+test('with --verify=store what an unproven answer agrees with goes out, and is kept by the proof alone', async (t) => {
+  for (const verdict of ['confirmed', 'unconfirmed', new CheckFailed('h1 differs')] as const) {
+    for (const path of [MOD, ZIP]) {
+      const made = filled(t, { verify: 'store' });
+      const proof = Promise.withResolvers<Verdict>();
+      made.checksums.claims = true;
+      made.checksums.says = proof.promise;
+      const answer = await made.ask(path);
+      assert.match(answer, /^200 upstream /);
+      assert.equal((await made.store.getEntry({ key: path })).entry, undefined, 'not proven, not kept');
+      assert.match(await made.ask(path), /^200 /, 'others need not wait either');
+      assert.equal(made.upstream.asked.length, 1);
+      if (verdict instanceof Error) proof.reject(verdict);
+      else proof.resolve(verdict);
+      await settled();
+      const kept = (await made.store.getEntry({ key: path })).entry?.trust;
+      assert.equal(kept, verdict instanceof Error ? undefined : verdict);
+      if (verdict instanceof Error) await assert.rejects(made.ask(path), CheckFailed, 'nor out of memory');
+      else assert.match(await made.ask(path), /^200 memory /);
+    }
   }
 });
 

@@ -128,6 +128,22 @@ for (const { why, says, resource, h1, trust } of judgements) {
   });
 }
 
+test('claimed is what the answer under way names for that file, and nothing else', async () => {
+  const claiming = (text: string) =>
+    new ChecksumDatabases({
+      databases: new Map([
+        ['sum.example', { claimed: async () => text.split('\n') } as unknown as SumdbProxy], // All that is called.
+      ]),
+      exemptPatterns: '',
+    });
+  assert.equal(await claiming(both).isClaimed(zip, H1), true);
+  assert.equal(await claiming(both).isClaimed(mod, OTHER), true);
+  assert.equal(await claiming(both).isClaimed(zip, OTHER), false, "the go.mod's");
+  assert.equal(await claiming('').isClaimed(zip, H1), false, 'nothing came');
+  const none = new ChecksumDatabases({ databases: new Map(), exemptPatterns: '' });
+  assert.equal(await none.isClaimed(zip, H1), false, 'no database');
+});
+
 test('a bug is not taken for a database out of reach', async () => {
   await assert.rejects(databasesOf(new TypeError('bug')).judge(zip, H1), TypeError);
 });

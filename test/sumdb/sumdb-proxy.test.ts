@@ -258,6 +258,47 @@ test('an Astera that asks for what we are asking it for is told so, and does not
   assert.deepEqual(await joining, await asking, 'one that is only below us joins');
 });
 
+test('what an answer says is told before its proof, and no longer than the lookup takes', async (t) => {
+  const rig = makeRig(t);
+  const [answered, proven] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  rig.line.alter = async (path, bytes) => {
+    if (path.includes('lookup')) await answered.promise;
+    if (path.includes('tile')) await proven.promise;
+    return bytes;
+  };
+  assert.deepEqual(await rig.proxy.claimed(recordOf(3)), [], 'none is under way');
+  const looking = rig.get(lookup(3));
+  await settled();
+  const claimed = rig.proxy.claimed(recordOf(3));
+  assert.deepEqual(await rig.proxy.claimed(recordOf(4)), [], 'of another version');
+  answered.resolve();
+  const lines = await claimed;
+  assert.match(lines.join('\n'), /^example\.com\/m3 v1\.0\.0 h1:/);
+  assert.equal(await rig.proxy.log.record(recordOf(3)), undefined, 'nothing is kept by it');
+  proven.resolve();
+  await looking;
+  assert.deepEqual(await rig.proxy.claimed(recordOf(3)), [], 'the lookup itself is there now');
+});
+
+test('a lookup that brings nothing, or what is none, claims nothing', async (t) => {
+  for (const answer of [new UpstreamDown('gone'), Buffer.from('<html>log in</html>')]) {
+    const rig = makeRig(t);
+    const held = Promise.withResolvers<void>();
+    rig.line.alter = async (path, bytes) => {
+      if (!path.includes('lookup')) return bytes;
+      await held.promise;
+      if (answer instanceof Error) throw answer;
+      return answer;
+    };
+    const looking = assert.rejects(rig.get(lookup(3)));
+    await settled();
+    const claimed = rig.proxy.claimed(recordOf(3));
+    held.resolve();
+    await looking;
+    assert.deepEqual(await claimed, []);
+  }
+});
+
 test('many that ask one thing at one time ask the upstream once', async (t) => {
   const rig = makeRig(t);
   await Promise.all(Array.from({ length: 50 }, () => rig.get(lookup(3))));

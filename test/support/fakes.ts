@@ -240,7 +240,7 @@ export class FakeBuilder implements Builder {
 /** A checksum database that knows everything, nothing, or better. */
 export class FakeChecksums implements Checksums {
   /** What it says of any h1; an error is thrown. */
-  says: Verdict | Error = 'confirmed';
+  says: Verdict | Error | Promise<Verdict> = 'confirmed';
   readonly judged: string[] = [];
 
   covers(resource: Resource): resource is Summed {
@@ -248,6 +248,13 @@ export class FakeChecksums implements Checksums {
   }
 
   prefetch(_: Summed): void {}
+
+  /** Whether an answer that is not proven yet names what it is asked about. */
+  claims = false;
+
+  async isClaimed(): Promise<boolean> {
+    return this.claims;
+  }
 
   async judge(_: Summed, h1: string): Promise<Verdict> {
     this.judged.push(h1);
