@@ -49,6 +49,9 @@ export const FLIGHT_WAITERS_MAX = 4096;
 /** Requests open at the upstreams at one time; more wait their turn. Go's own client opens about 20. */
 export const UPSTREAM_REQUESTS_MAX = 32;
 
+/** The same of a checksum database's files, beside those: a download is held back until its lookup is there, which must not wait behind other downloads. At half, a cold tidy's lookups and tiles queue. */
+export const UPSTREAM_PROOFS_MAX = 16;
+
 /** Requests waiting for their turn at an upstream; more are refused with 503. */
 export const UPSTREAM_QUEUE_MAX = 8192;
 

@@ -59,6 +59,8 @@ export type FetchRequest = {
   readonly avoid?: string;
   /** The `Via` values the client's own request carried. */
   readonly via?: string;
+  /** A small file that downloads wait for, of a checksum database: it does not queue behind them. */
+  readonly isProof?: boolean;
 };
 
 export type Fetched = { readonly bytes: Uint8Array; readonly upstream: string };

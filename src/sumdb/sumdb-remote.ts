@@ -10,6 +10,8 @@ import type { Clock, Upstream } from '../core/ports.ts';
 /** The list is asked again whether it proxies the database after so long. */
 const SUPPORT_KEPT_MS = 600_000;
 
+const PROOF = { bytesMax: SUMDB_ANSWER_BYTES_MAX, isProof: true } as const;
+
 export class SumdbRemote {
   readonly #name: string;
   readonly #list: Upstream;
@@ -31,7 +33,7 @@ export class SumdbRemote {
    * @throws what an Upstream throws
    */
   async whole(path: string, via?: string): Promise<Uint8Array> {
-    const manners = { bytesMax: SUMDB_ANSWER_BYTES_MAX, ...(via !== undefined && { via }) };
+    const manners = { ...PROOF, ...(via !== undefined && { via }) };
     const { bytes } = (await this.#isInList())
       ? await this.#list.whole({ path: `sumdb/${this.#name}/${path}`, ...manners })
       : await this.#host.whole({ path, ...manners });
@@ -69,7 +71,7 @@ export class SumdbRemote {
   async #probe(): Promise<boolean> {
     try {
       const path = `sumdb/${this.#name}/supported`;
-      await this.#list.whole({ path, bytesMax: SUMDB_ANSWER_BYTES_MAX });
+      await this.#list.whole({ path, ...PROOF });
       return true;
     } catch (error) {
       if (isServeError(error) && (error.kind === 'not-found' || error.kind === 'gone')) return false;

@@ -14,7 +14,7 @@ import {
   serveError,
   UpstreamDown,
 } from '../core/errors.ts';
-import { UPSTREAM_QUEUE_MAX, UPSTREAM_REQUESTS_MAX } from '../core/limits.ts';
+import { UPSTREAM_PROOFS_MAX, UPSTREAM_QUEUE_MAX, UPSTREAM_REQUESTS_MAX } from '../core/limits.ts';
 import type { FetchEvent, Fetched, FetchRequest, Upstream } from '../core/ports.ts';
 import { createDispatchers, type Dispatchers } from './dispatchers.ts';
 import { FileSource } from './file-source.ts';
@@ -48,7 +48,8 @@ class ProxyList implements Upstream {
   readonly #members: readonly Member[];
   readonly #end: 'off' | 'direct' | undefined;
   readonly #instance: string;
-  readonly #gate: Gate;
+  readonly #files: Gate;
+  readonly #proofs: Gate;
   readonly #dispatchers: Dispatchers;
   readonly #closing = new AbortController();
   readonly #open = new Set<AbortController>();
@@ -57,10 +58,9 @@ class ProxyList implements Upstream {
     const timeouts = { ...TIMEOUTS, ...options.timeouts };
     this.#instance = options.instance;
     this.#dispatchers = createDispatchers(timeouts, options.proxyEnv);
-    this.#gate = new Gate({
-      placesMax: options.requestsMax ?? UPSTREAM_REQUESTS_MAX,
-      queueMax: options.queueMax ?? UPSTREAM_QUEUE_MAX,
-    });
+    const queueMax = options.queueMax ?? UPSTREAM_QUEUE_MAX;
+    this.#files = new Gate({ placesMax: options.requestsMax ?? UPSTREAM_REQUESTS_MAX, queueMax });
+    this.#proofs = new Gate({ placesMax: UPSTREAM_PROOFS_MAX, queueMax });
     const context = {
       version: options.version,
       clock: options.clock,
@@ -119,7 +119,7 @@ class ProxyList implements Upstream {
   async close(): Promise<void> {
     const error = closed();
     this.#closing.abort(error);
-    this.#gate.refuseWaiting(closed);
+    for (const gate of [this.#files, this.#proofs]) gate.refuseWaiting(closed);
     for (const aborter of this.#open) aborter.abort(error);
     await this.#dispatchers.destroy();
   }
@@ -135,7 +135,7 @@ class ProxyList implements Upstream {
         await first.rest.return();
       }
     } finally {
-      this.#leave(aborter);
+      this.#leave(request, aborter);
     }
   }
 
@@ -148,7 +148,7 @@ class ProxyList implements Upstream {
     try {
       return await work(via);
     } finally {
-      this.#leave(aborter);
+      this.#leave(request, aborter);
     }
   }
 
@@ -158,19 +158,25 @@ class ProxyList implements Upstream {
     checkPath(request.path);
     const via = nextVia(request.via, this.#instance);
     // Those with a place may hold it for long; whoever waits behind them would be refused anyway.
-    if (this.#gate.isFull && this.isDown) throw allDown();
-    await this.#gate.enter(aborter.signal);
+    const gate = this.#gateOf(request);
+    if (gate.isFull && this.isDown) throw allDown();
+    await gate.enter(aborter.signal);
     this.#open.add(aborter);
     return via;
   }
 
-  #leave(aborter: AbortController): void {
+  #leave(request: FetchRequest, aborter: AbortController): void {
     this.#open.delete(aborter);
-    this.#gate.leave();
+    this.#gateOf(request).leave();
+  }
+
+  #gateOf({ isProof }: FetchRequest): Gate {
+    return isProof === true ? this.#proofs : this.#files;
   }
 
   #refuseWaiting(): void {
-    if (this.isDown) this.#gate.refuseWaiting(allDown);
+    if (!this.isDown) return;
+    for (const gate of [this.#files, this.#proofs]) gate.refuseWaiting(allDown);
   }
 
   /** Asks member after member until one can answer; bytes that come later come from that one alone. */

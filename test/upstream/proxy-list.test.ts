@@ -250,6 +250,23 @@ test('past the places and the queue is Busy, and nobody loses a place', async (t
   assertSame((await upstream.whole(ask())).bytes, someBytes(10));
 });
 
+test('what a checksum database is asked waits behind no download', async (t) => {
+  const server = await faulty(t);
+  server.serve(PATH, { isSilent: (n) => n === 0, bytes: someBytes(10) });
+  const lookup = 'sumdb/sum.example/lookup/x.example/y@v1.0.0';
+  server.serve(lookup, { bytes: someBytes(20) });
+  const { upstream } = rig(t, server.url, { requestsMax: 1, queueMax: 1 });
+  const holder = upstream.stream(ask())[Symbol.asyncIterator]();
+  const held = holder.next();
+  await server.asked(1);
+  const waiting = upstream.whole(ask());
+  assertSame((await upstream.whole(ask(lookup, { isProof: true }))).bytes, someBytes(20));
+  assert.equal(server.seen.length, 2, 'the download still waits for its place');
+  await holder.return?.();
+  await held;
+  assertSame((await waiting).bytes, someBytes(10));
+});
+
 test('who leaves while waiting for a place makes room in the queue', async (t) => {
   const server = await faulty(t);
   server.serve(PATH, { isSilent: (n) => n === 0, bytes: someBytes(10) });
