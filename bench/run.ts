@@ -24,6 +24,7 @@ const benches: readonly Bench[] = [
   { file: 'cold-herd', isQuick: true },
   { file: 'cold-zip' },
   { file: 'first-byte', isQuick: true },
+  { file: 'start' },
   { file: 'corpus-fetch' },
   { file: 'tidy' },
   { file: 'tidy-replay' },

@@ -24,7 +24,7 @@ export type Filling = {
   /** Versions from `from` on, up to and without `to`. */
   readonly from: number;
   readonly to: number;
-  /** Of each zip; about 20 kB unless it is said. */
+  /** Of each zip; by default as much as growth is measured with. */
   readonly contentBytes?: number;
 };
 

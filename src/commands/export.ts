@@ -13,8 +13,8 @@ import { formatSize } from '../core/quantity.ts';
 import { lookAtStore } from '../store/look.ts';
 import { type Exported, exportTree } from '../tree/tree-export.ts';
 import { ReaderPool } from '../workers/reader-pool.ts';
+import { clock } from './clock.ts';
 import { Progress } from './progress.ts';
-import { clock } from './services.ts';
 import { stopSignal } from './stop-signal.ts';
 
 /** Two keep the writes busy; a server's own readers may be at work beside them. */

@@ -13,9 +13,9 @@ import { formatSize } from '../core/quantity.ts';
 import { walkSumdb, walkTree } from '../tree/tree-file.ts';
 import { type Imported, type ImportOptions, importTree } from '../tree/tree-import.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
+import { clock } from './clock.ts';
 import { ownSumdb } from './own-sumdb.ts';
 import { Progress } from './progress.ts';
-import { clock } from './services.ts';
 import { stopSignal } from './stop-signal.ts';
 import { openStoreForWriting } from './writable-store.ts';
 

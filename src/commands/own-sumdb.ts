@@ -11,7 +11,8 @@ import { notStored, ProvenLog } from '../sumdb/proven-log.ts';
 import { SumdbLessons } from '../sumdb/sumdb-lessons.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
-import { clock, databasesOf, exemptPatternsOf } from './services.ts';
+import { clock } from './clock.ts';
+import { databasesOf, exemptPatternsOf } from './databases.ts';
 
 /** @throws {UsageError} a malformed checksum database */
 export function ownSumdb(config: StoreConfig, store: ThreadStore): SumdbLessons {

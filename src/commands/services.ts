@@ -3,15 +3,14 @@
  */
 
 import { readFileSync } from 'node:fs';
-import type { Config, StoreConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { StoredFile } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
-import { BadRequest, messageOf } from '../core/errors.ts';
+import { BadRequest } from '../core/errors.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
-import type { Clock, Upstream } from '../core/ports.ts';
+import type { Upstream } from '../core/ports.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Builder, Remote, Store } from '../core/store-port.ts';
-import { UsageError } from '../core/usage-error.ts';
 import { freeEvicted, isIdle, Memory, type Piece } from '../flight/memory.ts';
 import { Singleflight } from '../flight/singleflight.ts';
 import { WeakCache } from '../flight/weak-cache.ts';
@@ -25,14 +24,14 @@ import { ModuleProxy, type Read } from '../modules/module-proxy.ts';
 import { OutsideWrites } from '../modules/outside-writes.ts';
 import type { Events } from '../observe/events.ts';
 import { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
-import { type Database, parseDatabases } from '../sumdb/database.ts';
+import type { Database } from '../sumdb/database.ts';
 import { SumdbLessons } from '../sumdb/sumdb-lessons.ts';
 import { SumdbProxy } from '../sumdb/sumdb-proxy.ts';
 import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { createUpstream } from '../upstream/proxy-list.ts';
-
-export const clock: Clock = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
+import { clock } from './clock.ts';
+import { databasesOf, exemptPatternsOf, usable } from './databases.ts';
 
 export type ServicesOptions = {
   readonly config: Config;
@@ -132,19 +131,6 @@ function lookUpBy(sumdb: ChecksumDatabases): Remote<ControlPort>['lookUp'] {
   };
 }
 
-/** @throws {UsageError} a malformed checksum database */
-export function databasesOf({ sumdb }: StoreConfig): Database[] {
-  return usable(
-    () => parseDatabases(sumdb),
-    (why) => `bad value for --sumdb: ${why}`,
-  );
-}
-
-/** Patterns of modules that no checksum database may hear of. */
-export function exemptPatternsOf({ privatePatterns, noSumdbPatterns }: StoreConfig): string {
-  return [privatePatterns, noSumdbPatterns].filter((text) => text !== '').join(',');
-}
-
 function sumdbProxy(
   { name, key, url }: Database,
   parts: {
@@ -202,14 +188,6 @@ class Upstreams {
 
   async close(): Promise<void> {
     await Promise.all(this.#open.map((upstream) => upstream.close()));
-  }
-}
-
-function usable<T>(make: () => T, told = (why: string) => why): T {
-  try {
-    return make();
-  } catch (error) {
-    throw new UsageError(told(messageOf(error)), { cause: error });
   }
 }
 

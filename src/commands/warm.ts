@@ -21,8 +21,9 @@ import { Metrics } from '../observe/metrics.ts';
 import { inLanes } from '../tree/lanes.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
+import { clock } from './clock.ts';
 import { Progress } from './progress.ts';
-import { clock, createServices, type Services } from './services.ts';
+import { createServices, type Services } from './services.ts';
 import { stopSignal } from './stop-signal.ts';
 import { openStoreForWriting } from './writable-store.ts';
 

@@ -12,7 +12,7 @@ import { lockStore } from '../store/lock.ts';
 import { lookAtStore } from '../store/look.ts';
 import type { WriterMode } from '../store/schema.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
-import { clock } from './services.ts';
+import { clock } from './clock.ts';
 
 export type OpenedStore = {
   readonly store: WritableStore;

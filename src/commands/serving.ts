@@ -1,0 +1,174 @@
+/**
+ * A server over an open store: the composition root. Joins the rooms, prints the one line when it answers, and
+ * takes everything down in order at SIGTERM or SIGINT.
+ */
+
+import type { Config } from '../config.ts';
+import { controlPath } from '../control/control-path.ts';
+import { ControlServer } from '../control/control-server.ts';
+import { formatAddress } from '../core/address.ts';
+import { messageOf } from '../core/errors.ts';
+import { STOP_GRACE_MS } from '../core/limits.ts';
+import { UsageError } from '../core/usage-error.ts';
+import { Server } from '../front/server.ts';
+import { fetchWhole } from '../modules/fetch-whole.ts';
+import { EventLoopDelay } from '../observe/event-loop.ts';
+import type { Events } from '../observe/events.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Profiles } from '../observe/profiles.ts';
+import { BuilderPool } from '../workers/builder-pool.ts';
+import type { ThreadStore } from '../workers/thread-store.ts';
+import { clock } from './clock.ts';
+import { importLocalCache } from './local-cache.ts';
+import { ownMember } from './own-address.ts';
+import { createServices, type Services } from './services.ts';
+import { aborted } from './stop-signal.ts';
+
+/** Between two rounds of writing last-use times and dropping what is past its bound. */
+const HOUSEKEEPING_MS = 60_000;
+
+/** Threads for zip checks: one keeps up with any line; the Pi's other cores are for readers. */
+const BUILDERS = 1;
+
+export type Serving = {
+  readonly config: Config;
+  /** Closed at the end. */
+  readonly store: ThreadStore;
+  /** Serves until it is aborted. */
+  readonly stop: AbortSignal;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly events: Events;
+  readonly profiles: Profiles | undefined;
+};
+
+/** @throws {UsageError} the upstream is this very listener */
+export async function serveStore({
+  config,
+  store,
+  stop,
+  log,
+  metrics,
+  events,
+  profiles,
+}: Serving): Promise<void> {
+  const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
+  profiles?.nameThreads(() => ({ ...store.threadIds(), builder: builder.threadIds }));
+  const services = createServices({ config, store, builder: builder.call, events });
+  const loopDelay = new EventLoopDelay();
+  metrics.watch({
+    weakCache: () => services.cache,
+    loopDelay: () => loopDelay.take(),
+    storeSizes: () => store.getSizes({}),
+  });
+  const server = new Server({
+    modules: services.modules,
+    sumdb: services.sumdb,
+    events,
+    viaName: `astera-${store.instance}`,
+    clientStallMs: config.clientStallMs,
+    metricsText: () => metrics.text(),
+    notReady: async () => store.full ?? (await unreadable(store)),
+    profiles,
+  });
+  const timers = [
+    setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
+    setInterval(() => void keepHouse(store, services, events), HOUSEKEEPING_MS),
+  ];
+  let control: ControlServer | undefined;
+  const takeDown = async () => {
+    timers.forEach(clearInterval);
+    const controlStopped = control?.stop();
+    await server.stop(STOP_GRACE_MS);
+    await services.close();
+    await controlStopped;
+    await services.lastUse.flush(store, clock.wallMs()).catch(() => {});
+    await store.close();
+    await builder.close();
+    profiles?.close();
+    loopDelay.stop();
+  };
+  try {
+    await importLocalCache(config, {
+      store,
+      builder: builder.call,
+      sumdb: services.lessons,
+      signal: stop,
+      log,
+    });
+    if (!stop.aborted) {
+      control = await openControl(config, store, services, events);
+      await announce(config, server);
+      log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
+    }
+    await aborted(stop);
+    log.info('stopping');
+  } finally {
+    await takeDown();
+  }
+}
+
+/** Listens, and says so on stdout: the one line others wait for. */
+async function announce(config: Config, server: Server): Promise<void> {
+  const port = await server.listen(config.addr);
+  if (port === undefined) {
+    throw new Error(
+      `cannot listen on ${formatAddress(config.addr)}: the address is in use, not ours, or only for root; set --addr`,
+    );
+  }
+  const own = await ownMember(config.upstream, config.addr, port);
+  if (own !== undefined) {
+    throw new UsageError(
+      `cannot use ${own} as upstream: it is this very server; set --upstream to the proxy behind it (GOPROXY here points to Astera)`,
+    );
+  }
+  const where = config.addr.kind === 'unix' ? formatAddress(config.addr) : urlOf(config.addr.host, port);
+  process.stdout.write(`listening on ${where}\n`);
+}
+
+function urlOf(host: string, port: number): string {
+  return `http://${formatAddress({ kind: 'tcp', host: host === '' ? 'localhost' : host, port })}`;
+}
+
+/** Without it the server serves all the same; commands that write then can't be run beside it. */
+async function openControl(
+  config: Config,
+  store: ThreadStore,
+  { modules, outsideWrites, lookUp, lessons }: Services,
+  events: Events,
+): Promise<ControlServer | undefined> {
+  const { putEntry, sealBlob, forget } = outsideWrites;
+  const { sumdbHead, sumdbLearn } = lessons;
+  const fetch = ({ key }: { key: string }) => fetchWhole(modules, key);
+  try {
+    return await ControlServer.listen({
+      path: controlPath(config.dbPath),
+      handlers: { ...store, putEntry, sealBlob, forget, fetch, lookUp, sumdbHead, sumdbLearn },
+      onRefused: (why) => events.controlRefused(why),
+      onBug: (call, error) => events.bug(`control: ${call}`, error),
+    });
+  } catch (error) {
+    events.controlRefused(messageOf(error));
+    return undefined;
+  }
+}
+
+async function keepHouse(
+  store: ThreadStore,
+  { lastUse, laterConfirm }: Services,
+  events: Events,
+): Promise<void> {
+  try {
+    await lastUse.flush(store, clock.wallMs());
+    await store.tidy({ nowMs: clock.wallMs() });
+    await laterConfirm.round();
+  } catch (error) {
+    events.housekeepingFailed(messageOf(error));
+  }
+}
+
+/** Why the store can't be read: its file is gone, say. Undefined: it can. */
+function unreadable(store: ThreadStore): Promise<string | undefined> {
+  return store.getEntry({ key: 'readyz' }).then(() => undefined, messageOf); // No file has such a key.
+}
