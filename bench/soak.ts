@@ -1,13 +1,16 @@
 // Question: does a server grow that runs for long, with an upstream that comes and goes?
 // Method: SOAK_MINUTES (20) of mixed load, the same each minute but for new modules: hot answers, forty
-// clients over the corpus, which is larger than memory, and over zips that nobody had before. Every second
-// minute the upstream is gone in the middle of it, and back as a new process. Looked at each minute's end.
+// clients over the corpus, which is larger than memory, and over zips that nobody had before; beside that,
+// most of the time, clients that want one new module after another. Every second minute the upstream goes
+// away in the middle of a zip and of all that, and comes back as a new process: what could not be had
+// meanwhile is asked for again, and must be had then. Looked at each minute's end.
 
 import { readdirSync, statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Astera } from '../test/support/astera.ts';
 import { corpusFiles, ensureCorpus } from '../test/support/corpus.ts';
 import { UpstreamProcess } from '../test/support/upstream-process.ts';
+import { FRESH_PREFIX, type Fresh, freshLane, isGiven } from './support/fresh-lane.ts';
 import { runHerd } from './support/herd.ts';
 import { memory } from './support/process-cost.ts';
 import { steadyLoad } from './support/steady-load.ts';
@@ -22,6 +25,15 @@ const NEW_ZIPS = 4;
 /** Growth counts from here on: the cache is full, and the code compiled. */
 const SETTLED_MINUTE = Math.min(5, Math.ceil(MINUTES / 4));
 
+/** Each asks for a new module every tenth of a second, for so much of the minute. */
+const FRESH_LANES = 8;
+const FRESH_MS = 45_000;
+const FRESH_BYTES = 20_000;
+
+/** The upstream's line: what is asked for the moment before it goes takes longer than that moment. */
+const LINE_BYTES_PER_SECOND = 40_000_000;
+const CUT_MEBIBYTES = 30;
+const BEFORE_CUT_MS = 300;
 const UPSTREAM_GONE_MS = 5_000;
 
 type Look = {
@@ -32,12 +44,24 @@ type Look = {
   readonly walBytes: number;
   readonly storeBytes: number;
   readonly errors: number;
+  readonly fresh: Fresh;
 };
 
 export async function run(): Promise<Table> {
   const root = await ensureCorpus();
   const zips = Array.from({ length: MINUTES * NEW_ZIPS }, (_, at) => noiseModule(`soak-${at}`, 2));
-  let upstream = await UpstreamProcess.start({ root, madeUp: zips });
+  const cuts = Array.from({ length: Math.floor(MINUTES / 2) }, (_, at) =>
+    noiseModule(`cut-${at}`, CUT_MEBIBYTES),
+  );
+  const startUpstream = (port: number) =>
+    UpstreamProcess.start({
+      root,
+      port,
+      madeUp: [...zips, ...cuts],
+      endless: { prefix: FRESH_PREFIX, contentBytes: FRESH_BYTES },
+      bytesPerSecond: LINE_BYTES_PER_SECOND,
+    });
+  let upstream = await startUpstream(0);
   const port = Number(new URL(upstream.url).port);
   const astera = await Astera.start({ upstream: upstream.url });
   const corpus = corpusFiles(root).map(({ path }) => path);
@@ -45,20 +69,22 @@ export async function run(): Promise<Table> {
   try {
     for (let minute = 1; minute <= MINUTES; minute++) {
       const endsMs = performance.now() + 60_000;
-      const load = minuteOf(
-        astera,
-        corpus,
-        zips.slice((minute - 1) * NEW_ZIPS, minute * NEW_ZIPS).map(zipPath),
-      );
-      if (minute % 2 === 0) {
+      const cold = zips.slice((minute - 1) * NEW_ZIPS, minute * NEW_ZIPS).map(zipPath);
+      const load = Promise.all([minuteOf(astera, corpus, cold), freshOf(astera, minute)]);
+      const cut = minute % 2 === 0 ? cuts[minute / 2 - 1] : undefined;
+      if (cut !== undefined) {
         await delay(1_000);
+        const first = isGiven(astera.url, zipPath(cut));
+        await delay(BEFORE_CUT_MS);
         await upstream.stop();
         await delay(UPSTREAM_GONE_MS);
-        upstream = await UpstreamProcess.start({ root, madeUp: zips, port });
+        upstream = await startUpstream(port);
+        await first; // Whether it was there again in time or not.
+        if (!(await isGiven(astera.url, zipPath(cut)))) throw new Error(`${zipPath(cut)} did not come whole`);
       }
-      const errors = await load;
+      const [errors, fresh] = await load;
       await delay(Math.max(0, endsMs - performance.now()));
-      looks.push({ minute, errors, ...look(astera) });
+      looks.push({ minute, errors, fresh, ...look(astera) });
       process.stderr.write(`soak: ${JSON.stringify(looks.at(-1))}\n`);
     }
     return table(looks);
@@ -66,6 +92,15 @@ export async function run(): Promise<Table> {
     await astera.dispose();
     await upstream.stop();
   }
+}
+
+async function freshOf({ url }: Astera, minute: number): Promise<Fresh> {
+  const untilMs = performance.now() + FRESH_MS;
+  const lanes = await Promise.all(
+    Array.from({ length: FRESH_LANES }, (_, lane) => freshLane(url, `minute-${minute}/${lane}`, untilMs)),
+  );
+  const sum = (field: keyof Fresh) => lanes.reduce((all, one) => all + one[field], 0);
+  return { asked: sum('asked'), refused: sum('refused'), lost: sum('lost') };
 }
 
 /** Some 20 to 30 seconds of load. @returns failed requests; some must while the upstream is gone */
@@ -83,7 +118,7 @@ async function minuteOf(astera: Astera, corpus: readonly string[], cold: readonl
   return herd.errors + again.errors - 2 * missing + hot.errors;
 }
 
-function look({ pid, db }: Astera): Omit<Look, 'minute' | 'errors'> {
+function look({ pid, db }: Astera): Omit<Look, 'minute' | 'errors' | 'fresh'> {
   const { rssAnonBytes, rssFileBytes } = memory(pid);
   return {
     rssAnonBytes,
@@ -103,7 +138,7 @@ function table(looks: readonly Look[]): Table {
     what,
     format(of(settled)),
     format(of(last)),
-    short(of(last) / of(settled)),
+    of(settled) === 0 ? '' : short(of(last) / of(settled)),
     format(Math.max(...looks.map(of))),
     goal,
   ];
@@ -117,6 +152,9 @@ function table(looks: readonly Look[]): Table {
       row('WAL MB', (one) => one.walBytes, megabytes, 'under 64'),
       row('store MB', (one) => one.storeBytes, megabytes, ''),
       row('failed requests of the minute', (one) => one.errors, String, ''),
+      row('new files asked for', ({ fresh }) => fresh.asked, String, ''),
+      row('refused while the upstream was gone', ({ fresh }) => fresh.refused, String, ''),
+      row('and still when it was back', ({ fresh }) => fresh.lost, String, '0'),
     ],
   };
 }

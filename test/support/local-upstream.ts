@@ -28,6 +28,8 @@ export type UpstreamOptions = {
   /** Send ETag and honour Range, If-Range and If-None-Match. The public mirror sends no ETag. */
   readonly validators?: boolean;
   readonly madeUp?: readonly MadeUpModule[];
+  /** Below this path every module exists in every version, made up when it is asked for: never an end of what nobody has. */
+  readonly endless?: { readonly prefix: string; readonly contentBytes: number };
   /** Branch names that stand for the highest version of every module. */
   readonly branches?: readonly string[];
 };
@@ -111,10 +113,7 @@ export class LocalUpstream {
     for (const module of madeUp) {
       const prefix = `${escapeCapitals(module.path)}/@v/${escapeCapitals(module.version)}`;
       for (const [kind, bytes] of Object.entries(madeUpFiles(module))) {
-        this.#add(`${prefix}.${kind}`, {
-          size: bytes.length,
-          read: (at, length) => bytes.subarray(at, at + length),
-        });
+        this.#add(`${prefix}.${kind}`, bytesBody(bytes));
       }
     }
     for (const versions of this.#versions.values()) versions.sort(compareVersions);
@@ -155,7 +154,7 @@ export class LocalUpstream {
   }
 
   #find(path: string): Body | undefined {
-    const stored = this.#bodies.get(path);
+    const stored = this.#bodies.get(path) ?? this.#madeNow(path);
     if (stored !== undefined) return stored;
     const query = /^(.*)\/(@latest|@v\/list|@v\/([^/]*)\.info)$/.exec(path);
     const module = query?.[1] ?? '';
@@ -164,6 +163,17 @@ export class LocalUpstream {
     if (query[2] === '@v/list') return textBody(versions.filter((version) => !isPseudo(version)));
     const isHead = query[2] === '@latest' || this.#options.branches?.includes(query[3] ?? '') === true;
     return isHead ? this.#bodies.get(`${module}/@v/${escapeCapitals(latest(versions))}.info`) : undefined;
+  }
+
+  /** One of the endless modules, made anew for each request. */
+  #madeNow(path: string): Body | undefined {
+    const { endless } = this.#options;
+    if (endless === undefined || !path.startsWith(endless.prefix)) return undefined;
+    const file = /^(.*)\/@v\/(.*)\.(info|mod|zip)$/.exec(path);
+    if (file === null) return undefined;
+    const [, module = '', version = '', kind] = file;
+    const made = madeUpFiles({ path: module, version, contentBytes: endless.contentBytes });
+    return bytesBody(made[kind as keyof typeof made]); // The pattern's own three.
   }
 
   /** Sets ETag and, where they apply, the status and headers of 206, 304 and 416. */
@@ -230,7 +240,10 @@ function fileBody(file: string, size: number): Body {
 }
 
 function textBody(lines: readonly string[]): Body {
-  const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(''));
+  return bytesBody(Buffer.from(lines.map((line) => `${line}\n`).join('')));
+}
+
+function bytesBody(bytes: Buffer): Body {
   return { size: bytes.length, read: (at, length) => bytes.subarray(at, at + length) };
 }
 

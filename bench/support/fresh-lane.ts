@@ -1,0 +1,53 @@
+/**
+ * A client that always wants what nobody has asked for before: one made-up module after another, at a
+ * steady pace. What it did not get it asks for again when the upstream is back.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { RawConnection } from './raw-connection.ts';
+
+/** Below it an upstream's `endless` modules are. */
+export const FRESH_PREFIX = 'fresh.example/';
+
+/** Between two modules. */
+const PACE_MS = 100;
+
+const FILES = ['info', 'mod', 'zip'];
+
+export type Fresh = {
+  /** Files asked for the first time. */
+  readonly asked: number;
+  /** Of these, those that could not be had at once. */
+  readonly refused: number;
+  /** Of those, the ones that could not be had later either. */
+  readonly lost: number;
+};
+
+/** Asks until `untilMs` of `performance.now()`, then once more for what was refused. `name` keeps lanes apart. */
+export async function freshLane(url: string, name: string, untilMs: number): Promise<Fresh> {
+  const refused: string[] = [];
+  let asked = 0;
+  for (let nth = 0; performance.now() < untilMs; nth++) {
+    const version = `${FRESH_PREFIX}${name}/m${nth}/@v/v1.0.0`;
+    for (const kind of FILES) {
+      asked++;
+      if (!(await isGiven(url, `${version}.${kind}`))) refused.push(`${version}.${kind}`);
+    }
+    await delay(PACE_MS);
+  }
+  let lost = 0;
+  for (const path of refused) if (!(await isGiven(url, path))) lost++;
+  return { asked, refused: refused.length, lost };
+}
+
+/** Whether all of it comes, on a connection of its own. */
+export async function isGiven(url: string, path: string): Promise<boolean> {
+  const connection = new RawConnection(url);
+  try {
+    return (await connection.get(path)).isOk;
+  } catch {
+    return false;
+  } finally {
+    connection.close();
+  }
+}
