@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Astera } from '../test/support/astera.ts';
 import { corpusFiles, ensureCorpus } from '../test/support/corpus.ts';
 import { UpstreamProcess } from '../test/support/upstream-process.ts';
-import { FRESH_PREFIX, type Fresh, freshLane, isGiven } from './support/fresh-lane.ts';
+import { FRESH_PREFIX, type Fresh, freshLane, insist, isGiven } from './support/fresh-lane.ts';
 import { runHerd } from './support/herd.ts';
 import { memory } from './support/process-cost.ts';
 import { steadyLoad } from './support/steady-load.ts';
@@ -45,6 +45,8 @@ type Look = {
   readonly storeBytes: number;
   readonly errors: number;
   readonly fresh: Fresh;
+  /** From the upstream's return until the zip that it went away in was had whole. */
+  readonly backSeconds: number;
 };
 
 export async function run(): Promise<Table> {
@@ -71,6 +73,7 @@ export async function run(): Promise<Table> {
       const endsMs = performance.now() + 60_000;
       const cold = zips.slice((minute - 1) * NEW_ZIPS, minute * NEW_ZIPS).map(zipPath);
       const load = Promise.all([minuteOf(astera, corpus, cold), freshOf(astera, minute)]);
+      let backSeconds = 0;
       const cut = minute % 2 === 0 ? cuts[minute / 2 - 1] : undefined;
       if (cut !== undefined) {
         await delay(1_000);
@@ -79,12 +82,12 @@ export async function run(): Promise<Table> {
         await upstream.stop();
         await delay(UPSTREAM_GONE_MS);
         upstream = await startUpstream(port);
-        await first; // Whether it was there again in time or not.
-        if (!(await isGiven(astera.url, zipPath(cut)))) throw new Error(`${zipPath(cut)} did not come whole`);
+        backSeconds = await insist(astera.url, zipPath(cut));
+        await first; // Whether it was had in time or not.
       }
       const [errors, fresh] = await load;
       await delay(Math.max(0, endsMs - performance.now()));
-      looks.push({ minute, errors, fresh, ...look(astera) });
+      looks.push({ minute, errors, fresh, backSeconds, ...look(astera) });
       process.stderr.write(`soak: ${JSON.stringify(looks.at(-1))}\n`);
     }
     return table(looks);
@@ -118,7 +121,7 @@ async function minuteOf(astera: Astera, corpus: readonly string[], cold: readonl
   return herd.errors + again.errors - 2 * missing + hot.errors;
 }
 
-function look({ pid, db }: Astera): Omit<Look, 'minute' | 'errors' | 'fresh'> {
+function look({ pid, db }: Astera): Omit<Look, 'minute' | 'errors' | 'fresh' | 'backSeconds'> {
   const { rssAnonBytes, rssFileBytes } = memory(pid);
   return {
     rssAnonBytes,
@@ -155,6 +158,7 @@ function table(looks: readonly Look[]): Table {
       row('new files asked for', ({ fresh }) => fresh.asked, String, ''),
       row('refused while the upstream was gone', ({ fresh }) => fresh.refused, String, ''),
       row('and still when it was back', ({ fresh }) => fresh.lost, String, '0'),
+      row('s until the zip it left in the middle was had', (one) => one.backSeconds, short, ''),
     ],
   };
 }

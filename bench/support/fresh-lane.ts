@@ -12,6 +12,9 @@ export const FRESH_PREFIX = 'fresh.example/';
 /** Between two modules. */
 const PACE_MS = 100;
 
+/** Longer than any upstream counts as down. */
+const BACK_MS = 130_000;
+
 const FILES = ['info', 'mod', 'zip'];
 
 export type Fresh = {
@@ -38,6 +41,21 @@ export async function freshLane(url: string, name: string, untilMs: number): Pro
   let lost = 0;
   for (const path of refused) if (!(await isGiven(url, path))) lost++;
   return { asked, refused: refused.length, lost };
+}
+
+/**
+ * Asks until all of it comes, as a person would: an upstream that was gone counts as down for a while.
+ *
+ * @returns seconds it took
+ * @throws if it does not come within `BACK_MS`
+ */
+export async function insist(url: string, path: string): Promise<number> {
+  const startedMs = performance.now();
+  while (!(await isGiven(url, path))) {
+    if (performance.now() - startedMs > BACK_MS) throw new Error(`${path} did not come in ${BACK_MS} ms`);
+    await delay(PACE_MS);
+  }
+  return (performance.now() - startedMs) / 1000;
 }
 
 /** Whether all of it comes, on a connection of its own. */

@@ -211,6 +211,17 @@ test('calls that kill every writer fail clearly, and those behind them succeed',
   await queue.close();
 });
 
+test('the WAL stays bounded under small writes that come one by one', async (t) => {
+  const { queue, path } = await openQueue(t);
+  let walBytes = 0;
+  for (let i = 1; i <= 1_500; i++) {
+    await queue.call.putEntry(entry(`${(i * 7_919) % 1_500}/k`, { size: 4_000 }));
+    if (i % 50 === 0) walBytes = Math.max(walBytes, statSync(`${path}-wal`).size);
+  }
+  assert.ok(walBytes < 56 * 1024 * 1024, `the WAL grew to ${walBytes} bytes for 6 MB written`);
+  await queue.close();
+});
+
 test('the WAL stays bounded under many writes while readers read, and is empty at the end', async (t) => {
   const { queue, path } = await openQueue(t);
   const readers = new ReaderPool({ dbPath: path, threads: 2 });
