@@ -146,16 +146,20 @@ test('of a server under load: what front and reader do, by functions and files o
     const env = { ...process.env, PPROF_TMPDIR: directory };
     return (await promisify(execFile)('go', ['tool', 'pprof', '-top', url], { env })).stdout;
   };
+  /** A profile that names what it must, out of five: on a machine full of other work a second may hold some ten samples. */
+  const topNaming = async (query: string, names: RegExp) => {
+    let text = '';
+    for (let tries = 0; tries < 5 && !names.test(text); tries++) text = await top(query);
+    assert.match(text, names);
+    return text;
+  };
   try {
-    const front = await top('&thread=front');
-    assert.match(front, / \w+ (src|dist)\/modules\/module-proxy\.(ts|js)$/m);
+    const front = await topNaming('&thread=front', / \w+ (src|dist)\/modules\/module-proxy\.(ts|js)$/m);
     assert.doesNotMatch(front, /store\/reader/);
-    const reader = await top('&thread=reader');
-    assert.match(reader, / getEntry (src|dist)\/store\/reader\.(ts|js)$/m);
+    const reader = await topNaming('&thread=reader', / getEntry (src|dist)\/store\/reader\.(ts|js)$/m);
     assert.doesNotMatch(reader, /modules\//);
-    const all = await top('');
+    const all = await topNaming('', / getEntry /);
     assert.match(all, /module-proxy/);
-    assert.match(all, / getEntry /);
     const roots = new Set(Array.from(all.matchAll(/ (src|dist)\/[\w/-]+\.(ts|js)/g), ([, root]) => root));
     assert.equal(roots.size, 1, 'lines of one form of the source');
   } finally {
