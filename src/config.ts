@@ -23,6 +23,7 @@ import {
   parseText,
 } from './core/setting.ts';
 import { UsageError, unknownName } from './core/usage-error.ts';
+import { type Env, GoEnv } from './go-env.ts';
 import { parseProxyList } from './upstream/proxy-list-syntax.ts';
 
 /** Durations in ms, sizes in bytes; see `commands/serve-options.ts` for what each one sets. */
@@ -61,8 +62,6 @@ export type Config = {
 
 /** HTTP_PROXY and its kin, as undici's EnvHttpProxyAgent takes them: empty means none, never "look again". */
 export type ProxyEnv = { readonly httpProxy: string; readonly httpsProxy: string; readonly noProxy: string };
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 export type ConfigSources = {
   /** By the flags' names without dashes: what stood on the command line, `config` among it. */
@@ -137,10 +136,11 @@ function readDbPath(settings: Settings): string {
 }
 
 function readSumdb(settings: Settings, env: Env): Omit<StoreConfig, 'dbPath'> {
+  const goEnv = new GoEnv(env);
   return {
-    sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, env), parseText),
-    privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, env), parsePatterns),
-    noSumdbPatterns: parseFound(serveOptions.privatePatterns, findNoSumdb(env), parsePatterns),
+    sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, goEnv), parseText),
+    privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, goEnv), parsePatterns),
+    noSumdbPatterns: parseFound(serveOptions.privatePatterns, findNoSumdb(goEnv), parsePatterns),
   };
 }
 
@@ -220,7 +220,7 @@ async function findUpstream(
   settings: Settings,
   { env, offline }: { env: Env; offline: boolean },
 ): Promise<Found> {
-  const found = settings.find('upstream') ?? fromEnv(env, 'GOPROXY');
+  const found = settings.find('upstream') ?? new GoEnv(env).find('GOPROXY');
   if (found !== undefined) return found;
   if (offline) return { text: 'off', from: '--offline' };
   const text = await askGo('GOPROXY', env);
@@ -230,16 +230,16 @@ async function findUpstream(
   );
 }
 
-function findPrivate(settings: Settings, env: Env): Found {
-  return settings.find('private') ?? fromEnv(env, 'GOPRIVATE') ?? { text: '', from: 'default' };
+function findPrivate(settings: Settings, goEnv: GoEnv): Found {
+  return settings.find('private') ?? goEnv.find('GOPRIVATE') ?? { text: '', from: 'default' };
 }
 
-function findSumdb(settings: Settings, env: Env): Found {
-  return settings.find('sumdb') ?? fromEnv(env, 'GOSUMDB') ?? { text: 'sum.golang.org', from: 'default' };
+function findSumdb(settings: Settings, goEnv: GoEnv): Found {
+  return settings.find('sumdb') ?? goEnv.find('GOSUMDB') ?? { text: 'sum.golang.org', from: 'default' };
 }
 
-function findNoSumdb(env: Env): Found {
-  return fromEnv(env, 'GONOSUMDB') ?? { text: '', from: 'default' };
+function findNoSumdb(goEnv: GoEnv): Found {
+  return goEnv.find('GONOSUMDB') ?? { text: '', from: 'default' };
 }
 
 /** Where `go` keeps what it downloaded; undefined where there is no Go. */
@@ -310,11 +310,6 @@ function readProxyEnv(env: Env): ProxyEnv {
     httpsProxy: either('HTTPS_PROXY'),
     noProxy: either('NO_PROXY'),
   });
-}
-
-function fromEnv(env: Env, name: string): Found | undefined {
-  const text = nonEmpty(env[name]);
-  return text === undefined ? undefined : { text, from: name };
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

@@ -161,5 +161,5 @@ export function total(metrics: ReadonlyMap<string, number>, name: string): numbe
 /** What a bare machine has: no setting of ours or of Go's leaks in. No test asks the world's checksum database. */
 function environment(): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR } = process.env;
-  return { PATH, HOME, TMPDIR, GOSUMDB: 'off' };
+  return { PATH, HOME, TMPDIR, GOSUMDB: 'off', GOENV: 'off' };
 }
