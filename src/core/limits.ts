@@ -31,6 +31,13 @@ export const ZIP_NAME_BYTES_MAX = 4096;
 /** Files of a zip with all directories above them: a few deep names would make millions. */
 export const ZIP_PATHS_MAX = 500_000;
 
+/**
+ * A stored body up to here is held and sent whole; a longer one goes by chunks, whose memory is given back as soon as
+ * nobody reads them. At half, some go.mod files and many lists take the longer way; at double, half of all zips wait
+ * for the garbage collector.
+ */
+export const WHOLE_BODY_BYTES_MAX = 64 * KiB;
+
 /** What is stored inline beside its key. At half, many go.mod files cost a second row; at double, pages hold few rows. */
 export const INLINE_BYTES_MAX = 8 * KiB;
 

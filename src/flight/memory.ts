@@ -44,6 +44,11 @@ export function freeEvicted(value: object): void {
   if (bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
 }
 
+/** A part of a piece; nothing of one that was given back meanwhile, which its reader then asks for again. */
+export function partOf({ bytes }: Pick<Piece, 'bytes'>, from: number, to?: number): Uint8Array {
+  return bytes.byteLength === 0 || (from === 0 && to === undefined) ? bytes : bytes.subarray(from, to);
+}
+
 /** More chunks than any blob has; keeps piece keys of different blobs apart. */
 const SEQ_MAX = 2 ** 20;
 const PIECE_OVERHEAD_BYTES = 256;
@@ -151,7 +156,7 @@ class ByteStreamOfBlob {
       piece.users++;
       this.#piece = piece;
     }
-    return from === 0 ? piece.bytes : piece.bytes.subarray(from);
+    return partOf(piece, from);
   }
 
   #leave(): void {

@@ -8,6 +8,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Answer, ByteStream, StoredFile } from '../core/answer.ts';
 import { type ErrorKind, httpStatus, isServeError, messageOf } from '../core/errors.ts';
+import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { Events } from '../observe/events.ts';
 import { answerHead, errorHead, etagOf, FIRST_HEADER, hotHead, statusLine } from './headers.ts';
 import { Pump, type PumpEnd, type PumpKeeper } from './pump.ts';
@@ -149,7 +150,8 @@ export class Responder {
     if (client.isHead || body === undefined) {
       res.endWithoutBody();
       this.#over(client, answer, code);
-    } else if (body instanceof Uint8Array && body.byteLength <= WHOLE_BYTES_MAX) {
+    } else if (body instanceof Uint8Array && body.byteLength <= WHOLE_BODY_BYTES_MAX) {
+      // By one `end`: the rest of a longer one uWebSockets would copy if the socket were full.
       res.end(span === undefined ? body : body.subarray(span.from, span.to));
       this.#over(client, answer, code);
     } else {
@@ -181,9 +183,6 @@ export class Responder {
     this.#events.answered(route, code, source, performance.now() - client.startedMs, client.url);
   }
 }
-
-/** A body up to here goes out by one `end`, whose rest uWebSockets would copy if the socket were full. */
-const WHOLE_BYTES_MAX = 64 * 1024;
 
 function streamOf(bytes: Uint8Array): ByteStream {
   return { size: bytes.byteLength, at: (offset) => bytes.subarray(offset) };

@@ -16,6 +16,7 @@ import {
 import { rmSync } from 'node:fs';
 import type { Address } from '../core/address.ts';
 import { Loop, NotFound } from '../core/errors.ts';
+import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import type { Events } from '../observe/events.ts';
 import type { ProfileRequest, Profiles } from '../observe/profiles.ts';
@@ -118,7 +119,7 @@ export class Server {
   #onGet(res: HttpResponse, req: HttpRequest): void {
     const url = req.getUrl();
     const file = this.#options.modules.peek(hotKey(url));
-    if (file?.body !== undefined && file.body.byteLength <= HOT_BYTES_MAX) {
+    if (file?.body !== undefined && file.body.byteLength <= WHOLE_BODY_BYTES_MAX) {
       this.#responder.hot(res, req, url, file, file.body);
       return;
     }
@@ -220,9 +221,6 @@ type ListenAtHost = (
 
 /** LIBUS_LISTEN_EXCLUSIVE_PORT: exported, but missing from the package's types. */
 const EXCLUSIVE_PORT = 1;
-
-/** Larger ones go through the pump, which copies nothing when a socket is full. */
-const HOT_BYTES_MAX = 64 * 1024;
 
 function routeName(route: Route): string {
   if (route.kind === 'file') return route.resource.kind;

@@ -11,7 +11,7 @@
 
 import type { ByteStream } from '../core/answer.ts';
 import { Busy, isServeError, messageOf, StoreFailed, serveError, UpstreamFailed } from '../core/errors.ts';
-import { CHUNK_BYTES, ZIP_BYTES_MAX } from '../core/limits.ts';
+import { CHUNK_BYTES, WHOLE_BODY_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
 import type { FetchEvent, FetchRequest, Upstream } from '../core/ports.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
 import type { YoungGarbage } from '../flight/young-garbage.ts';
@@ -201,9 +201,9 @@ export class Download {
     const check = await this.#check({ size, bytes: bytes.slice() });
     this.#finish();
     const proof = await this.#proven(check);
-    const body = size <= CHUNK_BYTES ? bytes : undefined;
+    const body = size <= WHOLE_BODY_BYTES_MAX ? bytes : undefined;
     try {
-      const { store, key, wallMs } = this.#options;
+      const { store, memory, key, wallMs } = this.#options;
       const put = {
         key,
         status: 200,
@@ -213,9 +213,12 @@ export class Download {
         bytes,
       } as const;
       const { sha256, blob } = await store.putEntry({ ...put, ...proof });
+      // A copy: its clients read on from the one here, which must not be given back before they are done.
+      if (body === undefined && blob !== undefined && size <= CHUNK_BYTES)
+        memory.setPiece(blob, 0, bytes.slice());
       return { size, sha256, blob, body };
     } catch (error) {
-      return { size, ...this.#notStored(error), body };
+      return { size, ...this.#notStored(error), body: size <= CHUNK_BYTES ? bytes : undefined };
     }
   }
 

@@ -12,7 +12,7 @@
 import { type Answer, StoredFile } from '../core/answer.ts';
 import { Forbidden, isServeError, messageOf, NotFound, type ServeError } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
-import { SMALL_BYTES_MAX } from '../core/limits.ts';
+import { SMALL_BYTES_MAX, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
 import type { PartialRow } from '../core/store-port.ts';
 import type { Singleflight } from '../flight/singleflight.ts';
@@ -155,7 +155,7 @@ export class ModuleProxy {
     return reads.do(`read:${key}`, async () => {
       const { entry, partial, bytes } = await store.getEntry({ key });
       if (entry === undefined || ingest.distrusts(resource, entry)) return { file: undefined, partial };
-      const isWhole = bytes !== undefined && bytes.byteLength === entry.size;
+      const isWhole = entry.blob === undefined || entry.size <= WHOLE_BODY_BYTES_MAX;
       const file = new StoredFile({
         kind: resource.kind,
         status: entry.status as StoredFile['status'], // The table's own CHECK.

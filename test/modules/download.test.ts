@@ -415,3 +415,20 @@ test('a disk that fills in the middle keeps what was stored for a later download
   assert.deepEqual([entry, partial?.chunks], [undefined, 2]);
   assertWhole(rig.store.path);
 });
+
+for (const size of [CHUNK_BYTES - 1, CHUNK_BYTES + 500, 2 * CHUNK_BYTES]) {
+  test(`a client so slow that memory has let go of ${size} bytes gets them all the same`, async (t) => {
+    const { rig, script } = scripted(t);
+    const zip = noise(size);
+    const answer = rig.get(ZIP);
+    await script.send(start({ size, etag: '"e"' }));
+    await script.bytes(zip.slice());
+    script.end();
+    const { body } = await answer;
+    await settled();
+    rig.forgetUnused();
+    assertSame(await readAll(body), zip);
+    rig.forgetUnused();
+    assertSame(await readAll((await rig.get(ZIP)).body), zip, 'a later client');
+  });
+}

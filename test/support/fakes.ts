@@ -10,7 +10,7 @@ import { CheckFailed, NotFound, type ServeError } from '../../src/core/errors.ts
 import type { Clock, FetchEvent, Fetched, FetchRequest, Upstream } from '../../src/core/ports.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
 import type { Builder, Remote, Store, WriterPort } from '../../src/core/store-port.ts';
-import { Memory, type Piece } from '../../src/flight/memory.ts';
+import { freeEvicted, isIdle, Memory, type Piece } from '../../src/flight/memory.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
 import { WeakCache } from '../../src/flight/weak-cache.ts';
 import { YoungGarbage } from '../../src/flight/young-garbage.ts';
@@ -299,6 +299,8 @@ export type Rig = {
   /** Asks, and reads all of the answer: `200 upstream body`. */
   ask(path: string, how?: { mayFetch?: boolean; isHead?: boolean }): Promise<string>;
   readonly checksums: FakeChecksums;
+  /** Time passes until memory holds nothing that is not in use. */
+  forgetUnused(): void;
   /** The same store and world, with an empty memory: as after a restart. */
   restarted(options?: RigOptions): Rig;
 };
@@ -318,6 +320,8 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
     weakBytesMax: 0,
     strongMs: 60_000,
     now: () => clock.monotonic,
+    isIdle,
+    onEvict: freeEvicted,
   });
   const memory = new Memory({ cache, store, flights: new Singleflight(bounds) });
   const lastUse = new LastUse();
@@ -351,6 +355,12 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
     store,
     lastUse,
     memory,
+    forgetUnused: () => {
+      for (let round = 0; round < 2; round++) {
+        clock.pass(60_000);
+        cache.sweep();
+      }
+    },
     get,
     ask: async (path, how) => {
       const answer = await get(path, how);
