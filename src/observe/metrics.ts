@@ -4,10 +4,11 @@
  * Names are what dashboards hold on to; see README, Metrics.
  */
 
-import { Counter, Gauge, type Metric, Registry } from 'prom-client';
+import type { Metric } from 'prom-client';
 import type { StoreSizes } from '../core/store-port.ts';
 import { Counters, REQUEST_SECONDS } from './counters.ts';
 import type { LoopDelay } from './event-loop.ts';
+import { Counter, Gauge, Registry } from './prom-client.ts';
 
 /** What is looked up when somebody asks for the metrics. */
 export type Gauges = {

@@ -7,10 +7,11 @@
 
 import { lookup as dnsLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { Agent, buildConnector, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import type { Dispatcher, buildConnector as dialling } from 'undici';
 import { BadRequest } from '../core/errors.ts';
 import { withoutUserinfo } from './redact.ts';
 import type { ProxyEnv, Timeouts } from './settings.ts';
+import { Agent, buildConnector, EnvHttpProxyAgent } from './undici.ts';
 
 /** The agent for a URL of that protocol, and the end of them all. */
 export type Dispatchers = {
@@ -86,7 +87,7 @@ function proxyUrl(name: string, value = ''): string {
  * Makes a reset an error wherever it comes. undici takes it for the end of a body that has neither a
  * length nor chunks, as on macOS it may be one; half a go.mod would be stored for the whole.
  */
-function withoutMercy(dial: buildConnector.connector): buildConnector.connector {
+function withoutMercy(dial: dialling.connector): dialling.connector {
   return (options, callback) =>
     dial(options, (...outcome) => {
       // Told before undici, which listens from its callback on.
