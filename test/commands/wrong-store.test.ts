@@ -20,7 +20,13 @@ function makeStore(path: string): void {
   writer.close();
 }
 
-const wrong: { why: string; make: (path: string) => void; line: RegExp; isNobody?: true }[] = [
+const wrong: {
+  why: string;
+  make: (path: string) => void;
+  line: RegExp;
+  isNobody?: true;
+  isForRoot?: true;
+}[] = [
   { why: 'a directory', make: (path) => mkdirSync(path), line: /cannot open store "[^"]+"/ },
   { why: 'an empty file', make: (path) => writeFileSync(path, ''), line: /the file is empty/ },
   {
@@ -58,6 +64,16 @@ const wrong: { why: string; make: (path: string) => void; line: RegExp; isNobody
     line: /cannot open store|unable to open/,
     isNobody: true,
   },
+  {
+    why: 'a read-only file',
+    make: (path) => {
+      makeStore(path);
+      chmodSync(path, 0o444);
+    },
+    line: /cannot open store [^\n]+; let this user write to the file and its directory/,
+    isNobody: true,
+    isForRoot: true,
+  },
 ];
 
 function argsOf(t: TestContext): { name: string; args: string[] }[] {
@@ -73,8 +89,10 @@ function argsOf(t: TestContext): { name: string; args: string[] }[] {
   ];
 }
 
-for (const { why, make, line, isNobody } of wrong) {
-  test(`${why}: one line, exit 1, nothing changed`, async (t) => {
+for (const { why, make, line, isNobody, isForRoot } of wrong) {
+  // Its owner may write beside it, and so read it.
+  const skip = isForRoot === true && process.getuid?.() !== 0 && 'only root can be another user';
+  test(`${why}: one line, exit 1, nothing changed`, { skip }, async (t) => {
     const directory = tempDir(t);
     chmodSync(directory, 0o755);
     const db = join(directory, 'a.db');
