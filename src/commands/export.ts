@@ -5,6 +5,7 @@
  * it leaves whole files; run again it writes what is missing.
  */
 
+import { existsSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -26,7 +27,7 @@ export async function exportCommand(config: StoreConfig, directory: string): Pro
   const root = resolve(directory);
   lookAtStore(config.dbPath, { mayBeNew: false });
   // Before the threads, which take it over: a server that has the store, and its clients, come first.
-  setPriority(constants.priority.PRIORITY_LOW);
+  if (existsSync(`${config.dbPath}.sock`)) setPriority(constants.priority.PRIORITY_LOW);
   const readers = new ReaderPool({ dbPath: config.dbPath, threads: READERS });
   const progress = new Progress({ verb: 'exporting', stream: process.stderr, now: clock.monotonicMs });
   try {
