@@ -51,7 +51,7 @@ export class SumdbRemote {
   async refuseLoop(path: string, via: string): Promise<void> {
     try {
       if (!(await this.#isInList())) return;
-      await this.#list.head({ path, bytesMax: SUMDB_ANSWER_BYTES_MAX, via });
+      await this.#list.head({ path, ...PROOF, via });
     } catch (error) {
       if (isServeError(error) && error.kind === 'loop') throw error;
     }
