@@ -19,9 +19,9 @@ import { CheckedIngest } from '../modules/checked-ingest.ts';
 import type { Found } from '../modules/fetcher.ts';
 import { Freshness } from '../modules/freshness.ts';
 import { LastUse } from '../modules/last-use.ts';
-import { LaterConfirm } from '../modules/later-confirm.ts';
 import { ModuleProxy, type Read } from '../modules/module-proxy.ts';
 import { OutsideWrites } from '../modules/outside-writes.ts';
+import { StoredCheck } from '../modules/stored-check.ts';
 import type { Events } from '../observe/events.ts';
 import { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import type { Database } from '../sumdb/database.ts';
@@ -79,6 +79,9 @@ export function createServices({ config, store, builder, events }: ServicesOptio
   });
   const reads = new Singleflight<Read>(readBounds);
   const fetches = new Singleflight<Found>(bounds);
+  const outsideWrites = new OutsideWrites({ store, memory, reads, fetches });
+  const { drop } = outsideWrites;
+  const checks = { store, checksums: sumdb, drop, clock, events, unknownMs: config.negativeTtlMs };
   const modules = new ModuleProxy({
     store,
     builder,
@@ -87,6 +90,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     garbage: new YoungGarbage(),
     freshness: new Freshness({ clock, ...config }),
     ingest,
+    storedCheck: new StoredCheck({ ...checks, builder }),
     reads,
     fetches,
     lastUse,
@@ -97,15 +101,6 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     isOffline: config.offline,
     privatePatterns: config.privatePatterns,
   });
-  const laterConfirm = new LaterConfirm({
-    store,
-    checksums: sumdb,
-    memory,
-    clock,
-    events,
-    unknownMs: config.negativeTtlMs,
-  });
-  const outsideWrites = new OutsideWrites({ store, memory, reads, fetches });
   return {
     cache,
     memory,
@@ -114,7 +109,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     sumdb,
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     lastUse,
-    laterConfirm,
+    checks,
     lookUp: lookUpBy(sumdb),
     close: () => upstreams.close(),
   };

@@ -19,6 +19,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { Profiles } from '../observe/profiles.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
+import { Background } from './background.ts';
 import { clock } from './clock.ts';
 import { importLocalCache } from './local-cache.ts';
 import { ownMember } from './own-address.ts';
@@ -54,8 +55,10 @@ export async function serveStore({
   profiles,
 }: Serving): Promise<void> {
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
-  profiles?.nameThreads(() => ({ ...store.threadIds(), builder: builder.threadIds }));
   const services = createServices({ config, store, builder: builder.call, events });
+  const background = new Background(config, { store, events, checks: services.checks });
+  const builderIds = () => [...builder.threadIds, ...background.threadIds];
+  profiles?.nameThreads(() => ({ ...store.threadIds(), builder: builderIds() }));
   const loopDelay = new EventLoopDelay();
   metrics.watch({
     weakCache: () => services.cache,
@@ -79,6 +82,7 @@ export async function serveStore({
   let control: ControlServer | undefined;
   const takeDown = async () => {
     timers.forEach(clearInterval);
+    background.stop();
     const controlStopped = control?.stop();
     await server.stop(STOP_GRACE_MS);
     await services.close();
@@ -86,6 +90,7 @@ export async function serveStore({
     await services.lastUse.flush(store, clock.wallMs()).catch(() => {});
     await store.close();
     await builder.close();
+    await background.close();
     profiles?.close();
     loopDelay.stop();
   };
@@ -101,6 +106,7 @@ export async function serveStore({
       control = await openControl(config, store, services, events);
       await announce(config, server);
       log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
+      background.start();
     }
     await aborted(stop);
     log.info('stopping');
@@ -154,15 +160,10 @@ async function openControl(
   }
 }
 
-async function keepHouse(
-  store: ThreadStore,
-  { lastUse, laterConfirm }: Services,
-  events: Events,
-): Promise<void> {
+async function keepHouse(store: ThreadStore, { lastUse }: Services, events: Events): Promise<void> {
   try {
     await lastUse.flush(store, clock.wallMs());
     await store.tidy({ nowMs: clock.wallMs() });
-    await laterConfirm.round();
   } catch (error) {
     events.housekeepingFailed(messageOf(error));
   }

@@ -21,12 +21,15 @@ export function stats({ dbPath, asJson }: { dbPath: string; asJson: boolean }): 
 
 /** The table, at `nowMs`. */
 export function describe(found: StoreStats, dbPath: string, nowMs: number): string {
-  const { storeBytes, freeBytes, walBytes, blobs, unconfirmed, unknown } = found;
+  const { storeBytes, freeBytes, walBytes, blobs, unchecked, unconfirmed, unknown } = found;
   const lines = [
     `store  ${dbPath}`,
     `file   ${formatSize(storeBytes)}, of which free ${formatSize(freeBytes)}; WAL ${formatSize(walBytes)}`,
     `blobs  ${count(blobs.count)}, ${formatSize(blobs.bytes)}: each content once`,
   ];
+  if (unchecked > 0) {
+    lines.push(`not held against the checksum database yet: ${count(unchecked)}`);
+  }
   if (unconfirmed > 0) {
     const strange = unknown > 0 ? `, ${count(unknown)} of which it does not know` : '';
     lines.push(`not confirmed by the checksum database yet: ${count(unconfirmed)}${strange}`);

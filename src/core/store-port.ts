@@ -17,7 +17,8 @@ export type Source = 'upstream' | 'import' | 'git' | 'bucket';
 
 /**
  * What the checksum database said of a stored zip or go.mod: `unconfirmed` where it could not be
- * asked, or does not know it; `unchecked` where it never is, as for lists and private modules.
+ * asked, or does not know it; `unchecked` where it was not asked yet, as for imports, or never is, as
+ * for lists and private modules.
  */
 export type Trust = 'unchecked' | 'unconfirmed' | 'confirmed';
 
@@ -63,15 +64,29 @@ export type KeyRow = {
   readonly blob: number | undefined;
 };
 
-/** `unknownTimes`: how often in a row the checksum database said that it has no such version. */
-export type UnconfirmedRow = { readonly key: string; readonly h1: string; readonly unknownTimes: number };
+/** A stored zip or go.mod that the checksum database has not confirmed. */
+export type UnsettledRow = {
+  readonly key: string;
+  /** Of the content that all else here is about. */
+  readonly sha256: string;
+  readonly trust: Trust;
+  /** Undefined: it was never hashed. */
+  readonly h1: string | undefined;
+  /** How often in a row the database said that it has no such version. */
+  readonly unknownTimes: number;
+};
 
-export type StoreSizes = {
-  readonly storeBytes: number;
-  readonly walBytes: number;
+/** How many zips and go.mod files the checksum database has not confirmed; what is private is not counted from its first look on. */
+export type Unsettled = {
+  /** It was not asked yet. */
+  readonly unchecked: number;
+  /** It could not be asked, or does not know them. */
   readonly unconfirmed: number;
+  /** Of those unconfirmed: it said that it has no such version. */
   readonly unknown: number;
 };
+
+export type StoreSizes = Unsettled & { readonly storeBytes: number; readonly walBytes: number };
 
 /** What a `forget` dropped: 200s, 404s and 410s, partial downloads. `bodyBytes` are those of the 200s. */
 export type Forgotten = {
@@ -98,15 +113,15 @@ export type ReaderPort = {
   writeBlob(request: { blob: number; size: number; path: string }): Nothing;
   /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */
   getVersions(request: { module: string }): { versions: StoredVersion[] };
-  /** Keys after `after` in bytewise order whose content the checksum database has not confirmed yet and may be asked about now. */
-  getUnconfirmed(request: { after: string; limit: number; nowMs: number }): { rows: UnconfirmedRow[] };
+  /** What the checksum database has not confirmed and may be asked about now: by keys after `after`, in bytewise order. */
+  getUnsettled(request: { after: string; limit: number; nowMs: number }): { rows: UnsettledRow[] };
   /** Whether a 200 is stored, for each of up to KEYS_PER_CALL_MAX keys. */
   getStored(request: { keys: string[] }): { stored: boolean[] };
   /** Up to KEYS_PER_CALL_MAX answers whose keys begin with `prefix` and come after `after`, in bytewise order. */
   getKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
   /** The same of partial downloads. */
   getPartialKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
-  /** Bytes of the store's file and of its WAL, and how many zips and go.mod files are not confirmed yet; `unknown` of these because the database has no such version. */
+  /** Bytes of the store's file and of its WAL, and what is not confirmed. */
   getSizes(request: Nothing): StoreSizes;
 };
 
@@ -125,12 +140,18 @@ export type WriterPort = {
     bytes: Uint8Array;
     checked?: Checked;
   }): { sha256: string; blob: number | undefined; kept: boolean };
-  /** The checksum database has confirmed what is stored under `key`. */
-  setTrust(request: { key: string; trust: Trust }): Nothing;
-  /** The checksum database has no version as that under `key`: it said so `times` times, and is not to be asked before then. */
-  setUnknown(request: { key: string; times: number; askAfterMs: number }): Nothing;
-  /** Drops the answer under `key`, and its blob if no other has it. */
-  dropEntry(request: { key: string }): Nothing;
+  /** What came of asking the checksum database about `key`. Nothing is changed where its content is another by now. */
+  setVerdict(request: {
+    key: string;
+    sha256: string;
+    trust: Trust;
+    /** Left as it is where there is none. */
+    h1?: string | undefined;
+    /** When it may be asked again, and how often in a row it did not know it. */
+    wait?: { readonly unknownTimes: number; readonly askAfterMs: number } | undefined;
+  }): Nothing;
+  /** Drops the answer under `key` if that is its content, and its blob if no other has it. */
+  dropEntry(request: { key: string; sha256: string }): Nothing;
   /** The upstream was asked again and what is stored still holds. */
   confirmEntry(request: { key: string; nowMs: number }): Nothing;
   /**
@@ -199,7 +220,16 @@ export type BuilderPort = {
     hash: boolean;
     bytes?: Uint8Array;
   }): { h1?: string };
+  /**
+   * The h1 of the zip or go.mod stored under `key`, and the SHA-256 of the content it is of; nothing
+   * where none is stored. Fails with check-failed where it can have none; with store-failed where it is damaged.
+   */
+  hashStored(request: { key: string; kind: 'zip' | 'mod'; module: string; version: string }): {
+    hashed?: Hashed;
+  };
 };
+
+export type Hashed = { readonly h1: string; readonly sha256: string };
 
 /** What a builder checks that is no part of the store yet. */
 export type FileBuilderPort = {

@@ -1,86 +1,91 @@
 /**
- * Confirms in the background what was kept while the checksum database could not be asked.
+ * The background's part of the promise that nothing stays for good which the checksum database
+ * contradicts: asks about all that is not confirmed, key by key, a rest after each.
  *
- * What it contradicts is dropped: nothing stays for good that it does not confirm. What it does not
- * know is most likely private, though nobody named it so: it is asked about more and more rarely.
+ * Where it stands is in the rows themselves, so that it goes on after a restart.
  */
 
-import type { Checksums } from '../core/checksums.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
-import { SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
-import { parseResource } from '../core/resource.ts';
-import type { Store, UnconfirmedRow } from '../core/store-port.ts';
-import type { Memory } from '../flight/memory.ts';
+import type { Store, UnsettledRow } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
+import type { Settled, StoredCheck } from './stored-check.ts';
 
 export type LaterConfirmOptions = {
-  readonly store: Pick<Store, 'getUnconfirmed' | 'setTrust' | 'setUnknown' | 'dropEntry'>;
-  readonly checksums: Checksums;
-  readonly memory: Memory;
+  readonly store: Pick<Store, 'getUnsettled'>;
+  readonly check: Pick<StoredCheck, 'settle'>;
   readonly clock: Clock;
   readonly events: Events;
-  /** The first wait before it is asked again about what it does not know; each later one is twice as long. */
-  readonly unknownMs: number;
+  /** Resolves after so long. */
+  readonly rest: (ms: number) => Promise<unknown>;
 };
 
-/** Keys of one round: a round a minute confirms a house's day of downloads in an hour. */
+/** Keys of one round, and of one line in the log. */
 const ROUND_KEYS_MAX = 50;
+
+/** A rest is as long as the work before it, so that half of the disk and of the line is left to clients, but no longer than this. */
+const REST_MS_MAX = 1_000;
 
 export class LaterConfirm {
   readonly #options: LaterConfirmOptions;
   /** Where the last round ended: what no database knows must not hold up the rest. */
   #after = '';
-  #running: Promise<number> | undefined;
+  #running: Promise<void> | undefined;
+  #isStopped = false;
 
   constructor(options: LaterConfirmOptions) {
     this.#options = options;
   }
 
-  /** One round, or the one that runs. @returns how many keys are settled now */
-  round(): Promise<number> {
-    this.#running ??= this.#round().finally(() => {
+  /** Works as long as it gets on, unless it works already: call it every now and then. Never throws. */
+  start(): Promise<void> {
+    this.#running ??= this.#work().finally(() => {
       this.#running = undefined;
     });
     return this.#running;
   }
 
-  async #round(): Promise<number> {
-    const { store, clock } = this.#options;
-    const nowMs = clock.wallMs();
-    const { rows } = await store.getUnconfirmed({ after: this.#after, limit: ROUND_KEYS_MAX, nowMs });
-    this.#after = rows.length < ROUND_KEYS_MAX ? '' : (rows.at(-1)?.key ?? '');
-    let settled = 0;
-    for (const row of rows) settled += Number(await this.#settle(row));
-    return settled;
+  /** For good. What is under way is not waited for: its store may close. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
-  async #settle(row: UnconfirmedRow): Promise<boolean> {
-    const { key, h1 } = row;
-    const { checksums, store, memory, events } = this.#options;
-    const resource = parseResource(key);
-    if (resource === undefined || !checksums.covers(resource)) {
-      await store.setTrust({ key, trust: 'unchecked' }); // It was made private since.
-      return true;
-    }
+  async #work(): Promise<void> {
     try {
-      const verdict = await checksums.judge(resource, h1);
-      if (verdict === 'unknown') await this.#postpone(row);
-      if (verdict !== 'confirmed') return false;
-      await store.setTrust({ key, trust: verdict });
-      events.confirmedLater(key);
+      // A round without any outcome means a line that is down, mostly: the next start is soon enough.
+      while ((await this.#round()) && !this.#isStopped);
     } catch (error) {
-      if (!isServeError(error) || error.kind !== 'check-failed') throw error;
-      events.contradictedLater(key, messageOf(error));
-      await store.dropEntry({ key });
-      memory.deleteFile(key);
+      if (!this.#isStopped) this.#options.events.housekeepingFailed(messageOf(error));
     }
-    return true;
   }
 
-  async #postpone({ key, unknownTimes }: UnconfirmedRow): Promise<void> {
-    const { store, clock, unknownMs } = this.#options;
-    const waitMs = Math.min(Math.max(1, unknownMs) * 2 ** unknownTimes, SUMDB_UNKNOWN_MS_MAX);
-    await store.setUnknown({ key, times: unknownTimes + 1, askAfterMs: clock.wallMs() + waitMs });
+  /** @returns whether it got on with any key */
+  async #round(): Promise<boolean> {
+    const { store, clock, events } = this.#options;
+    const nowMs = clock.wallMs();
+    const { rows } = await store.getUnsettled({ after: this.#after, limit: ROUND_KEYS_MAX, nowMs });
+    this.#after = rows.length < ROUND_KEYS_MAX ? '' : (rows.at(-1)?.key ?? '');
+    const done = { confirmed: 0, others: 0 };
+    for (const row of rows) {
+      if (this.#isStopped) break;
+      const outcome = await this.#settle(row);
+      if (outcome === 'confirmed') done.confirmed++;
+      else if (outcome !== 'damaged' && (outcome !== 'unconfirmed' || row.h1 === undefined)) done.others++;
+    }
+    if (done.confirmed > 0) events.confirmedLater(done.confirmed);
+    return done.confirmed + done.others > 0;
+  }
+
+  async #settle(row: UnsettledRow): Promise<Settled | 'damaged'> {
+    const { check, clock, events, rest } = this.#options;
+    const startedMs = clock.monotonicMs();
+    const outcome = await check.settle(row).catch((error: unknown): 'damaged' => {
+      // A damaged file must not keep those behind it waiting. `astera verify` names it, and how to repair it.
+      if (!isServeError(error) || this.#isStopped) throw error;
+      events.housekeepingFailed(`cannot check ${JSON.stringify(row.key)}: ${messageOf(error)}`);
+      return 'damaged';
+    });
+    await rest(Math.min(clock.monotonicMs() - startedMs, REST_MS_MAX));
+    return outcome;
   }
 }

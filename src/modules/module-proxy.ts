@@ -14,12 +14,13 @@ import { Forbidden, isServeError, messageOf, NotFound, type ServeError } from '.
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { SMALL_BYTES_MAX, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
-import type { PartialRow } from '../core/store-port.ts';
+import type { EntryRow, PartialRow } from '../core/store-port.ts';
 import type { Singleflight } from '../flight/singleflight.ts';
 import { computeAnswer } from './computed.ts';
 import { type Errand, Fetcher, type FetcherOptions, type Found } from './fetcher.ts';
 import type { LastUse } from './last-use.ts';
 import { Overdue } from './overdue.ts';
+import type { StoredCheck } from './stored-check.ts';
 
 export type ModuleProxyOptions = FetcherOptions & {
   /** Flights of the `read:` and `fetch:` key spaces. */
@@ -28,6 +29,7 @@ export type ModuleProxyOptions = FetcherOptions & {
   readonly lastUse: LastUse;
   readonly staleWaitMs: number;
   readonly isOffline: boolean;
+  readonly storedCheck: Pick<StoredCheck, 'settle'>;
   /** GOPRIVATE patterns: these reach no upstream. */
   readonly privatePatterns: string;
 };
@@ -41,7 +43,12 @@ export type ProxyRequest = {
   readonly via: string | undefined;
 };
 
-export type Read = { readonly file: StoredFile | undefined; readonly partial: PartialRow | undefined };
+export type Read = {
+  readonly file: StoredFile | undefined;
+  readonly partial: PartialRow | undefined;
+  /** What is stored, where that is as good as nothing as long as it is not confirmed. */
+  readonly distrusted?: EntryRow;
+};
 
 export class ModuleProxy {
   readonly #options: ModuleProxyOptions;
@@ -113,7 +120,7 @@ export class ModuleProxy {
   async #bring(errand: Errand): Promise<Found> {
     const { memory, freshness } = this.#options;
     const held = memory.file(errand.key);
-    const { file, partial } = held === undefined ? await this.#read(errand) : { file: held };
+    const { file, partial } = held === undefined ? await this.#readConfirmed(errand) : { file: held };
     if (file === undefined) return this.#fetch(errand, partial, undefined);
     if (freshness.isFresh(file)) return { file, origin: held === undefined ? 'store' : 'memory' };
     let until: Promise<unknown> = Promise.resolve();
@@ -150,11 +157,28 @@ export class ModuleProxy {
     return Promise.race([orStale, patience]).finally(() => clearTimeout(timer));
   }
 
+  /** What is stored and not confirmed is held against the database before it is fetched anew over the line. */
+  async #readConfirmed(errand: Errand): Promise<Read> {
+    const read = await this.#read(errand);
+    if (read.distrusted === undefined) return read;
+    const { trust, sha256 } = read.distrusted;
+    const { key } = errand;
+    try {
+      const row = { key, trust, sha256, h1: undefined, unknownTimes: undefined };
+      return (await this.#options.storedCheck.settle(row)) === 'confirmed' ? await this.#read(errand) : read;
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      this.#options.events.housekeepingFailed(`cannot check ${JSON.stringify(key)}: ${messageOf(error)}`);
+      return read;
+    }
+  }
+
   #read({ resource, key }: Pick<Errand, 'resource' | 'key'>): Promise<Read> {
     const { reads, store, memory, lastUse, clock, freshness, ingest } = this.#options;
     return reads.do(`read:${key}`, async () => {
       const { entry, partial, bytes } = await store.getEntry({ key });
-      if (entry === undefined || ingest.distrusts(resource, entry)) return { file: undefined, partial };
+      if (entry === undefined) return { file: undefined, partial };
+      if (ingest.distrusts(resource, entry)) return { file: undefined, partial, distrusted: entry };
       const isWhole = entry.blob === undefined || entry.size <= WHOLE_BODY_BYTES_MAX;
       const file = new StoredFile({
         kind: resource.kind,

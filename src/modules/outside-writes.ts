@@ -1,5 +1,5 @@
 /**
- * What commands write into the store of a running server, kept true to its flights and its memory.
+ * What is written into the store by others than a fetch, commands mostly, kept true to flights and memory.
  *
  * A write of a key is the flight of that key: who asks for it meanwhile gets what is written, and no
  * download of the same key runs beside it, whose partial blob it would take away.
@@ -15,7 +15,7 @@ import type { Found } from './fetcher.ts';
 import type { Read } from './module-proxy.ts';
 
 export type OutsideWritesOptions = {
-  readonly store: Pick<Store, 'putEntry' | 'sealBlob' | 'forget'>;
+  readonly store: Pick<Store, 'putEntry' | 'sealBlob' | 'forget' | 'dropEntry'>;
   readonly memory: Memory;
   /** The same flights as the module proxy's. */
   readonly reads: Singleflight<Read>;
@@ -52,6 +52,12 @@ export class OutsideWrites {
     const forgotten = await this.#options.store.forget(request);
     for (const key of request.keys) await this.#dropFromMemory(key);
     return forgotten;
+  };
+
+  /** Drops what is stored under `key`, if its SHA-256 is still that: a fetch of the key may be what found it wrong. */
+  drop = async (what: { readonly key: string; readonly sha256: string }): Promise<void> => {
+    await this.#options.store.dropEntry(what);
+    await this.#dropFromMemory(what.key);
   };
 
   async #write<W extends Written>(

@@ -67,15 +67,21 @@ export class Events {
     this.#log.warn({ database }, 'checksum database has another key now: what was stored of it is dropped');
   }
 
-  /** The checksum database has confirmed what was kept without its word. */
-  confirmedLater(key: string): void {
-    this.#log.info({ key }, 'confirmed by the checksum database');
+  /** The checksum database has confirmed what was kept without its word: so many files, in one round. */
+  confirmedLater(files: number): void {
+    this.#log.info({ files }, 'confirmed by the checksum database');
   }
 
   /** The checksum database contradicts what was kept, and served, without its word; it is dropped. */
   contradictedLater(key: string, why: string): void {
     this.#metrics.checkFailures.inc();
     this.#log.error({ key, why }, 'SECURITY: the checksum database contradicts what was served');
+  }
+
+  /** No checksum can be made of what was imported, or kept unchecked: `go` could not use it; it is dropped. */
+  unhashable(key: string, why: string): void {
+    this.#metrics.checkFailures.inc();
+    this.#log.error({ key, why }, 'dropped: no checksum can be made of it');
   }
 
   /** The upstream could not be asked, or failed: what is stored went out. */

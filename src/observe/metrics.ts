@@ -84,6 +84,10 @@ export class Metrics {
       metric.set({ file: 'store' }, storeBytes);
       metric.set({ file: 'wal' }, walBytes);
     });
+    const unchecked = 'Zips and go.mod files that were not held against the checksum database yet';
+    this.#gauge('astera_unchecked', unchecked, [], async (metric) => {
+      metric.set((await look()).unchecked);
+    });
     const unconfirmed = 'Zips and go.mod files that the checksum database has not confirmed yet';
     this.#gauge('astera_unconfirmed', unconfirmed, [], async (metric) => {
       metric.set((await look()).unconfirmed);
@@ -134,6 +138,7 @@ export class Metrics {
 const NOTHING_SEEN: StoreSizes = {
   storeBytes: Number.NaN,
   walBytes: Number.NaN,
+  unchecked: Number.NaN,
   unconfirmed: Number.NaN,
   unknown: Number.NaN,
 };

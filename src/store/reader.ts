@@ -16,9 +16,17 @@ import type {
   ReaderPort,
   Source,
   Trust,
-  UnconfirmedRow,
+  Unsettled,
+  UnsettledRow,
 } from '../core/store-port.ts';
-import { CHUNKS_PER_BLOB, type Connection, chunkId, openReadable } from './schema.ts';
+import {
+  CHUNKS_PER_BLOB,
+  type Connection,
+  chunkId,
+  FROM_UNSETTLED,
+  openReadable,
+  UNSETTLED_COUNTS,
+} from './schema.ts';
 
 type EntryColumns = {
   status: number;
@@ -32,6 +40,14 @@ type EntryColumns = {
   bytes: Buffer | null;
 };
 
+type UnsettledColumns = {
+  key: string;
+  sha256: Buffer;
+  trust: Trust;
+  h1: string | null;
+  unknown_times: number;
+};
+
 type PartialColumns = { id: number; size: number | null; etag: string | null; last_modified: string | null };
 
 export class StoreReader implements ReaderPort {
@@ -43,8 +59,8 @@ export class StoreReader implements ReaderPort {
   readonly #sha256;
   readonly #chunkCount;
   readonly #keys;
-  readonly #unconfirmed;
-  readonly #unconfirmedCount;
+  readonly #unsettled;
+  readonly #unsettledCounts;
   readonly #stored;
   readonly #listed;
   readonly #growing;
@@ -71,15 +87,12 @@ export class StoreReader implements ReaderPort {
       'SELECT key FROM entry WHERE key >= ? AND key < ? AND status = 200',
     );
     // A time that is too far away was written by a clock that was wrong.
-    this.#unconfirmed = this.#db.prepare<[string, number, number, number], UnconfirmedRow>(
-      `SELECT key, h1, unknown_times AS unknownTimes FROM entry
-       WHERE trust = 'unconfirmed' AND key > ? AND (ask_after_ms <= ? OR ask_after_ms > ?)
+    this.#unsettled = this.#db.prepare<[string, number, number, number], UnsettledColumns>(
+      `SELECT key, sha256, trust, h1, unknown_times
+       ${FROM_UNSETTLED} AND key > ? AND (ask_after_ms <= ? OR ask_after_ms > ?)
        ORDER BY key LIMIT ?`,
     );
-    this.#unconfirmedCount = this.#db.prepare<[], { unconfirmed: number; unknown: number }>(
-      `SELECT count(*) AS unconfirmed, count(nullif(unknown_times, 0)) AS unknown
-       FROM entry WHERE trust = 'unconfirmed'`,
-    );
+    this.#unsettledCounts = this.#db.prepare<[], Unsettled>(UNSETTLED_COUNTS);
     this.#stored = this.#db.prepare<[string], { status: number }>('SELECT status FROM entry WHERE key = ?');
     this.#listed = this.#db.prepare<[string, string, number], KeyColumns>(
       'SELECT key, status, size, blob FROM entry WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
@@ -140,8 +153,9 @@ export class StoreReader implements ReaderPort {
     return { versions: Array.from(hasInfo, ([version, has]) => ({ version, hasInfo: has })) };
   };
 
-  getUnconfirmed: ReaderPort['getUnconfirmed'] = ({ after, limit, nowMs }) => {
-    return { rows: this.#unconfirmed.all(after, nowMs, nowMs + SUMDB_UNKNOWN_MS_MAX, limit) };
+  getUnsettled: ReaderPort['getUnsettled'] = ({ after, limit, nowMs }) => {
+    const rows = this.#unsettled.all(after, nowMs, nowMs + SUMDB_UNKNOWN_MS_MAX, limit);
+    return { rows: rows.map(unsettledOf) };
   };
 
   getStored: ReaderPort['getStored'] = ({ keys }) => {
@@ -162,7 +176,7 @@ export class StoreReader implements ReaderPort {
     return {
       storeBytes: bytesOfFile(this.#path),
       walBytes: bytesOfFile(`${this.#path}-wal`),
-      ...(this.#unconfirmedCount.get() ?? { unconfirmed: 0, unknown: 0 }),
+      ...(this.#unsettledCounts.get() ?? { unchecked: 0, unconfirmed: 0, unknown: 0 }),
     };
   };
 
@@ -196,6 +210,10 @@ export class StoreReader implements ReaderPort {
       lastModified: row.last_modified ?? undefined,
     };
   }
+}
+
+function unsettledOf({ key, sha256, trust, h1, unknown_times }: UnsettledColumns): UnsettledRow {
+  return { key, sha256: sha256.toString('hex'), trust, h1: h1 ?? undefined, unknownTimes: unknown_times };
 }
 
 type KeyColumns = { key: string; status: number; size: number; blob: number | null };

@@ -89,7 +89,27 @@ const migrations: readonly string[] = [
   ALTER TABLE entry ADD COLUMN unknown_times INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE entry ADD COLUMN ask_after_ms INTEGER NOT NULL DEFAULT 0;
   `,
+  `
+  -- Not only what is unconfirmed is to be asked about, but what nobody has looked at yet, too. Has all that is counted.
+  DROP INDEX entry_unconfirmed;
+  -- Without the column 'kind': SQLite would count in the table itself, as it does with computed columns.
+  CREATE INDEX entry_unsettled ON entry (key, trust, ask_after_ms, unknown_times, status)
+    WHERE trust <> 'confirmed' AND status = 200
+      AND key NOT GLOB 'sumdb/*' AND (key GLOB '*.zip' OR key GLOB '*.mod');
+  `,
 ];
+
+/** Zips and go.mod files that the checksum database has not confirmed. Unasked, SQLite takes an index that has all zips. */
+export const FROM_UNSETTLED = `FROM entry INDEXED BY entry_unsettled
+  WHERE trust <> 'confirmed' AND status = 200
+    AND key NOT GLOB 'sumdb/*' AND (key GLOB '*.zip' OR key GLOB '*.mod')`;
+
+/** Their counts, as `Unsettled` of core/store-port.ts. What is private waits from its first look on. */
+export const UNSETTLED_COUNTS = `SELECT
+    count(*) FILTER (WHERE trust = 'unchecked' AND ask_after_ms = 0) AS unchecked,
+    count(*) FILTER (WHERE trust = 'unconfirmed') AS unconfirmed,
+    count(*) FILTER (WHERE trust = 'unconfirmed' AND unknown_times > 0) AS unknown
+  ${FROM_UNSETTLED}`;
 
 /**
  * `shared`: beside readers, through a WAL. `bulk`: much at a time and few readers, through a rollback

@@ -29,14 +29,15 @@ export function prepareWrites(db: Connection) {
          stored_at_ms = iif(sha256 = excluded.sha256, stored_at_ms, excluded.stored_at_ms),
          sha256 = excluded.sha256, checked_at_ms = excluded.checked_at_ms,
          used_at_ms = excluded.used_at_ms, h1 = excluded.h1, trust = excluded.trust,
-         blob = excluded.blob, body = excluded.body`,
+         unknown_times = 0, ask_after_ms = 0, blob = excluded.blob, body = excluded.body`,
     ),
     confirm: db.prepare<[number, number, string]>(
       'UPDATE entry SET checked_at_ms = ?, used_at_ms = ? WHERE key = ?',
     ),
-    setTrust: db.prepare<[string, string]>('UPDATE entry SET trust = ? WHERE key = ?'),
-    setUnknown: db.prepare<[number, number, string]>(
-      'UPDATE entry SET unknown_times = ?, ask_after_ms = ? WHERE key = ?',
+    setVerdict: db.prepare<[string, string | null, number | null, number | null, string, Buffer]>(
+      `UPDATE entry SET trust = ?, h1 = coalesce(?, h1),
+         unknown_times = coalesce(?, unknown_times), ask_after_ms = coalesce(?, ask_after_ms)
+       WHERE key = ? AND sha256 = ?`,
     ),
     dropEntry: db.prepare<[string]>('DELETE FROM entry WHERE key = ?'),
     touch: db.prepare<[number, string]>('UPDATE entry SET used_at_ms = ? WHERE key = ?'),

@@ -7,7 +7,8 @@
 import { statSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
-import { CHUNKS_PER_BLOB, type Connection, openReadable } from './schema.ts';
+import type { Unsettled } from '../core/store-port.ts';
+import { CHUNKS_PER_BLOB, type Connection, openReadable, UNSETTLED_COUNTS } from './schema.ts';
 
 /** Answers of one kind, status and source. */
 export type Tally = {
@@ -34,7 +35,7 @@ export type Partial = {
   readonly changedAtMs: number;
 };
 
-export type StoreStats = {
+export type StoreStats = Unsettled & {
   readonly storeBytes: number;
   readonly walBytes: number;
   /** Pages in the file that hold nothing now. */
@@ -45,15 +46,9 @@ export type StoreStats = {
   /** The newest PARTIALS_LISTED_MAX of them. */
   readonly partials: readonly Partial[];
   readonly partialCount: number;
-  /** Zips and go.mod files that the checksum database has not confirmed yet. */
-  readonly unconfirmed: number;
-  /** Those of them of which it said that it has no such version. */
-  readonly unknown: number;
 };
 
 const PARTIALS_LISTED_MAX = 20;
-
-const UNCONFIRMED = "SELECT count(*) FROM entry WHERE trust = 'unconfirmed'";
 
 /**
  * Counts what the store at `path` holds, in one short transaction beside whoever writes to it.
@@ -80,8 +75,7 @@ function countAll(db: Connection, path: string): StoreStats {
     blobs: blobs(db),
     partials: partials(db),
     partialCount: numberOf(db, 'SELECT count(*) FROM blob WHERE growing_key IS NOT NULL'),
-    unconfirmed: numberOf(db, UNCONFIRMED),
-    unknown: numberOf(db, `${UNCONFIRMED} AND unknown_times > 0`),
+    ...unsettled(db),
   };
 }
 
@@ -95,6 +89,10 @@ function tallies(db: Connection): Tally[] {
 function blobs(db: Connection): StoreStats['blobs'] {
   const sql = 'SELECT count(*) AS count, total(size) AS bytes FROM blob WHERE sha256 IS NOT NULL';
   return db.prepare<[], StoreStats['blobs']>(sql).get() ?? { count: 0, bytes: 0 };
+}
+
+function unsettled(db: Connection): Unsettled {
+  return db.prepare<[], Unsettled>(UNSETTLED_COUNTS).get() ?? { unchecked: 0, unconfirmed: 0, unknown: 0 };
 }
 
 function partials(db: Connection): Partial[] {

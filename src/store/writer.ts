@@ -84,20 +84,15 @@ export class StoreWriter implements WriterPort {
     return {};
   };
 
-  setTrust: WriterPort['setTrust'] = ({ key, trust }) => {
-    this.#sql.setTrust.run(trust, key);
+  setVerdict: WriterPort['setVerdict'] = ({ key, sha256, trust, h1, wait }) => {
+    const content = Buffer.from(sha256, 'hex');
+    const { unknownTimes = null, askAfterMs = null } = wait ?? {};
+    this.#sql.setVerdict.run(trust, h1 ?? null, unknownTimes, askAfterMs, key, content);
     return {};
   };
 
-  setUnknown: WriterPort['setUnknown'] = ({ key, times, askAfterMs }) => {
-    this.#sql.setUnknown.run(times, askAfterMs, key);
-    return {};
-  };
-
-  dropEntry: WriterPort['dropEntry'] = ({ key }) => {
-    const blob = this.#sql.blobOfKey.get(key)?.blob ?? null;
-    this.#sql.dropEntry.run(key);
-    if (blob !== null) this.#dropIfUnused(blob);
+  dropEntry: WriterPort['dropEntry'] = ({ key, sha256 }) => {
+    if (this.#sql.blobOfKey.get(key)?.sha256.toString('hex') === sha256) this.#dropKey(key);
     return {};
   };
 
@@ -111,7 +106,7 @@ export class StoreWriter implements WriterPort {
       }
       const row = this.#sql.sizeOf.get(key);
       if (row === undefined) continue;
-      this.dropEntry({ key });
+      this.#dropKey(key);
       if (row.status === 200) answers++;
       else negatives++;
       if (row.status === 200) bodyBytes += row.size;
@@ -237,6 +232,12 @@ export class StoreWriter implements WriterPort {
 
   close(): void {
     closeWritable(this.#db);
+  }
+
+  #dropKey(key: string): void {
+    const blob = this.#sql.blobOfKey.get(key)?.blob ?? null;
+    this.#sql.dropEntry.run(key);
+    if (blob !== null) this.#dropIfUnused(blob);
   }
 
   #makeRoomForNegative(): void {

@@ -21,20 +21,33 @@ import {
 /** Steps below the front in the kernel's scheduling: a zip check must not keep answers waiting on a full machine. */
 const NICE = 10;
 
+/** The last step: nobody waits for the background. */
+const NICE_BACKGROUND = 19;
+
+/** An idle thread of the background ends after so long, and its 20 MB with it. */
+const IDLE_MS = 10_000;
+
 export class BuilderPool {
   readonly call: Builder & FileBuilder;
   readonly #pool: Piscina;
 
-  /** @param options `nice`: 0 where no front is to come first */
-  constructor({ dbPath, threads, nice = NICE }: { dbPath: string; threads: number; nice?: number }) {
+  /** One for what nobody waits for, so that no client's zip queues up behind it. Costs nothing while idle. */
+  static inBackground(dbPath: string): BuilderPool {
+    return new BuilderPool({ dbPath, threads: 1, nice: NICE_BACKGROUND, idleMs: IDLE_MS });
+  }
+
+  /** @param options `nice`: 0 where no front is to come first; `idleMs`: see {@link createPool} */
+  constructor({
+    nice = NICE,
+    ...options
+  }: { dbPath: string; threads: number; nice?: number; idleMs?: number }) {
     this.#pool = createPool({
       url: entryBeside(import.meta.url, 'builder-worker'),
-      threads,
-      dbPath,
+      ...options,
       nice,
     });
     this.#pool.on('error', () => {}); // The task's own rejection says it.
-    this.call = remoteOf(['checkZip', 'checkZipFile'], (request) => this.#send(request));
+    this.call = remoteOf(['checkZip', 'hashStored', 'checkZipFile'], (request) => this.#send(request));
   }
 
   get threadIds(): number[] {

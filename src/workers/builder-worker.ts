@@ -3,11 +3,13 @@
 import { workerData } from 'piscina';
 import type { BuilderPort, FileBuilderPort } from '../core/store-port.ts';
 import { YoungGarbage } from '../flight/young-garbage.ts';
-import { bufferSource } from '../modzip/byte-source.ts';
+import { bufferSource, readExactly } from '../modzip/byte-source.ts';
+import { hashGoMod } from '../modzip/go-mod-hash.ts';
 import { checkZip } from '../modzip/zip-check.ts';
 import { checkContent, hashZip } from '../modzip/zip-hash.ts';
 import { ChunkSource } from '../store/chunk-source.ts';
 import { FileSource } from '../store/file-source.ts';
+import { openBody } from '../store/stored-body.ts';
 import type { Frame } from '../wire/frame.ts';
 import { freeRequests, packReplies, runCall, unpackRequests } from './serve-calls.ts';
 
@@ -23,6 +25,20 @@ const handlers: BuilderPort & FileBuilderPort = {
       if (source instanceof ChunkSource) source.close();
     }
   },
+  hashStored({ key, kind, module, version }) {
+    const stored = openBody(dbPath, key);
+    if (stored === undefined) return {};
+    try {
+      const { body, sha256 } = stored;
+      const source = body instanceof ChunkSource ? noting(body) : bufferSource(body);
+      const whole = { offset: 0, length: source.size };
+      const h1 =
+        kind === 'zip' ? hashZip(source, { module, version }).h1 : hashGoMod(readExactly(source, whole));
+      return { hashed: { h1, sha256 } };
+    } finally {
+      stored.close();
+    }
+  },
   checkZipFile({ module, version, path }) {
     const source = new FileSource(path);
     try {
@@ -35,10 +51,16 @@ const handlers: BuilderPort & FileBuilderPort = {
 };
 
 function openBlob(blob: number, size: number): ChunkSource {
-  const source = new ChunkSource((workerData as { dbPath: string }).dbPath, blob, size);
+  return noting(new ChunkSource(dbPath, blob, size));
+}
+
+/** Its chunks are garbage one after the other. */
+function noting(source: ChunkSource): ChunkSource {
   source.onLoad = (bytes) => garbage.note(bytes);
   return source;
 }
+
+const { dbPath } = workerData as { dbPath: string };
 
 /** Its young generation is small, and a round over it takes a fraction of a millisecond. */
 const ROUND_BYTES = 4 * 1024 * 1024;

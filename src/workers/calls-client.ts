@@ -30,6 +30,8 @@ export type PoolOptions = {
   /** The worker's file. */
   readonly url: URL;
   readonly threads: number;
+  /** Where set, threads start with their first task and end after so long without one. */
+  readonly idleMs?: number;
   readonly dbPath: string;
   /** Of the writer alone. */
   readonly writerMode?: WriterMode;
@@ -48,8 +50,9 @@ export function createPool(options: PoolOptions): Piscina {
   setFlagsFromString('--max-semi-space-size=0');
   return new Piscina({
     filename: options.url.href,
-    minThreads: options.threads,
+    minThreads: options.idleMs === undefined ? options.threads : 0,
     maxThreads: options.threads,
+    ...(options.idleMs !== undefined && { idleTimeout: options.idleMs }),
     concurrentTasksPerWorker: 1,
     atomics: 'sync', // It answers soonest; an idle worker's timers never fire, but here no worker has any.
     recordTiming: false,

@@ -38,7 +38,7 @@ const calls = [
   'getChunk',
   'writeBlob',
   'getVersions',
-  'getUnconfirmed',
+  'getUnsettled',
   'getStored',
   'getKeys',
   'getPartialKeys',

@@ -102,6 +102,7 @@ test('--json counts entries, each content once, and partial downloads', async ()
       { key: 'example.com/half/@v/v1.0.0.zip', size: null, changedAtMs: 5_000, bytes: CHUNK_BYTES },
     ],
     partialCount: 2,
+    unchecked: 1,
     unconfirmed: 0,
     unknown: 0,
   });
@@ -114,6 +115,7 @@ test('the table says the same', () => {
   assert.match(text, /^kind +source +answers +size +oldest +newest$/m);
   assert.match(text, /^zip +upstream +1 +512KiB +2d +2d$/m);
   assert.match(text, /^list 404 +upstream +1 +9B +2d +2d$/m);
+  assert.match(text, /^not held against the checksum database yet: 1$/m);
   assert.match(text, /^total +6 +531\.7KiB$/m);
   assert.match(text, /^example\.com\/half\/@v\/v1\.0\.0\.zip +256KiB +\? +2d$/m);
 });

@@ -800,3 +800,66 @@ test('with --verify=strict nothing goes out that is not confirmed', async (t) =>
     assert.match(await made.ask(LIST), /^200 upstream /, 'lists have no checksum');
   }
 });
+
+/** What an earlier run kept unchecked under ZIP and MOD, for a strict one that finds it hashed to what it says. */
+async function imported(t: TestContext): Promise<Rig> {
+  const made = filled(t, { verify: 'strict' });
+  const { store, builder } = made;
+  for (const key of [MOD, ZIP]) {
+    const bytes = Buffer.from(`imported ${key}`);
+    const put = { key, status: 200, source: 'import', nowMs: 1, blob: store.nextBlob(), bytes } as const;
+    const { sha256 } = await store.putEntry(put);
+    builder.stored.set(key, { h1: `h1:${key}`, sha256 });
+  }
+  return made;
+}
+
+test('with --verify=strict what is stored unchecked is hashed and asked about, not fetched anew', async (t) => {
+  const made = await imported(t);
+  for (const path of [MOD, ZIP]) {
+    const asked = await Promise.all([made.ask(path), made.ask(path)]);
+    assert.deepEqual(new Set(asked), new Set([`200 store imported ${path}`]));
+    assert.equal(await made.restarted().ask(path), `200 store imported ${path}`);
+  }
+  assert.deepEqual(made.checksums.judged, [`h1:${MOD}`, `h1:${ZIP}`], 'once each');
+  assert.deepEqual(made.upstream.asked, []);
+});
+
+test('with --verify=strict what is stored and contradicted is dropped, and fetched anew', async (t) => {
+  const made = await imported(t);
+  const { judge } = made.checksums;
+  made.checksums.judge = (resource, h1) => {
+    if (h1 === `h1:${ZIP}` || h1 === `h1:${MOD}`) return Promise.reject(new CheckFailed('h1 differs'));
+    return judge.call(made.checksums, resource, h1);
+  };
+  for (const path of [MOD, ZIP]) {
+    assert.equal(await made.ask(path), `200 upstream ${made.upstream.says.get(path)}`);
+    await settled();
+    assert.match(await made.restarted().ask(path), /^200 store (module|zip of)/);
+  }
+  assert.deepEqual(
+    made.events.seen.filter((line) => line.startsWith('contradicted')),
+    [`contradictedLater ${MOD}`, `contradictedLater ${ZIP}`],
+  );
+});
+
+test('with --verify=strict what is stored and cannot be confirmed stays, and is not given', async (t) => {
+  for (const says of ['unconfirmed', 'unknown'] as const) {
+    const made = await imported(t);
+    made.checksums.says = says;
+    for (const path of [MOD, ZIP]) {
+      await assert.rejects(made.ask(path), UpstreamDown, path);
+      await assert.rejects(made.ask(path, { mayFetch: false }), NotFound, 'who may not go out asks nobody');
+      const { entry } = await made.store.getEntry({ key: path });
+      assert.deepEqual([entry?.status, entry?.trust], [200, 'unconfirmed']);
+    }
+  }
+});
+
+test('with --verify=strict what is stored and damaged is fetched anew', async (t) => {
+  const made = await imported(t);
+  for (const path of [MOD, ZIP]) {
+    made.builder.stored.set(path, new StoreFailed('no chunk 1'));
+    assert.match(await made.ask(path), /^200 upstream /);
+  }
+});

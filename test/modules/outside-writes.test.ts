@@ -53,6 +53,11 @@ function rig() {
       await committed;
       return { answers: 1, negatives: 0, partials: 0, bodyBytes: 1 };
     },
+    dropEntry: async () => {
+      calls.push('drop');
+      await committed;
+      return {};
+    },
   };
   const writes = new OutsideWrites({ store, memory, reads, fetches });
   return { writes, memory, reads, fetches, commit, calls };

@@ -70,7 +70,7 @@ function makeEvents(): { events: Events; metrics: Metrics } {
   metrics.watch({
     weakCache: () => ({ bytes: { strong: 10, weak: 20 }, size: 3 }),
     loopDelay: () => ({ p50: 0.001, p99: 0.002, max: 0.003 }),
-    storeSizes: async () => ({ storeBytes: 1_000, walBytes: 200, unconfirmed: 4, unknown: 1 }),
+    storeSizes: async () => ({ storeBytes: 1_000, walBytes: 200, unchecked: 7, unconfirmed: 4, unknown: 1 }),
   });
   return { events: new Events(log, metrics), metrics };
 }

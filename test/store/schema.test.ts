@@ -9,10 +9,16 @@ import Database from 'better-sqlite3';
 import { StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { StoreReader } from '../../src/store/reader.ts';
-import { openReadable, openWritable, readSetting } from '../../src/store/schema.ts';
+import {
+  FROM_UNSETTLED,
+  openReadable,
+  openWritable,
+  readSetting,
+  UNSETTLED_COUNTS,
+} from '../../src/store/schema.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { contentOf, put } from './stores.ts';
+import { contentOf, earlierSchemas, put, sha256Of, takeBack } from './stores.ts';
 
 test('a new store has the pragmas that must be set before the first table, and those of each connection', (t) => {
   const path = join(tempDir(t), 'a.db');
@@ -222,22 +228,49 @@ test('a reader can not write', (t) => {
   assert.throws(() => reader.exec('DELETE FROM entry'), /readonly|query_only|readonly database/i);
 });
 
-test('a store of the first schema is brought up to date by who may write, and refused by who may not', (t) => {
+for (const version of earlierSchemas) {
+  test(`a store of schema ${version} is brought up to date by who may write, and refused by who may not`, (t) => {
+    const path = join(tempDir(t), 'a.db');
+    const writer = new StoreWriter(path);
+    const key = 'example.com/a/@v/v1.0.0.mod';
+    for (const name of ['list', 'v1.0.0.info', 'v1.0.0.mod'])
+      put(writer, { key: `example.com/a/@v/${name}`, bytes: contentOf(5) });
+    writer.close();
+    alter(path, `UPDATE entry SET trust = 'unconfirmed', h1 = 'h1:x' WHERE key = '${key}'`);
+    takeBack(path, version);
+    assert.throws(() => openReadable(path), {
+      message: new RegExp(
+        `schema ${version} is older than this Astera's \\d+; 'astera serve' brings it up to date`,
+      ),
+    });
+    openWritable(path).close();
+    const reader = new StoreReader(path);
+    t.after(() => reader.close());
+    const { rows } = reader.getUnsettled({ after: '', limit: 10, nowMs: 1 });
+    const sha256 = sha256Of(contentOf(5));
+    assert.deepEqual(rows, [{ key, sha256, trust: 'unconfirmed', h1: 'h1:x', unknownTimes: 0 }]);
+  });
+}
+
+test('there is a way back to every schema but the newest', (t) => {
   const path = join(tempDir(t), 'a.db');
   makeStore(path);
-  alter(
-    path,
-    `UPDATE entry SET trust = 'unconfirmed', h1 = 'h1:x';
-     ALTER TABLE entry DROP COLUMN unknown_times;
-     ALTER TABLE entry DROP COLUMN ask_after_ms;
-     PRAGMA user_version = 1`,
-  );
-  assert.throws(() => openReadable(path), {
-    message: /schema 1 is older than this Astera's \d+; 'astera serve' brings it up to date/,
-  });
-  openWritable(path).close();
-  const reader = new StoreReader(path);
-  const { rows } = reader.getUnconfirmed({ after: '', limit: 10, nowMs: 1 });
-  reader.close();
-  assert.deepEqual(rows, [{ key: 'example.com/a/@v/list', h1: 'h1:x', unknownTimes: 0 }]);
+  const db = openReadable(path);
+  t.after(() => db.close());
+  assert.deepEqual(db.pragma('user_version', { simple: true }), earlierSchemas.length + 1);
+});
+
+test('what is not confirmed is found, in order, and counted in its own index', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  makeStore(path);
+  const db = openReadable(path);
+  t.after(() => db.close());
+  const planOf = (sql: string) =>
+    db
+      .prepare<[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql}`)
+      .all()
+      .map(({ detail }) => detail);
+  const listing = `SELECT key, sha256 ${FROM_UNSETTLED} AND key > 'a' AND ask_after_ms <= 5 ORDER BY key LIMIT 5`;
+  assert.deepEqual(planOf(listing), ['SEARCH entry USING INDEX entry_unsettled (key>?)']);
+  assert.deepEqual(planOf(UNSETTLED_COUNTS), ['SCAN entry USING COVERING INDEX entry_unsettled']);
 });

@@ -123,3 +123,19 @@ export function assertWhole(path: string): void {
     db.close();
   }
 }
+
+/** What takes a store of the newest schema back to an earlier one, by the version it comes to. */
+const stepsBack: Readonly<Record<number, string>> = {
+  2: `DROP INDEX entry_unsettled;
+      CREATE INDEX entry_unconfirmed ON entry (key) WHERE trust = 'unconfirmed'`,
+  1: 'ALTER TABLE entry DROP COLUMN unknown_times; ALTER TABLE entry DROP COLUMN ask_after_ms',
+};
+
+/** The versions a store can be of, but for the newest. */
+export const earlierSchemas: readonly number[] = Object.keys(stepsBack).map(Number);
+
+/** Makes the store at `path` one that an earlier Astera would have made. */
+export function takeBack(path: string, version: number): void {
+  for (const to of earlierSchemas.toReversed()) if (to >= version) execute(path, stepsBack[to] ?? '');
+  execute(path, `PRAGMA user_version = ${version}`);
+}

@@ -9,15 +9,18 @@ import type { Checksums, Summed, Verdict, VerifyMode } from '../../src/core/chec
 import { CheckFailed, NotFound, type ServeError } from '../../src/core/errors.ts';
 import type { Clock, FetchEvent, Fetched, FetchRequest, Upstream } from '../../src/core/ports.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
-import type { Builder, Remote, Store, WriterPort } from '../../src/core/store-port.ts';
+import type { Builder, Hashed, Remote, Store, WriterPort } from '../../src/core/store-port.ts';
 import { freeEvicted, isIdle, Memory, type Piece } from '../../src/flight/memory.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
 import { WeakCache } from '../../src/flight/weak-cache.ts';
 import { YoungGarbage } from '../../src/flight/young-garbage.ts';
 import { CheckedIngest } from '../../src/modules/checked-ingest.ts';
+import type { Found } from '../../src/modules/fetcher.ts';
 import { Freshness } from '../../src/modules/freshness.ts';
 import { LastUse } from '../../src/modules/last-use.ts';
-import { ModuleProxy, type ModuleProxyOptions } from '../../src/modules/module-proxy.ts';
+import { ModuleProxy, type ModuleProxyOptions, type Read } from '../../src/modules/module-proxy.ts';
+import { OutsideWrites } from '../../src/modules/outside-writes.ts';
+import { StoredCheck } from '../../src/modules/stored-check.ts';
 import { Events } from '../../src/observe/events.ts';
 import { createLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
@@ -63,7 +66,6 @@ const writerCalls = [
   'putChunk',
   'sealBlob',
   'dropBlob',
-  'setUnknown',
   'touch',
   'checkpoint',
   'tidy',
@@ -235,6 +237,17 @@ export class FakeBuilder implements Builder {
     if (this.refuses !== undefined) throw new CheckFailed(this.refuses);
     return request.hash ? { h1: 'h1:of-the-zip' } : {};
   };
+
+  /** What each key's hash is; of all others nothing is stored. */
+  readonly stored = new Map<string, Hashed | Error>();
+  readonly hashed: string[] = [];
+
+  hashStored: Builder['hashStored'] = async ({ key }) => {
+    this.hashed.push(key);
+    const hashed = this.stored.get(key);
+    if (hashed instanceof Error) throw hashed;
+    return hashed === undefined ? {} : { hashed };
+  };
 }
 
 /** A checksum database that knows everything, nothing, or better. */
@@ -279,6 +292,9 @@ export class SeenEvents extends Events {
       'checkFailed',
       'brokeOff',
       'bug',
+      'contradictedLater',
+      'unhashable',
+      'housekeepingFailed',
     ] as const) {
       this[name] = (path: string) => void this.seen.push(`${name} ${path}`);
     }
@@ -294,6 +310,7 @@ export type Rig = {
   readonly events: SeenEvents;
   readonly lastUse: LastUse;
   readonly memory: Memory;
+  readonly outsideWrites: OutsideWrites;
   /** Asks as a client would. */
   get(path: string, how?: { mayFetch?: boolean; isHead?: boolean; via?: string }): Promise<Answer>;
   /** Asks, and reads all of the answer: `200 upstream body`. */
@@ -325,13 +342,20 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
   });
   const memory = new Memory({ cache, store, flights: new Singleflight(bounds) });
   const lastUse = new LastUse();
+  const flights = {
+    reads: new Singleflight<Read>(bounds),
+    fetches: new Singleflight<Found>(bounds),
+  };
+  const outsideWrites = new OutsideWrites({ store, memory, ...flights });
+  const { drop } = outsideWrites;
+  const checks = { store, builder, checksums, drop, clock, events, unknownMs: NEGATIVE_TTL_MS };
   const proxy = new ModuleProxy({
     store,
     builder,
     upstream,
     memory,
-    reads: new Singleflight(bounds),
-    fetches: new Singleflight(bounds),
+    ...flights,
+    storedCheck: new StoredCheck(checks),
     lastUse,
     clock,
     events,
@@ -361,6 +385,7 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
         cache.sweep();
       }
     },
+    outsideWrites,
     get,
     ask: async (path, how) => {
       const answer = await get(path, how);

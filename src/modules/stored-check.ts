@@ -1,0 +1,123 @@
+/**
+ * Holds what is stored against the checksum database: what came in by import, was kept under
+ * `--verify=off`, or while the database could not be asked.
+ *
+ *     h1, recorded or hashed now ──▶ database ──the same──▶ confirmed
+ *                                       ├──another──▶ dropped, and said loudly
+ *                                       └──no answer, no such version──▶ unconfirmed
+ *
+ * What is private is neither hashed nor asked about. No hash of anyone else's is believed.
+ */
+
+import type { Checksums, Summed, Verdict } from '../core/checksums.ts';
+import { isServeError, messageOf } from '../core/errors.ts';
+import { SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
+import type { Clock } from '../core/ports.ts';
+import { parseResource } from '../core/resource.ts';
+import type { Builder, Hashed, Store, UnsettledRow } from '../core/store-port.ts';
+import type { Events } from '../observe/events.ts';
+import type { OutsideWrites } from './outside-writes.ts';
+
+export type StoredCheckOptions = {
+  readonly store: Pick<Store, 'setVerdict'>;
+  readonly builder: Pick<Builder, 'hashStored'>;
+  readonly checksums: Checksums;
+  readonly drop: OutsideWrites['drop'];
+  readonly clock: Clock;
+  readonly events: Events;
+  /** The first wait before it is asked again about what it does not know; each later one is twice as long. */
+  readonly unknownMs: number;
+};
+
+/** `unknownTimes` undefined: not known here, so that the wait stays what it is. */
+export type Unsettled = Omit<UnsettledRow, 'unknownTimes'> & { readonly unknownTimes: number | undefined };
+
+/** `gone`: nothing is stored there now; `private`: nobody may be asked. */
+export type Settled = Verdict | 'dropped' | 'private' | 'gone';
+
+export class StoredCheck {
+  readonly #options: StoredCheckOptions;
+
+  constructor(options: StoredCheckOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Asks about one file, and records what came of it.
+   *
+   * @throws {StoreFailed} it is damaged, or the outcome could not be recorded
+   */
+  async settle(row: Unsettled): Promise<Settled> {
+    const { checksums } = this.#options;
+    const resource = resourceOf(row.key);
+    if (resource === undefined || !checksums.covers(resource)) return this.#setAside(row);
+    const hashed = await this.#hashed(row, resource);
+    if (typeof hashed === 'string') return hashed;
+    try {
+      const verdict = await checksums.judge(resource, hashed.h1);
+      await this.#record(row, hashed, verdict);
+      return verdict;
+    } catch (error) {
+      if (!isServeError(error) || error.kind !== 'check-failed') throw error;
+      this.#options.events.contradictedLater(row.key, messageOf(error));
+      return this.#drop(row.key, hashed.sha256);
+    }
+  }
+
+  async #hashed(row: Unsettled, resource: Summed): Promise<Hashed | 'dropped' | 'gone'> {
+    const { key, h1, sha256 } = row;
+    if (h1 !== undefined) return { h1, sha256 };
+    const { module, version, kind } = resource;
+    try {
+      const { hashed } = await this.#options.builder.hashStored({
+        ...{ key, module, version },
+        kind: kind === 'zip' ? kind : 'mod',
+      });
+      return hashed ?? 'gone';
+    } catch (error) {
+      if (!isServeError(error) || error.kind !== 'check-failed') throw error;
+      // No database can ever confirm it, nor would `go` take it.
+      this.#options.events.unhashable(key, messageOf(error));
+      return this.#drop(key, sha256);
+    }
+  }
+
+  async #record(row: Unsettled, { h1, sha256 }: Hashed, verdict: Verdict): Promise<void> {
+    const trust = verdict === 'confirmed' ? verdict : 'unconfirmed';
+    const wait = verdict === 'unknown' ? this.#longerWait(row) : undefined;
+    if (trust === row.trust && wait === undefined) return;
+    await this.#options.store.setVerdict({ key: row.key, sha256, trust, h1, wait });
+  }
+
+  /** What it does not know is most likely private, though nobody named it so: each question tells of it. */
+  #longerWait({ unknownTimes }: Unsettled): { unknownTimes: number; askAfterMs: number } | undefined {
+    if (unknownTimes === undefined) return undefined;
+    const { clock, unknownMs } = this.#options;
+    const waitMs = Math.min(Math.max(1, unknownMs) * 2 ** unknownTimes, SUMDB_UNKNOWN_MS_MAX);
+    return { unknownTimes: unknownTimes + 1, askAfterMs: clock.wallMs() + waitMs };
+  }
+
+  /** What is private now may be public after a restart: it is looked at again, and only then. */
+  async #setAside({ key, sha256 }: Unsettled): Promise<'private'> {
+    const askAfterMs = this.#options.clock.wallMs() + SUMDB_UNKNOWN_MS_MAX;
+    const wait = { unknownTimes: 0, askAfterMs };
+    await this.#options.store.setVerdict({ key, sha256, trust: 'unchecked', wait });
+    return 'private';
+  }
+
+  async #drop(key: string, sha256: string): Promise<'dropped'> {
+    await this.#options.drop({ key, sha256 });
+    return 'dropped';
+  }
+}
+
+/** The zip or go.mod under `key`; `undefined` for what no version of this program stores. */
+function resourceOf(key: string): Summed | undefined {
+  try {
+    const resource = parseResource(key);
+    return resource !== undefined && 'version' in resource ? resource : undefined;
+  } catch (error) {
+    if (isServeError(error)) return undefined;
+    throw error;
+  }
+}
