@@ -22,6 +22,7 @@ import type { ThreadStore } from '../workers/thread-store.ts';
 import { Background } from './background.ts';
 import { clock } from './clock.ts';
 import { importLocalCache } from './local-cache.ts';
+import { nameSigner } from './name-signer.ts';
 import { ownMember } from './own-address.ts';
 import { createServices, type Services } from './services.ts';
 import { aborted } from './stop-signal.ts';
@@ -95,6 +96,7 @@ export async function serveStore({
     loopDelay.stop();
   };
   try {
+    await nameSigner(config, { store, events });
     await importLocalCache(config, {
       store,
       builder: builder.call,

@@ -114,7 +114,7 @@ async function ask(
     process.stdout.write(`${line}\n`);
   };
   try {
-    own = opened.own && ownFetcher(await loadConfig(), opened.own);
+    own = opened.own && (await ownFetcher(await loadConfig(), opened.own));
     const lookUp = (opened.server ?? own)?.lookUp;
     if (lookUp === undefined) return { faults: found, silent: 0 };
     progress.setTotal({ files: audit.summedCount(), bytes: 0 });
@@ -183,7 +183,7 @@ async function repair(
   let own: Fetcher | undefined;
   try {
     // Before anything is dropped: without an upstream nothing would come again.
-    own = opened.own && ownFetcher(await loadConfig(), opened.own);
+    own = opened.own && (await ownFetcher(await loadConfig(), opened.own));
     await drop(opened.store, faults);
     const wanted = new Set(
       faults.flatMap(({ of }) => (of !== 'file' && 'key' in of && of.isWanted ? of.key : [])),

@@ -22,6 +22,7 @@ import { inLanes } from '../tree/lanes.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
 import { clock } from './clock.ts';
+import { nameSigner } from './name-signer.ts';
 import { Progress } from './progress.ts';
 import { createServices, type Services } from './services.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -53,7 +54,7 @@ export async function warmCommand(
   const opened = await openStoreForWriting(config, { mayBeNew: true });
   let fetcher: Fetcher | undefined;
   try {
-    fetcher = opened.own && ownFetcher(await loadConfig(), opened.own);
+    fetcher = opened.own && (await ownFetcher(await loadConfig(), opened.own));
     const fetch = opened.server?.fetch ?? fetcher?.fetch ?? refuse;
     const keys = await missingOf(opened.store, wanted);
     const { outcome, elapsedMs } = await fetchAll(keys, fetch, signal);
@@ -151,10 +152,11 @@ async function* each(keys: readonly string[], signal: AbortSignal): AsyncGenerat
 }
 
 /** The server's own services, over a store of this process. */
-export function ownFetcher(config: Config, store: ThreadStore): Fetcher {
+export async function ownFetcher(config: Config, store: ThreadStore): Promise<Fetcher> {
   // A line for each fetch belongs to a server's log; here the bar shows them.
   const level = config.logLevel === 'info' ? 'warn' : config.logLevel;
   const events = new Events(createLogger(level, process.stderr.isTTY), new Metrics());
+  await nameSigner(config, { store, events });
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: 1 });
   const services = createServices({ config, store, builder: builder.call, events });
   return {

@@ -150,6 +150,11 @@ export type WriterPort = {
     /** When it may be asked again, and how often in a row it did not know it. */
     wait?: { readonly unknownTimes: number; readonly askAfterMs: number } | undefined;
   }): Nothing;
+  /**
+   * Names who confirms from now on: a checksum database and its key. What another one said is asked about
+   * again, some rows a call: `nextRow`, 0 at first, is where the next call goes on; without it all is done.
+   */
+  confirmBy(request: { signer: string; row: number }): { doubted: number; nextRow?: number };
   /** Drops the answer under `key` if that is its content, and its blob if no other has it. */
   dropEntry(request: { key: string; sha256: string }): Nothing;
   /** The upstream was asked again and what is stored still holds. */

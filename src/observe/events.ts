@@ -67,6 +67,11 @@ export class Events {
     this.#log.warn({ database }, 'checksum database has another key now: what was stored of it is dropped');
   }
 
+  /** `--sumdb` begins with another database, or another key of it, than what is stored was confirmed by. */
+  confirmedByAnother(files: number): void {
+    this.#log.warn({ files }, 'confirmed by another checksum database or key: to be confirmed again');
+  }
+
   /** The checksum database has confirmed what was kept without its word: so many files, in one round. */
   confirmedLater(files: number): void {
     this.#log.info({ files }, 'confirmed by the checksum database');

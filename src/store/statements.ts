@@ -39,6 +39,13 @@ export function prepareWrites(db: Connection) {
          unknown_times = coalesce(?, unknown_times), ask_after_ms = coalesce(?, ask_after_ms)
        WHERE key = ? AND sha256 = ?`,
     ),
+    setting: db.prepare<[string], string>('SELECT value FROM setting WHERE name = ?').pluck(),
+    putSetting: db.prepare<[string, string]>('INSERT OR REPLACE INTO setting VALUES (?, ?)'),
+    doubt: db.prepare<[number, number]>(
+      `UPDATE entry SET trust = 'unconfirmed', unknown_times = 0, ask_after_ms = 0
+       WHERE id >= ? AND id < ? AND trust <> 'unchecked'`,
+    ),
+    lastEntryId: db.prepare<[], Id>('SELECT coalesce(max(id), 0) AS id FROM entry'),
     dropEntry: db.prepare<[string]>('DELETE FROM entry WHERE key = ?'),
     touch: db.prepare<[number, string]>('UPDATE entry SET used_at_ms = ? WHERE key = ?'),
     negatives: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM entry WHERE status <> 200'),

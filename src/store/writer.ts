@@ -9,7 +9,13 @@
 import { createHash, type Hash, hash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { BadRequest, StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES, INLINE_BYTES_MAX, NEGATIVE_ROWS_MAX, PARTIAL_KEPT_MS } from '../core/limits.ts';
+import {
+  CHUNK_BYTES,
+  INLINE_BYTES_MAX,
+  KEYS_PER_CALL_MAX,
+  NEGATIVE_ROWS_MAX,
+  PARTIAL_KEPT_MS,
+} from '../core/limits.ts';
 import type { Checked, Trust, WriterPort } from '../core/store-port.ts';
 import { FileSource } from './file-source.ts';
 import {
@@ -25,6 +31,9 @@ import { prepareWrites } from './statements.ts';
 
 /** Least-used 404s dropped at a time when their bound is met: each drop costs a count of them all. */
 const NEGATIVE_ROWS_DROPPED = 2_000;
+
+/** The setting that says whose word `confirmed` is. */
+const CONFIRMED_BY = 'confirmed_by';
 
 type Running = { readonly hash: Hash; nextSeq: number; bytes: number };
 
@@ -89,6 +98,18 @@ export class StoreWriter implements WriterPort {
     const { unknownTimes = null, askAfterMs = null } = wait ?? {};
     this.#sql.setVerdict.run(trust, h1 ?? null, unknownTimes, askAfterMs, key, content);
     return {};
+  };
+
+  confirmBy: WriterPort['confirmBy'] = ({ signer, row }) => {
+    const before = this.#sql.setting.get(CONFIRMED_BY);
+    if (before === signer) return { doubted: 0 };
+    const nextRow = row + KEYS_PER_CALL_MAX;
+    // A store that never said whose word it has: an earlier Astera's, or new.
+    const doubted = before === undefined ? 0 : this.#sql.doubt.run(row, nextRow).changes;
+    if (before !== undefined && nextRow <= (this.#sql.lastEntryId.get()?.id ?? 0))
+      return { doubted, nextRow };
+    this.#sql.putSetting.run(CONFIRMED_BY, signer);
+    return { doubted };
   };
 
   dropEntry: WriterPort['dropEntry'] = ({ key, sha256 }) => {

@@ -55,6 +55,7 @@ const calls = [
   'putFile',
   'confirmEntry',
   'setVerdict',
+  'confirmBy',
   'dropEntry',
   'openBlob',
   'putChunk',

@@ -150,3 +150,28 @@ test('with --verify=off nobody looks at it', async (t) => {
   await astera.stop();
   assert.deepEqual(world.upstream.asked, []);
 });
+
+test('what was confirmed under another key is confirmed again, or dropped', async (t) => {
+  const world = await makeWorld(t);
+  const first = await start(t, world);
+  await looked(first);
+  await first.stop();
+  const other = await startSumdbServer({ records: 0 });
+  t.after(() => other.close());
+  const [denied = forgedZip, ...agreed] = honest;
+  const lie = await sumLines({ ...denied, contentBytes: 5 });
+  await other.ask({ Cmd: 'add', Texts: [lie, ...(await Promise.all(agreed.map(sumLines)))] });
+  const upstream = await LyingUpstream.start(modules, { database: other });
+  t.after(() => upstream.close());
+  assert.equal(other.name, db.name);
+  const flags = ['--sumdb', other.verifierKey, '--private', hidden.path];
+  const second = await start(t, { ...world, upstream, flags });
+  assert.match(second.log, /"files":126\b.*confirmed by another checksum database or key/);
+  while (trustsOf(world.store).has(fileOf(denied, 'zip'))) await setTimeout(50);
+  while ((await countsOf(second)).unconfirmed !== (await countsOf(second)).unknown) await setTimeout(50);
+  await second.stop();
+  const trusts = trustsOf(world.store);
+  for (const one of agreed) assert.equal(trusts.get(fileOf(one, 'zip')), 'confirmed');
+  const third = await start(t, { ...world, upstream, flags });
+  assert.doesNotMatch(third.log, /another checksum database/);
+});

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES, INLINE_BYTES_MAX, NEGATIVE_ROWS_MAX, PARTIAL_KEPT_MS } from '../../src/core/limits.ts';
+import type { Trust } from '../../src/core/store-port.ts';
 import { ChunkSource } from '../../src/store/chunk-source.ts';
 import { StoreReader } from '../../src/store/reader.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
@@ -420,4 +421,38 @@ test('the highest blob id counts growing blobs too', (t) => {
   grow(store.writer, { key: 'b', blob: 6 });
   store.reopen();
   assert.equal(store.writer.lastBlobId(), 6);
+});
+
+test('what another checksum database confirmed is asked about again, a bounded number of rows a call', (t) => {
+  const { writer, reader } = new Opened(t);
+  const trusts = { confirmed: 1_500, unconfirmed: 2, unchecked: 1 } as const;
+  writer.inTransaction(() => {
+    for (const [trust, count] of Object.entries(trusts)) {
+      for (let n = 0; n < count; n++) {
+        const key = `example.com/${trust}${n}/@v/v1.0.0.mod`;
+        const checked = { h1: 'h1:x', trust: trust as Trust };
+        const bytes = new Uint8Array(1);
+        const { sha256 } = writer.putEntry({
+          ...{ key, status: 200, source: 'upstream', nowMs: 1, blob: 0, bytes },
+          ...(trust !== 'unchecked' && { checked }),
+        });
+        const wait = { unknownTimes: 3, askAfterMs: 60_000 };
+        if (trust === 'unconfirmed') writer.setVerdict({ key, sha256, trust, wait });
+      }
+    }
+  });
+  const sizes = () => {
+    const { unchecked, unconfirmed, unknown } = reader.getSizes({});
+    return { unchecked, unconfirmed, unknown };
+  };
+  const before = { unchecked: 1, unconfirmed: 2, unknown: 2 };
+  assert.deepEqual(writer.confirmBy({ signer: 'one', row: 0 }), { doubted: 0 }, 'it was never said before');
+  assert.deepEqual(writer.confirmBy({ signer: 'one', row: 0 }), { doubted: 0 });
+  assert.deepEqual(sizes(), before);
+  assert.deepEqual(writer.confirmBy({ signer: 'two', row: 0 }), { doubted: 1_023, nextRow: 1_024 });
+  // A server that was killed here does all of it again.
+  assert.deepEqual(writer.confirmBy({ signer: 'two', row: 0 }), { doubted: 1_023, nextRow: 1_024 });
+  assert.deepEqual(writer.confirmBy({ signer: 'two', row: 1_024 }), { doubted: 479 });
+  assert.deepEqual(sizes(), { unchecked: 1, unconfirmed: 1_502, unknown: 0 });
+  assert.deepEqual(writer.confirmBy({ signer: 'two', row: 0 }), { doubted: 0 });
 });
