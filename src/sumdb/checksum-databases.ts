@@ -67,7 +67,7 @@ export class ChecksumDatabases implements Checksums {
     if (expected === h1) return 'confirmed';
     const { module, version, kind } = resource;
     throw new CheckFailed(
-      `cannot trust ${module}@${version} (${kind}): the upstream's is ${h1}, the checksum database's ${expected}`,
+      `cannot trust ${module}@${version} (${kind}): its h1 is ${h1}, the checksum database's ${expected}`,
     );
   }
 

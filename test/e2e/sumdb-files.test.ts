@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { query } from '../store/stores.ts';
 import { Astera, runAstera } from '../support/astera.ts';
@@ -116,6 +117,21 @@ test('again it changes nothing, and a copy of an export is the same', async (t) 
   assert.deepEqual([copied.code, copied.stderr], [0, '']);
   await runAstera(['export', '--db', other, two]);
   assert.deepEqual(readTree(two), readTree(one));
+});
+
+test('a server that may not go out confirms what was imported by the records that came with it', async (t) => {
+  const store = join(tempDir(t), 'a.db');
+  await runAstera(['import', '--db', store, ...importFlags(), late]);
+  const server = await Astera.start({
+    ...{ upstream: 'off', db: store },
+    flags: ['--offline', ...importFlags()],
+  });
+  t.after(() => server.dispose());
+  while ((await server.metrics()).get('astera_unchecked') !== 0) await setTimeout(50);
+  assert.equal((await server.metrics()).get('astera_unconfirmed'), 0);
+  await server.stop();
+  const sql = "SELECT count(*) FROM entry WHERE trust = 'confirmed' AND kind = 'zip'";
+  assert.equal(query(store, sql)[0], EARLY + LATE);
 });
 
 test('beside a server that may not go out: its clients verify at once', async (t) => {
