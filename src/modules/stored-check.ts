@@ -30,7 +30,9 @@ export type StoredCheckOptions = {
 };
 
 /** `unknownTimes` undefined: not known here, so that the wait stays what it is. */
-export type Unsettled = Omit<UnsettledRow, 'unknownTimes'> & { readonly unknownTimes: number | undefined };
+export type UnsettledFile = Omit<UnsettledRow, 'unknownTimes'> & {
+  readonly unknownTimes: number | undefined;
+};
 
 /** `gone`: nothing is stored there now; `private`: nobody may be asked. */
 export type Settled = Verdict | 'dropped' | 'private' | 'gone';
@@ -47,7 +49,7 @@ export class StoredCheck {
    *
    * @throws {StoreFailed} it is damaged, or the outcome could not be recorded
    */
-  async settle(row: Unsettled): Promise<Settled> {
+  async settle(row: UnsettledFile): Promise<Settled> {
     const { checksums } = this.#options;
     const resource = resourceOf(row.key);
     if (resource === undefined || !checksums.covers(resource)) return this.#setAside(row);
@@ -64,7 +66,7 @@ export class StoredCheck {
     }
   }
 
-  async #hashed(row: Unsettled, resource: Summed): Promise<Hashed | 'dropped' | 'gone'> {
+  async #hashed(row: UnsettledFile, resource: Summed): Promise<Hashed | 'dropped' | 'gone'> {
     const { key, h1, sha256 } = row;
     if (h1 !== undefined) return { h1, sha256 };
     const { module, version, kind } = resource;
@@ -82,7 +84,7 @@ export class StoredCheck {
     }
   }
 
-  async #record(row: Unsettled, { h1, sha256 }: Hashed, verdict: Verdict): Promise<void> {
+  async #record(row: UnsettledFile, { h1, sha256 }: Hashed, verdict: Verdict): Promise<void> {
     const trust = verdict === 'confirmed' ? verdict : 'unconfirmed';
     const wait = verdict === 'unknown' ? this.#longerWait(row) : undefined;
     if (trust === row.trust && wait === undefined) return;
@@ -90,7 +92,7 @@ export class StoredCheck {
   }
 
   /** What it does not know is most likely private, though nobody named it so: each question tells of it. */
-  #longerWait({ unknownTimes }: Unsettled): { unknownTimes: number; askAfterMs: number } | undefined {
+  #longerWait({ unknownTimes }: UnsettledFile): { unknownTimes: number; askAfterMs: number } | undefined {
     if (unknownTimes === undefined) return undefined;
     const { clock, unknownMs } = this.#options;
     const waitMs = Math.min(Math.max(1, unknownMs) * 2 ** unknownTimes, SUMDB_UNKNOWN_MS_MAX);
@@ -98,7 +100,7 @@ export class StoredCheck {
   }
 
   /** What is private now may be public after a restart: it is looked at again, and only then. */
-  async #setAside({ key, sha256 }: Unsettled): Promise<'private'> {
+  async #setAside({ key, sha256 }: UnsettledFile): Promise<'private'> {
     const askAfterMs = this.#options.clock.wallMs() + SUMDB_UNKNOWN_MS_MAX;
     const wait = { unknownTimes: 0, askAfterMs };
     await this.#options.store.setVerdict({ key, sha256, trust: 'unchecked', wait });
