@@ -14,7 +14,13 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { type FileHandle, open } from 'node:fs/promises';
 import type { SumdbLearner, WritableStore } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
-import { CHUNK_BYTES, KEYS_PER_CALL_MAX, SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
+import {
+  CHUNK_BYTES,
+  INLINE_BYTES_MAX,
+  KEYS_PER_CALL_MAX,
+  SMALL_BYTES_MAX,
+  ZIP_BYTES_MAX,
+} from '../core/limits.ts';
 import { parseResource, type Resource } from '../core/resource.ts';
 import type { FileBuilder } from '../core/store-port.ts';
 import { checkSmall } from '../modules/small-check.ts';
@@ -153,22 +159,21 @@ function isOfFile(error: unknown): boolean {
 
 /** @returns its size; undefined where it was broken off */
 async function importFile(options: ImportOptions, file: Missing): Promise<number | undefined> {
-  const { store, wallMs, signal } = options;
+  const { store, signal } = options;
   const { resource, path, key } = file;
   if (resource.kind !== 'zip') {
     const bytes = readWhole(path, SMALL_BYTES_MAX);
     checkSmall(resource, key, bytes);
-    return put(options, key, bytes);
+    // So many are under way to a store of this process that only the smallest may be held.
+    if (store.putFile === undefined || bytes.byteLength <= INLINE_BYTES_MAX) return put(options, key, bytes);
+    return putFile(options, store.putFile, { path, key, size: bytes.byteLength });
   }
   const { module, version } = resource;
   const { size } = await options.builder.checkZipFile({ module, version, path });
   if (size > ZIP_BYTES_MAX) throw new BadRequest(`${size} bytes: over ${ZIP_BYTES_MAX}`);
+  if (store.putFile !== undefined) return putFile(options, store.putFile, { path, key, size });
   await store.room();
   if (signal.aborted) return undefined;
-  if (store.putFile !== undefined) {
-    await store.putFile({ key, path, size, source: 'import', nowMs: wallMs(), blob: store.nextBlob() });
-    return size;
-  }
   if (size <= CHUNK_BYTES) return put(options, key, readWhole(path, CHUNK_BYTES));
   const opened = await open(path, READ_FLAGS);
   try {
@@ -176,6 +181,18 @@ async function importFile(options: ImportOptions, file: Missing): Promise<number
   } finally {
     await opened.close();
   }
+}
+
+/** @returns its size; undefined where it was broken off */
+async function putFile(
+  { store, wallMs, signal }: ImportOptions,
+  send: NonNullable<WritableStore['putFile']>,
+  file: { readonly path: string; readonly key: string; readonly size: number },
+): Promise<number | undefined> {
+  await store.room();
+  if (signal.aborted) return undefined;
+  await send({ ...file, source: 'import', nowMs: wallMs(), blob: store.nextBlob() });
+  return file.size;
 }
 
 async function put({ store, wallMs }: ImportOptions, key: string, bytes: Uint8Array): Promise<number> {
