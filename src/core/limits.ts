@@ -38,6 +38,13 @@ export const ZIP_PATHS_MAX = 500_000;
  */
 export const WHOLE_BODY_BYTES_MAX = 64 * KiB;
 
+/**
+ * A body of several chunks that are all in memory goes out by one send up to here, copied together: four or five sends
+ * cost the kernel more than that copy. At half, a zip of 1 MB takes half as much CPU again; at double, forty of them
+ * at once hold up everybody else for 20 ms.
+ */
+export const ONE_SEND_BYTES_MAX = 5 * CHUNK_BYTES;
+
 /** What is stored inline beside its key. At half, many go.mod files cost a second row; at double, pages hold few rows. */
 export const INLINE_BYTES_MAX = 8 * KiB;
 

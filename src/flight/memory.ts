@@ -89,13 +89,18 @@ export class Memory {
   /** Chunk `seq` of `blob`: from memory at once, else from the store, in one flight for all who ask. */
   piece(blob: number, seq: number): Piece | Promise<Piece> {
     const id = blob * SEQ_MAX + seq;
-    const held = this.#cache.get(id) as Piece | undefined; // Numbers are keys of pieces.
+    const held = this.heldPiece(blob, seq);
     if (held !== undefined) return held;
     return this.#flights.do(`chunk:${id}`, async () => {
       const { bytes } = await this.#store.getChunk({ blob, seq });
       if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
       return this.#keep(new Piece(id, bytes));
     });
+  }
+
+  /** Chunk `seq` of `blob`, if it is in memory. */
+  heldPiece(blob: number, seq: number): Piece | undefined {
+    return this.#cache.get(blob * SEQ_MAX + seq) as Piece | undefined; // Numbers are keys of pieces.
   }
 
   /** Starts loading a chunk that will be asked for soon. */
@@ -143,6 +148,20 @@ class ByteStreamOfBlob {
     const from = offset - seq * CHUNK_BYTES;
     if (piece instanceof Promise) return piece.then((loaded) => this.#use(loaded, from));
     return this.#use(piece, from);
+  }
+
+  held(from: number, to: number): Uint8Array[] | undefined {
+    const pieces: Uint8Array[] = [];
+    for (let at = from; at < to; ) {
+      const seq = Math.floor(at / CHUNK_BYTES);
+      const piece = this.#memory.heldPiece(this.#blob, seq);
+      if (piece === undefined) return undefined;
+      const part = piece.bytes.subarray(at - seq * CHUNK_BYTES, to - seq * CHUNK_BYTES);
+      if (part.byteLength === 0) return undefined; // A damaged store's chunk: whoever reads it will see.
+      pieces.push(part);
+      at += part.byteLength;
+    }
+    return pieces;
   }
 
   close(): void {

@@ -9,7 +9,7 @@
 
 import type { HttpResponse } from 'uWebSockets.js';
 import type { ByteStream } from '../core/answer.ts';
-import { PUMP_AGAIN_MS } from '../core/limits.ts';
+import { ONE_SEND_BYTES_MAX, PUMP_AGAIN_MS } from '../core/limits.ts';
 import type { Span } from './range.ts';
 
 export type PumpEnd = 'sent' | 'aborted' | { readonly brokenOff: unknown };
@@ -67,7 +67,22 @@ export class Pump {
       this.#push();
       return true;
     });
-    this.#push();
+    const short = this.#gatherShort();
+    if (short === undefined || this.#send(short)) this.#push();
+  }
+
+  /** The whole body in one buffer, where it is short, in memory, and in several pieces. */
+  #gatherShort(): Uint8Array | undefined {
+    const { body, span } = this.#options;
+    if (span === undefined || span.to - span.from > ONE_SEND_BYTES_MAX) return undefined;
+    const pieces = body.held?.(span.from, span.to);
+    if (pieces === undefined || pieces.length < 2) return undefined;
+    let filled = 0;
+    for (const piece of pieces) {
+      together.set(piece, filled);
+      filled += piece.byteLength;
+    }
+    return together.subarray(0, filled);
   }
 
   /** The client has gone. */
@@ -168,15 +183,24 @@ export class Pump {
     return false;
   }
 
-  /** Hands the rest of the piece to the socket. False: the response is done, or its client is slow. */
   #sendPiece(): boolean {
-    const { res, span } = this.#options;
+    const { span } = this.#options;
     const from = this.#offset - this.#pieceStart;
     const to =
       span === undefined
         ? this.#piece.byteLength
         : Math.min(this.#piece.byteLength, span.to - this.#pieceStart);
-    const bytes = from === 0 && to === this.#piece.byteLength ? this.#piece : this.#piece.subarray(from, to);
+    return this.#send(
+      from === 0 && to === this.#piece.byteLength ? this.#piece : this.#piece.subarray(from, to),
+    );
+  }
+
+  /**
+   * Hands bytes to the socket, which takes as many of them as it has room for. False: the response is done, or
+   * its client is slow.
+   */
+  #send(bytes: Uint8Array): boolean {
+    const { res } = this.#options;
     if (this.#total === undefined) {
       const isTaken = res.write(bytes);
       this.#offset += bytes.byteLength;
@@ -210,6 +234,9 @@ export class Pump {
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** What goes out by one send is put together here: the socket takes or leaves it at once, so one serves all. */
+const together = new Uint8Array(ONE_SEND_BYTES_MAX);
 
 /**
  * Bytes one response hands to its socket in a turn. The kernel would take some 4 MB of each, and a hundred

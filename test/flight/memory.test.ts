@@ -119,3 +119,24 @@ test('a client that has gone before its chunk came holds nothing', async () => {
   assert.equal(bytes.byteLength, 0);
   assert.equal(cache.bytes.weak, 0);
 });
+
+test('a span is held where all its chunks are, and else not at all', async () => {
+  const { stream, fill, reads } = makeMemory({ strong: 8, weak: 0 });
+  const client = stream();
+  for (const seq of [1, 2, 3]) await client.at(seq * CHUNK_BYTES);
+  const parts = client.held(CHUNK_BYTES + 10, 3 * CHUNK_BYTES + 5) ?? [];
+  assert.deepEqual(
+    parts.map((part) => [part.byteLength, part[0]]),
+    [
+      [CHUNK_BYTES - 10, 2],
+      [CHUNK_BYTES, 3],
+      [5, 4],
+    ],
+  );
+  const { length } = reads;
+  assert.ok(client.held(0, 2 * CHUNK_BYTES) === undefined, 'the first one is not there');
+  assert.equal(reads.length, length, 'and is not read for that');
+  client.close();
+  for (let round = 0; round < 2; round++) fill(8); // What was used stays for one.
+  assert.ok(client.held(CHUNK_BYTES, 2 * CHUNK_BYTES) === undefined, 'given back');
+});
