@@ -4,10 +4,9 @@
  * A question for each module version, several at a time. Private modules are never asked about.
  */
 
-import { h1Among, type Summed, type Word } from '../core/checksums.ts';
+import { h1Among, type Summed, summedOf, type Word } from '../core/checksums.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
-import { parseResource } from '../core/resource.ts';
 import type { Remote } from '../core/store-port.ts';
 import { readExactly } from '../modzip/byte-source.ts';
 import { hashGoMod } from '../modzip/go-mod-hash.ts';
@@ -62,17 +61,6 @@ async function* versions({ audit, bad, signal }: OnlineCheckOptions): AsyncGener
     files.push({ entry, resource });
   }
   if (files.length > 0) yield files;
-}
-
-/** A key that is none was told of before. */
-function summedOf(key: string): Summed | undefined {
-  try {
-    const resource = parseResource(key);
-    return resource !== undefined && 'version' in resource ? resource : undefined;
-  } catch (error) {
-    if (isServeError(error)) return undefined;
-    throw error;
-  }
 }
 
 function nameOf({ module, version }: Summed): string {

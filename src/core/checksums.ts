@@ -3,10 +3,22 @@
  * `sumdb/` answers it, and `commands/serve.ts` joins the two.
  */
 
-import type { Resource } from './resource.ts';
+import { isServeError } from './errors.ts';
+import { parseResource, type Resource } from './resource.ts';
 
 /** A module version's zip or go.mod: what go.sum has a line for. */
 export type Summed = Extract<Resource, { readonly version: unknown }>;
+
+/** The zip or go.mod under a stored key; undefined for any other file, and for a key that none of ours could be. */
+export function summedOf(key: string): Summed | undefined {
+  try {
+    const resource = parseResource(key);
+    return resource !== undefined && 'version' in resource ? resource : undefined;
+  } catch (error) {
+    if (isServeError(error)) return undefined;
+    throw error;
+  }
+}
 
 /** What the database says of a file's h1: `unconfirmed` where it could not be asked, `unknown` where it has no such file. */
 export type Verdict = 'confirmed' | 'unconfirmed' | 'unknown';

@@ -9,11 +9,10 @@
  * What is private is neither hashed nor asked about. No hash of anyone else's is believed.
  */
 
-import type { Checksums, Summed, Verdict } from '../core/checksums.ts';
+import { type Checksums, type Summed, summedOf, type Verdict } from '../core/checksums.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
 import { SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
-import { parseResource } from '../core/resource.ts';
 import type { Builder, Hashed, Store, UnsettledRow } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
 import type { OutsideWrites } from './outside-writes.ts';
@@ -51,7 +50,7 @@ export class StoredCheck {
    */
   async settle(row: UnsettledFile): Promise<Settled> {
     const { checksums } = this.#options;
-    const resource = resourceOf(row.key);
+    const resource = summedOf(row.key);
     if (resource === undefined || !checksums.covers(resource)) return this.#setAside(row);
     const hashed = await this.#hashed(row, resource);
     if (typeof hashed === 'string') return hashed;
@@ -110,16 +109,5 @@ export class StoredCheck {
   async #drop(key: string, sha256: string): Promise<'dropped'> {
     await this.#options.drop({ key, sha256 });
     return 'dropped';
-  }
-}
-
-/** The zip or go.mod under `key`; `undefined` for what no version of this program stores. */
-function resourceOf(key: string): Summed | undefined {
-  try {
-    const resource = parseResource(key);
-    return resource !== undefined && 'version' in resource ? resource : undefined;
-  } catch (error) {
-    if (isServeError(error)) return undefined;
-    throw error;
   }
 }
