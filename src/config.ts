@@ -77,11 +77,12 @@ export type ConfigSources = {
  */
 export async function loadConfig({ flags, env = process.env }: ConfigSources): Promise<Config> {
   const settings = new Settings(flags, env);
+  const goEnv = new GoEnv(env);
   const offline = settings.read(serveOptions.offline, parseSwitch, 'false');
   const config = {
     addr: settings.read(serveOptions.addr, parseAddress),
     dbPath: readDbPath(settings),
-    ...readSumdb(settings, env),
+    ...readSumdb(settings, goEnv),
     listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
     staleWaitMs: settings.read(serveOptions.staleWaitMs, durationWithin(0, HOUR_MS)),
@@ -99,7 +100,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     proxyEnv: readProxyEnv(env),
   };
   // Last, as it may start a process: a mistyped value is told at once.
-  const found = await findUpstream(settings, { env, offline });
+  const found = await findUpstream(settings, { env, goEnv, offline });
   return Object.freeze({ ...config, upstream: readUpstream(found), upstreamFrom: found.from });
 }
 
@@ -113,7 +114,7 @@ export type StoreConfig = Pick<Config, 'dbPath' | 'sumdb' | 'privatePatterns' | 
  */
 export function loadStoreConfig({ flags, env = process.env }: ConfigSources): StoreConfig {
   const settings = new Settings(flags, env);
-  return Object.freeze({ dbPath: readDbPath(settings), ...readSumdb(settings, env) });
+  return Object.freeze({ dbPath: readDbPath(settings), ...readSumdb(settings, new GoEnv(env)) });
 }
 
 /** Whether the log level asks for stack traces. False where it can't be known. */
@@ -135,8 +136,7 @@ function readDbPath(settings: Settings): string {
   }
 }
 
-function readSumdb(settings: Settings, env: Env): Omit<StoreConfig, 'dbPath'> {
-  const goEnv = new GoEnv(env);
+function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath'> {
   return {
     sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, goEnv), parseText),
     privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, goEnv), parsePatterns),
@@ -218,9 +218,9 @@ function readUpstream({ text, from }: Found): string {
 
 async function findUpstream(
   settings: Settings,
-  { env, offline }: { env: Env; offline: boolean },
+  { env, goEnv, offline }: { env: Env; goEnv: GoEnv; offline: boolean },
 ): Promise<Found> {
-  const found = settings.find('upstream') ?? new GoEnv(env).find('GOPROXY');
+  const found = settings.find('upstream') ?? goEnv.find('GOPROXY');
   if (found !== undefined) return found;
   if (offline) return { text: 'off', from: '--offline' };
   const text = await askGo('GOPROXY', env);

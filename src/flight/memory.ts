@@ -53,6 +53,10 @@ export function partOf({ bytes }: Pick<Piece, 'bytes'>, from: number, to?: numbe
 const SEQ_MAX = 2 ** 20;
 const PIECE_OVERHEAD_BYTES = 256;
 
+function idOf(blob: number, seq: number): number {
+  return blob * SEQ_MAX + seq;
+}
+
 export class Memory {
   readonly #cache: WeakCache<StoredFile | Piece>;
   readonly #store: Store;
@@ -83,14 +87,14 @@ export class Memory {
   }
 
   setPiece(blob: number, seq: number, bytes: Uint8Array): void {
-    this.#keep(new Piece(blob * SEQ_MAX + seq, bytes));
+    this.#keep(new Piece(idOf(blob, seq), bytes));
   }
 
   /** Chunk `seq` of `blob`: from memory at once, else from the store, in one flight for all who ask. */
   piece(blob: number, seq: number): Piece | Promise<Piece> {
-    const id = blob * SEQ_MAX + seq;
     const held = this.heldPiece(blob, seq);
     if (held !== undefined) return held;
+    const id = idOf(blob, seq);
     return this.#flights.do(`chunk:${id}`, async () => {
       const { bytes } = await this.#store.getChunk({ blob, seq });
       if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
@@ -100,7 +104,7 @@ export class Memory {
 
   /** Chunk `seq` of `blob`, if it is in memory. */
   heldPiece(blob: number, seq: number): Piece | undefined {
-    return this.#cache.get(blob * SEQ_MAX + seq) as Piece | undefined; // Numbers are keys of pieces.
+    return this.#cache.get(idOf(blob, seq)) as Piece | undefined; // Numbers are keys of pieces.
   }
 
   /** Starts loading a chunk that will be asked for soon. */
