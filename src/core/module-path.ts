@@ -65,8 +65,10 @@ export function escapeBang(plain: string): string {
 
 /** The inverse of {@link escapeBang}, up to KEY_LENGTH_MAX; undefined for what it never yields: a capital, a lone "!", not ASCII. */
 export function unescapeBang(escaped: string): string | undefined {
-  // The class is ASCII without the capitals and "!".
-  if (escaped.length > KEY_LENGTH_MAX || !/^(?:![a-z]|[\0- "-@[-\x7f])*$/.test(escaped)) return undefined;
+  if (escaped.length > KEY_LENGTH_MAX) return undefined;
+  // The classes are ASCII without the capitals and "!".
+  if (/^[\0- "-@[-\x7f]*$/.test(escaped)) return escaped;
+  if (!/^(?:![a-z]|[\0- "-@[-\x7f])*$/.test(escaped)) return undefined;
   return escaped.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
@@ -84,10 +86,19 @@ const GOPKG_MAJOR = /\.v[0-9]*(?:-unstable)?$/;
 /** The first rule that `path` breaks, in words, in the order of Go's CheckPath. */
 function faultOf(path: string): string | undefined {
   if (path === '') return 'empty string';
-  if (escapeBang(path).length > KEY_LENGTH_MAX) return `over ${KEY_LENGTH_MAX} characters`;
+  if (path.length > KEY_LENGTH_MAX / 2 && escapeBang(path).length > KEY_LENGTH_MAX)
+    return `over ${KEY_LENGTH_MAX} characters`;
+  if (ORDINARY.test(path) && !RESERVED.test(path)) return majorFault(path);
   const elements = path.split('/');
   return firstFault(elements, elementFault) ?? hostFault(elements[0] ?? '') ?? majorFault(path);
 }
+
+/**
+ * What nearly every path looks like, and no rule but that on major versions can be broken by, except for names that
+ * Windows keeps. Looking at each element costs as much as the rest of a request's parsing.
+ */
+const ORDINARY = /^[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+(?:\/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)*$/;
+const RESERVED = /(?:^|\/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:[./]|$)/i;
 
 function firstFault(parts: string[], fault: (part: string) => string | undefined): string | undefined {
   for (const part of parts) {

@@ -35,11 +35,10 @@ export function parseVersion(text: string): Version | undefined {
  */
 export function unescapeVersion(escaped: string): VersionOrQuery {
   const plain = unescapeBang(escaped);
-  if (plain === undefined || !isFileName(plain)) {
-    throw new BadRequest(`malformed escaped version ${JSON.stringify(escaped.slice(0, 200))}`);
-  }
-  const version = parseVersion(plain);
-  return version === undefined ? { kind: 'query', query: plain as Query } : { kind: 'version', version };
+  const version = plain === undefined ? undefined : parseVersion(plain);
+  if (version !== undefined) return { kind: 'version', version }; // Every version is a file name.
+  if (plain !== undefined && isFileName(plain)) return { kind: 'query', query: plain as Query };
+  throw new BadRequest(`malformed escaped version ${JSON.stringify(escaped.slice(0, 200))}`);
 }
 
 /** A version asked of a module whose path it does not fit is a query: `v2.0.0` may be answered `v2.0.0+incompatible`. */

@@ -41,8 +41,9 @@ export class Client {
     this.range = req.getHeader('range');
     this.ifRange = this.range === '' ? '' : req.getHeader('if-range');
     this.via = req.getHeader('via');
+    const disable = req.getHeader('disable-module-fetch');
     // The spellings that Go's strconv.ParseBool takes for true.
-    this.mayFetch = !/^(?:1|t|true)$/i.test(req.getHeader('disable-module-fetch').trim());
+    this.mayFetch = disable === '' || !/^(?:1|t|true)$/i.test(disable.trim());
   }
 
   /** All is sent, or nobody is there to send it to. */

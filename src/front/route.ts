@@ -11,17 +11,17 @@ import { parseSumdbPath, type SumdbAsk } from '../sumdb/sumdb-path.ts';
 import { parseProfile } from './profile-route.ts';
 
 export type Route =
-  | { readonly kind: 'file'; readonly resource: Resource; readonly mayFetch: boolean }
+  | { readonly kind: 'file'; readonly resource: Resource; readonly key: string; readonly mayFetch: boolean }
   | { readonly kind: 'sumdb'; readonly ask: SumdbAsk; readonly mayFetch: boolean }
   | { readonly kind: 'healthz' | 'readyz' | 'metrics' }
   | { readonly kind: 'profile'; readonly request: ProfileRequest }
   | { readonly kind: 'unknown' };
 
-const own: Readonly<Record<string, Route>> = {
-  '/healthz': { kind: 'healthz' },
-  '/readyz': { kind: 'readyz' },
-  '/metrics': { kind: 'metrics' },
-};
+const own: ReadonlyMap<string, Route> = new Map([
+  ['/healthz', { kind: 'healthz' }],
+  ['/readyz', { kind: 'readyz' }],
+  ['/metrics', { kind: 'metrics' }],
+]);
 
 /**
  * The store's key a hot URL may have, without checking it: only keys that were parsed once are
@@ -38,7 +38,7 @@ export function hotKey(url: string): string {
  * @throws {BadRequest} a malformed escape, path or version
  */
 export function parseRoute(url: string, query = ''): Route {
-  const special = Object.hasOwn(own, url) ? own[url] : undefined;
+  const special = own.get(url);
   if (special !== undefined) return special;
   const profile = parseProfile(url, query);
   if (profile !== undefined) return { kind: 'profile', request: profile };
@@ -54,7 +54,7 @@ export function parseRoute(url: string, query = ''): Route {
     return ask === undefined ? { kind: 'unknown' } : { kind: 'sumdb', ask, mayFetch };
   }
   const resource = parseResource(path);
-  return resource === undefined ? { kind: 'unknown' } : { kind: 'file', resource, mayFetch };
+  return resource === undefined ? { kind: 'unknown' } : { kind: 'file', resource, key: path, mayFetch };
 }
 
 /** Either, or both in any order: /cached-only/mod/… and /mod/cached-only/… are what go-cache-plugin's users would write. */

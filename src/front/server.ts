@@ -128,16 +128,15 @@ export class Server {
 
   #begin(client: Client): void {
     this.#admit(client);
-    let route: Route;
+    let name = 'malformed';
+    const fail = (error: unknown) => this.#responder.error(client, error, name);
     try {
-      route = parseRoute(client.url, client.query);
+      const route = parseRoute(client.url, client.query);
+      name = routeName(route);
+      this.#serve(client, route)?.catch(fail);
     } catch (error) {
-      this.#responder.error(client, error, 'malformed');
-      return;
+      fail(error);
     }
-    this.#serve(client, route).catch((error: unknown) =>
-      this.#responder.error(client, error, routeName(route)),
-    );
   }
 
   /** From here on the client may go at any time. */
@@ -154,30 +153,34 @@ export class Server {
     return client;
   }
 
-  async #serve(client: Client, route: Route): Promise<void> {
+  #serve(client: Client, route: Route): Promise<void> | undefined {
     switch (route.kind) {
       case 'file':
         return this.#serveFile(client, route);
       case 'sumdb':
         return this.#serveSumdb(client, route);
       case 'healthz':
-        return this.#responder.text(client, 200, 'ok\n', [], route.kind);
+        this.#responder.text(client, 200, 'ok\n', [], route.kind);
+        return undefined;
       case 'readyz':
         return this.#serveReadiness(client);
       case 'metrics':
-        return this.#responder.text(client, 200, await this.#options.metricsText(), [], route.kind);
+        return this.#serveMetrics(client);
       case 'profile':
         return this.#serveProfile(client, route.request);
       case 'unknown':
-        return this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
+        this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
+        return undefined;
     }
   }
 
-  async #serveFile(client: Client, route: Route & { kind: 'file' }): Promise<void> {
-    const mayFetch = this.#mayFetch(client, route.mayFetch);
-    const { resource } = route;
-    const request = { resource, mayFetch, isHead: client.isHead, via: client.via || undefined };
-    this.#responder.answer(client, await this.#options.modules.get(request));
+  #serveFile(
+    client: Client,
+    { resource, key, mayFetch: isAllowed }: Route & { kind: 'file' },
+  ): Promise<void> {
+    const mayFetch = this.#mayFetch(client, isAllowed);
+    const request = { resource, key, mayFetch, isHead: client.isHead, via: client.via || undefined };
+    return this.#options.modules.get(request).then((answer) => this.#responder.answer(client, answer));
   }
 
   async #serveProfile(client: Client, request: ProfileRequest): Promise<void> {
@@ -192,6 +195,10 @@ export class Server {
       client,
       await this.#options.sumdb.get(route.ask, { mayFetch, via: client.via || undefined }),
     );
+  }
+
+  async #serveMetrics(client: Client): Promise<void> {
+    this.#responder.text(client, 200, await this.#options.metricsText(), [], 'metrics');
   }
 
   /** @throws {Loop} it would go out, and has been here before */

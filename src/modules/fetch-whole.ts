@@ -19,7 +19,7 @@ export async function fetchWhole(
   const resource = parseResource(key);
   if (resource === undefined)
     throw new BadRequest(`cannot fetch ${JSON.stringify(key)}: not a module's file`);
-  const answer = await modules.get({ resource, mayFetch: true, isHead: false, via: undefined });
+  const answer = await modules.get({ resource, key, mayFetch: true, isHead: false, via: undefined });
   if (answer.status !== 200) throw new NotFound(textOf(answer));
   const { body, origin } = answer;
   if (body === undefined || body instanceof Uint8Array) return { origin };

@@ -3,9 +3,9 @@
  *
  *     memory ─▶ store ─▶ upstream
  *
- * One flight per key over all of it (`fetch:`); it contains a read of its own (`read:`), which
- * is all that a client who must not go out gets to join. What may change has a time; when that
- * is over the upstream is asked again, and the client waits for it only so long (DESIGN, Freshness).
+ * Two flights a key, one after the other: `read:`, and for what that does not bring fresh `fetch:`. Who must
+ * not go out joins the first alone. What may change has a time; when that is over the upstream is
+ * asked again, and the client waits for it only so long (DESIGN, Freshness).
  * A stored answer wins over any failure; a failure is never remembered.
  */
 
@@ -36,6 +36,8 @@ export type ModuleProxyOptions = FetcherOptions & {
 
 export type ProxyRequest = {
   readonly resource: Resource;
+  /** The resource's own: see `resourceKey`. */
+  readonly key: string;
   /** False: answer from what is stored. */
   readonly mayFetch: boolean;
   readonly isHead: boolean;
@@ -69,19 +71,37 @@ export class ModuleProxy {
 
   /** @throws any of `core/errors.ts` but BadRequest */
   async get(request: ProxyRequest): Promise<Answer> {
-    const { resource, via } = request;
-    const { memory, fetches, freshness, ingest } = this.#options;
-    const key = resourceKey(resource);
+    const { resource, key } = request;
+    const { memory, fetches, freshness } = this.#options;
     this.#refusePrivate(resource, key);
     const held = memory.file(key);
     if (held !== undefined && freshness.isFresh(held)) return this.#answer({ file: held, origin: 'memory' });
     if (!request.mayFetch || this.#options.isOffline)
       return this.#answer(await this.#storedOnly(resource, key));
-    if (request.isHead && held === undefined) return this.#head(request, key);
+    if (request.isHead && held === undefined) return this.#head(request);
+    // Who comes while that is fetched need not read: what is fetched is newer.
+    if (held !== undefined || fetches.has(`fetch:${key}`)) return this.#answer(await this.#fetched(request));
+    const read = await this.#read(request);
+    if (read.file !== undefined && freshness.isFresh(read.file))
+      return this.#answer({ file: read.file, origin: 'store' });
+    return this.#answer(await this.#fetched(request, read));
+  }
+
+  /**
+   * What the flight that asks the upstream brings.
+   *
+   * @param read what was read this very moment: nothing was awaited since, so that no fetch can have come and gone
+   */
+  async #fetched({ resource, key, via }: ProxyRequest, read?: Read): Promise<Found> {
+    const { fetches, ingest } = this.#options;
     ingest.admit(key);
-    if (via?.includes('astera-') && fetches.has(`fetch:${key}`)) await this.#refuseLoop(key, via);
-    const found = await fetches.do(`fetch:${key}`, (hold) => this.#bring({ resource, key, via, hold }));
-    return this.#answer(found);
+    const flight = `fetch:${key}`;
+    let before = read;
+    if (via?.includes('astera-') && fetches.has(flight)) {
+      await this.#refuseLoop(key, via);
+      before = undefined;
+    }
+    return fetches.do(flight, (hold) => this.#bring({ resource, key, via, hold }, before));
   }
 
   #refusePrivate(resource: Resource, key: string): void {
@@ -117,10 +137,13 @@ export class ModuleProxy {
   }
 
   /** A flight's work: what is known and fresh, else what the upstream says, else what is known. */
-  async #bring(errand: Errand): Promise<Found> {
+  async #bring(errand: Errand, before: Read | undefined): Promise<Found> {
     const { memory, freshness } = this.#options;
     const held = memory.file(errand.key);
-    const { file, partial } = held === undefined ? await this.#readConfirmed(errand) : { file: held };
+    const { file, partial } =
+      held === undefined
+        ? await this.#confirmed(errand, before ?? (await this.#read(errand)))
+        : { file: held };
     if (file === undefined) return this.#fetch(errand, partial, undefined);
     if (freshness.isFresh(file)) return { file, origin: held === undefined ? 'store' : 'memory' };
     let until: Promise<unknown> = Promise.resolve();
@@ -158,8 +181,7 @@ export class ModuleProxy {
   }
 
   /** What is stored and not confirmed is held against the database before it is fetched anew over the line. */
-  async #readConfirmed(errand: Errand): Promise<Read> {
-    const read = await this.#read(errand);
+  async #confirmed(errand: Errand, read: Read): Promise<Read> {
     if (read.distrusted === undefined) return read;
     const { trust, sha256 } = read.distrusted;
     const { key } = errand;
@@ -210,7 +232,7 @@ export class ModuleProxy {
     );
   }
 
-  async #head({ resource, via }: ProxyRequest, key: string): Promise<Answer> {
+  async #head({ resource, key, via }: ProxyRequest): Promise<Answer> {
     const { freshness, upstream } = this.#options;
     const { file } = await this.#read({ resource, key });
     if (file !== undefined && (freshness.isFresh(file) || file.status === 200)) {

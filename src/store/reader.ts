@@ -31,7 +31,7 @@ import {
 type EntryColumns = {
   status: number;
   size: number;
-  sha256: Buffer;
+  sha256: string;
   source: Source;
   checked_at_ms: number;
   used_at_ms: number;
@@ -71,7 +71,8 @@ export class StoreReader implements ReaderPort {
     this.#db = openReadable(path);
     this.#batch = this.#db.transaction((work: () => unknown) => work());
     this.#entry = this.#db.prepare<[string], EntryColumns>(
-      `SELECT status, size, sha256, source, checked_at_ms, used_at_ms, blob, trust,
+      // In hex already: a Buffer costs a row more than SQLite's own two functions.
+      `SELECT status, size, lower(hex(sha256)) AS sha256, source, checked_at_ms, used_at_ms, blob, trust,
               coalesce(body, (SELECT bytes FROM chunk WHERE chunk.id = entry.blob * ${CHUNKS_PER_BLOB})) AS bytes
        FROM entry WHERE key = ?`,
     );
@@ -233,7 +234,7 @@ function entryOf(row: EntryColumns): EntryRow {
   return {
     status: row.status,
     size: row.size,
-    sha256: row.sha256.toString('hex'),
+    sha256: row.sha256,
     source: row.source,
     checkedAtMs: row.checked_at_ms,
     usedAtMs: row.used_at_ms,

@@ -124,7 +124,13 @@ for (const trust of ['unconfirmed', 'unchecked'] as const) {
     const { checksums, later, seen, store, memory, trustOf, proxy } = await makeWorld(t, ['a', 'b'], {
       trust,
     });
-    await proxy.get({ resource: resourceOf('b'), mayFetch: false, isHead: false, via: undefined });
+    await proxy.get({
+      resource: resourceOf('b'),
+      key: keyOf('b'),
+      mayFetch: false,
+      isHead: false,
+      via: undefined,
+    });
     assert.ok(memory.file(keyOf('b')) !== undefined);
     checksums.says = 'confirmed';
     checksums.byModule.set('example.com/b', new CheckFailed('h1 differs'));

@@ -675,6 +675,27 @@ test('the client’s Via goes on to the upstream', async (t) => {
   );
 });
 
+test('what lands while an upstream is asked whether a request went in a circle is not fetched again', async (t) => {
+  const made = rig(t);
+  const tell: ((bytes: Uint8Array) => void)[] = [];
+  made.upstream.says.set(MOD, () => new Promise((resolve) => tell.push(resolve)));
+  const first = made.ask(MOD);
+  await settled();
+  const second = made.get(MOD, { via: '1.1 astera-x' });
+  await settled();
+  assert.deepEqual(
+    made.upstream.asked.map(({ how }) => how),
+    ['whole', 'head'],
+  );
+  const text = 'module example.com/a\n';
+  tell[0]?.(Buffer.from(text));
+  assert.equal(await first, `200 upstream ${text}`);
+  await settled();
+  tell[1]?.(Buffer.from(text));
+  assert.equal((await second).origin, 'memory');
+  assert.equal(made.upstream.asked.length, 2);
+});
+
 // A store that can not store.
 
 test('what could not be stored is served all the same, and said', async (t) => {

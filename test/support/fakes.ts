@@ -371,7 +371,7 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
   const get: Rig['get'] = async (path, { mayFetch = true, isHead = false, via } = {}) => {
     const resource = parseResource(path);
     if (resource === undefined) throw new Error(`not a GOPROXY path: ${path}`);
-    return proxy.get({ resource, mayFetch, isHead, via });
+    return proxy.get({ resource, key: path, mayFetch, isHead, via });
   };
   return {
     ...world,
