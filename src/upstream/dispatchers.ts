@@ -7,11 +7,12 @@
 
 import { lookup as dnsLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import type { Dispatcher, buildConnector as dialling } from 'undici';
+import type { Dispatcher, buildConnector as dialling, Pool as PoolOptions } from 'undici';
 import { BadRequest } from '../core/errors.ts';
 import { withoutUserinfo } from './redact.ts';
+import { reasonOf } from './setback.ts';
 import type { ProxyEnv, Timeouts } from './settings.ts';
-import { Agent, buildConnector, EnvHttpProxyAgent } from './undici.ts';
+import { Agent, buildConnector, EnvHttpProxyAgent, Pool } from './undici.ts';
 
 /** The agent for a URL of that protocol, and the end of them all. */
 export type Dispatchers = {
@@ -60,6 +61,13 @@ export function createDispatchers(
     noProxy: `${proxyEnv.noProxy ?? ''},${NEVER_PROXIED}`,
     proxyTls: connect,
     requestTls: { allowH2: false },
+    // Whatever it reaches, and however, ends here; without a `connect` NO_PROXY had it go directly.
+    factory: (origin, { connect: through, ...options }: PoolOptions.Options) =>
+      new Pool(origin, {
+        ...common,
+        ...options,
+        connect: withoutMercy(typeof through === 'function' ? naming(through) : dial),
+      }),
   });
   return {
     // Without HTTPS_PROXY undici would take HTTP_PROXY for https too; the go command goes directly.
@@ -95,6 +103,16 @@ function withoutMercy(dial: dialling.connector): dialling.connector {
         if (error.code === 'ECONNRESET') error.code = 'UND_ERR_SOCKET';
       });
       callback(...outcome);
+    });
+}
+
+/** Says of a failure that it was on the way through the HTTP proxy: the upstream need not be to blame. */
+function naming(through: dialling.connector): dialling.connector {
+  return (options, callback) =>
+    through(options, (...outcome) => {
+      const [error] = outcome;
+      if (error === null) callback(...outcome);
+      else callback(new Error(`through the HTTP proxy: ${reasonOf(error)}`, { cause: error }), null);
     });
 }
 

@@ -56,9 +56,12 @@ const byCode: Record<string, string> = {
 
 /** Whatever undici or the socket threw, as a setback. `isConnected`: the request was on its way. */
 export function setbackOf(error: unknown, isConnected: boolean): Setback {
-  const code = codeOf(error);
-  const message = byCode[code] ?? oneLine(messageOf(error));
-  return new Setback(isConnected ? 'cut' : 'connect', message);
+  return new Setback(isConnected ? 'cut' : 'connect', reasonOf(error));
+}
+
+/** What an error of undici's or a socket's comes to, in a line. */
+export function reasonOf(error: unknown): string {
+  return byCode[codeOf(error)] ?? oneLine(messageOf(error));
 }
 
 /** An error's `code`, or an empty string. An AggregateError (one per address tried) has its first one's. */

@@ -10,5 +10,9 @@ import type * as undici from 'undici';
 const require = createRequire(import.meta.url);
 
 export const Agent: typeof undici.Agent = require('undici/lib/dispatcher/agent.js');
+export const Pool: typeof undici.Pool = require('undici/lib/dispatcher/pool.js');
 export const EnvHttpProxyAgent: typeof undici.EnvHttpProxyAgent = require('undici/lib/dispatcher/env-http-proxy-agent.js');
 export const buildConnector: typeof undici.buildConnector = require('undici/lib/core/connect.js');
+
+/** What undici's index gives every dispatcher, and a tunnel through an HTTP proxy is made by. */
+require('undici/lib/dispatcher/dispatcher.js').prototype.connect = require('undici/lib/api/api-connect.js');

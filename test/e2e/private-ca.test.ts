@@ -1,18 +1,22 @@
-// Goal: an upstream whose certificate is by a CA of its own is trusted where `go` would trust it, and only there.
-// Method: a certificate made by the generator that comes with Go, an https server, and a real Astera with and
-// without SSL_CERT_FILE.
+// Goal: an upstream whose certificate is by a CA of its own is trusted where `go` would trust it, and only there;
+// through an HTTP proxy too.
+// Method: a certificate made by the generator that comes with Go, an https server, a proxy that knows CONNECT
+// alone, and a real Astera with and without SSL_CERT_FILE.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { createServer as createProxy } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Astera } from '../support/astera.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const PATH = 'example.com/m/@v/v1.0.0.mod';
+/** Of no machine: only the proxy knows where it is. */
+const NAME = 'mods.example';
 const TEXT = 'module example.com/m\n';
 
 test('a private CA is trusted by SSL_CERT_FILE', async (t) => {
@@ -32,11 +36,53 @@ test('a private CA is trusted by SSL_CERT_FILE', async (t) => {
   );
 });
 
+test('an https upstream is reached by CONNECT through HTTPS_PROXY, and its certificate is checked', async (t) => {
+  const { url, certificate } = await secureUpstream(t);
+  const { proxyUrl, asked } = await tunnelTo(t, Number(new URL(url).port));
+  const ask = async (env: Record<string, string>) => {
+    const astera = await Astera.start({
+      upstream: `https://${NAME}`,
+      env: { HTTPS_PROXY: proxyUrl, ...env },
+      flags: ['--verify', 'off'],
+    });
+    t.after(() => astera.dispose());
+    const answer = await astera.get(PATH);
+    return [answer.status, await answer.text()] as const;
+  };
+  assert.deepEqual(await ask({ SSL_CERT_FILE: certificate }), [200, TEXT]);
+  assert.deepEqual(asked, [`${NAME}:443`]);
+  const [status, text] = await ask({});
+  assert.equal(status, 504);
+  assert.match(
+    text,
+    /^cannot fetch [^\n]+: its certificate is not trusted here: name its CA in SSL_CERT_FILE\n$/,
+  );
+});
+
+/** An HTTP proxy whose every tunnel leads to that port here. `asked`: where they should have led. */
+async function tunnelTo(t: TestContext, port: number): Promise<{ proxyUrl: string; asked: string[] }> {
+  const asked: string[] = [];
+  const proxy = createProxy((_, response) => response.writeHead(405).end());
+  proxy.on('connect', ({ url }, client, head) => {
+    asked.push(url ?? '');
+    const server = connect(port, '127.0.0.1', () => {
+      client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      server.write(head);
+      server.pipe(client).pipe(server);
+    });
+    for (const socket of [client, server]) socket.on('error', () => {});
+    t.after(() => client.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  t.after(() => proxy.close());
+  return { proxyUrl: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, asked };
+}
+
 async function secureUpstream(t: TestContext): Promise<{ url: string; certificate: string }> {
   const directory = tempDir(t);
   const root = execFileSync('go', ['env', 'GOROOT'], { encoding: 'utf8' }).trim();
   const generator = join(root, 'src/crypto/tls/generate_cert.go');
-  execFileSync('go', ['run', generator, '--host', '127.0.0.1', '--ca', '--ecdsa-curve', 'P256'], {
+  execFileSync('go', ['run', generator, '--host', `127.0.0.1,${NAME}`, '--ca', '--ecdsa-curve', 'P256'], {
     cwd: directory,
     stdio: 'pipe',
   });

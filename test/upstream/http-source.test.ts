@@ -150,6 +150,26 @@ test('an HTTP proxy is used for http, and not for this machine', async (t) => {
   assert.equal(proxy.seen.length, 1);
 });
 
+test('what breaks on the way through an HTTP proxy is said to, and half a file is none there either', async (t) => {
+  const proxy = await faulty(t);
+  // In several pieces: one that comes together with its reset Node itself takes for ended.
+  const large = someBytes(300_000);
+  proxy.fallback = () => ({
+    bytes: large,
+    isUntilClose: true,
+    cutAfter: (n) => (n === 0 ? 200_000 : undefined),
+    cutBy: 'reset',
+  });
+  const proxyEnv = { httpProxy: `127.0.0.1:${proxy.port}`, httpsProxy: `127.0.0.1:${proxy.port}` };
+  assertSame((await rig(t, 'http://mods.example', { proxyEnv }).upstream.whole(ask())).bytes, large);
+  assert.equal(proxy.seen.length, 2, 'the half was asked for again');
+  await proxy.close();
+  for (const url of ['http://mods.example', 'https://mods.example']) {
+    const { upstream } = rig(t, url, { proxyEnv });
+    await assert.rejects(upstream.whole(ask()), /through the HTTP proxy: connection refused/);
+  }
+});
+
 test('one name is looked up once for all who wait for it', () => {
   const asked: string[] = [];
   const answers: (() => void)[] = [];
