@@ -107,8 +107,8 @@ export type ReaderPort = {
   /** One chunk of a blob. Without `bytes`: no such chunk. */
   getChunk(request: { blob: number; seq: number }): { bytes?: Uint8Array };
   /**
-   * Writes a whole blob of `size` bytes into the file at `path`, which must not be there. Not in one
-   * transaction: fails with store-failed where the blob goes meanwhile.
+   * Writes a whole blob of `size` bytes into the file at `path`, which must be there, in place of its
+   * content. Not in one transaction: fails with store-failed where the blob goes meanwhile.
    */
   writeBlob(request: { blob: number; size: number; path: string }): Nothing;
   /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */

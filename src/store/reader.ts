@@ -6,7 +6,7 @@
  * reader holds the WAL back for longer than a batch. Writing a file takes longer, and has none.
  */
 
-import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, KEYS_PER_CALL_MAX, SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
 import type {
@@ -127,8 +127,8 @@ export class StoreReader implements ReaderPort {
   writeBlob: ReaderPort['writeBlob'] = ({ blob, size, path }) => {
     let file: number | undefined;
     try {
-      // Fails where it exists: then it is none of ours, or a symbolic link.
-      file = openSync(path, 'wx');
+      // As its caller made it: what is a symbolic link now was put there by somebody else.
+      file = openSync(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW);
       const sha256 = this.#sha256.get(blob);
       for (let at = 0, seq = 0; at < size; seq++) at += this.#writeChunk(file, chunkId(blob, seq));
       // Each chunk was read by itself: the number may have become another blob's, after a restart say.

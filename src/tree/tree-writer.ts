@@ -68,12 +68,16 @@ export class TreeWriter {
     }
   }
 
-  /** As {@link write}, with a file that `make` makes; where that fails nothing has changed. */
-  async fill(path: string, make: (half: string) => Promise<unknown>): Promise<void> {
+  /**
+   * As {@link write}, with a file that `fill` writes into: it is there, empty, so that a reader who dies over it
+   * can be followed by another. Where it fails nothing has changed.
+   */
+  async fill(path: string, fill: (half: string) => Promise<unknown>): Promise<void> {
     this.#enter(dirname(path));
     const half = this.#halfOf(path);
+    writeFileSync(half, '', { flag: 'wx' });
     try {
-      await make(half);
+      await fill(half);
       renameSync(half, join(this.#root, path));
     } catch (error) {
       rmSync(half, { force: true });
