@@ -13,32 +13,28 @@ import { openWritable } from '../../src/store/schema.ts';
 import { assertWhole } from '../store/stores.ts';
 import { Astera, runAstera } from '../support/astera.ts';
 import { dumpStore } from '../support/dump-store.ts';
-import { LyingUpstream, sumLines } from '../support/lying-upstream.ts';
+import {
+  falseMod,
+  falseZip,
+  fileOf,
+  forgedMod,
+  forgedZip,
+  hidden,
+  madeUp,
+  startDatabaseOf,
+  withHonest,
+} from '../support/forged-modules.ts';
+import { LyingUpstream } from '../support/lying-upstream.ts';
 import { type MadeUpModule, madeUpFiles } from '../support/module-zip.ts';
-import { type SumdbServer, startSumdbServer } from '../support/sumdb-server.ts';
+import type { SumdbServer } from '../support/sumdb-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-const module = (name: string, contentBytes = 1000): MadeUpModule => ({
-  path: `made-up.example/${name}`,
-  version: 'v1.0.0',
-  contentBytes,
-});
-const fileOf = ({ path, version }: MadeUpModule, kind: string) => `${path}/@v/${version}.${kind}`;
-
-const forgedZip = module('forged-zip', 300_000);
-const forgedMod = module('forged-mod');
-const hidden = module('hidden');
-const strange = module('strange');
-const honest = Array.from({ length: 40 }, (_, n) => module(`honest${n}`));
-const modules = [forgedZip, forgedMod, hidden, strange, ...honest];
-const falseZip = madeUpFiles({ ...forgedZip, contentBytes: 300_001 }).zip;
-const falseMod = Buffer.from(`module ${forgedMod.path}\n\ngo 1.22\n`);
+const honest = Array.from({ length: 40 }, (_, n) => madeUp(`honest${n}`));
+const modules = withHonest(honest);
 
 let db: SumdbServer;
 before(async () => {
-  db = await startSumdbServer({ records: 300 });
-  const known = modules.filter((one) => one !== strange);
-  await db.ask({ Cmd: 'add', Texts: await Promise.all(known.map(sumLines)) });
+  db = await startDatabaseOf(modules);
 });
 after(() => db.close());
 

@@ -11,30 +11,30 @@ import { assertWhole } from '../store/stores.ts';
 import { Astera, runAstera } from '../support/astera.ts';
 import { writeDownloadCache, writeTree } from '../support/download-cache.ts';
 import { dumpStore } from '../support/dump-store.ts';
+import {
+  falseMod,
+  falseZip,
+  fileOf,
+  forgedMod,
+  forgedZip,
+  hidden,
+  madeUp,
+  startDatabaseOf,
+  strange,
+  withHonest,
+} from '../support/forged-modules.ts';
 import { LyingUpstream, sumLines } from '../support/lying-upstream.ts';
-import { type MadeUpModule, madeUpFiles } from '../support/module-zip.ts';
+import { madeUpFiles } from '../support/module-zip.ts';
 import { type SumdbServer, startSumdbServer } from '../support/sumdb-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-const module = (name: string, contentBytes = 1000): MadeUpModule => ({
-  path: `made-up.example/${name}`,
-  version: 'v1.0.0',
-  contentBytes,
-});
-const fileOf = ({ path, version }: MadeUpModule, kind: string) => `${path}/@v/${version}.${kind}`;
-
-const forgedZip = module('forged-zip', 300_000);
-const forgedMod = module('forged-mod');
-const hidden = module('hidden');
-const strange = module('strange');
-const honest = [...Array.from({ length: 60 }, (_, n) => module(`honest${n}`)), module('large', 1_500_000)];
-const modules = [forgedZip, forgedMod, hidden, strange, ...honest];
+const large = madeUp('large', 1_500_000);
+const honest = [...Array.from({ length: 60 }, (_, n) => madeUp(`honest${n}`)), large];
+const modules = withHonest(honest);
 
 let db: SumdbServer;
 before(async () => {
-  db = await startSumdbServer({ records: 300 });
-  const known = modules.filter((one) => one !== strange);
-  await db.ask({ Cmd: 'add', Texts: await Promise.all(known.map(sumLines)) });
+  db = await startDatabaseOf(modules);
 });
 after(() => db.close());
 
@@ -46,9 +46,9 @@ async function makeWorld(t: TestContext): Promise<World> {
   writeDownloadCache(root, modules);
   const [, h1 = ''] = /^\S+ \S+ (h1:\S+)$/m.exec(await sumLines(forgedZip)) ?? [];
   writeTree(root, {
-    [fileOf(forgedZip, 'zip')]: madeUpFiles({ ...forgedZip, contentBytes: 300_001 }).zip,
+    [fileOf(forgedZip, 'zip')]: falseZip,
     [fileOf(forgedZip, 'ziphash')]: h1,
-    [fileOf(forgedMod, 'mod')]: `module ${forgedMod.path}\n\ngo 1.22\n`,
+    [fileOf(forgedMod, 'mod')]: falseMod,
   });
   const imported = await runAstera(['import', '--db', store, root]);
   assert.equal(imported.code, 0, imported.stderr);
@@ -112,7 +112,7 @@ test('a server that is killed goes on where it stood, and asks about nothing twi
   await astera.stop();
   // Twice killed: once between a question and its record, at most; and what is unknown waits a minute.
   assert.ok(lookups() <= modules.length + 3, `${lookups()} questions about ${modules.length} versions`);
-  assert.equal(trustsOf(world.store).get(fileOf(module('large'), 'zip')), 'confirmed');
+  assert.equal(trustsOf(world.store).get(fileOf(large, 'zip')), 'confirmed');
 });
 
 test('with --verify=strict what is stored and good goes out, not fetched anew; what is forged is', async (t) => {
