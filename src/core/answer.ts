@@ -22,8 +22,6 @@ export type ByteStream = {
    * None: the body ends there. Rejects, or throws, when there can be no more: the body is then not whole.
    */
   at(offset: number): Uint8Array | Promise<Uint8Array>;
-  /** The pieces from `from` up to `to`, where all of them are in memory now. */
-  held?(from: number, to: number): readonly Uint8Array[] | undefined;
   /** Nobody reads on. */
   close?(): void;
 };

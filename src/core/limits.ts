@@ -39,9 +39,9 @@ export const ZIP_PATHS_MAX = 500_000;
 export const WHOLE_BODY_BYTES_MAX = 64 * KiB;
 
 /**
- * A body of several chunks that are all in memory goes out by one send up to here, copied together: four or five sends
- * cost the kernel more than that copy. At half, a zip of 1 MB takes half as much CPU again; at double, forty of them
- * at once hold up everybody else for 20 ms.
+ * A body of several chunks becomes one piece in memory up to here when it is asked for again, and goes out by one send: four
+ * or five cost the kernel half as much again. At half, a zip of 1 MB does not; at double, forty of them at once hold up
+ * everybody else for 20 ms.
  */
 export const ONE_SEND_BYTES_MAX = 5 * CHUNK_BYTES;
 

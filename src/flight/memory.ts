@@ -6,12 +6,12 @@
 
 import type { StoredFile } from '../core/answer.ts';
 import { StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES } from '../core/limits.ts';
+import { CHUNK_BYTES, ONE_SEND_BYTES_MAX } from '../core/limits.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Singleflight } from './singleflight.ts';
 import type { WeakCache } from './weak-cache.ts';
 
-/** One chunk of a blob, as the cache and those who read it share it. */
+/** One chunk of a blob, or a short one's whole, as the cache and those who read it share it. */
 export class Piece {
   /** What it is known by: see {@link Memory}. */
   readonly id: number;
@@ -52,6 +52,9 @@ export function partOf({ bytes }: Pick<Piece, 'bytes'>, from: number, to?: numbe
 /** More chunks than any blob has; keeps piece keys of different blobs apart. */
 const SEQ_MAX = 2 ** 20;
 const PIECE_OVERHEAD_BYTES = 256;
+
+/** In place of a chunk's number: the whole of a short blob. */
+const WHOLE = SEQ_MAX - 1;
 
 function idOf(blob: number, seq: number): number {
   return blob * SEQ_MAX + seq;
@@ -107,6 +110,35 @@ export class Memory {
     return this.#cache.get(idOf(blob, seq)) as Piece | undefined; // Numbers are keys of pieces.
   }
 
+  /**
+   * A short blob as one piece, where its chunks were joined before.
+   *
+   * @param mayJoin they are now, if all of them are in memory: it is asked for again, so that the copy is made once and
+   * not for each client. The piece takes their place.
+   */
+  whole(blob: number, size: number, mayJoin: boolean): Piece | undefined {
+    const held = this.heldPiece(blob, WHOLE);
+    return held === undefined && mayJoin ? this.#join(blob, size) : held;
+  }
+
+  #join(blob: number, size: number): Piece | undefined {
+    const chunks: Piece[] = [];
+    let bytesHeld = 0;
+    for (let seq = 0; seq * CHUNK_BYTES < size; seq++) {
+      const chunk = this.heldPiece(blob, seq);
+      if (chunk === undefined) return undefined;
+      chunks.push(chunk);
+      bytesHeld += chunk.bytes.byteLength;
+    }
+    if (bytesHeld !== size) return undefined; // A damaged store's chunk: whoever reads it will see.
+    const bytes = new Uint8Array(size);
+    for (const [seq, chunk] of chunks.entries()) {
+      bytes.set(chunk.bytes, seq * CHUNK_BYTES);
+      if (chunk.users === 0) this.#cache.giveUp(chunk.id);
+    }
+    return this.#keep(new Piece(idOf(blob, WHOLE), bytes));
+  }
+
   /** Starts loading a chunk that will be asked for soon. */
   prefetch(blob: number, seq: number): void {
     const loading = this.piece(blob, seq);
@@ -146,6 +178,9 @@ class ByteStreamOfBlob {
 
   at(offset: number): Uint8Array | Promise<Uint8Array> {
     if (offset >= this.size) return NOTHING;
+    // Joined for who begins, not for the first one, who comes to its end.
+    const whole = this.#isShort && this.#memory.whole(this.#blob, this.size, this.#piece === undefined);
+    if (whole) return this.#use(whole, offset);
     const seq = Math.floor(offset / CHUNK_BYTES);
     const piece = this.#memory.piece(this.#blob, seq);
     if ((seq + 1) * CHUNK_BYTES < this.size) this.#memory.prefetch(this.#blob, seq + 1);
@@ -154,18 +189,9 @@ class ByteStreamOfBlob {
     return this.#use(piece, from);
   }
 
-  held(from: number, to: number): Uint8Array[] | undefined {
-    const pieces: Uint8Array[] = [];
-    for (let at = from; at < to; ) {
-      const seq = Math.floor(at / CHUNK_BYTES);
-      const piece = this.#memory.heldPiece(this.#blob, seq);
-      if (piece === undefined) return undefined;
-      const part = piece.bytes.subarray(at - seq * CHUNK_BYTES, to - seq * CHUNK_BYTES);
-      if (part.byteLength === 0) return undefined; // A damaged store's chunk: whoever reads it will see.
-      pieces.push(part);
-      at += part.byteLength;
-    }
-    return pieces;
+  /** Longer than a chunk, and short enough to go out by one send. */
+  get #isShort(): boolean {
+    return this.size > CHUNK_BYTES && this.size <= ONE_SEND_BYTES_MAX;
   }
 
   close(): void {

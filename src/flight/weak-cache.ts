@@ -111,6 +111,12 @@ export class WeakCache<V extends object> {
     if (slot !== undefined) this.#drop(slot);
   }
 
+  /** Drops what nobody needs any more, as if to make room. */
+  giveUp(key: string | number): void {
+    const slot = this.#slots.get(key);
+    if (slot !== undefined) this.#evict(slot);
+  }
+
   /** Drops `value` where it is held weakly under `key`: its last user is done with it. */
   dropWeak(key: string | number, value: V): void {
     const slot = this.#slots.get(key);

@@ -9,7 +9,7 @@
 
 import type { HttpResponse } from 'uWebSockets.js';
 import type { ByteStream } from '../core/answer.ts';
-import { ONE_SEND_BYTES_MAX, PUMP_AGAIN_MS } from '../core/limits.ts';
+import { PUMP_AGAIN_MS } from '../core/limits.ts';
 import type { Span } from './range.ts';
 
 export type PumpEnd = 'sent' | 'aborted' | { readonly brokenOff: unknown };
@@ -67,22 +67,7 @@ export class Pump {
       this.#push();
       return true;
     });
-    const short = this.#gatherShort();
-    if (short === undefined || this.#send(short)) this.#push();
-  }
-
-  /** The whole body in one buffer, where it is short, in memory, and in several pieces. */
-  #gatherShort(): Uint8Array | undefined {
-    const { body, span } = this.#options;
-    if (span === undefined || span.to - span.from > ONE_SEND_BYTES_MAX) return undefined;
-    const pieces = body.held?.(span.from, span.to);
-    if (pieces === undefined || pieces.length < 2) return undefined;
-    let filled = 0;
-    for (const piece of pieces) {
-      together.set(piece, filled);
-      filled += piece.byteLength;
-    }
-    return together.subarray(0, filled);
+    this.#push();
   }
 
   /** The client has gone. */
@@ -234,9 +219,6 @@ export class Pump {
 }
 
 const NOTHING = new Uint8Array(0);
-
-/** What goes out by one send is put together here: the socket takes or leaves it at once, so one serves all. */
-const together = new Uint8Array(ONE_SEND_BYTES_MAX);
 
 /**
  * Bytes one response hands to its socket in a turn. The kernel would take some 4 MB of each, and a hundred

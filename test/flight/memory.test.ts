@@ -40,7 +40,7 @@ function makeMemory({ strong, weak }: { strong: number; weak: number }) {
     clock.nowMs += 100;
     for (let seq = 0; seq < count; seq++) memory.setPiece(BLOB + 1, seq, new Uint8Array(CHUNK_BYTES));
   };
-  return { cache, memory, reads, stream, fill };
+  return { cache, memory, reads, stream, fill, clock };
 }
 
 test('a chunk that nobody reads goes, with its bytes, when the strong part is full', () => {
@@ -120,23 +120,82 @@ test('a client that has gone before its chunk came holds nothing', async () => {
   assert.equal(cache.bytes.weak, 0);
 });
 
-test('a span is held where all its chunks are, and else not at all', async () => {
-  const { stream, fill, reads } = makeMemory({ strong: 8, weak: 0 });
-  const client = stream();
-  for (const seq of [1, 2, 3]) await client.at(seq * CHUNK_BYTES);
-  const parts = client.held(CHUNK_BYTES + 10, 3 * CHUNK_BYTES + 5) ?? [];
-  assert.deepEqual(
-    parts.map((part) => [part.byteLength, part[0]]),
-    [
-      [CHUNK_BYTES - 10, 2],
-      [CHUNK_BYTES, 3],
-      [5, 4],
-    ],
-  );
-  const { length } = reads;
-  assert.ok(client.held(0, 2 * CHUNK_BYTES) === undefined, 'the first one is not there');
-  assert.equal(reads.length, length, 'and is not read for that');
+const SHORT = 2 * CHUNK_BYTES + 5;
+
+/** The short blob's bytes at the beginning of each of its chunks, as one stream gives them now; all at once. */
+function beginnings(memory: Memory): unknown[] {
+  const client = memory.stream(BLOB, SHORT);
+  const parts = [0, CHUNK_BYTES, 2 * CHUNK_BYTES].map((offset) => client.at(offset));
   client.close();
-  for (let round = 0; round < 2; round++) fill(8); // What was used stays for one.
-  assert.ok(client.held(CHUNK_BYTES, 2 * CHUNK_BYTES) === undefined, 'given back');
+  return parts.map((part) => (part instanceof Promise ? 'not there' : [part.byteLength, part[0]]));
+}
+
+function setShort(memory: Memory, seqs: readonly number[] = [0, 1, 2]): Uint8Array[] {
+  return seqs.map((seq) => {
+    const bytes = new Uint8Array(seq === 2 ? 5 : CHUNK_BYTES).fill(seq + 1);
+    memory.setPiece(BLOB, seq, bytes);
+    return bytes;
+  });
+}
+
+test('a short blob whose chunks are all in memory is one piece from then on, in their place', () => {
+  const { cache, memory, clock } = makeMemory({ strong: 8, weak: 8 });
+  const chunks = setShort(memory);
+  clock.nowMs += 100;
+  const whole = [
+    [SHORT, 1],
+    [CHUNK_BYTES + 5, 2],
+    [5, 3],
+  ];
+  assert.deepEqual(beginnings(memory), whole);
+  assert.equal(cache.size, 1);
+  assert.deepEqual(
+    chunks.map(({ byteLength }) => byteLength),
+    [0, 0, 0],
+    'given back at once',
+  );
+  assert.equal(memory.stream(BLOB, SHORT).at(0), memory.stream(BLOB, SHORT).at(0), 'no copy for each client');
+});
+
+test('a short blob some of which is not in memory goes by chunks', () => {
+  const { memory } = makeMemory({ strong: 8, weak: 8 });
+  setShort(memory, [0, 2]);
+  assert.deepEqual(beginnings(memory), [[CHUNK_BYTES, 1], 'not there', [5, 3]]);
+});
+
+test('whoever reads a short blob in first goes by chunks to its end', async () => {
+  const { memory, cache } = makeMemory({ strong: 8, weak: 8 });
+  const [first] = setShort(memory, [0]);
+  const client = memory.stream(BLOB, SHORT);
+  assert.equal(client.at(0), first);
+  setShort(memory, [1, 2]);
+  assert.equal((await client.at(CHUNK_BYTES)).byteLength, CHUNK_BYTES);
+  assert.equal(cache.size, 3);
+});
+
+test('a chunk that a client stands at is not given back when its blob becomes one piece', async () => {
+  const { memory, clock } = makeMemory({ strong: 8, weak: 8 });
+  const [first] = setShort(memory, [0]);
+  const slow = memory.stream(BLOB, SHORT);
+  slow.at(0);
+  setShort(memory, [1, 2]);
+  clock.nowMs += 100;
+  beginnings(memory);
+  assert.equal(first?.byteLength, CHUNK_BYTES);
+  assert.equal((await slow.at(CHUNK_BYTES)).byteLength, CHUNK_BYTES + 5, 'and goes on in that piece');
+});
+
+test('a long blob goes by chunks though they are in memory', () => {
+  const { memory, fill, cache } = makeMemory({ strong: 8, weak: 8 });
+  fill(6);
+  const client = memory.stream(BLOB + 1, 6 * CHUNK_BYTES);
+  assert.equal((client.at(0) as Uint8Array).byteLength, CHUNK_BYTES);
+  assert.equal(cache.size, 6);
+});
+
+test('a chunk that is shorter than it should be is not joined to the others', () => {
+  const { memory } = makeMemory({ strong: 8, weak: 8 });
+  setShort(memory, [0, 1]);
+  memory.setPiece(BLOB, 2, new Uint8Array(4).fill(3));
+  assert.deepEqual(beginnings(memory)[2], [4, 3]);
 });

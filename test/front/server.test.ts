@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Answer, type ByteStream, StoredFile } from '../../src/core/answer.ts';
 import { Busy, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
-import { ONE_SEND_BYTES_MAX } from '../../src/core/limits.ts';
 import { resourceKey } from '../../src/core/resource.ts';
 import { Server, type ServerOptions } from '../../src/front/server.ts';
 import type { ProxyRequest } from '../../src/modules/module-proxy.ts';
@@ -367,92 +366,6 @@ test('a range of a body in pieces begins and ends inside them', async (t) => {
     [0, 1, PIECE, PIECE + 1, 2 * PIECE + 1].map((i) => got.body.charCodeAt(i)),
     [1, 2, 2, 3, 4],
   );
-});
-
-/** As `bodyOf`, with all of it in memory: `pieces` counts those that were asked for one by one. */
-function heldBodyOf(size: number) {
-  const made = bodyOf(size);
-  const held: ByteStream['held'] = (from, to) => {
-    const parts: Uint8Array[] = [];
-    for (let at = from; at < to; at += PIECE - (at % PIECE)) {
-      parts.push(new Uint8Array(Math.min(PIECE - (at % PIECE), to - at)).fill(at / PIECE));
-    }
-    return parts;
-  };
-  return { ...made, body: { ...made.body, held } satisfies ByteStream };
-}
-
-const spans: { range?: string; from: number; to: number; isOneSend: boolean; why: string }[] = [
-  { from: 0, to: 10 * PIECE, isOneSend: true, why: 'whole' },
-  { range: `bytes=5-${3 * PIECE}`, from: 5, to: 3 * PIECE + 1, isOneSend: true, why: 'a range' },
-  {
-    range: 'bytes=5-9',
-    from: 5,
-    to: 10,
-    isOneSend: false,
-    why: 'of one piece, nothing is to be put together',
-  },
-];
-
-for (const { range, from, to, isOneSend, why } of spans) {
-  test(`a short body whose pieces are in memory goes out at once: ${why}`, async (t) => {
-    const served = await serve(t);
-    const { body, state } = heldBodyOf(10 * PIECE);
-    served.answers.set(MOD, answer('', { body, size: body.size, kind: 'zip' }));
-    const got = await ask(served, `/${MOD}`, range === undefined ? {} : { headers: { range } });
-    assert.equal(got.body.length, to - from);
-    for (let at = from; at < to; at += 1_000) {
-      assert.equal(got.body.charCodeAt(at - from), Math.floor(at / PIECE));
-    }
-    assert.equal(state.pieces === 0, isOneSend);
-    assert.equal(state.isClosed, true);
-  });
-}
-
-test('a long body goes by pieces though they are in memory', async (t) => {
-  const served = await serve(t);
-  const { body, state } = heldBodyOf(ONE_SEND_BYTES_MAX + 1);
-  served.answers.set(MOD, answer('', { body, size: body.size, kind: 'zip' }));
-  assert.equal((await ask(served, `/${MOD}`)).body.length, ONE_SEND_BYTES_MAX + 1);
-  assert.ok(state.pieces > 10);
-});
-
-test('slow clients get each their own bytes, though what is sent at once is put together in one place', async (t) => {
-  const served = await serve(t);
-  const size = ONE_SEND_BYTES_MAX;
-  const bodies = Array.from({ length: 12 }, (_, client) => {
-    const whole = new Uint8Array(size).fill(client + 1);
-    const body: ByteStream = {
-      size,
-      at: (offset) => whole.subarray(offset, offset + PIECE),
-      held: (from, to) => [whole.subarray(from, from + 1), whole.subarray(from + 1, to)],
-    };
-    return body;
-  });
-  // Pipelined by nobody, but read by nobody either until all are sent: the kernel takes a part of each.
-  const sockets = bodies.map((body, client) => {
-    served.answers.set(`made-up.example/m${client}/@v/v1.0.0.zip`, answer('', { body, size, kind: 'zip' }));
-    const socket = connect(served.port, '127.0.0.1');
-    socket.pause();
-    socket.write(`GET /made-up.example/m${client}/@v/v1.0.0.zip HTTP/1.1\r\nHost: x\r\n\r\n`);
-    return socket;
-  });
-  while (served.asked.length < bodies.length) await new Promise((resolve) => setImmediate(resolve));
-  for (const [client, socket] of sockets.entries()) {
-    let [seen, isBody] = [0, false];
-    for await (const part of socket as AsyncIterable<Buffer>) {
-      const body = isBody ? part : part.subarray(part.indexOf('\r\n\r\n') + 4);
-      isBody = true;
-      assert.ok(
-        body.every((byte) => byte === client + 1),
-        `client ${client} at ${seen}`,
-      );
-      seen += body.byteLength;
-      if (seen >= size) break;
-    }
-    assert.equal(seen, size);
-    socket.destroy();
-  }
 });
 
 /** A client that sends its request and then takes nothing. */
