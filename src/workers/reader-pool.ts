@@ -9,7 +9,7 @@
 
 import type { Piscina } from 'piscina';
 import { Busy, messageOf, StoreFailed } from '../core/errors.ts';
-import { READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
+import { READ_BATCH_CHUNKS_MAX, READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ReaderPort, Remote } from '../core/store-port.ts';
 import { isLong, type Request } from '../wire/messages.ts';
 import {
@@ -96,13 +96,24 @@ export class ReaderPool {
 
   #dispatch(): void {
     while (this.#queue.length > 0 && this.#busy < this.#options.threads) {
-      const free = this.#options.threads - this.#busy;
-      const size = Math.min(READ_BATCH_MAX, Math.ceil(this.#queue.length / free));
-      void this.#run(this.#queue.splice(0, size));
+      void this.#run(this.#takeBatch());
     }
     while (this.#longQueue.length > 0 && this.#busy < this.#options.threads) {
       void this.#run(this.#longQueue.splice(0, 1));
     }
+  }
+
+  /** A fair part of the queue for each reader that is free. */
+  #takeBatch(): Pending[] {
+    const free = this.#options.threads - this.#busy;
+    const most = Math.min(READ_BATCH_MAX, Math.ceil(this.#queue.length / free));
+    let size = 0;
+    let chunks = 0;
+    while (size < most) {
+      if (this.#queue[size]?.request.call === 'getChunk' && ++chunks > READ_BATCH_CHUNKS_MAX) break;
+      size++;
+    }
+    return this.#queue.splice(0, size);
   }
 
   async #run(batch: Pending[]): Promise<void> {

@@ -6,7 +6,7 @@ import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Busy, StoreFailed } from '../../src/core/errors.ts';
-import { CHUNK_BYTES, READ_BATCH_MAX, READ_QUEUE_MAX } from '../../src/core/limits.ts';
+import { CHUNK_BYTES, READ_BATCH_CHUNKS_MAX, READ_BATCH_MAX, READ_QUEUE_MAX } from '../../src/core/limits.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { ReaderPool, type ReaderPoolOptions } from '../../src/workers/reader-pool.ts';
 import { contentOf, put } from '../store/stores.ts';
@@ -92,6 +92,21 @@ test('while a large file is written the WAL can be emptied', async (t) => {
     await writing;
   }
   assert.ok(wasEmptied, 'a reader kept its snapshot');
+  await pool.close();
+});
+
+test('a batch has so many chunks at most, and small reads beside them', async (t) => {
+  const { pool, batches } = openPool(t);
+  const small = () => pool.call.getEntry({ key: 'k0' });
+  const chunk = () => pool.call.getChunk({ blob: 1, seq: 0 });
+  const chunks = Array.from({ length: READ_BATCH_CHUNKS_MAX }, () => chunk);
+  const calls = [small, ...chunks, small, chunk, small];
+  const answers = await Promise.all(calls.map((call) => call()));
+  assert.deepEqual(batches, [READ_BATCH_CHUNKS_MAX + 2, 2]);
+  assert.deepEqual(
+    answers.map(({ bytes }) => bytes?.byteLength),
+    calls.map((call) => (call === chunk ? CHUNK_BYTES : 700)),
+  );
   await pool.close();
 });
 
