@@ -79,7 +79,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** Ends it without anyone being told: the rest of the answer is not wanted. */
   abort(): void {
-    this.#end(new Setback('cut', 'not wanted'), true);
+    // Called at the end of each: an error that nobody sees would cost more than all else here.
+    if (!this.#isEnded) this.#end(new Setback('cut', 'not wanted'), true);
   }
 
   /**
