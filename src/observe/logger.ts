@@ -1,6 +1,10 @@
 /** The log: pino to stderr, JSON lines for machines, short lines for people on a terminal. */
 
-import { type Logger as PinoLogger, pino } from 'pino';
+import { createRequire } from 'node:module';
+import type { Logger as PinoLogger, pino as pinoType } from 'pino';
+
+// By `require`, as all CommonJS packages of the server: Node reads those it imports twice, once for their names alone.
+const { pino }: { readonly pino: typeof pinoType } = createRequire(import.meta.url)('pino');
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type Logger = PinoLogger;

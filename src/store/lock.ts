@@ -5,13 +5,13 @@
  * not the store itself, as an exclusive lock there would shut out our own readers.
  */
 
-import Database from 'better-sqlite3';
 import { StoreFailed } from '../core/errors.ts';
+import { type Connection, Database } from './sqlite.ts';
 
 export type StoreLock = { release(): void };
 
 /** Locks live as long as their connections, which the collector would close once nobody refers to them. */
-const held = new Set<Database.Database>();
+const held = new Set<Connection>();
 
 /**
  * Takes the lock of the store at `path`.
@@ -20,7 +20,7 @@ const held = new Set<Database.Database>();
  */
 export function lockStore(path: string): StoreLock {
   const lockPath = `${path}.lock`;
-  let db: Database.Database | undefined;
+  let db: Connection | undefined;
   try {
     db = new Database(lockPath, { timeout: 0 });
     db.pragma('journal_mode = MEMORY');
@@ -41,7 +41,7 @@ export function lockStore(path: string): StoreLock {
   }
 }
 
-function hold(db: Database.Database): StoreLock {
+function hold(db: Connection): StoreLock {
   held.add(db);
   return {
     release: () => {

@@ -13,11 +13,11 @@
  */
 
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
-import Database from 'better-sqlite3';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
+import { type Connection, Database } from './sqlite.ts';
 
-export type Connection = Database.Database;
+export type { Connection };
 
 /** 'Astr': tells our files from other programs' (PRAGMA application_id). */
 const APPLICATION_ID = 0x41737472;

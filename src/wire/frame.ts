@@ -7,8 +7,8 @@
  * not read them again.
  */
 
-import { Packr, Unpackr } from 'msgpackr';
 import { FRAME_VALUE_BYTES_MAX } from '../core/limits.ts';
+import { Packr, Unpackr } from './msgpackr.ts';
 
 /** What is posted to a thread: both members are moved. */
 export type Frame = { readonly packed: Uint8Array; readonly blobs: ArrayBuffer[] };

@@ -5,8 +5,8 @@
  * what comes may be anything. Keeps out what the values mean.
  */
 
-import { Packr, Unpackr } from 'msgpackr';
 import { BadRequest, messageOf } from '../core/errors.ts';
+import { Packr, Unpackr } from './msgpackr.ts';
 
 const HEAD_BYTES = 4;
 

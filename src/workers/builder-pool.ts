@@ -4,7 +4,6 @@
  * Piscina's own queue serves here: a task is one zip, and downloads bound how many there are.
  */
 
-import type { Piscina } from 'piscina';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import type { Builder, FileBuilder } from '../core/store-port.ts';
 import type { Request } from '../wire/messages.ts';
@@ -17,6 +16,7 @@ import {
   settle,
   threadIdsOf,
 } from './calls-client.ts';
+import type { Piscina } from './piscina.ts';
 
 /** Steps below the front in the kernel's scheduling: a zip check must not keep answers waiting on a full machine. */
 const NICE = 10;

@@ -1,6 +1,6 @@
 /** Thread entry of a builder: CPU work over stored chunks or over bytes that were moved here. */
 
-import { workerData } from 'piscina';
+import { workerData } from 'node:worker_threads';
 import type { BuilderPort, FileBuilderPort } from '../core/store-port.ts';
 import { YoungGarbage } from '../flight/young-garbage.ts';
 import { bufferSource, readExactly } from '../modzip/byte-source.ts';

@@ -6,7 +6,6 @@
 
 import { extname } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
-import { Piscina } from 'piscina';
 import { serveError } from '../core/errors.ts';
 import type { WriterMode } from '../store/schema.ts';
 import { type Frame, packFrame, transferListOf, unpackFrame } from '../wire/frame.ts';
@@ -18,6 +17,7 @@ import {
   replyCarrier,
   requestCarrier,
 } from '../wire/messages.ts';
+import { Piscina } from './piscina.ts';
 
 /** A call on its way, with whom to tell. */
 export type Pending = {

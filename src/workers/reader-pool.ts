@@ -7,7 +7,6 @@
  * call of its batch is tried once more, alone, so that one that kills readers fails by itself.
  */
 
-import type { Piscina } from 'piscina';
 import { Busy, messageOf, StoreFailed } from '../core/errors.ts';
 import { READ_BATCH_CHUNKS_MAX, READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ReaderPort, Remote } from '../core/store-port.ts';
@@ -21,6 +20,7 @@ import {
   settle,
   threadIdsOf,
 } from './calls-client.ts';
+import type { Piscina } from './piscina.ts';
 
 export type ReaderPoolOptions = {
   readonly dbPath: string;

@@ -5,7 +5,7 @@
  * long as a large zip takes would keep the WAL from being emptied, or a bulk writer from its commit.
  */
 
-import { workerData } from 'piscina';
+import { workerData } from 'node:worker_threads';
 import { StoreReader } from '../store/reader.ts';
 import type { Frame } from '../wire/frame.ts';
 import { isLong } from '../wire/messages.ts';

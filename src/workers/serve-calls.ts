@@ -5,10 +5,10 @@
  * a bug and is thrown, so that the whole task fails and is logged by the front.
  */
 
-import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { isServeError } from '../core/errors.ts';
 import { type Frame, packFrame, transferListOf, unpackFrame } from '../wire/frame.ts';
 import { type Calls, type Reply, type Request, replyCarrier, requestCarrier } from '../wire/messages.ts';
+import { move, transferableSymbol, valueSymbol } from './piscina.ts';
 
 /** A worker's handlers, by the names that come in frames. */
 export type HandlerTable = Partial<Calls>;

@@ -5,7 +5,7 @@
  * inside one, so they come alone. Where the transaction fails, every call of the group fails.
  */
 
-import { workerData } from 'piscina';
+import { workerData } from 'node:worker_threads';
 import type { WriterMode } from '../store/schema.ts';
 import { StoreWriter } from '../store/writer.ts';
 import type { Frame } from '../wire/frame.ts';
