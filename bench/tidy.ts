@@ -1,7 +1,8 @@
 // Question: what do forty machines cost that run `go` at the same moment: the server's CPU, memory and
 // disk, its event loop, and how long the machine makes others wait meanwhile?
 // Method: 40 real `go` commands with empty caches on the server's own two cores, where they starve it as
-// they would in no house; the last as forty that yield (nice 19), as those on machines of their own do.
+// they would in no house; and cold ones that yield (nice 19), as those on machines of their own do. What the front
+// thread waited for a core, as the kernel counts it, tells the one from the other.
 // The store of the warm ones is dropped from the page cache first, so that its disk reads count.
 
 import { statSync } from 'node:fs';
@@ -51,15 +52,13 @@ export async function run(): Promise<Table> {
     } finally {
       await first.dispose();
     }
-    const astera = await Astera.start({ upstream: upstream.url });
+    const cold = async (phase: Phase) => {
+      const astera = await Astera.start({ upstream: upstream.url });
+      await note(astera, phase).finally(() => astera.dispose());
+    };
+    await cold({ name: 'cold, clients yield', ...tidy, niceness: 19 });
     const projects = [SMALL, other.project];
-    await note(astera, {
-      name: 'cold, half another project, clients yield',
-      ...tidy,
-      projects,
-      niceness: 19,
-    });
-    await astera.dispose();
+    await cold({ name: 'cold, half another project, clients yield', ...tidy, projects, niceness: 19 });
     const paths = await tidyRequests(SMALL);
     return table(
       outcomes,

@@ -50,6 +50,19 @@ export class PeakMemory {
   }
 }
 
+/** What the kernel's scheduler did with a thread so far. */
+export type ThreadTimes = {
+  readonly ranMs: number;
+  /** Could have run, and had no core. */
+  readonly waitedMs: number;
+};
+
+/** Of a process's first thread: of a server, the front. */
+export function frontTimes(pid: number): ThreadTimes {
+  const [ran, waited] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ').map(Number);
+  return { ranMs: (ran ?? 0) / 1e6, waitedMs: (waited ?? 0) / 1e6 };
+}
+
 export const cores = availableParallelism();
 
 /** What a process read and wrote so far, as `/proc/PID/io` counts it. */

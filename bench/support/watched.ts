@@ -1,7 +1,15 @@
 /** What some work cost a server, from all sides: CPU, memory, disk, event loop, and the machine around it. */
 
 import { type Astera, total } from '../../test/support/astera.ts';
-import { cpuMs, memory, PeakMemory, type ProcessIo, processIo } from './process-cost.ts';
+import {
+  cpuMs,
+  frontTimes,
+  memory,
+  PeakMemory,
+  type ProcessIo,
+  processIo,
+  type ThreadTimes,
+} from './process-cost.ts';
 import { megabytes, short } from './table.ts';
 import { type Lateness, Ticker } from './ticker.ts';
 
@@ -12,6 +20,8 @@ export type WorkCost = {
   readonly peakRssAnonBytes: number;
   /** File-backed pages at the end. */
   readonly rssFileBytes: number;
+  /** Of the front thread: what it ran, and what it waited for one of the machine's cores. */
+  readonly front: ThreadTimes;
   /** The front thread's event loop, as it says itself. */
   readonly loop: Lateness;
   /** A process beside it that wants to run every millisecond. */
@@ -29,12 +39,14 @@ export async function watched<T>(
   const before = await astera.metrics(); // From here on the loop's delay counts.
   const beforeIo = processIo(astera.pid);
   const beforeCpuMs = cpuMs([astera.pid]);
+  const beforeFront = frontTimes(astera.pid);
   const peak = new PeakMemory(astera.pid);
   const startedMs = performance.now();
   try {
     const result = await work();
     const wallMs = performance.now() - startedMs;
     const costMs = cpuMs([astera.pid]) - beforeCpuMs;
+    const front = frontTimes(astera.pid);
     const after = await astera.metrics();
     const loopMs = (quantile: string) =>
       (after.get(`astera_event_loop_delay_seconds{quantile="${quantile}"}`) ?? 0) * 1000;
@@ -44,6 +56,10 @@ export async function watched<T>(
       cpuMs: costMs,
       peakRssAnonBytes: peak.stop(),
       rssFileBytes: memory(astera.pid).rssFileBytes,
+      front: {
+        ranMs: front.ranMs - beforeFront.ranMs,
+        waitedMs: front.waitedMs - beforeFront.waitedMs,
+      },
       loop: { p50Ms: loopMs('p50'), p99Ms: loopMs('p99'), maxMs: loopMs('max') },
       ticker: await ticker.take(),
       io: difference(processIo(astera.pid), beforeIo),
@@ -72,6 +88,11 @@ export function costRows(cost: WorkCost): [what: string, figure: string, goal: s
     ['server CPU s', short(cost.cpuMs / 1000), ''],
     ['peak RssAnon MB', megabytes(cost.peakRssAnonBytes), '256'],
     ['file-backed MB at the end', megabytes(cost.rssFileBytes), ''],
+    [
+      'front thread: ran / waited for a core, s',
+      `${short(cost.front.ranMs / 1000)} / ${short(cost.front.waitedMs / 1000)}`,
+      '',
+    ],
     ['event loop p50 / p99 / max ms', lateness(cost.loop), '– / 10 / 50'],
     ['1 ms ticker beside it, late by p50 / p99 / max ms', lateness(cost.ticker), ''],
     ['disk read / written MB', both(cost.io.diskReadBytes, cost.io.diskWrittenBytes), ''],
