@@ -65,6 +65,8 @@ export class Download {
   /** Counts starts from 0: a client with bytes of an earlier one can't go on. */
   #generation = 0;
   #isWhole = false;
+  /** All of it, checked, where it is small. */
+  #whole: Uint8Array | undefined;
   #failure: Error | undefined;
   #waiters: (() => void)[] = [];
   #onStarted: () => void = () => {};
@@ -86,12 +88,17 @@ export class Download {
     return this.#upstream;
   }
 
+  /** For one client: what is small and checked as it is, else the bytes as that client reads them. */
+  body(): Uint8Array | ByteStream {
+    return this.#whole ?? this.#stream();
+  }
+
   /**
    * The bytes as one client reads them.
    *
    * @throws {Busy} its beginning was not stored, for want of room, and is gone
    */
-  stream(): ByteStream {
+  #stream(): ByteStream {
     const { window } = this.#blob;
     if (window.hasLost)
       throw new Busy(`cannot give ${this.#name}: it is passed through, as the disk is full`);
@@ -199,9 +206,10 @@ export class Download {
   async #landWhole(bytes: Uint8Array): Promise<Landed> {
     const size = bytes.byteLength;
     const check = await this.#check({ size, bytes: bytes.slice() });
+    const body = size <= WHOLE_BODY_BYTES_MAX ? bytes : undefined;
+    this.#whole = body;
     this.#finish();
     const proof = await this.#proven(check);
-    const body = size <= WHOLE_BODY_BYTES_MAX ? bytes : undefined;
     try {
       const { store, memory, key, wallMs } = this.#options;
       const put = {

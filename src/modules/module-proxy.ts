@@ -127,8 +127,9 @@ export class ModuleProxy {
 
   #answer(found: Found): Answer {
     if ('download' in found) {
-      const body = found.download.stream();
-      return { kind: 'zip', status: 200, origin: 'upstream', size: body.size, sha256: undefined, body };
+      const body = found.download.body();
+      const size = body instanceof Uint8Array ? body.byteLength : body.size;
+      return { kind: 'zip', status: 200, origin: 'upstream', size, sha256: undefined, body };
     }
     const { file, origin } = found;
     const { kind, status, size, blob } = file;
