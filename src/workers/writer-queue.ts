@@ -38,6 +38,8 @@ export type WriterQueueOptions = {
   /** Told of each group: what the store said when it failed, or nothing when it committed. */
   readonly onOutcome?: (failure: string | undefined) => void;
   readonly onDeath?: (message: string) => void;
+  /** Another wait than GATHER_MS, for tests. */
+  readonly gatherMs?: number;
   /** Another thread entry, for tests. */
   readonly url?: URL;
 };
@@ -51,6 +53,12 @@ const CHECKPOINT_BYTES = 16 * 1024 * 1024;
  */
 const GROUP_WAL_BYTES = 64 * 1024;
 const CALL_WAL_BYTES = 8 * 1024;
+
+/**
+ * So long an answer that came from the upstream waits for others to be committed with. Each group wakes the writer and
+ * the front once more, on the cores where clients' answers are made just then (bench/cold-herd.ts).
+ */
+const GATHER_MS = 10;
 
 /** What a call costs the queue beside its bytes. */
 const CALL_BYTES = 512;
@@ -95,6 +103,8 @@ export class WriterQueue {
   #waitingForRoom: (() => void)[] = [];
   #writtenBytes = 0;
   #running: Promise<void> | undefined;
+  /** Ends the wait for others. */
+  #hurry: () => void = () => {};
 
   constructor(options: WriterQueueOptions) {
     this.#options = options;
@@ -140,18 +150,30 @@ export class WriterQueue {
       this.#queue.push({ request, resolve, reject });
       this.#queuedBytes += bytesOf(request);
       this.#running ??= this.#drain();
+      if (request.call !== 'putEntry') this.#hurry();
     });
   }
 
   async #drain(): Promise<void> {
-    // After this turn: what comes with it commits together.
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await this.#gather();
     while (this.#queue.length > 0) {
       const group = this.#takeGroup();
       await this.#runGroup(group);
       if (this.#writtenBytes >= CHECKPOINT_BYTES) await this.#checkpoint();
     }
     this.#running = undefined;
+  }
+
+  /** Until GATHER_MS are over, or somebody's call is there who waits for it; after this turn at the earliest. */
+  async #gather(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#options.gatherMs ?? GATHER_MS);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        setImmediate(resolve);
+      };
+    });
+    this.#hurry = () => {};
   }
 
   #takeGroup(): Pending[] {

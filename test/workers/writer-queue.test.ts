@@ -71,9 +71,21 @@ test('what comes in one turn commits as one group, and the answer means committe
   await queue.close();
 });
 
+test('what nobody waits for goes with the next that comes, and a call that is waited for takes it along', async (t) => {
+  const { queue, seen } = await openQueue(t, { gatherMs: 60_000 });
+  const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  const puts = [queue.call.putEntry(entry('a'))];
+  await turn();
+  puts.push(queue.call.putEntry(entry('b')));
+  await turn();
+  await Promise.all([...puts, queue.call.dropEntry({ key: 'c', sha256: '' })]);
+  assert.deepEqual(seen.groups, [3]);
+  await queue.close();
+});
+
 test('what comes while a group is on its way is the next one', async (t) => {
   const { queue, seen } = await openQueue(t);
-  const first = queue.call.putEntry(entry('a'));
+  const first = queue.call.dropEntry({ key: 'a', sha256: '' });
   await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
   const rest = Array.from({ length: 20 }, (_, i) => queue.call.putEntry(entry(`b${i}`)));
   await Promise.all([first, ...rest]);
