@@ -85,8 +85,8 @@ export const READ_QUEUE_MAX = 65_536;
 export const READ_BATCH_MAX = 64;
 
 /**
- * The same of chunks: 4 MiB. At half, zips out of the store wait for threads more often; at four times as much each batch makes
- * V8 collect the front's whole heap, as it counts what comes and not yet what goes (bench/store-only.ts: twice the CPU).
+ * The same of chunks: 4 MiB. At four times as much, zips out of the store cost a third more CPU (bench/store-only.ts), and each
+ * batch may make V8 collect the front's whole heap: it counts what has come, and what it pushed out only after that.
  */
 export const READ_BATCH_CHUNKS_MAX = 16;
 
