@@ -1,5 +1,6 @@
 /**
- * The floor: uWebSockets.js alone, each file a buffer in memory, handed to `tryEnd` as a whole.
+ * The floor: uWebSockets.js alone, each file a buffer in memory, handed to `tryEnd` as a whole, at once or
+ * after a time.
  *
  * What Astera costs above this is Astera's; what this costs above nginx is the kernel's copy, which
  * sendfile spares nginx.
@@ -10,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 process.on('disconnect', () => process.exit(0));
-process.once('message', ({ root }: { root: string }) => {
+process.once('message', ({ root, latencyMs }: { root: string; latencyMs: number }) => {
   const bodies = new Map<string, Uint8Array>();
   const bodyOf = (url: string): Uint8Array => {
     const known = bodies.get(url);
@@ -22,9 +23,14 @@ process.once('message', ({ root }: { root: string }) => {
   App()
     .get('/*', (res, req) => {
       const body = bodyOf(req.getUrl());
-      res.onAborted(() => {});
+      let isGone = false;
+      res.onAborted(() => {
+        isGone = true;
+      });
       res.onWritable((offset) => res.tryEnd(body.subarray(offset), body.byteLength)[0]);
-      res.tryEnd(body, body.byteLength);
+      const answer = () => res.tryEnd(body, body.byteLength);
+      if (latencyMs === 0) answer();
+      else setTimeout(() => isGone || res.cork(answer), latencyMs);
     })
     .listen('127.0.0.1', 0, (socket) => {
       if (socket !== false) process.send?.({ port: us_socket_local_port(socket as never) });

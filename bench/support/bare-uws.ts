@@ -8,11 +8,14 @@ export class BareUws {
   readonly url: string;
   readonly #child: ChildProcess;
 
-  /** @param root the tree it serves */
-  static async start(root: string): Promise<BareUws> {
+  /**
+   * @param root the tree it serves
+   * @param latencyMs of each answer
+   */
+  static async start(root: string, { latencyMs = 0 } = {}): Promise<BareUws> {
     const main = join(import.meta.dirname, 'bare-uws-main.ts');
     const child = fork(main, { execArgv: ['--disable-warning=ExperimentalWarning'] });
-    child.send({ root });
+    child.send({ root, latencyMs });
     const [{ port }] = (await once(child, 'message')) as [{ port: number }];
     return new BareUws(child, `http://127.0.0.1:${port}`);
   }

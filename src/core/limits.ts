@@ -32,9 +32,8 @@ export const ZIP_NAME_BYTES_MAX = 4096;
 export const ZIP_PATHS_MAX = 500_000;
 
 /**
- * A stored body up to here is held and sent whole; a longer one goes by chunks, whose memory is given back as soon as
- * nobody reads them. At half, some go.mod files and many lists take the longer way; at double, half of all zips wait
- * for the garbage collector.
+ * A body up to here goes out by one call where it is in memory, and, but for a zip's, is held as a whole. At half, half
+ * of all zips cost a client's answer half as much again; at double, a full socket makes uWebSockets copy more.
  */
 export const WHOLE_BODY_BYTES_MAX = 64 * KiB;
 

@@ -16,7 +16,6 @@ import {
 import { rmSync } from 'node:fs';
 import type { Address } from '../core/address.ts';
 import { Loop, NotFound } from '../core/errors.ts';
-import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import type { Events } from '../observe/events.ts';
 import type { ProfileRequest, Profiles } from '../observe/profiles.ts';
@@ -118,9 +117,11 @@ export class Server {
 
   #onGet(res: HttpResponse, req: HttpRequest): void {
     const url = req.getUrl();
-    const file = this.#options.modules.peek(hotKey(url));
-    if (file?.body !== undefined && file.body.byteLength <= WHOLE_BODY_BYTES_MAX) {
-      this.#responder.hot(res, req, url, file, file.body);
+    const { modules } = this.#options;
+    const file = modules.peek(hotKey(url));
+    const body = file && modules.bodyNow(file);
+    if (file !== undefined && body !== undefined) {
+      this.#responder.hot(res, req, url, file, body);
       return;
     }
     this.#begin(new Client(res, req, url, false));

@@ -206,12 +206,11 @@ export class Download {
   async #landWhole(bytes: Uint8Array): Promise<Landed> {
     const size = bytes.byteLength;
     const check = await this.#check({ size, bytes: bytes.slice() });
-    const body = size <= WHOLE_BODY_BYTES_MAX ? bytes : undefined;
-    this.#whole = body;
+    if (size <= WHOLE_BODY_BYTES_MAX) this.#whole = bytes;
     this.#finish();
     const proof = await this.#proven(check);
     try {
-      const { store, memory, key, wallMs } = this.#options;
+      const { store, memory, garbage, key, wallMs } = this.#options;
       const put = {
         key,
         status: 200,
@@ -221,10 +220,13 @@ export class Download {
         bytes,
       } as const;
       const { sha256, blob } = await store.putEntry({ ...put, ...proof });
-      // A copy: its clients read on from the one here, which must not be given back before they are done.
-      if (body === undefined && blob !== undefined && size <= CHUNK_BYTES)
+      if (blob === undefined) return { size, sha256, blob, body: bytes };
+      if (size <= CHUNK_BYTES) {
+        // A copy: its clients read on from the one here, which must not be given back before they are done.
         memory.setPiece(blob, 0, bytes.slice());
-      return { size, sha256, blob, body };
+        garbage.note(size);
+      }
+      return { size, sha256, blob, body: undefined };
     } catch (error) {
       return { size, ...this.#notStored(error), body: size <= CHUNK_BYTES ? bytes : undefined };
     }

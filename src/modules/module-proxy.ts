@@ -62,11 +62,22 @@ export class ModuleProxy {
     this.#fetcher = new Fetcher(options);
   }
 
-  /** The fresh file under `key` whose body is in memory as a whole: the hot path, without a promise. */
+  /** The fresh file under `key`: the hot path, without a promise. */
   peek(key: string): StoredFile | undefined {
     const { memory, freshness } = this.#options;
     const file = memory.file(key);
-    return file?.body !== undefined && freshness.isFresh(file) ? file : undefined;
+    return file !== undefined && freshness.isFresh(file) ? file : undefined;
+  }
+
+  /**
+   * All of a file's body of up to WHOLE_BODY_BYTES_MAX, where it is in memory. To be used before anything else
+   * happens: a piece's memory may be given back.
+   */
+  bodyNow({ body, blob, size }: StoredFile): Uint8Array | undefined {
+    if (size > WHOLE_BODY_BYTES_MAX) return undefined;
+    if (body !== undefined || blob === undefined) return body;
+    const bytes = this.#options.memory.heldPiece(blob, 0)?.bytes;
+    return bytes?.byteLength === size ? bytes : undefined;
   }
 
   /** @throws any of `core/errors.ts` but BadRequest */
@@ -202,7 +213,9 @@ export class ModuleProxy {
       const { entry, partial, bytes } = await store.getEntry({ key });
       if (entry === undefined) return { file: undefined, partial };
       if (ingest.distrusts(resource, entry)) return { file: undefined, partial, distrusted: entry };
-      const isWhole = entry.blob === undefined || entry.size <= WHOLE_BODY_BYTES_MAX;
+      // A zip's chunks are given back as soon as they are evicted; the few other files of that size may wait.
+      const isWhole =
+        entry.blob === undefined || (resource.kind !== 'zip' && entry.size <= WHOLE_BODY_BYTES_MAX);
       const file = new StoredFile({
         kind: resource.kind,
         status: entry.status as StoredFile['status'], // The table's own CHECK.

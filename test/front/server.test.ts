@@ -37,6 +37,7 @@ async function serve(t: TestContext, options: Partial<ServerOptions> = {}): Prom
   const asked: ProxyRequest[] = [];
   const modules = {
     peek: (key: string) => hot.get(key),
+    bodyNow: ({ body }: StoredFile) => body,
     get: async (what: ProxyRequest) => {
       asked.push(what);
       const answer = answers.get(resourceKey(what.resource)) ?? new NotFound('cannot find that');

@@ -16,6 +16,7 @@ import {
   UpstreamDown,
   UpstreamFailed,
 } from '../../src/core/errors.ts';
+import { freeEvicted } from '../../src/flight/memory.ts';
 import {
   LIST_TTL_MS,
   makeRig,
@@ -722,7 +723,7 @@ test('a store that can not be read is an error of the store, and not remembered'
 
 // The hot path.
 
-test('peek sees what is fresh and whole in memory, and nothing else', async (t) => {
+test('peek sees what is fresh and in memory, and nothing else', async (t) => {
   const made = filled(t);
   assert.equal(made.proxy.peek(MOD), undefined);
   await made.ask(MOD);
@@ -732,6 +733,33 @@ test('peek sees what is fresh and whole in memory, and nothing else', async (t) 
   made.clock.pass(LIST_TTL_MS);
   assert.equal(made.proxy.peek(LIST), undefined, 'stale');
   assert.equal(made.proxy.peek(MOD)?.status, 200, 'for ever');
+});
+
+test('a body of up to 64 KiB can be had at once, a zip of one piece as well, as long as that is there', async (t) => {
+  const made = rig(t);
+  const bodies = [
+    [MOD, 30_000],
+    [LIST, 70_000],
+    [ZIP, 64 * 1024],
+    [`${MODULE}/@v/v1.0.1.zip`, 64 * 1024 + 1],
+  ] as const;
+  for (const [path, size] of bodies) made.upstream.says.set(path, Buffer.alloc(size, 'x'));
+  for (const [path] of bodies) await made.ask(path);
+  await settled();
+  for (const { proxy, memory, ask } of [made, made.restarted()]) {
+    const now = (path: string) => {
+      const file = proxy.peek(path);
+      return file && proxy.bodyNow(file)?.byteLength;
+    };
+    for (const [path] of bodies) await ask(path);
+    assert.deepEqual(
+      bodies.map(([path]) => now(path)),
+      [30_000, undefined, 64 * 1024, undefined],
+    );
+    freeEvicted(memory.heldPiece(memory.file(ZIP)?.blob ?? 0, 0) ?? {});
+    assert.equal(now(ZIP), undefined, 'given back meanwhile');
+    assert.equal(await ask(MOD), `200 memory ${'x'.repeat(30_000)}`);
+  }
 });
 
 // Last use.
