@@ -7,7 +7,8 @@
 
 import { Busy } from '../core/errors.ts';
 
-type Flight<V> = { readonly answer: Promise<V>; waiters: number };
+/** Once it is answered nobody waits for it, though its key may stay taken. */
+type Flight<V> = { readonly answer: Promise<V>; waiters: number; isAnswered: boolean };
 
 export type SingleflightOptions = {
   /** Flights at one time; more are refused with Busy. */
@@ -57,6 +58,7 @@ export class Singleflight<V> {
       held = until;
     }).then(
       (value) => {
+        flight.isAnswered = true;
         if (held === undefined) land();
         else held.then(land, land);
         return value;
@@ -66,22 +68,19 @@ export class Singleflight<V> {
         throw error;
       },
     );
-    this.#flights.set(key, { answer, waiters: 1 });
+    const flight: Flight<V> = { answer, waiters: 1, isAnswered: false };
+    this.#flights.set(key, flight);
     return answer;
   }
 
   #join(key: string, flight: Flight<V>): Promise<V> {
-    if (flight.waiters >= this.#options.waitersMax) {
+    if (!flight.isAnswered && ++flight.waiters > this.#options.waitersMax) {
+      flight.waiters--;
       return Promise.reject(
         new Busy(`cannot fetch ${JSON.stringify(key)}: ${flight.waiters} clients wait for it`),
       );
     }
-    flight.waiters++;
     this.#options.onJoin?.();
-    const leave = () => {
-      flight.waiters--;
-    };
-    flight.answer.then(leave, leave);
     return flight.answer;
   }
 }

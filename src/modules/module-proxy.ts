@@ -103,16 +103,17 @@ export class ModuleProxy {
    *
    * @param read what was read this very moment: nothing was awaited since, so that no fetch can have come and gone
    */
-  async #fetched({ resource, key, via }: ProxyRequest, read?: Read): Promise<Found> {
+  #fetched(request: ProxyRequest, read?: Read): Promise<Found> {
+    const { key, via } = request;
     const { fetches, ingest } = this.#options;
     ingest.admit(key);
-    const flight = `fetch:${key}`;
-    let before = read;
-    if (via?.includes('astera-') && fetches.has(flight)) {
-      await this.#refuseLoop(key, via);
-      before = undefined;
-    }
-    return fetches.do(flight, (hold) => this.#bring({ resource, key, via, hold }, before));
+    if (!via?.includes('astera-') || !fetches.has(`fetch:${key}`)) return this.#fly(request, read);
+    return this.#refuseLoop(key, via).then(() => this.#fly(request, undefined));
+  }
+
+  #fly({ resource, key, via }: ProxyRequest, before: Read | undefined): Promise<Found> {
+    const { fetches } = this.#options;
+    return fetches.do(`fetch:${key}`, (hold) => this.#bring({ resource, key, via, hold }, before));
   }
 
   #refusePrivate(resource: Resource, key: string): void {
