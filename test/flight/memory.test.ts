@@ -15,7 +15,7 @@ import { WeakCache } from '../../src/flight/weak-cache.ts';
 const BLOB = 7;
 const CHUNKS = 6;
 /** A chunk as the cache counts it. */
-const SLOT = CHUNK_BYTES + 1024;
+const SLOT = CHUNK_BYTES * 1.25 + 1024;
 
 function makeMemory({ strong, weak }: { strong: number; weak: number }) {
   const clock = { nowMs: 1_000 };
