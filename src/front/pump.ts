@@ -168,24 +168,15 @@ export class Pump {
     return false;
   }
 
+  /** Hands the rest of the piece to the socket. False: the response is done, or its client is slow. */
   #sendPiece(): boolean {
-    const { span } = this.#options;
+    const { res, span } = this.#options;
     const from = this.#offset - this.#pieceStart;
     const to =
       span === undefined
         ? this.#piece.byteLength
         : Math.min(this.#piece.byteLength, span.to - this.#pieceStart);
-    return this.#send(
-      from === 0 && to === this.#piece.byteLength ? this.#piece : this.#piece.subarray(from, to),
-    );
-  }
-
-  /**
-   * Hands bytes to the socket, which takes as many of them as it has room for. False: the response is done, or
-   * its client is slow.
-   */
-  #send(bytes: Uint8Array): boolean {
-    const { res } = this.#options;
+    const bytes = from === 0 && to === this.#piece.byteLength ? this.#piece : this.#piece.subarray(from, to);
     if (this.#total === undefined) {
       const isTaken = res.write(bytes);
       this.#offset += bytes.byteLength;
