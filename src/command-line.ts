@@ -5,13 +5,13 @@
  * Errors are one line on stderr; exit code 2 for wrong usage, 1 for all else.
  */
 
-import { readFileSync } from 'node:fs';
 import type { Argv, Options } from 'yargs';
 import type { Command, CommandInput } from './commands/command.ts';
 import { commands } from './commands/command-list.ts';
 import { helpText } from './commands/help-text.ts';
-import type { ServeOption } from './commands/serve-options.ts';
 import { UsageError, unknownName } from './core/usage-error.ts';
+import type { ServeOption } from './settings/serve-options.ts';
+import { asteraVersion } from './settings/version.ts';
 
 /** Runs the command that `args` name, `serve` without one. Never rejects: a failure ends the process. */
 export async function runCommandLine(args: readonly string[]): Promise<void> {
@@ -64,7 +64,7 @@ async function run(command: Command, argv: Parsed): Promise<void> {
   try {
     await command.run(input);
   } catch (error) {
-    const { isDebugging } = await import('./config.ts');
+    const { isDebugging } = await import('./settings/config.ts');
     if (error instanceof Error && isDebugging(input)) process.stderr.write(`${error.stack}\n`);
     throw error;
   }
@@ -115,10 +115,7 @@ function spellOut(args: readonly string[]): string[] {
 }
 
 function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
-  const version =
-    typeof manifest === 'object' && manifest !== null && 'version' in manifest && manifest.version;
-  return `astera ${String(version)} (Node ${process.versions.node})`;
+  return `astera ${asteraVersion()} (Node ${process.versions.node})`;
 }
 
 function fail(error: unknown): void {

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { commands } from '../src/commands/command-list.ts';
-import { serveOptions } from '../src/commands/serve-options.ts';
+import { serveOptions } from '../src/settings/serve-options.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'astera-main-'));
 after(() => rmSync(home, { recursive: true, force: true }));

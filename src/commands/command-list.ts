@@ -4,8 +4,8 @@
  */
 
 import { UsageError } from '../core/usage-error.ts';
+import { type ServeOption, serveOptions } from '../settings/serve-options.ts';
 import type { Command, CommandInput } from './command.ts';
-import { type ServeOption, serveOptions } from './serve-options.ts';
 
 /** A file of settings is no setting itself. */
 const config: ServeOption = {
@@ -48,9 +48,9 @@ const serve: Command = {
     ['$0 --offline', 'answer from what is stored'],
   ],
   run: async ({ flags }) => {
-    const { loadConfig } = await import('../config.ts');
+    const { loadConfig } = await import('../settings/config.ts');
     const config = await loadConfig({ flags });
-    const { serve } = await import('./serve.ts');
+    const { serve } = await import('../serve/serve.ts');
     await serve(config);
   },
 };
@@ -64,7 +64,7 @@ const stats: Command = {
     ['$0 stats -db /var/lib/astera.db --json', 'of another store, for a program'],
   ],
   run: async ({ flags }) => {
-    const { loadStoreConfig } = await import('../config.ts');
+    const { loadStoreConfig } = await import('../settings/config.ts');
     const { dbPath } = loadStoreConfig({ flags });
     const { stats } = await import('./stats.ts');
     stats({ dbPath, asJson: isOn(flags, json) });
@@ -84,7 +84,7 @@ const verify: Command = {
     ['$0 verify --online', 'hold every module against the checksum database too'],
   ],
   run: async ({ flags }) => {
-    const { loadConfig, loadStoreConfig } = await import('../config.ts');
+    const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
     const { verifyCommand } = await import('./verify.ts');
     await verifyCommand(loadStoreConfig({ flags }), {
       mayRepair: isOn(flags, repair),
@@ -104,7 +104,7 @@ const importDir: Command = {
     ['$0 import /media/usb/modules', 'what "astera export" wrote elsewhere'],
   ],
   run: async ({ flags, words: [directory = ''] }) => {
-    const { loadStoreConfig } = await import('../config.ts');
+    const { loadStoreConfig } = await import('../settings/config.ts');
     const { importCommand } = await import('./import.ts');
     await importCommand(loadStoreConfig({ flags }), directory);
   },
@@ -120,7 +120,7 @@ const exportDir: Command = {
     ['GOPROXY=file:///media/usb/modules go build ./...', 'how it is used'],
   ],
   run: async ({ flags, words: [directory = ''] }) => {
-    const { loadStoreConfig } = await import('../config.ts');
+    const { loadStoreConfig } = await import('../settings/config.ts');
     const { exportCommand } = await import('./export.ts');
     await exportCommand(loadStoreConfig({ flags }), directory);
   },
@@ -137,7 +137,7 @@ const warm: Command = {
     ['echo golang.org/x/net@v0.30.0 | $0 warm -', 'one module@version a line'],
   ],
   run: async ({ flags, words }) => {
-    const { loadConfig, loadStoreConfig } = await import('../config.ts');
+    const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
     const { warmCommand } = await import('./warm.ts');
     await warmCommand(loadStoreConfig({ flags }), words, () => loadConfig({ flags }));
   },
@@ -153,7 +153,7 @@ const forget: Command = {
     ['$0 forget github.com/me/x', 'all its versions and its list'],
   ],
   run: async ({ flags, words }) => {
-    const { loadStoreConfig } = await import('../config.ts');
+    const { loadStoreConfig } = await import('../settings/config.ts');
     const { forgetCommand } = await import('./forget.ts');
     await forgetCommand(loadStoreConfig({ flags }), words);
   },

@@ -1,6 +1,6 @@
 /** What a command is to the command line, to help and to completion. */
 
-import type { ServeOption } from './serve-options.ts';
+import type { ServeOption } from '../settings/serve-options.ts';
 
 /** What stood on the command line behind a command's name. */
 export type CommandInput = {

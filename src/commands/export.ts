@@ -9,14 +9,14 @@ import { existsSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { StoreConfig } from '../config.ts';
 import { formatSize } from '../core/quantity.ts';
+import { Progress } from '../observe/progress.ts';
+import { clock } from '../serve/clock.ts';
+import { stopSignal } from '../serve/stop-signal.ts';
+import type { StoreConfig } from '../settings/config.ts';
 import { lookAtStore } from '../store/look.ts';
 import { type Exported, exportTree } from '../tree/tree-export.ts';
 import { ReaderPool } from '../workers/reader-pool.ts';
-import { clock } from './clock.ts';
-import { Progress } from './progress.ts';
-import { stopSignal } from './stop-signal.ts';
 
 /** Two keep the writes busy; a server's own readers may be at work beside them. */
 const READERS = 2;

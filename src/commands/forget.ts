@@ -6,7 +6,6 @@
  * it was asked for. Lists stay when a version goes: the upstream still names it.
  */
 
-import type { StoreConfig } from '../config.ts';
 import type { WritableStore } from '../core/control-port.ts';
 import { messageOf } from '../core/errors.ts';
 import { escapeBang, escapeModulePath, parseModulePath } from '../core/module-path.ts';
@@ -14,6 +13,7 @@ import { formatSize } from '../core/quantity.ts';
 import type { Forgotten, KeyRow } from '../core/store-port.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { escapeVersion, unescapeVersion } from '../core/version.ts';
+import type { StoreConfig } from '../settings/config.ts';
 import { IMPORT_PREFIX } from '../tree/tree-import.ts';
 import { openStoreForWriting } from './writable-store.ts';
 

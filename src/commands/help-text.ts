@@ -3,8 +3,8 @@
  * all of it may.
  */
 
+import type { ServeOption } from '../settings/serve-options.ts';
 import type { Command } from './command.ts';
-import type { ServeOption } from './serve-options.ts';
 import { formatTable } from './table.ts';
 
 /** Of one command; of all of them, with the flags of the first, where `command` is that. */

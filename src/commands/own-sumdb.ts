@@ -3,16 +3,16 @@
  * brings is proven by what it brings and what is stored, or not at all.
  */
 
-import type { StoreConfig } from '../config.ts';
 import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { clock } from '../serve/clock.ts';
+import { databasesOf, exemptPatternsOf } from '../serve/databases.ts';
+import type { StoreConfig } from '../settings/config.ts';
 import { notStored, ProvenLog } from '../sumdb/proven-log.ts';
 import { SumdbLessons } from '../sumdb/sumdb-lessons.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
-import { clock } from './clock.ts';
-import { databasesOf, exemptPatternsOf } from './databases.ts';
 
 /** @throws {UsageError} a malformed checksum database */
 export function ownSumdb(config: StoreConfig, store: ThreadStore): SumdbLessons {

@@ -6,18 +6,18 @@
  * Runs beside a server, which does what goes out, and the repairs.
  */
 
-import type { Config, StoreConfig } from '../config.ts';
 import { connectControl } from '../control/control-client.ts';
 import { controlPath } from '../control/control-path.ts';
 import type { WritableStore } from '../core/control-port.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
 import { formatSize } from '../core/quantity.ts';
+import { Progress } from '../observe/progress.ts';
+import { clock } from '../serve/clock.ts';
+import { stopSignal } from '../serve/stop-signal.ts';
+import type { Config, StoreConfig } from '../settings/config.ts';
 import { StoreAudit } from '../store/audit.ts';
 import { lookAtStore } from '../store/look.ts';
-import { clock } from './clock.ts';
 import { checkOnline, type OnlineCounts } from './online-check.ts';
-import { Progress } from './progress.ts';
-import { stopSignal } from './stop-signal.ts';
 import { type Fault, StoreCheck } from './store-check.ts';
 import { type Fetcher, ownFetcher } from './warm.ts';
 import { openStoreForWriting } from './writable-store.ts';

@@ -9,7 +9,6 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Config, StoreConfig } from '../config.ts';
 import type { WritableStore } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
 import { KEYS_PER_CALL_MAX } from '../core/limits.ts';
@@ -18,14 +17,15 @@ import { fetchWhole } from '../modules/fetch-whole.ts';
 import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Progress } from '../observe/progress.ts';
+import { clock } from '../serve/clock.ts';
+import { nameSigner } from '../serve/name-signer.ts';
+import { createServices, type Services } from '../serve/services.ts';
+import { stopSignal } from '../serve/stop-signal.ts';
+import type { Config, StoreConfig } from '../settings/config.ts';
 import { inLanes } from '../tree/lanes.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
-import { clock } from './clock.ts';
-import { nameSigner } from './name-signer.ts';
-import { Progress } from './progress.ts';
-import { createServices, type Services } from './services.ts';
-import { stopSignal } from './stop-signal.ts';
 import { openStoreForWriting } from './writable-store.ts';
 
 /** Fetches open at one time; a `go mod download` has some 20. At double, clients of the server wait behind them for the line. */

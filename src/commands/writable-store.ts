@@ -4,15 +4,15 @@
  */
 
 import { constants, setPriority } from 'node:os';
-import type { StoreConfig } from '../config.ts';
 import { connectControl, type ServerStore } from '../control/control-client.ts';
 import { controlPath } from '../control/control-path.ts';
 import type { WritableStore } from '../core/control-port.ts';
+import { clock } from '../serve/clock.ts';
+import type { StoreConfig } from '../settings/config.ts';
 import { lockStore } from '../store/lock.ts';
 import { lookAtStore } from '../store/look.ts';
 import type { WriterMode } from '../store/schema.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
-import { clock } from './clock.ts';
 
 export type OpenedStore = {
   readonly store: WritableStore;

@@ -1,6 +1,6 @@
 /**
  * What the module proxy asks of the checksum database before it keeps something, as a port:
- * `sumdb/` answers it, and `commands/serve.ts` joins the two.
+ * `sumdb/` answers it, and `serve/` joins the two.
  */
 
 import { isServeError } from './errors.ts';

@@ -1,6 +1,6 @@
 /**
  * What the services need of the world, as interfaces: they are handed these, and
- * `commands/serve.ts` joins them to `workers/` and `upstream/`. After `ClientOps`
+ * `serve/` joins them to `workers/` and `upstream/`. After `ClientOps`
  * of golang.org/x/mod/sumdb: nothing above knows what is below.
  */
 

@@ -1,6 +1,6 @@
 /**
  * Parsers for the texts of settings that are neither durations, sizes nor addresses.
- * Each throws BadRequest; what to write instead, `commands/serve-options.ts` says.
+ * Each throws BadRequest; what to write instead, `settings/serve-options.ts` says.
  */
 
 import { BadRequest } from './errors.ts';

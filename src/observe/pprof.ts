@@ -127,6 +127,6 @@ function shortFile(url: string): string {
 }
 
 /** Where `src/` lies, with a slash at its end. */
-const HOME = fileURLToPath(new URL('../../', import.meta.url));
+const HOME = fileURLToPath(new URL('../..', import.meta.url));
 
 const PACKAGES = `${sep}node_modules${sep}`;

@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { serveOptions } from '../../src/commands/serve-options.ts';
 import { UsageError, unknownName } from '../../src/core/usage-error.ts';
+import { serveOptions } from '../../src/settings/serve-options.ts';
 
 const names = Object.values(serveOptions).map(({ name }) => `--${name}`);
 

@@ -4,26 +4,20 @@
  * in the test's own thread, so that no fake has to be kept true to it.
  */
 
-import type { Answer, ByteStream, StoredFile } from '../../src/core/answer.ts';
-import type { Checksums, Summed, Verdict, VerifyMode } from '../../src/core/checksums.ts';
+import type { Answer, ByteStream } from '../../src/core/answer.ts';
+import type { Checksums, Summed, Verdict } from '../../src/core/checksums.ts';
 import { CheckFailed, NotFound, type ServeError } from '../../src/core/errors.ts';
 import type { Clock, FetchEvent, Fetched, FetchRequest, Upstream } from '../../src/core/ports.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
 import type { Builder, Hashed, Remote, Store, WriterPort } from '../../src/core/store-port.ts';
-import { freeEvicted, isIdle, Memory, type Piece } from '../../src/flight/memory.ts';
-import { Singleflight } from '../../src/flight/singleflight.ts';
-import { WeakCache } from '../../src/flight/weak-cache.ts';
-import { YoungGarbage } from '../../src/flight/young-garbage.ts';
-import { CheckedIngest } from '../../src/modules/checked-ingest.ts';
-import type { Found } from '../../src/modules/fetcher.ts';
-import { Freshness } from '../../src/modules/freshness.ts';
+import type { Memory } from '../../src/flight/memory.ts';
 import { LastUse } from '../../src/modules/last-use.ts';
-import { ModuleProxy, type ModuleProxyOptions, type Read } from '../../src/modules/module-proxy.ts';
-import { OutsideWrites } from '../../src/modules/outside-writes.ts';
-import { StoredCheck } from '../../src/modules/stored-check.ts';
+import type { ModuleProxy } from '../../src/modules/module-proxy.ts';
+import type { OutsideWrites } from '../../src/modules/outside-writes.ts';
 import { Events } from '../../src/observe/events.ts';
 import { createLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import { joinMemory, joinModules, type ModulesParts } from '../../src/serve/composition.ts';
 import { StoreReader } from '../../src/store/reader.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
 
@@ -322,7 +316,7 @@ export type Rig = {
   restarted(options?: RigOptions): Rig;
 };
 
-export type RigOptions = Partial<ModuleProxyOptions> & { readonly verify?: VerifyMode };
+export type RigOptions = Partial<ModulesParts>;
 
 export const LIST_TTL_MS = 300_000;
 export const NEGATIVE_TTL_MS = 60_000;
@@ -330,43 +324,28 @@ export const REFUSED_MS = 30_000;
 
 export function makeRig(store: LocalStore, options: RigOptions = {}, world = new World()): Rig {
   const { upstream, builder, clock, events, checksums } = world;
-  const { verify: mode = 'off', ...overrides } = options;
   const bounds = { flightsMax: 1_000, waitersMax: 1_000 };
-  const cache = new WeakCache<StoredFile | Piece>({
-    strongBytesMax: 64 * 1024 * 1024,
-    weakBytesMax: 0,
-    strongMs: 60_000,
-    now: () => clock.monotonic,
-    isIdle,
-    onEvict: freeEvicted,
-  });
-  const memory = new Memory({ cache, store, flights: new Singleflight(bounds) });
   const lastUse = new LastUse();
-  const flights = {
-    reads: new Singleflight<Read>(bounds),
-    fetches: new Singleflight<Found>(bounds),
-  };
-  const outsideWrites = new OutsideWrites({ store, memory, ...flights });
-  const { drop } = outsideWrites;
-  const checks = { store, builder, checksums, drop, clock, events, unknownMs: NEGATIVE_TTL_MS };
-  const proxy = new ModuleProxy({
+  const budget = { cacheBytesMax: 64 * 1024 * 1024, cacheWeakBytesMax: 0, cacheTtlMs: 60_000 };
+  const held = joinMemory({ store, lastUse, clock, budget, bounds });
+  const { cache, memory } = held;
+  const { modules: proxy, outsideWrites } = joinModules({
+    ...held,
     store,
     builder,
     upstream,
-    memory,
-    ...flights,
-    storedCheck: new StoredCheck(checks),
-    lastUse,
+    checksums,
     clock,
     events,
-    garbage: new YoungGarbage(),
-    freshness: new Freshness({ clock, listTtlMs: LIST_TTL_MS, negativeTtlMs: NEGATIVE_TTL_MS }),
-    ingest: new CheckedIngest({ mode, checksums, clock, events, refusedMs: REFUSED_MS }),
+    bounds,
+    verify: 'off',
+    listTtlMs: LIST_TTL_MS,
     negativeTtlMs: NEGATIVE_TTL_MS,
     staleWaitMs: 60_000,
+    refusedMs: REFUSED_MS,
     isOffline: false,
     privatePatterns: '',
-    ...overrides,
+    ...options,
   });
   const get: Rig['get'] = async (path, { mayFetch = true, isHead = false, via } = {}) => {
     const resource = parseResource(path);

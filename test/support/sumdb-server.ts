@@ -25,7 +25,7 @@ export type SumdbServer = {
 export async function startSumdbServer({ records }: { records: number }): Promise<SumdbServer> {
   const dir = mkdtempSync(join(tmpdir(), 'astera-testdb-'));
   const binary = join(dir, 'testdb');
-  const source = new URL('../sumdb/testdb/', import.meta.url);
+  const source = new URL('../sumdb/testdb', import.meta.url);
   execFileSync('go', ['build', '-buildvcs=false', '-o', binary, '.'], {
     cwd: source,
     stdio: ['ignore', 'inherit', 'inherit'],

@@ -2,27 +2,18 @@
  * The services over a store and an upstream, joined the same way for every command that fetches.
  */
 
-import { readFileSync } from 'node:fs';
-import type { Config } from '../config.ts';
-import { StoredFile } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { Upstream } from '../core/ports.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Builder, Remote, Store } from '../core/store-port.ts';
-import { freeEvicted, isIdle, Memory, type Piece } from '../flight/memory.ts';
+import type { Memory } from '../flight/memory.ts';
 import { Singleflight } from '../flight/singleflight.ts';
-import { WeakCache } from '../flight/weak-cache.ts';
-import { YoungGarbage } from '../flight/young-garbage.ts';
-import { CheckedIngest } from '../modules/checked-ingest.ts';
-import type { Found } from '../modules/fetcher.ts';
-import { Freshness } from '../modules/freshness.ts';
 import { LastUse } from '../modules/last-use.ts';
-import { ModuleProxy, type Read } from '../modules/module-proxy.ts';
-import { OutsideWrites } from '../modules/outside-writes.ts';
-import { StoredCheck } from '../modules/stored-check.ts';
 import type { Events } from '../observe/events.ts';
+import type { Config } from '../settings/config.ts';
+import { asteraVersion } from '../settings/version.ts';
 import { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import type { Database } from '../sumdb/database.ts';
 import { SumdbLessons } from '../sumdb/sumdb-lessons.ts';
@@ -31,6 +22,7 @@ import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { createUpstream } from '../upstream/proxy-list.ts';
 import { clock } from './clock.ts';
+import { joinMemory, joinModules } from './composition.ts';
 import { databasesOf, exemptPatternsOf, usable } from './databases.ts';
 
 export type ServicesOptions = {
@@ -44,72 +36,42 @@ export type Services = ReturnType<typeof createServices>;
 
 /** @throws {UsageError} a malformed checksum database or HTTP proxy */
 export function createServices({ config, store, builder, events }: ServicesOptions) {
-  const onJoin = () => events.joinedFlight();
-  const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX, onJoin };
-  const readBounds = { ...bounds, flightsMax: READ_QUEUE_MAX };
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
+  const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
   const lastUse = new LastUse();
-  const cache = new WeakCache<never>({
-    strongBytesMax: config.cacheBytesMax,
-    weakBytesMax: config.cacheWeakBytesMax,
-    strongMs: config.cacheTtlMs,
-    now: clock.monotonicMs,
-    isIdle,
-    onEvict: freeEvicted,
-    // What stays in memory because it is used was never read again from the store, which would note it.
-    onProlong: (key, value) => {
-      if (typeof key === 'string' && value instanceof StoredFile) lastUse.note(key, value, clock.wallMs());
-    },
+  const held = joinMemory({
+    store,
+    lastUse,
+    clock,
+    budget: config,
+    bounds: { ...bounds, flightsMax: READ_QUEUE_MAX, onJoin: () => events.joinedFlight() },
   });
-  const memory = new Memory({ cache, store, flights: new Singleflight<Piece>(readBounds) });
-  const base = { store, memory, upstream, upstreams, events, config };
+  const base = { store, memory: held.memory, upstream, upstreams, events, config };
   const databases = databasesOf(config).map(
     (database) => [database.name, sumdbProxy(database, base)] as const,
   );
   const exemptPatterns = exemptPatternsOf(config);
   const sumdb = new ChecksumDatabases({ databases: new Map(databases), exemptPatterns });
   const logs = new Map(databases.map(([name, proxy]) => [name, proxy.log]));
-  const ingest = new CheckedIngest({
-    mode: config.verify,
-    checksums: sumdb,
-    clock,
-    events,
-    refusedMs: config.negativeTtlMs,
-  });
-  const reads = new Singleflight<Read>(readBounds);
-  const fetches = new Singleflight<Found>(bounds);
-  const outsideWrites = new OutsideWrites({ store, memory, reads, fetches });
-  const { drop } = outsideWrites;
-  const checks = { store, checksums: sumdb, drop, clock, events, unknownMs: config.negativeTtlMs };
-  const modules = new ModuleProxy({
+  const joined = joinModules({
+    ...held,
+    ...config,
     store,
     builder,
     upstream,
-    memory,
-    garbage: new YoungGarbage(),
-    freshness: new Freshness({ clock, ...config }),
-    ingest,
-    storedCheck: new StoredCheck({ ...checks, builder }),
-    reads,
-    fetches,
-    lastUse,
+    checksums: sumdb,
     clock,
     events,
-    negativeTtlMs: config.negativeTtlMs,
-    staleWaitMs: config.staleWaitMs,
+    bounds: { ...bounds, onJoin: () => events.joinedFlight() },
+    refusedMs: config.negativeTtlMs,
     isOffline: config.offline,
-    privatePatterns: config.privatePatterns,
   });
   return {
-    cache,
-    memory,
-    modules,
-    outsideWrites,
+    ...held,
+    ...joined,
     sumdb,
     lessons: new SumdbLessons({ logs, exemptPatterns }),
-    lastUse,
-    checks,
     lookUp: lookUpBy(sumdb),
     close: () => upstreams.close(),
   };
@@ -166,7 +128,7 @@ class Upstreams {
       createUpstream({
         list,
         instance,
-        version: packageVersion(),
+        version: asteraVersion(),
         clock,
         proxyEnv: config.proxyEnv,
         events: {
@@ -184,9 +146,4 @@ class Upstreams {
   async close(): Promise<void> {
     await Promise.all(this.#open.map((upstream) => upstream.close()));
   }
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return String((JSON.parse(text) as { version: string }).version);
 }

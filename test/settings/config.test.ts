@@ -7,9 +7,9 @@ import { mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
-import { serveOptions } from '../src/commands/serve-options.ts';
-import { type Config, loadConfig, loadStoreConfig } from '../src/config.ts';
-import { UsageError } from '../src/core/usage-error.ts';
+import { UsageError } from '../../src/core/usage-error.ts';
+import { type Config, loadConfig, loadStoreConfig } from '../../src/settings/config.ts';
+import { serveOptions } from '../../src/settings/serve-options.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'astera-config-'));
 after(() => rmSync(dir, { recursive: true, force: true }));

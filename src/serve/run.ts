@@ -1,15 +1,12 @@
 /**
- * A server over an open store: the composition root. Joins the rooms, prints the one line when it answers, and
- * takes everything down in order at SIGTERM or SIGINT.
+ * A server over an open store, from its start to its end: joins the rooms, serves, and takes everything down in
+ * order at SIGTERM or SIGINT.
  */
 
-import type { Config } from '../config.ts';
 import { controlPath } from '../control/control-path.ts';
 import { ControlServer } from '../control/control-server.ts';
-import { formatAddress } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
 import { STOP_GRACE_MS } from '../core/limits.ts';
-import { UsageError } from '../core/usage-error.ts';
 import { Server } from '../front/server.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
@@ -17,13 +14,14 @@ import type { Events } from '../observe/events.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Profiles } from '../observe/profiles.ts';
+import type { Config } from '../settings/config.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
+import { announce } from './announce.ts';
 import { Background } from './background.ts';
 import { clock } from './clock.ts';
 import { importLocalCache } from './local-cache.ts';
 import { nameSigner } from './name-signer.ts';
-import { ownMember } from './own-address.ts';
 import { createServices, type Services } from './services.ts';
 import { aborted } from './stop-signal.ts';
 
@@ -46,7 +44,7 @@ export type Serving = {
 };
 
 /** @throws {UsageError} the upstream is this very listener */
-export async function serveStore({
+export async function runServer({
   config,
   store,
   stop,
@@ -115,28 +113,6 @@ export async function serveStore({
   } finally {
     await takeDown();
   }
-}
-
-/** Listens, and says so on stdout: the one line others wait for. */
-async function announce(config: Config, server: Server): Promise<void> {
-  const port = await server.listen(config.addr);
-  if (port === undefined) {
-    throw new Error(
-      `cannot listen on ${formatAddress(config.addr)}: the address is in use, not ours, or only for root; set --addr`,
-    );
-  }
-  const own = await ownMember(config.upstream, config.addr, port);
-  if (own !== undefined) {
-    throw new UsageError(
-      `cannot use ${own} as upstream: it is this very server; set --upstream to the proxy behind it (GOPROXY here points to Astera)`,
-    );
-  }
-  const where = config.addr.kind === 'unix' ? formatAddress(config.addr) : urlOf(config.addr.host, port);
-  process.stdout.write(`listening on ${where}\n`);
-}
-
-function urlOf(host: string, port: number): string {
-  return `http://${formatAddress({ kind: 'tcp', host: host === '' ? 'localhost' : host, port })}`;
 }
 
 /** Without it the server serves all the same; commands that write then can't be run beside it. */

@@ -1,8 +1,8 @@
 /** Whose word a store has: what another checksum database, or another key of it, has confirmed counts no more. */
 
-import type { Config } from '../config.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
+import type { Config } from '../settings/config.ts';
 import { databasesOf } from './databases.ts';
 
 /**

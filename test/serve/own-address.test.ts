@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ownMember } from '../../src/commands/own-address.ts';
 import { parseAddress } from '../../src/core/address.ts';
+import { ownMember } from '../../src/serve/own-address.ts';
 
 const PORT = 18080;
 

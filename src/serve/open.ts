@@ -1,23 +1,23 @@
-/** A server's store: locked, opened by its threads, and given back at the end. What is made of it: `serving.ts`. */
+/** A server's store: locked, opened by its threads, and given back at the end. What is made of it: `run.ts`. */
 
-import type { Config } from '../config.ts';
 import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Profiles } from '../observe/profiles.ts';
+import type { Config } from '../settings/config.ts';
 import { lockStore } from '../store/lock.ts';
 import { lookAtStore } from '../store/look.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
 import type { WriterThread } from '../workers/writer-queue.ts';
 import { clock } from './clock.ts';
 import { databasesOf } from './databases.ts';
-import { serveStore } from './serving.ts';
+import { runServer } from './run.ts';
 
 /** `writer`: its thread, where that is on its way already. */
 export type Started = { readonly stop: AbortSignal; readonly writer: WriterThread | undefined };
 
 /** @throws what `serve` does */
-export async function serveLocked(config: Config, { stop, writer }: Started): Promise<void> {
+export async function openAndServe(config: Config, { stop, writer }: Started): Promise<void> {
   const log = createLogger(config.logLevel, process.stderr.isTTY);
   const metrics = new Metrics();
   const events = new Events(log, metrics);
@@ -28,7 +28,7 @@ export async function serveLocked(config: Config, { stop, writer }: Started): Pr
     // Before the threads, so that it sees all they allocate.
     const profiles = config.pprof ? new Profiles() : undefined;
     const store = await openStore(config, events, writer);
-    await serveStore({ config, store, stop, log, metrics, events, profiles });
+    await runServer({ config, store, stop, log, metrics, events, profiles });
   } finally {
     lock.release();
   }

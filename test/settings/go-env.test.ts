@@ -8,8 +8,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { loadConfig } from '../src/config.ts';
-import { GoEnv } from '../src/go-env.ts';
+import { loadConfig } from '../../src/settings/config.ts';
+import { GoEnv } from '../../src/settings/go-env.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'astera-go-env-'));
 after(() => rmSync(dir, { recursive: true, force: true }));

@@ -1,8 +1,8 @@
 /** The checksum databases that the flags name, and the modules that none may hear of. */
 
-import type { StoreConfig } from '../config.ts';
 import { messageOf } from '../core/errors.ts';
 import { UsageError } from '../core/usage-error.ts';
+import type { StoreConfig } from '../settings/config.ts';
 import { type Database, parseDatabases } from '../sumdb/database.ts';
 
 /** @throws {UsageError} a malformed checksum database */

@@ -10,10 +10,9 @@ import { execFile } from 'node:child_process';
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { type ServeOption, serveOptions } from './commands/serve-options.ts';
-import { type Address, parseAddress } from './core/address.ts';
-import { messageOf } from './core/errors.ts';
-import { parseDuration, parseSize } from './core/quantity.ts';
+import { type Address, parseAddress } from '../core/address.ts';
+import { messageOf } from '../core/errors.ts';
+import { parseDuration, parseSize } from '../core/quantity.ts';
 import {
   choice,
   durationWithin,
@@ -21,12 +20,13 @@ import {
   parsePatterns,
   parseSwitch,
   parseText,
-} from './core/setting.ts';
-import { UsageError, unknownName } from './core/usage-error.ts';
+} from '../core/setting.ts';
+import { UsageError, unknownName } from '../core/usage-error.ts';
+import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { type Env, GoEnv } from './go-env.ts';
-import { parseProxyList } from './upstream/proxy-list-syntax.ts';
+import { type ServeOption, serveOptions } from './serve-options.ts';
 
-/** Durations in ms, sizes in bytes; see `commands/serve-options.ts` for what each one sets. */
+/** Durations in ms, sizes in bytes; see `serve-options.ts` for what each one sets. */
 export type Config = {
   readonly addr: Address;
   /** Absolute; of a link, where it leads. */

@@ -4,9 +4,9 @@
  */
 
 import { setTimeout } from 'node:timers/promises';
-import type { Config } from '../config.ts';
 import { LaterConfirm, type LaterConfirmOptions } from '../modules/later-confirm.ts';
 import { StoredCheck } from '../modules/stored-check.ts';
+import type { Config } from '../settings/config.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import { clock } from './clock.ts';
 import { databasesOf } from './databases.ts';

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Progress } from '../../src/commands/progress.ts';
+import { Progress } from '../../src/observe/progress.ts';
 
 const MIB = 1024 * 1024;
 

@@ -1,9 +1,9 @@
 /** `serve --import-local-cache`: Go's download cache into the store, before the first answer. */
 
-import { type Config, findLocalCache } from '../config.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../observe/logger.ts';
-import { type ImportParts, importFrom, treeRoot } from './import.ts';
+import { type Config, findLocalCache } from '../settings/config.ts';
+import { type ImportParts, importFrom, treeRoot } from './import-from.ts';
 
 type Parts = ImportParts & { readonly log: Logger };
 

@@ -5,7 +5,7 @@
  * here but what starts it.
  */
 
-import type { Config } from '../config.ts';
+import type { Config } from '../settings/config.ts';
 import { startWriter } from '../workers/writer-queue.ts';
 import { stopSignal } from './stop-signal.ts';
 
@@ -19,6 +19,6 @@ export async function serve(config: Config): Promise<void> {
   const stop = stopSignal();
   // Profiles must be there before any thread is. It opens nothing yet: the store is not locked.
   const writer = config.pprof ? undefined : startWriter(config.dbPath);
-  const { serveLocked } = await import('./serve-locked.ts');
-  await serveLocked(config, { stop, writer });
+  const { openAndServe } = await import('./open.ts');
+  await openAndServe(config, { stop, writer });
 }

@@ -1,0 +1,34 @@
+/** The server's address: listens on it, refuses an upstream that is this very server, and prints the one line. */
+
+import { formatAddress } from '../core/address.ts';
+import { UsageError } from '../core/usage-error.ts';
+import type { Server } from '../front/server.ts';
+import type { Config } from '../settings/config.ts';
+import { ownMember } from './own-address.ts';
+
+/**
+ * Listens, and says so on stdout: the one line others wait for.
+ *
+ * @throws {Error} the address can't be had
+ * @throws {UsageError} the upstream is this very server
+ */
+export async function announce(config: Config, server: Server): Promise<void> {
+  const port = await server.listen(config.addr);
+  if (port === undefined) {
+    throw new Error(
+      `cannot listen on ${formatAddress(config.addr)}: the address is in use, not ours, or only for root; set --addr`,
+    );
+  }
+  const own = await ownMember(config.upstream, config.addr, port);
+  if (own !== undefined) {
+    throw new UsageError(
+      `cannot use ${own} as upstream: it is this very server; set --upstream to the proxy behind it (GOPROXY here points to Astera)`,
+    );
+  }
+  const where = config.addr.kind === 'unix' ? formatAddress(config.addr) : urlOf(config.addr.host, port);
+  process.stdout.write(`listening on ${where}\n`);
+}
+
+function urlOf(host: string, port: number): string {
+  return `http://${formatAddress({ kind: 'tcp', host: host === '' ? 'localhost' : host, port })}`;
+}
