@@ -19,6 +19,7 @@ export type ByteStream = {
   readonly size: number | undefined;
   /**
    * The bytes from `offset` on that are in one piece, at once where they are in memory.
+   * They are lent for this turn of the event loop: after it, ask again.
    * None: the body ends there. Rejects, or throws, when there can be no more: the body is then not whole.
    */
   at(offset: number): Uint8Array | Promise<Uint8Array>;

@@ -2,6 +2,9 @@
  * What the front thread holds in memory: files by key and pieces of blobs by chunk, in one weak cache with one budget.
  *
  * Strings are keys of files and numbers of pieces, so the two never meet.
+ *
+ * The cache owns the bytes of its pieces and lends them for one turn of the event loop. A piece that leaves the
+ * cache is freed when that turn is over. A reader that goes on in a later turn asks again.
  */
 
 import type { StoredFile } from '../core/answer.ts';
@@ -16,8 +19,6 @@ export class Piece {
   /** What it is known by: see {@link Memory}. */
   readonly id: number;
   readonly bytes: Uint8Array;
-  /** Streams that stand at it. */
-  users = 0;
 
   constructor(id: number, bytes: Uint8Array) {
     this.id = id;
@@ -26,27 +27,29 @@ export class Piece {
 }
 
 /**
- * For the cache's `isIdle`: pieces are held weakly only while somebody reads them. What nobody reads would
- * stay until the collector comes by, and new pieces on top of it are what makes it come: each time for the
- * whole heap, for every 100 MB of zips.
+ * For the cache's `isStrongOnly`. A weak piece would stay until the collector comes, and new pieces on top of
+ * it are the reason why it comes: each time for the whole heap, for every 100 MB of zips.
  */
-export function isIdle(value: object): boolean {
-  return value instanceof Piece && value.users === 0;
+export function isPiece(value: object): value is Piece {
+  return value instanceof Piece;
 }
+
+const leaving: Piece[] = [];
 
 /**
- * Gives an evicted piece's memory back at once, for the cache's `onEvict`: the collector comes by only
- * when some 64 MiB of it have gathered. A reader that still holds the piece finds it empty, and reads it again.
+ * For the cache's `onDrop`: frees a piece when this turn of the event loop is over. Until then its readers may still
+ * hold it. The collector would come only when some 64 MiB have gathered.
  */
-export function freeEvicted(value: object): void {
-  if (!(value instanceof Piece)) return; // Files are small, and others may hold their bodies.
-  const { bytes } = value;
-  if (bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
+export function freeAfterTurn(value: object): void {
+  if (!isPiece(value)) return; // Files are small, and others may hold their bodies.
+  if (leaving.push(value) === 1) setImmediate(freeLeaving);
 }
 
-/** A part of a piece; nothing of one that was given back meanwhile, which its reader then asks for again. */
-export function partOf({ bytes }: Pick<Piece, 'bytes'>, from: number, to?: number): Uint8Array {
-  return bytes.byteLength === 0 || (from === 0 && to === undefined) ? bytes : bytes.subarray(from, to);
+function freeLeaving(): void {
+  for (const { bytes } of leaving.splice(0)) {
+    // Others may read the rest of a buffer that is larger than its piece.
+    if (bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
+  }
 }
 
 /** More chunks than any blob has; keeps piece keys of different blobs apart. */
@@ -140,7 +143,7 @@ export class Memory {
     const bytes = new Uint8Array(size);
     for (const [seq, chunk] of chunks.entries()) {
       bytes.set(chunk.bytes, seq * CHUNK_BYTES);
-      if (chunk.users === 0) this.#cache.giveUp(chunk.id);
+      this.#cache.delete(chunk.id);
     }
     return this.#keep(new Piece(idOf(blob, WHOLE), bytes));
   }
@@ -149,12 +152,6 @@ export class Memory {
   prefetch(blob: number, seq: number): void {
     const loading = this.piece(blob, seq);
     if (loading instanceof Promise) loading.catch(() => {}); // Whoever needs it will see why.
-  }
-
-  /** A user of `piece` is done with it: nobody waits for the collector to take the last one's. */
-  release(piece: Piece): void {
-    piece.users--;
-    if (piece.users === 0) this.#cache.dropWeak(piece.id, piece);
   }
 
   /** A whole blob as a stream, one chunk read ahead. */
@@ -168,13 +165,11 @@ export class Memory {
   }
 }
 
-/** Stands at one piece at a time, which is in use until it goes on to another or ends. */
 class ByteStreamOfBlob {
   readonly size: number;
   readonly #memory: Memory;
   readonly #blob: number;
-  #piece: Piece | undefined;
-  #isClosed = false;
+  #isBegun = false;
 
   constructor(memory: Memory, blob: number, size: number) {
     this.#memory = memory;
@@ -184,39 +179,22 @@ class ByteStreamOfBlob {
 
   at(offset: number): Uint8Array | Promise<Uint8Array> {
     if (offset >= this.size) return NOTHING;
-    // Joined for who begins, not for the first one, who comes to its end.
-    const whole = this.#isShort && this.#memory.whole(this.#blob, this.size, this.#piece === undefined);
-    if (whole) return this.#use(whole, offset);
+    // A stream that begins may join them. The first stream, which loads the chunks, does not at its end.
+    const whole = this.#isShort && this.#memory.whole(this.#blob, this.size, !this.#isBegun);
+    this.#isBegun = true;
+    if (whole) return whole.bytes.subarray(offset);
     const seq = Math.floor(offset / CHUNK_BYTES);
     const piece = this.#memory.piece(this.#blob, seq);
     if ((seq + 1) * CHUNK_BYTES < this.size) this.#memory.prefetch(this.#blob, seq + 1);
     const from = offset - seq * CHUNK_BYTES;
-    if (piece instanceof Promise) return piece.then((loaded) => this.#use(loaded, from));
-    return this.#use(piece, from);
+    return piece instanceof Promise
+      ? piece.then(({ bytes }) => bytes.subarray(from))
+      : piece.bytes.subarray(from);
   }
 
   /** Longer than a chunk, and short enough to go out by one send. */
   get #isShort(): boolean {
     return this.size > CHUNK_BYTES && this.size <= ONE_SEND_BYTES_MAX;
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#leave();
-  }
-
-  #use(piece: Piece, from: number): Uint8Array {
-    if (piece !== this.#piece && !this.#isClosed) {
-      this.#leave();
-      piece.users++;
-      this.#piece = piece;
-    }
-    return partOf(piece, from);
-  }
-
-  #leave(): void {
-    if (this.#piece !== undefined) this.#memory.release(this.#piece);
-    this.#piece = undefined;
   }
 }
 

@@ -2,7 +2,7 @@
  * What flights brought, kept strongly for a while and weakly after that.
  *
  *     strong ──time is over, or bytes are──▶ weak ──garbage collected, or bytes are over──▶ gone
- *        ▲                                    │  └──given up by its last user──────────────▶ gone
+ *        ▲                                    │
  *        └───────── asked for again ──────────┘
  *
  * A weak entry is a WeakRef to the object that owns the bytes: while a slow client still
@@ -23,13 +23,10 @@ export type WeakCacheOptions = {
   readonly strongMs: number;
   /** Monotonic time in ms. */
   readonly now: () => number;
-  /** Whether nobody uses a value, and nobody would miss it: it goes at once instead of being held weakly. */
-  readonly isIdle?: (value: object) => boolean;
-  /**
-   * Told of each entry that is dropped to make room, once it has been here for FREE_AFTER_MS: its memory
-   * may be given back at once, if whoever still holds it can do without.
-   */
-  readonly onEvict?: (value: object) => void;
+  /** Whether a value is never held weakly: it goes when its strong time is over. */
+  readonly isStrongOnly?: (value: object) => boolean;
+  /** Told of each value that is no longer held, unless the collector took it. */
+  readonly onDrop?: (value: object) => void;
   /** Told of each entry whose strong time was prolonged, as it is in use. */
   readonly onProlong?: (key: string | number, value: object) => void;
 };
@@ -42,16 +39,7 @@ type Slot<V extends object> = {
   isUsed: boolean;
   /** When its strong time is over. */
   untilMs: number;
-  /** When it came. */
-  readonly sinceMs: number;
 };
-
-/**
- * Whoever was handed a value has looked at it by then: hand-overs take microseconds. What passes through a full cache
- * faster than that is left to the collector, which then marks the whole heap for every 70 MB: at 50, zips do
- * at 1.3 GB/s (bench/store-only.ts: 73 rounds in place of 3, and a fifth of the CPU).
- */
-const FREE_AFTER_MS = 10;
 
 export class WeakCache<V extends object> {
   readonly #slots = new Map<string | number, Slot<V>>();
@@ -100,7 +88,6 @@ export class WeakCache<V extends object> {
       ref: undefined,
       isUsed: false,
       untilMs: 0,
-      sinceMs: this.#options.now(),
     };
     this.#slots.set(key, slot);
     this.#hold(slot, value);
@@ -109,18 +96,6 @@ export class WeakCache<V extends object> {
   delete(key: string | number): void {
     const slot = this.#slots.get(key);
     if (slot !== undefined) this.#drop(slot);
-  }
-
-  /** Drops what nobody needs any more, as if to make room. */
-  giveUp(key: string | number): void {
-    const slot = this.#slots.get(key);
-    if (slot !== undefined) this.#evict(slot);
-  }
-
-  /** Drops `value` where it is held weakly under `key`: its last user is done with it. */
-  dropWeak(key: string | number, value: V): void {
-    const slot = this.#slots.get(key);
-    if (slot?.ref?.deref() === value) this.#evict(slot);
   }
 
   /** Ends strong times that are over. To be called now and then: nothing here has a timer. */
@@ -164,8 +139,8 @@ export class WeakCache<V extends object> {
   #weaken(slot: Slot<V>): void {
     const { value } = slot;
     if (value === undefined) return;
-    if (slot.bytes > this.#options.weakBytesMax || this.#options.isIdle?.(value) === true) {
-      this.#evict(slot);
+    if (slot.bytes > this.#options.weakBytesMax || this.#options.isStrongOnly?.(value) === true) {
+      this.#drop(slot);
       return;
     }
     this.#strong.delete(slot);
@@ -177,15 +152,8 @@ export class WeakCache<V extends object> {
     this.#weakBytes += slot.bytes;
     for (const oldest of this.#weak) {
       if (this.#weakBytes <= this.#options.weakBytesMax) break;
-      this.#evict(oldest);
+      this.#drop(oldest);
     }
-  }
-
-  #evict(slot: Slot<V>): void {
-    const value = slot.value ?? slot.ref?.deref();
-    this.#drop(slot);
-    if (value !== undefined && this.#options.now() - slot.sinceMs >= FREE_AFTER_MS)
-      this.#options.onEvict?.(value);
   }
 
   #revive(slot: Slot<V>): V | undefined {
@@ -206,9 +174,11 @@ export class WeakCache<V extends object> {
   }
 
   #drop(slot: Slot<V>): void {
+    const value = slot.value ?? slot.ref?.deref();
     this.#leaveWeak(slot);
     if (this.#strong.delete(slot)) this.#strongBytes -= slot.bytes;
     slot.value = undefined;
     if (this.#slots.get(slot.key) === slot) this.#slots.delete(slot.key);
+    if (value !== undefined) this.#options.onDrop?.(value);
   }
 }

@@ -1,8 +1,8 @@
 /**
  * A body that does not go out at once: piece by piece, as fast as its client takes it.
  *
- * Holds one piece at a time, so that a slow client costs the memory of one chunk and of what
- * the kernel buffers. uWebSockets may never say that a socket can be written again, and cuts it off
+ * Holds no piece from one turn of the event loop to the next, so that a slow client costs no memory but the
+ * kernel's buffers. uWebSockets may never say that a socket can be written again, and cuts it off
  * after some ten seconds without a write: `PumpKeeper` looks after all of them every few seconds.
  * (Not by `resume()`, which resets that timer too, but now and then drops the socket out of epoll.)
  */
@@ -31,12 +31,8 @@ export class Pump {
   #offset: number;
   /** Body bytes that uWebSockets had written when we began. */
   #base = 0;
-  #piece: Uint8Array = NOTHING;
-  #pieceStart = 0;
   /** The next piece is on its way, or it is others' turn. */
   #isLoading = false;
-  /** Empty pieces in a row. */
-  #empties = 0;
   #isEnded = false;
   #isBlocked = false;
 
@@ -104,12 +100,7 @@ export class Pump {
         this.#letOthers();
         return;
       }
-      const end = this.#pieceStart + this.#piece.byteLength;
-      if (this.#offset >= end || this.#offset < this.#pieceStart) {
-        if (!this.#load()) return;
-        continue;
-      }
-      if (!this.#sendPiece()) return;
+      if (!this.#sendNext()) return;
     }
   }
 
@@ -122,8 +113,8 @@ export class Pump {
     });
   }
 
-  /** Gets the piece at the offset. False: it is not here yet, or there is none. */
-  #load(): boolean {
+  /** Sends the piece at the offset. False: it is not here yet, the response is done, or its client is slow. */
+  #sendNext(): boolean {
     let next: Uint8Array | Promise<Uint8Array>;
     try {
       next = this.#options.body.at(this.#offset);
@@ -131,15 +122,15 @@ export class Pump {
       this.#breakOff(error);
       return false;
     }
-    if (!(next instanceof Promise)) return this.#take(next);
+    if (!(next instanceof Promise)) return this.#send(next);
     this.#isLoading = true;
-    this.#piece = NOTHING;
     next.then(
       (bytes) => {
         this.#isLoading = false;
         if (this.#isEnded) return;
         this.#options.res.cork(() => {
-          if (this.#take(bytes)) this.#push();
+          // The offset is still the one asked for: while a piece loads, `onWritable` sends nothing.
+          if (this.#send(bytes)) this.#push();
         });
       },
       (error: unknown) => {
@@ -150,40 +141,20 @@ export class Pump {
     return false;
   }
 
-  #take(bytes: Uint8Array): boolean {
-    if (bytes.byteLength > 0) {
-      this.#empties = 0;
-      this.#piece = bytes;
-      this.#pieceStart = this.#offset;
-      return true;
-    }
-    if (this.#total !== undefined) {
-      // A piece may be given back between its coming and now (`flight/memory.ts`): once more, then.
-      if (this.#empties++ < EMPTIES_MAX) return true;
-      this.#breakOff(new Error(`body ended ${this.#offset} bytes in`));
-    } else if (!this.#isEnded) {
-      this.#options.res.end();
-      this.#end('sent');
-    }
-    return false;
-  }
-
-  /** Hands the rest of the piece to the socket. False: the response is done, or its client is slow. */
-  #sendPiece(): boolean {
+  /** Hands a piece to the socket. False: the response is done, or its client is slow. */
+  #send(piece: Uint8Array): boolean {
     const { res, span } = this.#options;
-    const from = this.#offset - this.#pieceStart;
-    const to =
-      span === undefined
-        ? this.#piece.byteLength
-        : Math.min(this.#piece.byteLength, span.to - this.#pieceStart);
-    const bytes = from === 0 && to === this.#piece.byteLength ? this.#piece : this.#piece.subarray(from, to);
+    if (piece.byteLength === 0) {
+      this.#endOfBody();
+      return false;
+    }
     if (this.#total === undefined) {
-      const isTaken = res.write(bytes);
-      this.#offset += bytes.byteLength;
+      const isTaken = res.write(piece);
+      this.#offset += piece.byteLength;
       this.#isBlocked = !isTaken;
       return isTaken;
     }
-    const [isTaken, isDone] = res.tryEnd(bytes, this.#total);
+    const [isTaken, isDone] = res.tryEnd(cut(piece, span, this.#offset), this.#total);
     if (isDone) {
       this.#end('sent');
       return false;
@@ -191,6 +162,14 @@ export class Pump {
     this.#noteWritten();
     this.#isBlocked = !isTaken;
     return isTaken;
+  }
+
+  #endOfBody(): void {
+    if (this.#total !== undefined) this.#breakOff(new Error(`body ended ${this.#offset} bytes in`));
+    else {
+      this.#options.res.end();
+      this.#end('sent');
+    }
   }
 
   #breakOff(error: unknown): void {
@@ -202,23 +181,24 @@ export class Pump {
   #end(end: PumpEnd): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#piece = NOTHING;
     this.#options.keeper.remove(this);
     this.#options.body.close?.();
     this.#options.onEnd(end);
   }
 }
 
-const NOTHING = new Uint8Array(0);
+/** What of a piece at `offset` lies in the span. */
+function cut(piece: Uint8Array, span: Span | undefined, offset: number): Uint8Array {
+  return span === undefined || offset + piece.byteLength <= span.to
+    ? piece
+    : piece.subarray(0, span.to - offset);
+}
 
 /**
  * Bytes one response hands to its socket in a turn. The kernel would take some 4 MB of each, and a hundred
  * clients of large zips would hold up everybody else's answers for a tenth of a second.
  */
 const TURN_BYTES = 256 * 1024;
-
-/** So many empty pieces in a row are an end, before which the body was promised to go on. */
-const EMPTIES_MAX = 3;
 
 /** Looks after the pumps that run: one timer for all of them. */
 export class PumpKeeper {

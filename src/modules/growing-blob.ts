@@ -10,7 +10,7 @@ import { isServeError } from '../core/errors.ts';
 import { CHUNK_BYTES, RESUME_TAIL_BYTES } from '../core/limits.ts';
 import type { Progress, Validator } from '../core/ports.ts';
 import type { PartialRow, Store } from '../core/store-port.ts';
-import { type Memory, type Piece, partOf } from '../flight/memory.ts';
+import type { Memory } from '../flight/memory.ts';
 import { PassThrough } from './pass-through.ts';
 
 export type GrowingBlobOptions = {
@@ -140,8 +140,7 @@ export class GrowingBlob {
   read(offset: number, to: number): Uint8Array | Promise<Uint8Array> {
     const seq = Math.floor(offset / CHUNK_BYTES);
     const start = seq * CHUNK_BYTES;
-    const cut = (piece: Pick<Piece, 'bytes'>) => partOf(piece, offset - start, to - start);
-    // Empty: it was stored as the last chunk, and then given back like any other.
+    const cut = ({ bytes }: { readonly bytes: Uint8Array }) => bytes.subarray(offset - start, to - start);
     const isOpen = seq === this.#chunks && this.#open.byteLength > 0;
     if (isOpen) return this.#open.subarray(offset - start, Math.min(this.#filled, to - start));
     const unstored = this.#pending.get(seq)?.bytes ?? this.window.get(seq);
@@ -187,8 +186,9 @@ export class GrowingBlob {
     const pending = this.#pending;
     const committed = store.putChunk({ blob, seq, bytes }).then(
       () => {
-        // Not before: what memory holds may be given back, and this was the only copy.
+        // Memory owns the bytes from here on, and may free them. Until now they were the only copy.
         pending.delete(seq);
+        if (this.#open.buffer === bytes.buffer) this.#open = NOTHING;
         memory.setPiece(blob, seq, bytes);
       },
       (error: unknown) => {

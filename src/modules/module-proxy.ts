@@ -70,8 +70,8 @@ export class ModuleProxy {
   }
 
   /**
-   * All of a file's body of up to WHOLE_BODY_BYTES_MAX, where it is in memory. To be used before anything else
-   * happens: a piece's memory may be given back.
+   * All of a file's body of up to WHOLE_BODY_BYTES_MAX, where it is in memory. A zip's is lent for this
+   * turn of the event loop.
    */
   bodyNow({ body, blob, size }: StoredFile): Uint8Array | undefined {
     if (size > WHOLE_BODY_BYTES_MAX) return undefined;
@@ -214,7 +214,7 @@ export class ModuleProxy {
       const { entry, partial, bytes } = await store.getEntry({ key });
       if (entry === undefined) return { file: undefined, partial };
       if (ingest.distrusts(resource, entry)) return { file: undefined, partial, distrusted: entry };
-      // A zip's chunks are given back as soon as they are evicted; the few other files of that size may wait.
+      // Memory frees a zip's chunks by hand; the few other files of that size may wait for the collector.
       const isWhole =
         entry.blob === undefined || (resource.kind !== 'zip' && entry.size <= WHOLE_BODY_BYTES_MAX);
       const file = new StoredFile({

@@ -7,7 +7,7 @@ import { StoredFile } from '../core/answer.ts';
 import type { Checksums, VerifyMode } from '../core/checksums.ts';
 import type { Clock, Upstream } from '../core/ports.ts';
 import type { Builder, Store } from '../core/store-port.ts';
-import { freeEvicted, isIdle, Memory, type Piece } from '../flight/memory.ts';
+import { freeAfterTurn, isPiece, Memory, type Piece } from '../flight/memory.ts';
 import { Singleflight, type SingleflightOptions } from '../flight/singleflight.ts';
 import { WeakCache } from '../flight/weak-cache.ts';
 import { YoungGarbage } from '../flight/young-garbage.ts';
@@ -41,8 +41,8 @@ export function joinMemory({ store, lastUse, clock, budget, bounds }: MemoryPart
     weakBytesMax: budget.cacheWeakBytesMax,
     strongMs: budget.cacheTtlMs,
     now: () => clock.monotonicMs(),
-    isIdle,
-    onEvict: freeEvicted,
+    isStrongOnly: isPiece,
+    onDrop: freeAfterTurn,
     // A file that stays in memory because it is used is not read from the store again, where its use would be noted.
     onProlong: (key, value) => {
       if (typeof key === 'string' && value instanceof StoredFile) lastUse.note(key, value, clock.wallMs());
