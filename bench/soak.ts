@@ -14,7 +14,7 @@ import { FRESH_PREFIX, type Fresh, freshLane, insist, isGiven } from './support/
 import { runHerd } from './support/herd.ts';
 import { memory } from './support/process-cost.ts';
 import { steadyLoad } from './support/steady-load.ts';
-import { megabytes, short, type Table } from './support/table.ts';
+import { type Goal, megabytes, short, type Table, verdict } from './support/table.ts';
 import { noiseModule, zipPath } from './support/tree.ts';
 
 const MINUTES = Number(process.env.SOAK_MINUTES ?? 20);
@@ -24,6 +24,9 @@ const NEW_ZIPS = 4;
 
 /** Growth counts from here on: the cache is full, and the code compiled. */
 const SETTLED_MINUTE = Math.min(5, Math.ceil(MINUTES / 4));
+
+const GROWTH_GOAL: Goal = { atMost: 1.05 };
+const MEMORY_MB_GOAL: Goal = { atMost: 256 };
 
 /** Each asks for a new module every tenth of a second, for so much of the minute. */
 const FRESH_LANES = 8;
@@ -145,11 +148,14 @@ function table(looks: readonly Look[]): Table {
     format(Math.max(...looks.map(of))),
     goal,
   ];
+  const growth = verdict(last.rssAnonBytes / settled.rssAnonBytes, GROWTH_GOAL);
+  const mostBytes = Math.max(...looks.map(({ rssAnonBytes }) => rssAnonBytes));
+  const memoryGoals = `ratio ${growth}; most ${verdict(mostBytes / 1e6, MEMORY_MB_GOAL, ' MB')}`;
   return {
     title: `Soak: ${MINUTES} minutes of mixed load, the upstream gone and back ${Math.floor(MINUTES / 2)} times`,
     columns: ['', `minute ${settled.minute}`, `minute ${last.minute}`, 'ratio', 'most at a look', 'goal'],
     rows: [
-      row('RssAnon MB', (one) => one.rssAnonBytes, megabytes, '1.05'),
+      row('RssAnon MB', (one) => one.rssAnonBytes, megabytes, memoryGoals),
       row('file-backed MB', (one) => one.rssFileBytes, megabytes, ''),
       row('open files', (one) => one.openFiles, String, '1'),
       row('WAL MB', (one) => one.walBytes, megabytes, 'under 64'),

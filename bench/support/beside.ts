@@ -11,8 +11,10 @@ export type Beside = {
   readonly requestsPerSecond: number;
   /** Of the server, all its processes and threads, for a request. */
   readonly cpuUs: number;
-  /** Its CPU to the first server's. */
+  /** Its CPU to the first server's: the median of the rounds' ratios. */
   readonly ratio: number;
+  /** The same to each server, by name. */
+  readonly ratios: Readonly<Record<string, number>>;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
@@ -34,14 +36,17 @@ export async function beside(
       taken.push({ ...result, cpuUs: ((cpuMs(server.pids) - beforeMs) * 1000) / result.requests });
     }
   }
-  const reference = median(samples[0]?.taken.map(({ cpuUs }) => cpuUs) ?? []);
   return samples.map(({ server, taken }) => {
     const of = (field: keyof SteadyResult | 'cpuUs') => median(taken.map((one) => one[field]));
+    const ratioTo = (other: readonly { readonly cpuUs: number }[]) =>
+      median(taken.map(({ cpuUs }, round) => cpuUs / (other[round]?.cpuUs ?? Number.NaN)));
+    const ratios = Object.fromEntries(samples.map((one) => [one.server.name, ratioTo(one.taken)]));
     return {
       server: server.name,
       requestsPerSecond: median(taken.map(({ requests, seconds }) => requests / seconds)),
       cpuUs: of('cpuUs'),
-      ratio: of('cpuUs') / reference,
+      ratio: ratios[servers[0]?.name ?? ''] ?? Number.NaN,
+      ratios,
       p50Ms: of('p50Ms'),
       p99Ms: of('p99Ms'),
       maxMs: of('maxMs'),

@@ -30,3 +30,15 @@ export function short(value: number): string {
 export function megabytes(bytes: number): string {
   return short(bytes / 1e6);
 }
+
+/** A goal as a cell beside its figure; one that was missed is bold. */
+export type Goal = { readonly atMost: number } | { readonly over: number };
+
+export function verdict(value: number, goal: Goal, unit = ''): string {
+  const [words, limit, isMet] =
+    'atMost' in goal
+      ? ['at most', goal.atMost, value <= goal.atMost]
+      : ['over', goal.over, value > goal.over];
+  const text = `${words} ${limit.toLocaleString('en')}${unit}`;
+  return isMet ? `${text}: met` : `**${text}: missed**`;
+}
