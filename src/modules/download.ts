@@ -164,7 +164,8 @@ export class Download {
     } else if (event.offset !== received) {
       throw new UpstreamFailed(`cannot go on with ${this.#name}: at ${event.offset} instead of ${received}`);
     }
-    this.#isPatched ||= event.offset > 0 && event.validator.etag === undefined;
+    // The store does not say how the pieces of a partial were joined, and its validator is of the first answer alone.
+    this.#isPatched ||= event.offset > 0;
     this.#size = event.size;
     this.#upstream = event.upstream;
     this.#blob.describe(event);

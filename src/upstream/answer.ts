@@ -46,7 +46,7 @@ export function isChanged(a: Validator, b: Validator): boolean {
 }
 
 /** A strong ETag vouches for every byte; a weak one, like a date, does not. */
-export function isStrong(etag: string | undefined): etag is string {
+function isStrong(etag: string | undefined): etag is string {
   return etag !== undefined && /^"[^"]*"$/.test(etag);
 }
 

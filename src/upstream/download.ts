@@ -3,9 +3,12 @@
  * whether an answer belongs to what is here already.
  *
  *     here so far   |---------------------------[tail]|
- *     strong ETag, date                               |--- bytes=N-, If-Range
+ *     strong ETag, date                         [same]|--- bytes=N-4096-, If-Range, overlap compared
  *     neither                                   [same]|--- bytes=N-4096-, overlap and size compared
- *     Range ignored |------- skipped -----------[same]|--- 200, if it is certainly the same file
+ *     Range ignored |------- skipped -----------[same]|--- 200, overlap and size compared
+ *
+ * A validator counts only where the answer repeats it: some servers ignore If-Range. Bytes that were joined
+ * without a repeated strong ETag are marked `isPatched`, so that their content is checked.
  *
  * Where none of these holds, the file starts again from 0 and the caller is told.
  */
@@ -19,7 +22,6 @@ import {
   ifRange,
   isChanged,
   isSame,
-  isStrong,
   validatorOf,
 } from './answer.ts';
 import { gunzip } from './gunzip.ts';
@@ -72,9 +74,8 @@ export class Download {
   get range(): Range | undefined {
     if (this.#offset === 0 || !this.#canRange) return undefined;
     const condition = ifRange(this.#validator);
-    if (condition !== undefined) return { from: this.#offset, ifRange: condition };
-    if (this.#tail.length === 0) return undefined;
-    return { from: this.#offset - this.#tail.length, ifRange: undefined };
+    if (condition === undefined && this.#tail.length === 0) return undefined;
+    return { from: this.#offset - this.#tail.length, ifRange: condition };
   }
 
   /**
@@ -122,8 +123,9 @@ export class Download {
     if (status === 206) return this.#placedPart(answer, { asked, validator, isPlain });
     const size = isPlain ? contentLength(headers) : undefined;
     if (this.#offset > 0 && !this.#isSameFile(validator, size)) this.startAgain();
+    const isVouched = isSame(this.#validator, validator);
     this.#learn(validator, size);
-    return { at: 0, end: size, body: isPlain ? body : gunzip(body) };
+    return { at: 0, end: size, body: isPlain ? body : gunzip(body), isVouched };
   }
 
   #placedPart(
@@ -146,8 +148,10 @@ export class Download {
     }
     if (isChanged(this.#validator, validator) || !agree(this.#size, size))
       throw new StartAgain('the file changed');
+    const isVouched = isSame(this.#validator, validator);
+    if (!isVouched && this.#tail.length === 0) throw new StartAgain('nothing says that it is the same file');
     this.#learn(validator, size);
-    return { at: first, end: last + 1, body };
+    return { at: first, end: last + 1, body, isVouched };
   }
 
   // "Nothing from there on" is the end of the file if the file ends there.
@@ -169,9 +173,9 @@ export class Download {
     if (this.#size !== undefined && this.#size > this.#bytesMax) throw this.#tooLarge();
   }
 
-  async *#joined({ at, end, body }: Part): AsyncGenerator<FetchEvent, void, void> {
+  async *#joined({ at, end, body, isVouched }: Part): AsyncGenerator<FetchEvent, void, void> {
     let position = at;
-    const isPatched = this.#offset > 0 && !isStrong(this.#validator.etag);
+    const isPatched = this.#offset > 0 && !isVouched;
     for await (const piece of body) {
       const known = Math.min(Math.max(this.#offset - position, 0), piece.byteLength);
       if (known > 0 && !this.#tail.matches(piece.subarray(0, known), position - this.#offset)) {
@@ -224,6 +228,8 @@ type Part = {
   readonly at: number;
   readonly end: number | undefined;
   readonly body: AsyncIterable<Uint8Array>;
+  /** The answer itself carries the strong ETag of what is here. */
+  readonly isVouched: boolean;
 };
 
 function agree(a: number | undefined, b: number | undefined): boolean {

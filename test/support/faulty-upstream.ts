@@ -13,10 +13,10 @@ type PerRequest<T> = T | ((nth: number) => T);
 
 export type FaultyFile = {
   readonly bytes?: PerRequest<Uint8Array>;
-  readonly etag?: PerRequest<string>;
+  readonly etag?: PerRequest<string | undefined>;
   readonly lastModified?: PerRequest<string>;
-  /** Default `honour`. `shifted`: answers from one byte later than asked. */
-  readonly range?: PerRequest<'honour' | 'ignore' | 'shifted'>;
+  /** Default `honour`. `shifted`: answers from one byte later than asked. `unconditional`: ignores If-Range. */
+  readonly range?: PerRequest<'honour' | 'ignore' | 'shifted' | 'unconditional'>;
   /** The connection breaks after so many bytes of a body. */
   readonly cutAfter?: PerRequest<number | undefined>;
   /** How it breaks. Default `end`: a clean FIN. */
@@ -267,7 +267,8 @@ function rangeStart(file: FaultyFile, nth: number, { headers }: IncomingMessage)
   if (mode === 'ignore' || match === null) return undefined;
   const condition = headers['if-range'];
   const validators = [at(file.etag, nth), at(file.lastModified, nth)];
-  if (condition !== undefined && !validators.includes(String(condition))) return undefined;
+  if (mode !== 'unconditional' && condition !== undefined && !validators.includes(String(condition)))
+    return undefined;
   return Number(match[1]) + (mode === 'shifted' ? 1 : 0);
 }
 

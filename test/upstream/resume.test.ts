@@ -38,8 +38,26 @@ function impatient(file: FaultyFile): Partial<Timeouts> {
 
 const survived: Row[] = [
   { file: {}, why: 'no fault', sentMax: SIZE },
-  { file: { cutAfter: everyTenth, etag }, why: 'cuts, strong ETag: not a byte twice', sentMax: SIZE },
-  { file: { cutAfter: everyTenth, lastModified }, why: 'cuts, date: not a byte twice', sentMax: SIZE },
+  {
+    file: { cutAfter: everyTenth + RESUME_TAIL_BYTES, etag },
+    why: 'cuts, strong ETag: one overlap a break',
+    sentMax: SIZE + overlaps,
+  },
+  {
+    file: { cutAfter: everyTenth + RESUME_TAIL_BYTES, lastModified },
+    why: 'cuts, date: the same',
+    sentMax: SIZE + overlaps,
+  },
+  {
+    file: {
+      bytes: (n) => (n === 0 ? other : bytes),
+      etag: (n) => (n === 0 ? '"v0"' : undefined),
+      range: 'unconditional',
+      cutAfter: (n) => (n === 0 ? 500_000 : undefined),
+    },
+    why: 'If-Range ignored, another file of the same size, and no ETag repeated: the overlap shows it',
+    starts: [0, 0],
+  },
   {
     file: { cutAfter: everyTenth + RESUME_TAIL_BYTES },
     why: 'cuts, no validator: one overlap a break',
@@ -56,7 +74,11 @@ const survived: Row[] = [
     why: 'chunked, cut',
     sentMax: SIZE + overlaps + RESUME_TAIL_BYTES,
   },
-  { file: { cutAfter: everyTenth, isChunked: true, etag }, why: 'chunked, cut, ETag', sentMax: SIZE },
+  {
+    file: { cutAfter: everyTenth, isChunked: true, etag },
+    why: 'chunked, cut, ETag',
+    sentMax: SIZE + overlaps + RESUME_TAIL_BYTES,
+  },
   { file: { isUntilClose: true }, why: 'no length, no chunks' },
   {
     file: { isUntilClose: true, cutAfter: (n) => (n === 0 ? 500_000 : undefined), cutBy: 'reset' },
@@ -65,7 +87,7 @@ const survived: Row[] = [
   {
     file: { cutAfter: (n) => (n === 0 ? SIZE - 1 : undefined), isChunked: true, etag },
     why: 'one byte short',
-    sentMax: SIZE,
+    sentMax: SIZE + RESUME_TAIL_BYTES,
   },
   {
     file: { cutAfter: (n) => (n + 1) * 600_000, range: 'ignore' },
@@ -95,7 +117,7 @@ const survived: Row[] = [
     },
     why: 'another ETag at the second try: If-Range brings the whole',
     starts: [0, 0],
-    sentMax: SIZE + 500_000,
+    sentMax: SIZE + 500_000 + RESUME_TAIL_BYTES,
   },
   {
     file: {
@@ -316,13 +338,40 @@ test('a 404 in the middle of a file is no 404', async (t) => {
   assert.match(error.message, /gone in the middle/);
 });
 
+const patched: { etag: (nth: number) => string | undefined; isPatched: boolean; why: string }[] = [
+  { etag: () => etag, isPatched: false, why: 'the strong ETag is repeated' },
+  { etag: (n) => (n === 0 ? etag : undefined), isPatched: true, why: 'the ETag is not repeated' },
+  { etag: () => 'W/"v1"', isPatched: true, why: 'a weak ETag vouches for nothing' },
+  { etag: (n) => (n === 0 ? undefined : etag), isPatched: true, why: 'the first answer had no ETag' },
+];
+for (const range of ['unconditional', 'ignore'] as const) {
+  for (const { etag, isPatched, why } of patched) {
+    test(`content must be checked where bytes are joined unvouched: Range ${range}: ${why}`, async (t) => {
+      const server = await faulty(t);
+      server.serve(PATH, { bytes, etag, range, cutAfter: (n) => (n === 0 ? 500_000 : undefined) });
+      const { upstream } = rig(t, server.url);
+      let isMarked = false;
+      for await (const event of upstream.stream(ask())) {
+        if (event.kind === 'bytes' && event.isPatched) isMarked = true;
+      }
+      assert.equal(isMarked, isPatched);
+    });
+  }
+}
+
 const half = SIZE / 2;
 const tail = bytes.subarray(half - RESUME_TAIL_BYTES, half);
 const had: Progress = { offset: half, tail, size: SIZE, validator: {} };
 
 const resumed: { file: FaultyFile; resume: Progress; start: number; sentMax: number; why: string }[] = [
   { file: {}, resume: had, start: half, sentMax: half + RESUME_TAIL_BYTES, why: 'the tail is compared' },
-  { file: { etag }, resume: { ...had, validator: { etag } }, start: half, sentMax: half, why: 'by ETag' },
+  {
+    file: { etag },
+    resume: { ...had, validator: { etag } },
+    start: half,
+    sentMax: half + RESUME_TAIL_BYTES,
+    why: 'by ETag',
+  },
   {
     file: { etag },
     resume: { ...had, validator: { etag: '"v0"' } },
@@ -364,7 +413,7 @@ const resumed: { file: FaultyFile; resume: Progress; start: number; sentMax: num
     file: { etag },
     resume: { offset: SIZE, tail: bytes.subarray(-10), size: SIZE, validator: { etag } },
     start: SIZE,
-    sentMax: 0,
+    sentMax: 10,
     why: 'all is here',
   },
   {
@@ -409,7 +458,7 @@ test('the first event says size, validator and upstream', async (t) => {
 
 test('twenty breaks are survived, since each try gets further, and are counted', async (t) => {
   const server = await faulty(t);
-  server.serve(PATH, { bytes, cutAfter: SIZE / 20, etag });
+  server.serve(PATH, { bytes, cutAfter: SIZE / 20 + RESUME_TAIL_BYTES, etag });
   const { upstream, seen } = rig(t, server.url);
   assertSame((await collect(upstream.stream(ask()))).bytes, bytes);
   assert.equal(seen.resumes, 19);
