@@ -131,6 +131,7 @@ class Upstreams {
         version: asteraVersion(),
         clock,
         proxyEnv: config.proxyEnv,
+        timeouts: { firstByteMs: config.firstByteWaitMs },
         events: {
           request: (status) => events.upstreamAnswered(status),
           resume: () => events.upstreamResumed(),

@@ -41,6 +41,7 @@ export type Config = {
   readonly negativeTtlMs: number;
   readonly staleWaitMs: number;
   readonly clientStallMs: number;
+  readonly firstByteWaitMs: number;
   readonly offline: boolean;
   readonly cacheBytesMax: number;
   readonly cacheTtlMs: number;
@@ -87,6 +88,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
     staleWaitMs: settings.read(serveOptions.staleWaitMs, durationWithin(0, HOUR_MS)),
     clientStallMs: settings.read(serveOptions.clientStallMs, durationWithin(1, 24 * HOUR_MS)),
+    firstByteWaitMs: settings.read(serveOptions.firstByteWaitMs, durationWithin(1, 24 * HOUR_MS)),
     offline,
     cacheBytesMax: settings.read(serveOptions.cacheBytesMax, parseSize),
     cacheTtlMs: settings.read(serveOptions.cacheTtlMs, durationWithin(0, 576 * HOUR_MS)),

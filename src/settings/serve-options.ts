@@ -63,6 +63,12 @@ export const serveOptions = {
     form: 'a duration such as 60s, up to 24h and not 0',
     fallback: '60s',
   },
+  firstByteWaitMs: {
+    name: 'first-byte-wait',
+    help: 'how long an upstream may take to begin its answer',
+    form: 'a duration such as 5m, up to 24h and not 0',
+    fallback: '5m',
+  },
   offline: {
     name: 'offline',
     help: 'never go out: answer from what is stored',

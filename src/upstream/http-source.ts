@@ -195,8 +195,9 @@ export class HttpSource implements Source {
     if (this.#health.isSuspect) throw new Setback('refused', 'it is down: no connection of late');
   }
 
-  // A HEAD of its own, which outlives the impatient request that caused it.
-  #startProbe({ path, via }: Ask): void {
+  // A HEAD of its own, which outlives the impatient request that caused it. Of the root, which costs the upstream
+  // nothing: the path that was asked for may be the slow one.
+  #startProbe({ via }: Ask): void {
     this.#health.probing();
     const exchange = new Exchange({
       observer: this.#probeObserver,
@@ -215,7 +216,7 @@ export class HttpSource implements Source {
         this.#health.probed();
       });
     this.#probe = { done, beganMs: performance.now() };
-    this.#dispatch(exchange, this.#urlOf(path), { via, range: undefined, method: 'HEAD' });
+    this.#dispatch(exchange, this.#urlOf(''), { via, range: undefined, method: 'HEAD' });
   }
 
   #observing(): ExchangeObserver {
@@ -235,7 +236,9 @@ export class HttpSource implements Source {
       },
       failed: (exchange, { kind }) => {
         if (!exchange.hasHead) events.request('error');
-        if (kind === 'connect' || kind === 'stall') this.#health.failed();
+        // A slow path is no upstream that is down while others of its answers come.
+        const isSlowPath = kind === 'stall' && this.#watch.hasHeardSince(exchange);
+        if (kind === 'connect' || (kind === 'stall' && !isSlowPath)) this.#health.failed();
       },
       ended: (exchange) => this.#watch.ended(exchange),
     };

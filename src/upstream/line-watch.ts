@@ -22,6 +22,8 @@ type Entry = {
   readonly beganMs: number;
   /** What had been heard when it began, or was last looked at. */
   heardBefore: number;
+  /** What had been heard when it began. */
+  readonly heardAtBegin: number;
   isConnected: boolean;
   timer: NodeJS.Timeout | undefined;
 };
@@ -49,6 +51,7 @@ export class LineWatch {
       waiting,
       beganMs: performance.now(),
       heardBefore: this.#heard,
+      heardAtBegin: this.#heard,
       isConnected: false,
       timer: undefined,
     };
@@ -72,6 +75,12 @@ export class LineWatch {
   /** A byte came, on whatever connection. */
   heard(): void {
     this.#heard += 1;
+  }
+
+  /** Whether another exchange was heard while this one waited for its answer. */
+  hasHeardSince(waiting: Waiting): boolean {
+    const entry = this.#entries.get(waiting);
+    return entry !== undefined && this.#heard > entry.heardAtBegin;
   }
 
   /** It has its answer, or failed: no longer watched. */

@@ -17,7 +17,7 @@ export type Timeouts = {
    * connecting was seen to take, up to `connectMs`.
    */
   readonly silenceMs: number;
-  /** From the request to the first byte of its answer: an upstream may be fetching the module itself. */
+  /** From the request to the first byte of its answer: an upstream may be cloning the module's repository first. */
   readonly firstByteMs: number;
   /** Between two pieces of a body. */
   readonly stallMs: number;
@@ -74,7 +74,7 @@ export type UpstreamOptions = {
 export const TIMEOUTS: Timeouts = {
   connectMs: 10_000,
   silenceMs: 3_000,
-  firstByteMs: 30_000,
+  firstByteMs: 300_000,
   stallMs: 30_000,
   wordsMs: 2_000,
   probeWaitMs: 800,

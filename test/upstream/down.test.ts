@@ -69,6 +69,7 @@ test('a probe finds it back, for all who ask at that moment', async (t) => {
   clock.nowMs += 1_000;
   const answers = await Promise.all(Array.from({ length: 10 }, () => upstream.whole(ask())));
   for (const answer of answers) assertSame(answer.bytes, bytes);
+  assert.equal(server.seen[0]?.url, '/', 'the probe asks for what costs nothing');
   const methods = server.seen.map(({ method }) => method);
   assert.deepEqual(methods, ['HEAD', ...Array.from({ length: 10 }, () => 'GET')]);
   assert.ok(!upstream.isDown);
@@ -93,12 +94,29 @@ test('connections that are cut never mark an upstream down', async (t) => {
 
 test('no answer three times in a row marks it down', async (t) => {
   const server = await faulty(t);
-  server.serve(PATH, { isSilent: true });
+  server.fallback = () => ({ isSilent: true });
   const { upstream } = rig(t, server.url, { timeouts: { firstByteMs: 20 } });
   await failure(upstream.whole(ask()), 'upstream-down');
   assert.ok(!upstream.isDown, 'two are not three');
   await failure(upstream.whole(ask()), 'upstream-down');
   assert.ok(upstream.isDown);
+});
+
+test('a path that never answers marks nothing down while another one answers', async (t) => {
+  const server = await faulty(t);
+  server.serve(PATH, { isSilent: true });
+  server.serve('fast', { bytes });
+  const { upstream, seen } = rig(t, server.url, { timeouts: { firstByteMs: 500 } });
+  for (let i = 0; i < 2; i += 1) {
+    const before = server.seen.length;
+    const slow = failure(upstream.whole(ask()), 'upstream-down');
+    for (const tries of [1, 2]) {
+      await server.asked(before + 2 * tries - 1);
+      assertSame((await upstream.whole(ask('fast'))).bytes, bytes);
+    }
+    await slow;
+  }
+  assert.deepEqual(seen.down, []);
 });
 
 test('in a black hole all requests fail together, after one wait', async (t) => {
