@@ -6,7 +6,9 @@
 import type { ControlCall, ControlPort, SumdbLesson } from '../core/control-port.ts';
 import { BadRequest, type ErrorKind } from '../core/errors.ts';
 import {
+  BLOB_ID_MAX,
   CHUNK_BYTES,
+  CHUNKS_PER_BLOB,
   KEY_LENGTH_MAX,
   KEYS_PER_CALL_MAX,
   SMALL_BYTES_MAX,
@@ -68,11 +70,11 @@ const parsers: Parsers = {
     status: 200,
     source: 'import',
     nowMs: count(nowMs),
-    blob: count(blob),
+    blob: blobId(blob),
     bytes: bytesOf(bytes, SMALL_BYTES_MAX),
   }),
   openBlob: ({ blob, key, size, nowMs }) => ({
-    blob: count(blob),
+    blob: blobId(blob),
     key: text(key),
     size: count(size),
     etag: undefined,
@@ -80,20 +82,20 @@ const parsers: Parsers = {
     nowMs: count(nowMs),
   }),
   putChunk: ({ blob, seq, bytes }) => ({
-    blob: count(blob),
-    seq: count(seq),
+    blob: blobId(blob),
+    seq: bounded(seq, CHUNKS_PER_BLOB - 1),
     bytes: bytesOf(bytes, CHUNK_BYTES),
   }),
   sealBlob: ({ blob, key, size, nowMs }) => ({
-    blob: count(blob),
+    blob: blobId(blob),
     key: text(key),
     size: count(size),
     source: 'import',
     nowMs: count(nowMs),
   }),
-  dropBlob: ({ blob }) => ({ blob: count(blob) }),
+  dropBlob: ({ blob }) => ({ blob: blobId(blob) }),
   forget: ({ keys }) => ({ keys: texts(keys) }),
-  dropUnused: ({ blobs }) => ({ blobs: counts(blobs) }),
+  dropUnused: ({ blobs }) => ({ blobs: blobIds(blobs) }),
   fetch: ({ key }) => ({ key: text(key) }),
   lookUp: ({ key }) => ({ key: text(key) }),
   sumdbHead: ({ database }) => ({ database: text(database) }),
@@ -120,14 +122,25 @@ function texts(value: unknown): string[] {
   return value.map(text);
 }
 
-function counts(value: unknown): number[] {
-  if (!Array.isArray(value) || value.length > KEYS_PER_CALL_MAX) throw new BadRequest('not a list of counts');
-  return value.map(count);
+function blobIds(value: unknown): number[] {
+  if (!Array.isArray(value) || value.length > KEYS_PER_CALL_MAX) throw new BadRequest('not a list of blobs');
+  return value.map(blobId);
 }
 
 function count(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new BadRequest('not a count');
+}
+
+/** A chunk's rowid is made of the two: beyond these bounds it would be another blob's. */
+function blobId(value: unknown): number {
+  return bounded(value, BLOB_ID_MAX);
+}
+
+function bounded(value: unknown, max: number): number {
+  const number = count(value);
+  if (number > max) throw new BadRequest(`not a number up to ${max}`);
+  return number;
 }
 
 function tilesOf(value: unknown): SumdbLesson['tiles'] {

@@ -169,3 +169,9 @@ export const SUMDB_UNKNOWN_MS_MAX = 24 * 3_600_000;
 
 /** Keys remembered as refused, each for `--negative-ttl`. */
 export const REFUSED_KEYS_MAX = 1_000;
+
+/** Chunks of a blob, whose rowids are blob * 2^20 + seq: 2^20 chunks of 256 KiB are 256 GiB. */
+export const CHUNKS_PER_BLOB = 2 ** 20;
+
+/** The last blob whose chunks' rowids JavaScript counts exactly. One blob a millisecond takes 99 days to get there. */
+export const BLOB_ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / CHUNKS_PER_BLOB) - 1;

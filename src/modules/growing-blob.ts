@@ -70,7 +70,8 @@ export class GrowingBlob {
     const isFull = partial.size !== undefined && partial.chunks * CHUNK_BYTES >= partial.size;
     const chunks = isFull ? partial.chunks - 1 : partial.chunks;
     if (chunks <= 0) return undefined;
-    const { bytes: last } = await this.#options.memory.piece(partial.blob, chunks - 1);
+    const last = await this.#lastOf(partial.blob, chunks - 1);
+    if (last === undefined) return undefined;
     const { etag, lastModified, size } = partial;
     const validator = {
       ...(etag !== undefined && { etag }),
@@ -79,7 +80,20 @@ export class GrowingBlob {
     this.#id = partial.blob;
     this.#isOpened = true;
     this.#chunks = chunks;
+    this.#described = { size, validator };
+    this.#openBlob(); // Renews its time: a tidy must not take it while it is gone on with.
     return { offset: this.received, tail: last.slice(-RESUME_TAIL_BYTES), size, validator };
+  }
+
+  /** @returns nothing where it cannot be read; the partial is then dropped, so that the next download is not held up */
+  async #lastOf(blob: number, seq: number): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.#options.memory.piece(blob, seq)).bytes;
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      this.#options.store.dropBlob({ blob }).catch(() => {}); // The next openBlob of the key drops it.
+      return undefined;
+    }
   }
 
   describe(described: Described): void {

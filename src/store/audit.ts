@@ -5,8 +5,9 @@
  * from a row that was replaced meanwhile. Says nothing of what bodies must hold.
  */
 
+import { CHUNKS_PER_BLOB } from '../core/limits.ts';
 import { ChunkSource } from './chunk-source.ts';
-import { CHUNKS_PER_BLOB, type Connection, chunkId, openReadable } from './schema.ts';
+import { type Connection, chunkId, openReadable } from './schema.ts';
 
 export type AuditedEntry = {
   readonly id: number;

@@ -6,6 +6,7 @@
  */
 
 import { StoreFailed } from '../core/errors.ts';
+import { makePrivate } from './file-mode.ts';
 import { type Connection, Database } from './sqlite.ts';
 
 export type StoreLock = { release(): void };
@@ -22,6 +23,7 @@ export function lockStore(path: string): StoreLock {
   const lockPath = `${path}.lock`;
   let db: Connection | undefined;
   try {
+    makePrivate(lockPath);
     db = new Database(lockPath, { timeout: 0 });
     db.pragma('journal_mode = MEMORY');
     db.exec('BEGIN EXCLUSIVE');

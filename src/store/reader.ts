@@ -8,7 +8,7 @@
 
 import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES, KEYS_PER_CALL_MAX, SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
+import { CHUNK_BYTES, CHUNKS_PER_BLOB, KEYS_PER_CALL_MAX, SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
 import type {
   EntryRow,
   KeyRow,
@@ -19,14 +19,7 @@ import type {
   Unsettled,
   UnsettledRow,
 } from '../core/store-port.ts';
-import {
-  CHUNKS_PER_BLOB,
-  type Connection,
-  chunkId,
-  FROM_UNSETTLED,
-  openReadable,
-  UNSETTLED_COUNTS,
-} from './schema.ts';
+import { type Connection, chunkId, FROM_UNSETTLED, openReadable, UNSETTLED_COUNTS } from './schema.ts';
 
 type EntryColumns = {
   status: number;
@@ -81,8 +74,12 @@ export class StoreReader implements ReaderPort {
     );
     this.#chunk = this.#db.prepare<[number], { bytes: Buffer }>('SELECT bytes FROM chunk WHERE id = ?');
     this.#sha256 = this.#db.prepare<[number], Buffer | null>('SELECT sha256 FROM blob WHERE id = ?').pluck();
-    this.#chunkCount = this.#db.prepare<[number, number], { n: number }>(
-      `SELECT count(*) AS n FROM chunk WHERE id >= ? AND id < ? AND length(bytes) = ${CHUNK_BYTES}`,
+    // Behind a gap a chunk's seq is above its place in the list: such chunks do not count.
+    this.#chunkCount = this.#db.prepare<[number, number, number], { n: number }>(
+      `SELECT count(*) AS n FROM
+         (SELECT id, row_number() OVER (ORDER BY id) AS place FROM chunk
+          WHERE id >= ? AND id < ? AND length(bytes) = ${CHUNK_BYTES})
+       WHERE id = ? + place - 1`,
     );
     this.#keys = this.#db.prepare<[string, string], { key: string }>(
       'SELECT key FROM entry WHERE key >= ? AND key < ? AND status = 200',
@@ -201,8 +198,7 @@ export class StoreReader implements ReaderPort {
     const row = this.#partial.get(key);
     if (row === undefined) return undefined;
     const first = chunkId(row.id, 0);
-    // Chunks are stored in order, so their count says that there is no gap.
-    const chunks = this.#chunkCount.get(first, first + CHUNKS_PER_BLOB)?.n ?? 0;
+    const chunks = this.#chunkCount.get(first, first + CHUNKS_PER_BLOB, first)?.n ?? 0;
     return {
       blob: row.id,
       chunks,

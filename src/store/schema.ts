@@ -14,7 +14,8 @@
 
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES } from '../core/limits.ts';
+import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
+import { makePrivate } from './file-mode.ts';
 import { type Connection, Database } from './sqlite.ts';
 
 export type { Connection };
@@ -27,9 +28,6 @@ const APPLICATION_ID = 0x41737472;
  * small rows in a tenth less (bench/store-settings.ts). Only takes before the first table.
  */
 const PAGE_BYTES = 16_384;
-
-/** A blob's chunks have rowids blob * 2^20 + seq: 2^20 chunks of 256 KiB are 256 GiB. */
-export const CHUNKS_PER_BLOB = 2 ** 20;
 
 export function chunkId(blob: number, seq: number): number {
   return blob * CHUNKS_PER_BLOB + seq;
@@ -124,6 +122,7 @@ export type WriterMode = 'shared' | 'bulk';
  */
 export function openWritable(path: string, mode: WriterMode = 'shared'): Connection {
   return guarded(path, () => {
+    makePrivate(path);
     const db = new Database(path, { timeout: mode === 'bulk' ? BULK_WAIT_MS : 5_000 });
     try {
       if (isEmpty(db)) prepareFile(db);

@@ -76,6 +76,10 @@ export function prepareWrites(db: Connection) {
     lastBlobId: db.prepare<[], Id>('SELECT coalesce(max(id), 0) AS id FROM blob'),
     addChunk: db.prepare<[number, Uint8Array]>('INSERT INTO chunk (id, bytes) VALUES (?, ?)'),
     putChunk: db.prepare<[number, Uint8Array]>('INSERT OR REPLACE INTO chunk (id, bytes) VALUES (?, ?)'),
+    hasChunk: db.prepare<[number], Id>('SELECT id FROM chunk WHERE id = ?'),
+    renew: db.prepare<[number, number]>(
+      'UPDATE blob SET changed_at_ms = ? WHERE id = ? AND growing_key IS NOT NULL',
+    ),
     dropChunks: db.prepare<[number, number]>('DELETE FROM chunk WHERE id >= ? AND id < ?'),
     chunksOf: db.prepare<[number, number], { bytes: Buffer }>(
       'SELECT bytes FROM chunk WHERE id >= ? AND id < ? ORDER BY id',

@@ -6,9 +6,9 @@
 
 import { statSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES } from '../core/limits.ts';
+import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
 import type { Unsettled } from '../core/store-port.ts';
-import { CHUNKS_PER_BLOB, type Connection, openReadable, UNSETTLED_COUNTS } from './schema.ts';
+import { type Connection, openReadable, UNSETTLED_COUNTS } from './schema.ts';
 
 /** Answers of one kind, status and source. */
 export type Tally = {

@@ -11,6 +11,7 @@ import { statSync } from 'node:fs';
 import { BadRequest, StoreFailed } from '../core/errors.ts';
 import {
   CHUNK_BYTES,
+  CHUNKS_PER_BLOB,
   INLINE_BYTES_MAX,
   KEYS_PER_CALL_MAX,
   NEGATIVE_ROWS_MAX,
@@ -19,7 +20,6 @@ import {
 import type { Checked, Trust, WriterPort } from '../core/store-port.ts';
 import { FileSource } from './file-source.ts';
 import {
-  CHUNKS_PER_BLOB,
   type Connection,
   chunkId,
   closeWritable,
@@ -32,6 +32,9 @@ import { prepareWrites } from './statements.ts';
 /** Least-used 404s dropped at a time when their bound is met: each drop costs a count of them all. */
 const NEGATIVE_ROWS_DROPPED = 2_000;
 
+/** Our own readers end a batch well within this time. Other processes may read for longer: nobody waits for them. */
+const CHECKPOINT_WAIT_MS = 50;
+
 /** The setting that says whose word `confirmed` is. */
 const CONFIRMED_BY = 'confirmed_by';
 
@@ -43,6 +46,8 @@ export class StoreWriter implements WriterPort {
   readonly #sql;
   /** Hashes of blobs that grow in this process. Gone ones are re-read from their chunks. */
   readonly #running = new Map<number, Running>();
+  /** Blobs that grew since the last tidy. */
+  readonly #grown = new Set<number>();
   /** What files are read into. */
   readonly #piece = new Uint8Array(CHUNK_BYTES);
   /** At most so many 404s are stored: counted when they were last, and one up for each put since. */
@@ -174,6 +179,7 @@ export class StoreWriter implements WriterPort {
       request.lastModified ?? null,
       nowMs,
     );
+    this.#grown.add(blob);
     return {};
   };
 
@@ -181,6 +187,12 @@ export class StoreWriter implements WriterPort {
     const growing = this.#sql.blobOf.get(blob);
     if (growing === undefined) throw new StoreFailed(`cannot store chunk ${seq}: no blob ${blob} grows`);
     if (growing.sha256 !== null) return {}; // Sent again after it was sealed.
+    if (seq >= CHUNKS_PER_BLOB)
+      throw new BadRequest(`cannot store chunk ${seq}: a blob has ${CHUNKS_PER_BLOB}`);
+    // A chunk whose transaction failed leaves a gap. The next download could not go on behind it.
+    const hasGap = seq > 0 && this.#sql.hasChunk.get(chunkId(blob, seq - 1)) === undefined;
+    if (hasGap) throw new StoreFailed(`cannot store chunk ${seq}: the one before it is not stored`);
+    this.#grown.add(blob);
     this.#sql.putChunk.run(chunkId(blob, seq), bytes);
     if (seq === 0) this.#running.set(blob, { hash: createHash('sha256'), nextSeq: 0, bytes: 0 });
     const running = this.#running.get(blob);
@@ -231,11 +243,21 @@ export class StoreWriter implements WriterPort {
 
   /** Not inside a transaction: the worker calls it alone. */
   checkpoint: WriterPort['checkpoint'] = ({ truncate }) => {
-    this.#db.pragma(`wal_checkpoint(${truncate ? 'TRUNCATE' : 'PASSIVE'})`);
+    // Another process may read for minutes. Writes go on without an empty WAL, and the next checkpoint tries again.
+    const waitMs = this.#db.pragma('busy_timeout', { simple: true });
+    this.#db.pragma(`busy_timeout = ${CHECKPOINT_WAIT_MS}`);
+    try {
+      this.#db.pragma(`wal_checkpoint(${truncate ? 'TRUNCATE' : 'PASSIVE'})`);
+    } finally {
+      this.#db.pragma(`busy_timeout = ${waitMs}`);
+    }
     return { walBytes: statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0 };
   };
 
   tidy: WriterPort['tidy'] = ({ nowMs }) => {
+    // A clock that is set forward must not make a download old that is still coming in.
+    for (const blob of this.#grown) this.#sql.renew.run(nowMs, blob);
+    this.#grown.clear();
     const stale = this.#sql.stalePartials.all(nowMs - PARTIAL_KEPT_MS);
     for (const { id } of stale) this.#remove(id);
     this.#db.pragma('incremental_vacuum(256)');
@@ -314,6 +336,7 @@ export class StoreWriter implements WriterPort {
   #remove(blob: number): void {
     const first = chunkId(blob, 0);
     this.#running.delete(blob);
+    this.#grown.delete(blob);
     this.#sql.dropChunks.run(first, first + CHUNKS_PER_BLOB);
     this.#sql.dropBlob.run(blob);
   }

@@ -2,18 +2,35 @@
 // Method: a writer and a reader on one real file, looked at through the reader and by SQL of our own.
 
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { chmodSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
-import { StoreFailed } from '../../src/core/errors.ts';
-import { CHUNK_BYTES, INLINE_BYTES_MAX, NEGATIVE_ROWS_MAX, PARTIAL_KEPT_MS } from '../../src/core/limits.ts';
+import { BadRequest, StoreFailed } from '../../src/core/errors.ts';
+import {
+  CHUNK_BYTES,
+  CHUNKS_PER_BLOB,
+  INLINE_BYTES_MAX,
+  NEGATIVE_ROWS_MAX,
+  PARTIAL_KEPT_MS,
+} from '../../src/core/limits.ts';
 import type { Trust } from '../../src/core/store-port.ts';
 import { ChunkSource } from '../../src/store/chunk-source.ts';
 import { StoreReader } from '../../src/store/reader.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { assertWhole, bodyOf, chunksOf, contentOf, grow, put, query, seal, sha256Of } from './stores.ts';
+import {
+  assertWhole,
+  bodyOf,
+  chunksOf,
+  contentOf,
+  execute,
+  grow,
+  put,
+  query,
+  seal,
+  sha256Of,
+} from './stores.ts';
 
 class Opened {
   readonly path: string;
@@ -329,6 +346,7 @@ test('partial downloads that nobody asked for in seven days go, younger ones sta
     nowMs: nowMs - PARTIAL_KEPT_MS,
   });
   put(store.writer, { key: 'whole', bytes: contentOf(20_000), blob: 3, nowMs: 0 });
+  store.reopen(); // Of what grew since the last tidy none is old.
   assert.equal(store.writer.tidy({ nowMs }).partials, 1);
   assert.deepEqual(query(store.path, 'SELECT id FROM blob ORDER BY id'), [2, 3]);
   assertWhole(store.path);
@@ -455,4 +473,69 @@ test('what another checksum database confirmed is asked about again, a bounded n
   assert.deepEqual(writer.confirmBy({ signer: 'two', row: 1_024 }), { doubted: 479 });
   assert.deepEqual(sizes(), { unchecked: 1, unconfirmed: 1_502, unknown: 0 });
   assert.deepEqual(writer.confirmBy({ signer: 'two', row: 0 }), { doubted: 0 });
+});
+
+test('a chunk that fails while another connection writes stops the chunks behind it', (t) => {
+  const { path, writer, reader } = new Opened(t);
+  const chunks = chunksOf(contentOf(4 * CHUNK_BYTES));
+  grow(writer, { key, blob: 7, chunks: chunks.slice(0, 2) });
+  const [, , third = new Uint8Array(), fourth = new Uint8Array()] = chunks;
+  const other = new Database(path);
+  t.after(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  assert.throws(
+    () => writer.inTransaction(() => writer.putChunk({ blob: 7, seq: 2, bytes: third })),
+    /locked/,
+  );
+  other.exec('COMMIT');
+  assert.throws(() => writer.putChunk({ blob: 7, seq: 3, bytes: fourth }), StoreFailed);
+  assert.equal(reader.getEntry({ key }).partial?.chunks, 2);
+});
+
+test('a partial ends at its first gap', (t) => {
+  const { path, writer, reader } = new Opened(t);
+  grow(writer, { key, blob: 7, chunks: chunksOf(contentOf(4 * CHUNK_BYTES)) });
+  execute(path, `DELETE FROM chunk WHERE id = ${7 * CHUNKS_PER_BLOB + 1}`);
+  assert.equal(reader.getEntry({ key }).partial?.chunks, 1);
+  execute(path, `DELETE FROM chunk WHERE id = ${7 * CHUNKS_PER_BLOB}`);
+  assert.equal(reader.getEntry({ key }).partial?.chunks, 0);
+});
+
+test('a chunk that would have the place of another blob is refused', (t) => {
+  const { writer } = new Opened(t);
+  grow(writer, { key, blob: 7 });
+  assert.throws(() => writer.putChunk({ blob: 7, seq: CHUNKS_PER_BLOB, bytes: contentOf(1) }), BadRequest);
+});
+
+test('a tidy keeps what grew since the last one, wherever the clock went', (t) => {
+  const { writer, reader } = new Opened(t);
+  grow(writer, { key, blob: 7, chunks: chunksOf(contentOf(CHUNK_BYTES)) });
+  const later = 10 * PARTIAL_KEPT_MS;
+  assert.deepEqual(writer.tidy({ nowMs: later }), { partials: 0 });
+  assert.equal(reader.getEntry({ key }).partial?.chunks, 1);
+  assert.deepEqual(writer.tidy({ nowMs: later + PARTIAL_KEPT_MS + 1 }), { partials: 1 });
+});
+
+test('a checkpoint does not wait for who reads', (t) => {
+  const { path, writer } = new Opened(t);
+  put(writer, { key, bytes: contentOf(20_000), blob: 4 });
+  const other = new Database(path, { readonly: true });
+  t.after(() => other.close());
+  other.exec('BEGIN');
+  other.prepare('SELECT count(*) FROM entry').get();
+  put(writer, { key: 'b', bytes: contentOf(20_000, 2), blob: 5 });
+  assert.ok(writer.checkpoint({ truncate: true }).walBytes > 0);
+  other.exec('COMMIT');
+  assert.equal(writer.checkpoint({ truncate: true }).walBytes, 0);
+});
+
+test("a store's files are its owner's, and a group's where the directory has one", (t) => {
+  const { path, writer } = new Opened(t);
+  put(writer, { key, bytes: contentOf(1) });
+  for (const file of [path, `${path}-wal`, `${path}-shm`])
+    assert.equal(statSync(file).mode & 0o777, 0o600, file);
+  const shared = tempDir(t);
+  chmodSync(shared, 0o2770);
+  new StoreWriter(join(shared, 'a.db')).close();
+  assert.equal(statSync(join(shared, 'a.db')).mode & 0o777, 0o640);
 });
