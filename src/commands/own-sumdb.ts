@@ -7,7 +7,7 @@ import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { clock } from '../serve/clock.ts';
-import { databasesOf, exemptPatternsOf } from '../serve/databases.ts';
+import { databasesOf } from '../serve/databases.ts';
 import type { StoreConfig } from '../settings/config.ts';
 import { notStored, ProvenLog } from '../sumdb/proven-log.ts';
 import { SumdbLessons } from '../sumdb/sumdb-lessons.ts';
@@ -22,5 +22,5 @@ export function ownSumdb(config: StoreConfig, store: ThreadStore): SumdbLessons 
     const kept = new SumdbStore({ name, store, clock, events });
     return [name, new ProvenLog({ name, key, store: kept, events, readRemote })] as const;
   });
-  return new SumdbLessons({ logs: new Map(logs), exemptPatterns: exemptPatternsOf(config) });
+  return new SumdbLessons({ logs: new Map(logs), exemptPatterns: config.noSumdbPatterns });
 }

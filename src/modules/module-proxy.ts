@@ -30,8 +30,8 @@ export type ModuleProxyOptions = FetcherOptions & {
   readonly staleWaitMs: number;
   readonly isOffline: boolean;
   readonly storedCheck: Pick<StoredCheck, 'settle'>;
-  /** GOPRIVATE patterns: these reach no upstream. */
-  readonly privatePatterns: string;
+  /** Patterns of modules that no upstream may hear of: GONOPROXY. */
+  readonly noProxyPatterns: string;
 };
 
 export type ProxyRequest = {
@@ -84,7 +84,7 @@ export class ModuleProxy {
   async get(request: ProxyRequest): Promise<Answer> {
     const { resource, key } = request;
     const { memory, fetches, freshness } = this.#options;
-    this.#refusePrivate(resource, key);
+    this.#refuseInside(resource, key);
     const held = memory.file(key);
     if (held !== undefined && freshness.isFresh(held)) return this.#answer({ file: held, origin: 'memory' });
     if (!request.mayFetch || this.#options.isOffline)
@@ -116,10 +116,10 @@ export class ModuleProxy {
     return fetches.do(`fetch:${key}`, (hold) => this.#bring({ resource, key, via, hold }, before));
   }
 
-  #refusePrivate(resource: Resource, key: string): void {
-    if (!matchPrefixPatterns(this.#options.privatePatterns, resource.module)) return;
+  #refuseInside(resource: Resource, key: string): void {
+    if (!matchPrefixPatterns(this.#options.noProxyPatterns, resource.module)) return;
     throw new Forbidden(
-      `cannot give ${JSON.stringify(key)}: ${JSON.stringify(resource.module)} is private here (--private), and this Astera does not fetch from Git`,
+      `cannot give ${JSON.stringify(key)}: ${JSON.stringify(resource.module)} may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and this Astera does not fetch from Git`,
     );
   }
 

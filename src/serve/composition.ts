@@ -68,7 +68,7 @@ export type ModulesParts = ReturnType<typeof joinMemory> & {
   /** How long a version that failed its check is refused without a new fetch. */
   readonly refusedMs: number;
   readonly isOffline: boolean;
-  readonly privatePatterns: string;
+  readonly noProxyPatterns: string;
 };
 
 /** The module proxy, and what else writes to or checks the store that it answers from. */

@@ -1,4 +1,4 @@
-/** The checksum databases that the flags name, and the modules that none may hear of. */
+/** The checksum databases that the flags name. */
 
 import { messageOf } from '../core/errors.ts';
 import { UsageError } from '../core/usage-error.ts';
@@ -11,11 +11,6 @@ export function databasesOf({ sumdb }: StoreConfig): Database[] {
     () => parseDatabases(sumdb),
     (why) => `bad value for --sumdb: ${why}`,
   );
-}
-
-/** Patterns of modules that no checksum database may hear of. */
-export function exemptPatternsOf({ privatePatterns, noSumdbPatterns }: StoreConfig): string {
-  return [privatePatterns, noSumdbPatterns].filter((text) => text !== '').join(',');
 }
 
 /** What `make` makes; what it throws is wrong usage, as `told` says it. */

@@ -23,7 +23,7 @@ import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { createUpstream } from '../upstream/proxy-list.ts';
 import { clock } from './clock.ts';
 import { joinMemory, joinModules } from './composition.ts';
-import { databasesOf, exemptPatternsOf, usable } from './databases.ts';
+import { databasesOf, usable } from './databases.ts';
 
 export type ServicesOptions = {
   readonly config: Config;
@@ -51,7 +51,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
   const databases = databasesOf(config).map(
     (database) => [database.name, sumdbProxy(database, base)] as const,
   );
-  const exemptPatterns = exemptPatternsOf(config);
+  const exemptPatterns = config.noSumdbPatterns;
   const sumdb = new ChecksumDatabases({ databases: new Map(databases), exemptPatterns });
   const logs = new Map(databases.map(([name, proxy]) => [name, proxy.log]));
   const joined = joinModules({
@@ -104,7 +104,13 @@ function sumdbProxy(
     name,
     key,
     store: new SumdbStore({ name, store, clock, events }),
-    remote: new SumdbRemote({ name, list: upstream, host: upstreams.open(url), clock }),
+    remote: new SumdbRemote({
+      name,
+      list: upstream,
+      host: upstreams.open(url),
+      noProxyPatterns: config.noProxyPatterns,
+      clock,
+    }),
     memory,
     flights: new Singleflight({ flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX }),
     clock,

@@ -37,6 +37,8 @@ export type Config = {
   readonly upstreamFrom: string;
   /** As `matchPrefixPatterns` takes them; may be empty. */
   readonly privatePatterns: string;
+  /** Patterns of modules that no upstream hears of; GONOPROXY's, else the private ones. */
+  readonly noProxyPatterns: string;
   readonly listTtlMs: number;
   readonly negativeTtlMs: number;
   readonly staleWaitMs: number;
@@ -50,7 +52,7 @@ export type Config = {
   readonly verify: 'off' | 'store' | 'strict';
   /** As `parseDatabases` takes them; `off` for none. */
   readonly sumdb: string;
-  /** Patterns of modules no checksum database is asked about. */
+  /** Patterns of modules that no checksum database is asked about: GONOSUMDB's, else the private ones. */
   readonly noSumdbPatterns: string;
   readonly pprof: boolean;
   /** Import Go's download cache at the start. */
@@ -107,7 +109,9 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
 }
 
 /** What a command needs that goes nowhere: the store, and whose checksums count. */
-export type StoreConfig = Pick<Config, 'dbPath' | 'sumdb' | 'privatePatterns' | 'noSumdbPatterns'>;
+export type StoreConfig = Pick<Config, 'dbPath' | 'sumdb' | PatternField>;
+
+type PatternField = 'privatePatterns' | 'noProxyPatterns' | 'noSumdbPatterns';
 
 /**
  * As {@link loadConfig}, for commands that go nowhere: no upstream is looked for.
@@ -141,8 +145,18 @@ function readDbPath(settings: Settings): string {
 function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath'> {
   return {
     sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, goEnv), parseText),
-    privatePatterns: parseFound(serveOptions.privatePatterns, findPrivate(settings, goEnv), parsePatterns),
-    noSumdbPatterns: parseFound(serveOptions.privatePatterns, findNoSumdb(goEnv), parsePatterns),
+    ...readPatterns(settings, goEnv),
+  };
+}
+
+/** As cmd/go/internal/cfg has it: GOPRIVATE is only the default of the other two, which may take it back by "none". */
+function readPatterns(settings: Settings, goEnv: GoEnv): Pick<StoreConfig, PatternField> {
+  const secret = settings.find('private') ?? goEnv.find('GOPRIVATE') ?? { text: '', from: 'default' };
+  const read = (found: Found) => parseFound(serveOptions.privatePatterns, found, parsePatterns);
+  return {
+    privatePatterns: read(secret),
+    noProxyPatterns: read(goEnv.find('GONOPROXY') ?? secret),
+    noSumdbPatterns: read(goEnv.find('GONOSUMDB') ?? secret),
   };
 }
 
@@ -232,16 +246,8 @@ async function findUpstream(
   );
 }
 
-function findPrivate(settings: Settings, goEnv: GoEnv): Found {
-  return settings.find('private') ?? goEnv.find('GOPRIVATE') ?? { text: '', from: 'default' };
-}
-
 function findSumdb(settings: Settings, goEnv: GoEnv): Found {
   return settings.find('sumdb') ?? goEnv.find('GOSUMDB') ?? { text: 'sum.golang.org', from: 'default' };
-}
-
-function findNoSumdb(goEnv: GoEnv): Found {
-  return goEnv.find('GONOSUMDB') ?? { text: '', from: 'default' };
 }
 
 /** Where `go` keeps what it downloaded; undefined where there is no Go. */

@@ -36,7 +36,7 @@ export const serveOptions = {
   },
   privatePatterns: {
     name: 'private',
-    help: 'patterns of modules that no upstream may hear of [default: GOPRIVATE]',
+    help: 'patterns of private modules: the default of GONOPROXY and GONOSUMDB [default: GOPRIVATE]',
     form: 'comma-separated patterns such as *.corp.example,github.com/me',
   },
   listTtlMs: {

@@ -18,7 +18,7 @@ import type { ModuleVersion } from './verifier.ts';
 export type ChecksumDatabasesOptions = {
   /** By name, in the order they were set. */
   readonly databases: ReadonlyMap<string, SumdbProxy>;
-  /** Patterns of modules no database is asked about: GOPRIVATE and GONOSUMDB. */
+  /** Patterns of modules no database is asked about: GONOSUMDB, whose default is GOPRIVATE. */
   readonly exemptPatterns: string;
 };
 

@@ -13,7 +13,7 @@ import { parseSumdbPath } from './sumdb-path.ts';
 export type SumdbLessonsOptions = {
   /** By the databases' names. */
   readonly logs: ReadonlyMap<string, ProvenLog>;
-  /** Patterns of modules nothing is learned about: GOPRIVATE and GONOSUMDB. */
+  /** Patterns of modules nothing is learned about: GONOSUMDB, whose default is GOPRIVATE. */
   readonly exemptPatterns: string;
 };
 

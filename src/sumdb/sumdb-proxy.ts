@@ -27,7 +27,7 @@ export type SumdbProxyOptions = {
   readonly name: string;
   readonly key: NoteVerifier;
   readonly store: SumdbStore;
-  readonly remote: Pick<SumdbRemote, 'whole' | 'refuseLoop'>;
+  readonly remote: Pick<SumdbRemote, 'whole' | 'lookup' | 'mayTellList' | 'refuseLoop'>;
   readonly memory: Memory;
   /** Flights of the `read:` and `fetch:` key spaces. */
   readonly flights: Singleflight<Served>;
@@ -88,7 +88,9 @@ export class SumdbProxy {
   /** One lookup's answer: the record, and the newest head. */
   lookup(asked: ModuleVersion, manners = OUTSIDE): Promise<Served> {
     const how = this.#allowed(manners);
-    return this.#cached(recordKey(this.#options.name, asked), how, () => this.#lookup(asked, how));
+    const key = recordKey(this.#options.name, asked);
+    const isTold = this.#options.remote.mayTellList(asked);
+    return this.#cached(key, how, () => this.#lookup(asked, how), isTold);
   }
 
   /** The go.sum lines in the answer to a lookup under way, before they are proven; none where none comes. */
@@ -122,14 +124,20 @@ export class SumdbProxy {
   }
 
   /** Who must not go out joins no flight that does, and leads none: its miss is not another's. */
-  async #cached(key: string, { mayFetch, via }: Manners, bring: () => Promise<Served>): Promise<Served> {
+  async #cached(
+    key: string,
+    { mayFetch, via }: Manners,
+    bring: () => Promise<Served>,
+    mayTellList = true,
+  ): Promise<Served> {
     const { memory, flights, clock, remote } = this.#options;
     const held = memory.file(key);
     if (held !== undefined && held.freshUntilMs > clock.monotonicMs()) {
       return { file: held, origin: 'memory' };
     }
     const flight = `${mayFetch ? 'fetch' : 'read'}:${key}`;
-    if (mayFetch && via?.includes('astera-') && flights.has(flight)) await remote.refuseLoop(key, via);
+    if (mayFetch && mayTellList && via?.includes('astera-') && flights.has(flight))
+      await remote.refuseLoop(key, via);
     return flights.do(flight, async () => {
       const served = await this.#told(key, bring);
       if (served.file.freshUntilMs > clock.monotonicMs()) memory.setFile(key, served.file);
@@ -166,7 +174,7 @@ export class SumdbProxy {
     const claim = Promise.withResolvers<readonly string[]>();
     this.#claims.set(key, claim.promise);
     try {
-      const answer = await this.#options.remote.whole(lookupPath(asked), via);
+      const answer = await this.#options.remote.lookup(asked, via);
       claim.resolve(linesFor(parseRecord(answer).text, asked));
       return await this.log.keepLookup(asked, answer);
     } finally {

@@ -1,11 +1,15 @@
 /**
  * Where a checksum database is asked: through the upstream list's own `/sumdb/`, or at its host
  * when the list does not proxy it, as the `go` command does (cmd/go/internal/modfetch/sumdb.go).
+ *
+ * Unlike there, a lookup of a module that no upstream may hear of goes to the host alone: its path names the module.
  */
 
 import { isServeError } from '../core/errors.ts';
+import { matchPrefixPatterns } from '../core/glob.ts';
 import { SUMDB_ANSWER_BYTES_MAX } from '../core/limits.ts';
 import type { Clock, Upstream } from '../core/ports.ts';
+import { lookupPath, type ModuleVersion } from './verifier.ts';
 
 /** The list is asked again whether it proxies the database after so long. */
 const SUPPORT_KEPT_MS = 600_000;
@@ -16,18 +20,39 @@ export class SumdbRemote {
   readonly #name: string;
   readonly #list: Upstream;
   readonly #host: Upstream;
+  readonly #noProxyPatterns: string;
   readonly #clock: Clock;
   #support: { readonly inList: Promise<boolean>; readonly untilMs: number } | undefined;
 
-  constructor(options: { name: string; list: Upstream; host: Upstream; clock: Clock }) {
+  /** @param options `noProxyPatterns`: of modules that the list may not hear of */
+  constructor(options: {
+    name: string;
+    list: Upstream;
+    host: Upstream;
+    noProxyPatterns: string;
+    clock: Clock;
+  }) {
     this.#name = options.name;
     this.#list = options.list;
     this.#host = options.host;
+    this.#noProxyPatterns = options.noProxyPatterns;
     this.#clock = options.clock;
   }
 
+  /** Fetches the answer to a lookup; otherwise as {@link whole}. */
+  async lookup(asked: ModuleVersion, via?: string): Promise<Uint8Array> {
+    const path = lookupPath(asked);
+    if (this.mayTellList(asked)) return this.whole(path, via);
+    return (await this.#host.whole({ path, ...PROOF, ...(via !== undefined && { via }) })).bytes;
+  }
+
+  /** Whether the upstream list may hear of a module. */
+  mayTellList({ module }: Pick<ModuleVersion, 'module'>): boolean {
+    return !matchPrefixPatterns(this.#noProxyPatterns, module);
+  }
+
   /**
-   * Fetches `path`, such as `lookup/…`, below the database's root.
+   * Fetches `path`, such as `tile/…` or `latest`, below the database's root.
    *
    * @param via the client's `Via`, passed on so that loops are seen
    * @throws what an Upstream throws

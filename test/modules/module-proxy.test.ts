@@ -633,12 +633,12 @@ test('nothing is computed where the upstream says 404, or is broken, or there ar
 // Private modules.
 
 test('private modules are refused before anything is asked or read', async (t) => {
-  const made = filled(t, { privatePatterns: '*.corp.example,example.com/a' });
+  const made = filled(t, { noProxyPatterns: '*.corp.example,example.com/a' });
   for (const path of [LIST, ZIP, `${MODULE}/sub/@v/list`, 'git.corp.example/x/@v/v1.0.0.mod']) {
     for (const how of [{}, { isHead: true }, { mayFetch: false }]) {
       await assert.rejects(made.ask(path, how), (error: unknown) => {
         assert.ok(error instanceof Forbidden);
-        assert.match(error.message, /is private here \(--private\)/);
+        assert.match(error.message, /may go to no upstream \(GONOPROXY/);
         return true;
       });
     }

@@ -37,6 +37,7 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     upstream: 'https://proxy.example',
     upstreamFrom: 'GOPROXY',
     privatePatterns: '',
+    noProxyPatterns: '',
     listTtlMs: 300_000,
     negativeTtlMs: 60_000,
     staleWaitMs: 1500,
@@ -300,6 +301,25 @@ test('private patterns come from GOPRIVATE unless they are set, to nothing even'
   assert.equal((await loadConfig({ flags: { private: '' }, env })).privatePatterns, '');
   assert.equal((await loadConfig({ flags: { private: 'a.b' }, env })).privatePatterns, 'a.b');
 });
+
+const patterns: { why: string; env: Record<string, string>; private?: string; says: readonly string[] }[] = [
+  { why: 'nothing is set', env: {}, says: ['', '', ''] },
+  { why: 'GOPRIVATE is the default of both', env: { GOPRIVATE: 'a' }, says: ['a', 'a', 'a'] },
+  { why: '--private as well', env: { GOPRIVATE: 'a' }, private: 'b', says: ['b', 'b', 'b'] },
+  { why: 'GONOPROXY says nothing of checksums', env: { GONOPROXY: 'p' }, says: ['', 'p', ''] },
+  { why: 'GONOSUMDB says nothing of upstreams', env: { GONOSUMDB: 's' }, says: ['', '', 's'] },
+  { why: 'each wins over GOPRIVATE', env: { GOPRIVATE: 'a', GONOPROXY: 'none' }, says: ['a', 'none', 'a'] },
+  { why: 'and over --private', env: { GONOSUMDB: 'none' }, private: 'b', says: ['b', 'b', 'none'] },
+  { why: 'an empty one is unset', env: { GOPRIVATE: 'a', GONOPROXY: '' }, says: ['a', 'a', 'a'] },
+];
+
+for (const { why, env, private: flag, says } of patterns) {
+  test(`private, no proxy, no checksums: ${why}`, async () => {
+    const flags = flag === undefined ? {} : { private: flag };
+    const config = await loadConfig({ flags, env: { ...base, ...env } });
+    assert.deepEqual([config.privatePatterns, config.noProxyPatterns, config.noSumdbPatterns], says);
+  });
+}
 
 test('proxy variables are read in both cases, the upper one first', async () => {
   const lower = { http_proxy: 'http://l.example', https_proxy: 'http://m.example', no_proxy: 'l' };

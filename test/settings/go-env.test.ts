@@ -73,13 +73,14 @@ test('a directory, an endless file and no file at all are no settings', () => {
   }
 });
 
-test('all four settings that Astera shares with go come from there', async () => {
+test('all five settings that Astera shares with go come from there', async () => {
   const GOENV = join(dir, 'all');
   const settings = [
     'GOPROXY=https://proxy.example',
     'GOPRIVATE=*.corp.example',
     'GOSUMDB=off',
     'GONOSUMDB=n.example',
+    'GONOPROXY=p.example',
   ];
   writeFileSync(GOENV, settings.join('\n'));
   const config = await loadConfig({ flags: {}, env: { GOENV } });
@@ -87,4 +88,5 @@ test('all four settings that Astera shares with go come from there', async () =>
   assert.equal(config.privatePatterns, '*.corp.example');
   assert.equal(config.sumdb, 'off');
   assert.equal(config.noSumdbPatterns, 'n.example');
+  assert.equal(config.noProxyPatterns, 'p.example');
 });

@@ -124,8 +124,11 @@ export class Astera {
 export type Exit = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
 /** Runs `bin/astera` to its end, for what must not start. */
-export async function runAstera(args: readonly string[]): Promise<Exit> {
-  const child = spawn(ASTERA, args, { env: environment(), stdio: ['ignore', 'pipe', 'pipe'] });
+export async function runAstera(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Exit> {
+  const child = spawn(ASTERA, args, { env: { ...environment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -344,7 +344,7 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
     staleWaitMs: 60_000,
     refusedMs: REFUSED_MS,
     isOffline: false,
-    privatePatterns: '',
+    noProxyPatterns: '',
     ...options,
   });
   const get: Rig['get'] = async (path, { mayFetch = true, isHead = false, via } = {}) => {
