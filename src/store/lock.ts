@@ -5,6 +5,7 @@
  * not the store itself, as an exclusive lock there would shut out our own readers.
  */
 
+import { existsSync, lstatSync } from 'node:fs';
 import { StoreFailed } from '../core/errors.ts';
 import { makePrivate } from './file-mode.ts';
 import { type Connection, Database } from './sqlite.ts';
@@ -20,6 +21,7 @@ const held = new Set<Connection>();
  * @throws {StoreFailed} another process has it, or the file can't be made
  */
 export function lockStore(path: string): StoreLock {
+  refuseOtherNames(path);
   const lockPath = `${path}.lock`;
   let db: Connection | undefined;
   try {
@@ -40,6 +42,19 @@ export function lockStore(path: string): StoreLock {
       `cannot lock store ${JSON.stringify(lockPath)}: ${why}; let this user write there, or name another file with --db`,
       { cause: error },
     );
+  }
+}
+
+/** The lock stands beside one name of the file: under a second name another server would find its own lock. */
+function refuseOtherNames(path: string): void {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return;
+  const cannot = `cannot open store ${JSON.stringify(path)}`;
+  if (stats.isSymbolicLink() && !existsSync(path)) {
+    throw new StoreFailed(`${cannot}: it is a link to a file that is not there; name that file with --db`);
+  }
+  if (stats.isFile() && stats.nlink > 1) {
+    throw new StoreFailed(`${cannot}: the file has another name, by a hard link; remove one of the names`);
   }
 }
 

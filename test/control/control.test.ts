@@ -332,6 +332,11 @@ const hostile: { bytes: Buffer; line: RegExp; why: string }[] = [
     why: 'a chunk that is too large',
   },
   {
+    why: 'a chunk in the place of another blob',
+    bytes: request({ id: 1, call: 'putChunk', args: { blob: 1, seq: 2 ** 20, bytes: Buffer.alloc(1) } }),
+    line: /not a number up to/,
+  },
+  {
     bytes: request({ id: 1, call: 'putChunk', args: { blob: 1, seq: 1.5, bytes: Buffer.alloc(1) } }),
     line: /not a count/,
     why: 'half a chunk',

@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import type { ByteStream } from '../../src/core/answer.ts';
 import { Busy, StoreFailed, UpstreamDown, UpstreamFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../../src/core/limits.ts';
-import { assertWhole, contentOf } from '../store/stores.ts';
+import { assertWhole, contentOf, execute } from '../store/stores.ts';
 import { makeRig, openLocalStore, type Rig, readAll, Script, settled, start } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -208,6 +208,32 @@ test('joined without an ETag, the content is checked too', async (t) => {
     rig.builder.checked.map(({ content }) => content),
     [true],
   );
+});
+
+test('a partial with a gap is gone on with from its gap', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(4 * CHUNK_BYTES + 100);
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength, etag: '"e"' }));
+  const reading = assert.rejects(readAll(await opening), UpstreamDown);
+  await script.bytes(zip.slice(0, 3 * CHUNK_BYTES));
+  script.fail(new UpstreamDown('cannot reach proxy.example'));
+  await reading;
+  await settled();
+  execute(rig.store.path, 'DELETE FROM chunk WHERE id = (SELECT min(id) + 1 FROM chunk)');
+
+  const next = rig.restarted();
+  const again = new Script();
+  rig.upstream.scripts.set(ZIP, again);
+  const reopening = open(next);
+  await again.send(start({ offset: CHUNK_BYTES, size: zip.byteLength, etag: '"e"' }));
+  assert.equal(rig.upstream.asked[1]?.request.resume?.offset, CHUNK_BYTES);
+  const rest = readAll(await reopening);
+  await again.bytes(zip.slice(CHUNK_BYTES));
+  again.end();
+  assertSame(await rest, zip);
+  await settled();
+  assertWhole(rig.store.path);
 });
 
 test('a server killed when all chunks were stored goes on with the last one', async (t) => {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { linkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { StoreFailed } from '../../src/core/errors.ts';
@@ -74,4 +75,15 @@ test('the lock lives as long as its process, and is gone when that is killed', a
   child.kill('SIGKILL');
   await once(child, 'exit');
   lockStore(path).release();
+});
+
+test('a file that has two names is refused under both, a link to nothing too', (t) => {
+  const dir = tempDir(t);
+  const [a, b, dangling] = [join(dir, 'a.db'), join(dir, 'b.db'), join(dir, 'c.db')];
+  writeFileSync(a, '');
+  linkSync(a, b);
+  symlinkSync(join(dir, 'none.db'), dangling);
+  assert.throws(() => lockStore(a), /^StoreFailed: .*hard link/);
+  assert.throws(() => lockStore(b), /^StoreFailed: .*hard link/);
+  assert.throws(() => lockStore(dangling), /^StoreFailed: .*link to a file that is not there/);
 });
