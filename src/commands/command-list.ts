@@ -1,13 +1,13 @@
 /**
  * Every command: its name, its flags, its help, and how its code is loaded. `--help` and completion
- * load this and no more.
+ * load only this file.
  */
 
 import { UsageError } from '../core/usage-error.ts';
 import { type ServeOption, serveOptions } from '../settings/serve-options.ts';
 import type { Command, CommandInput } from './command.ts';
 
-/** A file of settings is no setting itself. */
+/** Not one of `serveOptions`: a settings file cannot name another one. */
 const config: ServeOption = {
   name: 'config',
   help: 'a file of settings, as lines: name = value',
@@ -22,7 +22,7 @@ const json: ServeOption = {
 
 const repair: ServeOption = {
   name: 'repair',
-  help: 'drop what is bad and fetch it again',
+  help: 'drop bad files and fetch them again',
   ...toggle(),
 };
 
@@ -32,20 +32,20 @@ const online: ServeOption = {
   ...toggle(),
 };
 
-/** What each command that has a store takes. */
+/** Flags of every command that opens a store. */
 const common: readonly ServeOption[] = [serveOptions.dbPath, config, serveOptions.logLevel];
 
-/** The one that runs when none is named. */
+/** Runs when no command is named. */
 const serve: Command = {
   name: 'serve',
   help: 'Answer the go command.',
   flags: [config, ...Object.values(serveOptions)],
   examples: [
-    ['$0', 'serve on :8080 what GOPROXY names'],
+    ['$0', 'listen on :8080, fetch from the proxies in GOPROXY'],
     ['$0 -addr :9000 -db /var/lib/astera.db', 'another port, another file'],
     ['$0 --upstream https://proxy.example', 'fetch from there'],
-    ['$0 --private "*.corp.example"', 'tell no upstream of these'],
-    ['$0 --offline', 'answer from what is stored'],
+    ['$0 --private "*.corp.example"', 'never name these modules to an upstream'],
+    ['$0 --offline', 'answer from the store only'],
   ],
   run: async ({ flags }) => {
     const { loadConfig } = await import('../settings/config.ts');
@@ -57,11 +57,11 @@ const serve: Command = {
 
 const stats: Command = {
   name: 'stats',
-  help: 'Say what is stored.',
+  help: 'Show the contents of the store.',
   flags: [...common, json],
   examples: [
-    ['$0 stats', 'what is in astera.db'],
-    ['$0 stats -db /var/lib/astera.db --json', 'of another store, for a program'],
+    ['$0 stats', 'the contents of astera.db'],
+    ['$0 stats -db /var/lib/astera.db --json', 'of another store, as JSON'],
   ],
   run: async ({ flags }) => {
     const { loadStoreConfig } = await import('../settings/config.ts');
@@ -79,9 +79,9 @@ const verify: Command = {
     ...[serveOptions.upstream, serveOptions.sumdb, serveOptions.privatePatterns, serveOptions.offline],
   ],
   examples: [
-    ['$0 verify', 'a line for each bad entry; exit 1 if there is one'],
-    ['$0 verify --repair', 'fetch the bad ones again, through the server where one runs'],
-    ['$0 verify --online', 'hold every module against the checksum database too'],
+    ['$0 verify', 'print a line for each bad entry; exit 1 if there is one'],
+    ['$0 verify --repair', 'fetch bad entries again, through the running server if there is one'],
+    ['$0 verify --online', 'check every module against the checksum database too'],
   ],
   run: async ({ flags }) => {
     const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
@@ -96,12 +96,15 @@ const verify: Command = {
 
 const importDir: Command = {
   name: 'import',
-  help: "Take over what Go has downloaded: a module cache's cache/download.",
+  help: 'Store the files of a Go module cache, or of a directory that export wrote.',
   words: '<dir>',
   flags: [...common, serveOptions.sumdb],
   examples: [
-    ['$0 import "$(go env GOMODCACHE)"', 'all this machine ever fetched; a running server serves it at once'],
-    ['$0 import /media/usb/modules', 'what "astera export" wrote elsewhere'],
+    [
+      '$0 import "$(go env GOMODCACHE)"',
+      "all of this machine's module cache; a running server serves it at once",
+    ],
+    ['$0 import /media/usb/modules', 'a directory that "astera export" wrote elsewhere'],
   ],
   run: async ({ flags, words: [directory = ''] }) => {
     const { loadStoreConfig } = await import('../settings/config.ts');
@@ -112,12 +115,12 @@ const importDir: Command = {
 
 const exportDir: Command = {
   name: 'export',
-  help: 'Write what is stored as a directory for GOPROXY=file://…',
+  help: 'Write the store as a directory for GOPROXY=file://…',
   words: '<dir>',
   flags: common,
   examples: [
-    ['$0 export /media/usb/modules', 'run again it writes only what is new'],
-    ['GOPROXY=file:///media/usb/modules go build ./...', 'how it is used'],
+    ['$0 export /media/usb/modules', 'a second run writes only new files'],
+    ['GOPROXY=file:///media/usb/modules go build ./...', 'use the directory'],
   ],
   run: async ({ flags, words: [directory = ''] }) => {
     const { loadStoreConfig } = await import('../settings/config.ts');
@@ -128,13 +131,13 @@ const exportDir: Command = {
 
 const warm: Command = {
   name: 'warm',
-  help: 'Fetch all that go.sum, go.mod, go.work or "go list -m -json all" files name.',
+  help: 'Fetch every module named in go.sum, go.mod, go.work or "go list -m -json all" files.',
   words: '<file..>',
   flags: [...common, serveOptions.upstream, serveOptions.privatePatterns, serveOptions.verify],
   examples: [
-    ['$0 warm go.sum go.mod', 'a project, through the server where one runs'],
-    ['go list -m -json all | $0 warm -', 'the same, with what is only needed to build the list'],
-    ['echo golang.org/x/net@v0.30.0 | $0 warm -', 'one module@version a line'],
+    ['$0 warm go.sum go.mod', 'a project, through the running server if there is one'],
+    ['go list -m -json all | $0 warm -', 'the same, and the modules that only the list needs'],
+    ['echo golang.org/x/net@v0.30.0 | $0 warm -', 'one module@version on each line'],
   ],
   run: async ({ flags, words }) => {
     const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
@@ -145,11 +148,11 @@ const warm: Command = {
 
 const forget: Command = {
   name: 'forget',
-  help: 'Drop what is stored of a module, 404s too, so that it is asked for again.',
+  help: 'Delete a module from the store, 404s too. The next request fetches it again.',
   words: '<module..>',
   flags: common,
   examples: [
-    ['$0 forget github.com/me/x@v1.2.3', 'one version: a tag that was moved, say'],
+    ['$0 forget github.com/me/x@v1.2.3', 'one version, for example after its tag was moved'],
     ['$0 forget github.com/me/x', 'all its versions and its list'],
   ],
   run: async ({ flags, words }) => {
@@ -165,7 +168,7 @@ const completion: Command = {
   words: '[shell]',
   flags: [],
   examples: [
-    ['source <($0 completion bash)', 'for this shell; put it into ~/.bashrc to keep it'],
+    ['source <($0 completion bash)', 'for this shell; add the line to ~/.bashrc to keep it'],
     ['source <($0 completion zsh)', 'the same for zsh, in ~/.zshrc'],
   ],
   run: async ({ words: [shell = 'bash', ...more] }) => {
@@ -178,7 +181,7 @@ const completion: Command = {
   },
 };
 
-/** The first is the one that runs when none is named. */
+/** The first one runs when no command is named. */
 export const commands: readonly Command[] = [
   serve,
   importDir,

@@ -1,18 +1,18 @@
 /**
- * What `--help` prints. Written here and not by yargs, whose loading alone would take longer than
- * all of it may.
+ * The text of `--help`. This file formats it, because loading yargs alone would take longer than
+ * the whole command may take.
  */
 
 import type { ServeOption } from '../settings/serve-options.ts';
 import type { Command } from './command.ts';
 import { formatTable } from './table.ts';
 
-/** Of one command; of all of them, with the flags of the first, where `command` is that. */
+/** The help of one command. For the first command it also lists all commands. */
 export function helpText(command: Command, commands: readonly Command[]): string {
   const isFirst = command === commands[0];
   const usage = isFirst ? '[command]' : [command.name, command.words].filter(Boolean).join(' ');
   const parts = [
-    isFirst ? 'A Go module proxy that fetches once and never again.' : command.help,
+    isFirst ? 'A Go module proxy that fetches each file once.' : command.help,
     `Usage: astera ${usage} [flags]`,
     ...(isFirst ? [section('Commands', commandRows(commands))] : []),
     section(isFirst ? `Flags of ${command.name}` : 'Flags', command.flags.map(flagRow).concat(HELP_ROWS)),
@@ -44,7 +44,7 @@ function section(title: string, rows: readonly (readonly string[])[]): string {
   return [`${title}:`, ...lines.map((line) => `  ${line}`)].join('\n');
 }
 
-/** Words of `text` in lines of at most `columns`, or of one word. */
+/** Breaks `text` into lines of at most `columns`. A longer word has a line of its own. */
 function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
@@ -55,15 +55,15 @@ function wrap(text: string, columns: number): string[] {
   return lines;
 }
 
-/** Of a terminal, less the margins. */
+/** The width of a terminal without margins. */
 const COLUMNS = 106;
 
 const HELP_ROWS = [
-  ['--help', 'this; with a command before it, of that command'],
-  ['--version', 'which Astera, on which Node'],
+  ['--help', 'show this help; after a command, the help of that command'],
+  ['--version', 'show the versions of Astera and Node'],
 ];
 
-const SETTINGS = `Each flag of serve can be set as ASTERA_NAME too (--list-ttl: ASTERA_LIST_TTL), or in the --config
-file: the flag wins, then the variable, then the file.`;
+const SETTINGS = `You can set each flag of serve as a variable (--list-ttl is ASTERA_LIST_TTL) or in the --config file.
+A flag overrides a variable, and a variable overrides the file.`;
 
-const EPILOGUE = 'Then, on each machine: go env -w GOPROXY=http://HOST:8080';
+const EPILOGUE = 'On each client machine, run: go env -w GOPROXY=http://HOST:8080';

@@ -1,6 +1,6 @@
 /**
- * The flags of `serve`: name, help and default of each, and nothing else, as `--help` loads this.
- * `config.ts` says where their values come from and how they are read.
+ * The flags of `serve`: their names, help and defaults. It holds nothing else, because `--help` loads it.
+ * `config.ts` reads their values.
  */
 
 /** One setting, as flag `--name`, as `ASTERA_NAME` and as `name = value` in a file. */
@@ -9,7 +9,7 @@ export type ServeOption = {
   readonly help: string;
   /** Completes "expected …" in the error about a bad value. */
   readonly form: string;
-  /** A text, read like any other value; undefined where `help` says what counts instead. */
+  /** The default as text, parsed like any other value. Undefined if `help` describes the default. */
   readonly fallback?: string;
   /** A switch: the flag alone means `true`. */
   readonly isSwitch?: true;
@@ -31,7 +31,7 @@ export const serveOptions = {
   },
   upstream: {
     name: 'upstream',
-    help: 'where to fetch from, in the form of GOPROXY [default: GOPROXY, else what "go env" says]',
+    help: 'proxies to fetch from, in the form of GOPROXY [default: GOPROXY, else that of "go env"]',
     form: 'a list such as https://proxy.example,direct',
   },
   privatePatterns: {
@@ -53,13 +53,13 @@ export const serveOptions = {
   },
   staleWaitMs: {
     name: 'stale-wait',
-    help: 'how long an upstream may take before the stored answer goes out',
+    help: 'how long to wait for an upstream before the stored answer is served',
     form: 'a duration such as 500ms or 1.5s, up to 1h',
     fallback: '1.5s',
   },
   clientStallMs: {
     name: 'client-stall',
-    help: 'a client that takes no byte for so long is cut off',
+    help: 'disconnect a client that reads nothing for so long',
     form: 'a duration such as 60s, up to 24h and not 0',
     fallback: '60s',
   },
@@ -71,25 +71,25 @@ export const serveOptions = {
   },
   offline: {
     name: 'offline',
-    help: 'never go out: answer from what is stored',
+    help: 'never use the network: answer from the store only',
     form: 'true or false',
     isSwitch: true,
   },
   cacheBytesMax: {
     name: 'cache-memory',
-    help: 'memory for answers given lately',
+    help: 'memory for recent answers',
     form: 'a size such as 500MB or 64MiB',
     fallback: '64MiB',
   },
   cacheTtlMs: {
     name: 'cache-ttl',
-    help: 'how long they stay there',
+    help: 'how long recent answers stay in memory',
     form: 'a duration such as 60s or 10m, up to 576h',
     fallback: '60s',
   },
   cacheWeakBytesMax: {
     name: 'cache-weak',
-    help: 'more memory, which the garbage collector may take back',
+    help: 'extra memory for small files, which the garbage collector may take back',
     form: 'a size such as 500MB or 64MiB',
     fallback: '64MiB',
   },
@@ -100,7 +100,7 @@ export const serveOptions = {
   },
   verify: {
     name: 'verify',
-    help: 'check downloads against the checksum database: off, store (keep only what it confirms), strict (serve only that)',
+    help: 'check downloads against the checksum database: off, store (keep only confirmed files), strict (serve only confirmed files)',
     form: 'off, store or strict',
     fallback: 'store',
   },
@@ -111,19 +111,19 @@ export const serveOptions = {
   },
   pprof: {
     name: 'pprof',
-    help: 'give CPU and heap profiles at /debug/pprof/',
+    help: 'serve CPU and heap profiles at /debug/pprof/',
     form: 'true or false',
     isSwitch: true,
   },
   importLocalCache: {
     name: 'import-local-cache',
-    help: 'at the start, take what Go has downloaded on this machine',
+    help: "at the start, import this machine's Go module cache",
     form: 'true or false',
     isSwitch: true,
   },
   localCacheDir: {
     name: 'local-cache-dir',
-    help: 'where that is [default: $(go env GOMODCACHE)/cache/download]',
+    help: 'the directory for --import-local-cache [default: $(go env GOMODCACHE)/cache/download]',
     form: 'a directory',
   },
   logLevel: {
