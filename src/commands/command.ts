@@ -1,8 +1,8 @@
-/** What a command is to the command line, to help and to completion. */
+/** The shape of a command for the command line, help and completion. */
 
 import type { ServeOption } from '../settings/serve-options.ts';
 
-/** What stood on the command line behind a command's name. */
+/** The flags and words after a command's name. */
 export type CommandInput = {
   /** By name without dashes; a switch that is given has `true`. */
   readonly flags: Readonly<Record<string, string>>;
@@ -13,7 +13,7 @@ export type Command = {
   readonly name: string;
   /** One line, for the list of commands. */
   readonly help: string;
-  /** What stands behind the name, such as `<file..>`; none where it is not given. */
+  /** The words after the name, such as `<file..>`. Absent if the command takes none. */
   readonly words?: string;
   readonly flags: readonly ServeOption[];
   readonly examples: readonly (readonly [line: string, what: string])[];

@@ -6,7 +6,7 @@
 
 import type { Command } from './command.ts';
 
-/** Where neither commands nor flags fit, files are offered: most values are such. */
+/** If neither commands nor flags fit, it offers files: most values are files. */
 export function completionScript(commands: readonly Command[], shell: 'bash' | 'zsh'): string {
   const names = commands.map(({ name }) => name).join(' ');
   const cases = commands.map(({ name, flags }) => `    ${name}) words="${flagWords(flags)}" ;;`);

@@ -71,7 +71,7 @@ function partials({ partials, partialCount }: StoreStats, nowMs: number): string
   return ['', left > 0 ? `${table}\nand ${count(left)} more` : table];
 }
 
-/** What is asked for most often in one go stands together. */
+/** Groups the figures that are usually read together. */
 const KINDS = ['zip', 'mod', 'info', 'query', 'list', 'latest', 'sumdb'];
 
 function count(number: number): string {

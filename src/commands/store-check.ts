@@ -1,8 +1,8 @@
 /**
- * What must hold of a store: every blob and body has its hash, every entry its whole body, and every
- * body is what its key says. `astera verify` lists what does not.
+ * Checks a store: every blob and body has its hash, every entry its whole body, and every
+ * body is what its key says. `astera verify` lists the faults.
  *
- * The store is read beside a running server: what was replaced or dropped between two looks is no fault.
+ * The store is read beside a running server: an entry that was replaced or dropped meanwhile is no fault.
  */
 
 import { createHash, hash } from 'node:crypto';
@@ -17,8 +17,8 @@ import { hashZip } from '../modzip/zip-hash.ts';
 import type { AuditedBlob, AuditedEntry, StoreAudit } from '../store/audit.ts';
 
 /**
- * What a fault is of: of an answer or a partial download, by its key, and whether it is worth fetching
- * again; of chunks nothing needs, by their blob's number; of the file as a whole.
+ * A fault, and the thing that has it: an answer or a partial download, by key, and whether it is worth
+ * fetching again; chunks that nothing needs, by their blob's number; or the whole store file.
  */
 export type Fault = {
   readonly of: { readonly key: string; readonly isWanted: boolean } | { readonly unused: number } | 'file';
@@ -36,7 +36,7 @@ export type StoreCheckOptions = {
 export class StoreCheck {
   readonly #options: StoreCheckOptions;
   readonly #audit: StoreAudit;
-  /** What is wrong with a blob that was read, or nothing. Grows with the bad and the growing ones alone. */
+  /** The fault of each blob that was read, if any. Holds only bad and growing blobs. */
   readonly #badBlobs = new Map<number, string>();
   readonly #growing = new Set<number>();
   #lastBlob = -1;
@@ -85,7 +85,7 @@ export class StoreCheck {
     }
   }
 
-  /** What there is of a partial download must be there without a gap: it is gone on with from its end. */
+  /** The chunks of a partial download must have no gap: a resume continues at their end. */
   *#growingFaults(blob: AuditedBlob, key: string): Generator<Fault> {
     this.#growing.add(blob.id);
     const { count, lastSeq } = this.#audit.chunkSpan(blob.id);

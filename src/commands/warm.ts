@@ -35,7 +35,7 @@ const LANES = 12;
 const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
 type Fetch = (request: { key: string }) => Promise<unknown>;
-/** What goes out for a command that has no server to ask. */
+/** The upstreams of a command that has no server to ask. */
 export type Fetcher = { readonly fetch: Fetch; readonly lookUp: Services['lookUp']; close(): Promise<void> };
 
 type Outcome = { fetched: number; failed: number };
@@ -107,7 +107,7 @@ async function readStdin(): Promise<string> {
   return Buffer.concat(pieces).toString();
 }
 
-/** What is stored needs no asking one by one. */
+/** Stored files are skipped without a request for each. */
 async function missingOf(store: WritableStore, wanted: readonly string[]): Promise<string[]> {
   const missing: string[] = [];
   for (let at = 0; at < wanted.length; at += KEYS_PER_CALL_MAX) {

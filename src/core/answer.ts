@@ -4,13 +4,13 @@
  * A `StoredFile` is the unit the weak cache holds: one answer that may go to many clients.
  */
 
-/** What a file is, for its Content-Type and Cache-Control. */
+/** The kind of a file. It sets Content-Type and Cache-Control. */
 export type FileKind = 'list' | 'latest' | 'info' | 'query' | 'mod' | 'zip' | SumdbKind;
 
 /** A checksum database's files. */
 export type SumdbKind = 'supported' | 'head' | 'lookup' | 'tile';
 
-/** Where an answer came from, as `Cache-Status` and the metrics say it. */
+/** The origin of an answer, as `Cache-Status` and the metrics name it. */
 export type Origin = 'memory' | 'store' | 'upstream' | 'stale' | 'computed';
 
 /** A body that is not in memory as a whole. */

@@ -20,10 +20,10 @@ export function summedOf(key: string): Summed | undefined {
   }
 }
 
-/** What the database says of a file's h1: `unconfirmed` where it could not be asked, `unknown` where it has no such file. */
+/** The database's verdict on a file's h1: `unconfirmed` if it could not be asked, `unknown` if it has no such file. */
 export type Verdict = 'confirmed' | 'unconfirmed' | 'unknown';
 
-/** What the database says of a module version. */
+/** The database's verdict on a module version. */
 export type Word =
   /** Its go.sum lines, proven to be in the tree. */
   | { readonly kind: 'record'; readonly lines: readonly string[] }

@@ -16,11 +16,11 @@ export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartial
   > & {
     /** Fetches what is not stored yet, and waits until all of it is here. Fails as a client's request would. */
     fetch(request: { key: string }): Promise<{ origin: Origin }>;
-    /** What the checksum database says now of the module version whose file `key` names. */
+    /** Asks the checksum database about the module version of the file `key`. */
     lookUp(request: { key: string }): Promise<Word>;
   } & SumdbLearner;
 
-/** What an import hands over of checksum databases: nothing is stored that is not proven. */
+/** Checksum files that an import hands over. Only proven ones are stored. */
 export type SumdbLearner = {
   sumdbHead(request: { database: string }): Promise<SumdbHead>;
   /** Takes one lookup or tile. Fails with check-failed where it is not proven. */
@@ -44,7 +44,7 @@ export type ControlCall = keyof ControlPort;
  * with `busy` where the server is just fetching that key itself.
  */
 export type WritableStore = Remote<Omit<ControlPort, 'fetch' | 'lookUp' | keyof SumdbLearner>> & {
-  /** Where the store is this process's own: takes a file by its name. */
+  /** Takes a file by its name. Present only if this process owns the store. */
   readonly putFile?: Remote<WriterPort>['putFile'];
   /** A blob id nobody has had. */
   nextBlob(): number;

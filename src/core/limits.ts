@@ -44,10 +44,10 @@ export const WHOLE_BODY_BYTES_MAX = 64 * KiB;
  */
 export const ONE_SEND_BYTES_MAX = 5 * CHUNK_BYTES;
 
-/** What is stored inline beside its key. At half, many go.mod files cost a second row; at double, pages hold few rows. */
+/** Bodies up to this size are stored inline beside their key. At half, many go.mod files cost a second row; at double, pages hold few rows. */
 export const INLINE_BYTES_MAX = 8 * KiB;
 
-/** What travels between threads inside a frame; larger values are moved beside it. */
+/** Values up to this size travel between threads inside a frame; larger ones are moved beside it. */
 export const FRAME_VALUE_BYTES_MAX = 4 * KiB;
 
 /** Escaped module path plus version in a URL; Go's own paths are far shorter. Longer: 400. */

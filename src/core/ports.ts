@@ -12,10 +12,10 @@ export type Clock = {
   monotonicMs(): number;
 };
 
-/** What tells two versions of one upstream file apart. */
+/** The validators that tell two versions of one upstream file apart. */
 export type Validator = { readonly etag?: string; readonly lastModified?: string };
 
-/** Where a download stands: what came so far, and how to tell that the rest belongs to it. */
+/** The state of a download: the bytes so far, and the validator that the rest must match. */
 export type Progress = {
   /** Bytes already here. */
   readonly offset: number;
@@ -26,7 +26,7 @@ export type Progress = {
   readonly validator: Validator;
 };
 
-/** What an upstream fetch yields, in order. */
+/** The events of an upstream fetch, in order. */
 export type FetchEvent =
   /**
    * Bytes come from `offset` on. First event of each fetch; comes again, with offset 0, when

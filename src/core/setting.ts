@@ -7,7 +7,7 @@ import { BadRequest } from './errors.ts';
 import { isPrefixPatterns } from './glob.ts';
 import { parseDuration } from './quantity.ts';
 
-/** Not empty and in one piece. What it names is for others to look into: a path, a list of proxies. */
+/** Text that is not empty, not too long and has no NUL, such as a path or a list of proxies. Others check what it names. */
 export function parseText(text: string): string {
   if (text.trim() === '' || text.length > TEXT_LENGTH_MAX || text.includes('\0')) {
     throw new BadRequest('empty or too long');

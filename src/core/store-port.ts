@@ -12,7 +12,7 @@
  * sizes bytes, digests lower-case hex.
  */
 
-/** Where a stored answer came from. */
+/** The origin of a stored answer. */
 export type Source = 'upstream' | 'import' | 'git' | 'bucket';
 
 /**
@@ -88,7 +88,7 @@ export type Unsettled = {
 
 export type StoreSizes = Unsettled & { readonly storeBytes: number; readonly walBytes: number };
 
-/** What a `forget` dropped: 200s, 404s and 410s, partial downloads. `bodyBytes` are those of the 200s. */
+/** The counts of a `forget`: dropped 200s, 404s and 410s, partial downloads. `bodyBytes` are those of the 200s. */
 export type Forgotten = {
   readonly answers: number;
   readonly negatives: number;
@@ -113,7 +113,7 @@ export type ReaderPort = {
   writeBlob(request: { blob: number; size: number; path: string }): Nothing;
   /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */
   getVersions(request: { module: string }): { versions: StoredVersion[] };
-  /** What the checksum database has not confirmed and may be asked about now: by keys after `after`, in bytewise order. */
+  /** Unconfirmed files that may be looked up now: keys after `after`, in bytewise order. */
   getUnsettled(request: { after: string; limit: number; nowMs: number }): { rows: UnsettledRow[] };
   /** Whether a 200 is stored, for each of up to KEYS_PER_CALL_MAX keys. */
   getStored(request: { keys: string[] }): { stored: boolean[] };
@@ -140,7 +140,7 @@ export type WriterPort = {
     bytes: Uint8Array;
     checked?: Checked;
   }): { sha256: string; blob: number | undefined; kept: boolean };
-  /** What came of asking the checksum database about `key`. Nothing is changed where its content is another by now. */
+  /** Stores the checksum database's verdict on `key`. Changes nothing if its content has changed since. */
   setVerdict(request: {
     key: string;
     sha256: string;

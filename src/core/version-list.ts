@@ -1,4 +1,4 @@
-/** What a proxy makes of the versions it has: https://go.dev/ref/mod#goproxy-protocol. */
+/** Lists and `@latest`, computed from the versions that a proxy has: https://go.dev/ref/mod#goproxy-protocol. */
 
 import { isPseudoVersion } from './pseudo-version.ts';
 import { isPrerelease, type Version } from './version.ts';

@@ -13,10 +13,10 @@ import { escapeBang, isReservedName, type ModulePath, splitPathMajor, unescapeBa
 /** A canonical version, `vX.Y.Z[-pre][+incompatible]`: what stands for the same bytes for ever. */
 export type Version = Brand<string, 'Version'>;
 
-/** What else a `.info` may be asked for: a branch, a tag, a commit, `v1`, `v1.2`. Its answer changes. */
+/** Any other name that a `.info` request may have: a branch, a tag, a commit, `v1`, `v1.2`. Its answer changes. */
 export type Query = Brand<string, 'Query'>;
 
-/** What stands between `/@v/` and `.info`. */
+/** The text between `/@v/` and `.info`. */
 export type VersionOrQuery =
   | { readonly kind: 'version'; readonly version: Version }
   | { readonly kind: 'query'; readonly query: Query };

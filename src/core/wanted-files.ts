@@ -11,7 +11,7 @@ import { parseModulePath } from './module-path.ts';
 import { resourceKey } from './resource.ts';
 import { parseVersion } from './version.ts';
 
-/** What of a version is wanted: all it has, or its go.mod, which alone stands in the module graph. */
+/** The wanted files of a version: all of them, or only its go.mod if only the module graph needs it. */
 export type Wanted = { readonly module: string; readonly version: string; readonly isModOnly: boolean };
 
 export type FileForm = 'sum' | 'mod' | 'work' | 'json' | 'lines';

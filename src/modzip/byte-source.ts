@@ -1,5 +1,5 @@
 /**
- * Where a zip's bytes come from: chunk rows of the store, or one buffer.
+ * The source of a zip's bytes: chunk rows of the store, or one buffer.
  *
  * Reads are synchronous, because a zip is checked in a builder thread that has nothing else
  * to do. Keeps out what the bytes mean: `zip-end.ts` and its neighbours know that.

@@ -16,7 +16,7 @@ export function filePathProblem(path: string): string | undefined {
 }
 
 /**
- * What `path` has in common with every path Go's strings.EqualFold takes for the same.
+ * The form that `path` shares with every path that Go's strings.EqualFold calls equal.
  *
  * Each code point stands for its class under Unicode's *simple* folding, one to one: full folding,
  * which makes "ss" of "ß", would see collisions where Go sees none.
@@ -52,7 +52,7 @@ function isOneCodePoint(text: string): boolean {
 // Letters of any script; digits, space and punctuation of ASCII without what shells or Windows take.
 const ALLOWED = /^[\p{L}0-9 !#$%&()+,\-.=@[\]^_{}~]+$/u;
 
-// What nearly all paths are, told at one look: elements of ASCII that don't end in a dot.
+// Nearly all paths match this one expression: ASCII elements that don't end in a dot.
 const PLAIN = /^(?:[A-Za-z0-9 !#$%&()+,\-.=@[\]^_{}~]*[A-Za-z0-9 !#$%&()+,\-=@[\]^_{}~](?:\/(?!$)|$))+$/;
 
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)/i;

@@ -13,7 +13,7 @@ import { constants, createInflateRaw } from 'node:zlib';
 /** As much content comes at once. From 32 KiB to 1 MiB bench/h1.ts tells no difference. */
 export const INFLATED_PIECE_BYTES = 256 * 1024;
 
-/** What zlib says of bytes that are no deflate stream, or not a whole one. */
+/** zlib's error codes for bytes that are not a complete deflate stream. */
 export class BadDeflate extends Error {
   override readonly name = 'BadDeflate';
 }
@@ -89,7 +89,7 @@ export class Inflater {
 
 const NOTHING = new Uint8Array(0);
 
-/** What Node's zlib streams have inside (lib/zlib.js, ZlibBase). */
+/** The inner fields of Node's zlib streams (lib/zlib.js, ZlibBase). */
 type Inside = { readonly _handle?: Handle; readonly _writeState?: Uint32Array };
 
 type Handle = {

@@ -1,5 +1,5 @@
 /**
- * What a module zip must be before it is kept, by its structure alone.
+ * Checks the structure of a module zip before it is kept. It does not inflate the content.
  *
  * The `go` command decides what is valid: it must be able to hash and to unzip the file, and what
  * it can is not refused here, save for the bounds of `core/limits.ts` and zips made to mislead
@@ -15,7 +15,7 @@ import { filePathProblem, foldPath } from './file-path.ts';
 import { PathCollisions } from './path-collisions.ts';
 import { readZipDirectory, type ZipEntry } from './zip-directory.ts';
 
-/** Whose zip it is: a plain module path and its canonical version, both checked by the caller. */
+/** The module of a zip: a plain module path and its canonical version, both checked by the caller. */
 export type ZipOwner = { readonly module: string; readonly version: string };
 
 export type ZipSummary = {

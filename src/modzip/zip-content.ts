@@ -63,7 +63,7 @@ function inflateWhole(body: Buffer, entry: ZipEntry): Uint8Array {
 /** One for the thread: nothing here waits, so no two entries are inflated at a time. */
 let shared: Inflater | undefined;
 
-/** What zlib says about bad bytes, as a bad zip; any other error is not about the zip. */
+/** Turns zlib's error about bad bytes into a bad zip. Other errors are not about the zip and pass. */
 function inflating<T>(entry: ZipEntry, work: (inflater: Inflater) => T): T {
   shared ??= new Inflater();
   try {

@@ -12,7 +12,7 @@
 import { badZip } from './bad-zip.ts';
 import { type ByteSource, readExactly } from './byte-source.ts';
 
-/** Where the central directory lies, and how many entries its zip claims. */
+/** The place of the central directory, and the number of entries that it claims. */
 export type ZipEnd = {
   readonly directoryOffset: number;
   readonly directoryBytes: number;

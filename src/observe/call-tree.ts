@@ -6,7 +6,7 @@
 
 import type { HeapProfiler, Profiler } from 'node:inspector';
 
-/** Where V8 was: `lineNumber` counts from 0 and is -1 for a module's own code. */
+/** A place in the code, as V8 names it: `lineNumber` counts from 0 and is -1 for a module's own code. */
 export type CallFrame = {
   readonly functionName: string;
   readonly url: string;

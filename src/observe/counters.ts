@@ -3,7 +3,7 @@
  * in all, and a metrics library's own counters would take a tenth of them.
  */
 
-/** Upper bounds of the request histogram, in seconds. What is answered at once falls into the first. */
+/** Upper bounds of the request histogram, in seconds. Immediate answers fall into the first. */
 export const REQUEST_SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60] as const;
 
 export class Counters {

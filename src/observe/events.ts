@@ -1,4 +1,4 @@
-/** What happens, one function per event: each knows its log line and its metric, so that callers know neither. */
+/** One function for each event. It knows the event's log line and metric, so callers know neither. */
 
 import { isServeError, messageOf } from '../core/errors.ts';
 import type { Logger } from './logger.ts';
@@ -138,7 +138,7 @@ export class Events {
     else this.#log.error({ why }, 'no room to store: answers are passed through');
   }
 
-  /** What came over the control socket was no request of ours, or the socket could not be had. */
+  /** The control socket got a malformed request, or could not be opened. */
   controlRefused(why: string): void {
     this.#log.warn({ why }, 'control socket');
   }

@@ -60,7 +60,7 @@ class GatheredLines {
   }
 }
 
-/** One of pino's lines for a person. What a client or an upstream wrote must not steer the terminal. */
+/** Formats one of pino's lines for a person. Text from clients and upstreams must not control the terminal. */
 export function plainLine(line: string): string {
   const { level, time, msg, ...rest } = JSON.parse(line) as { level: number; time: string; msg?: string };
   const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${graphic(JSON.stringify(value))}`);

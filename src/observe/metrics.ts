@@ -10,7 +10,7 @@ import { Counters, REQUEST_SECONDS } from './counters.ts';
 import type { LoopDelay } from './event-loop.ts';
 import { Counter, Gauge, Registry } from './prom-client.ts';
 
-/** What is looked up when somebody asks for the metrics. */
+/** Values that are read at each scrape. */
 export type Gauges = {
   weakCache(): { bytes: { strong: number; weak: number }; size: number };
   loopDelay(): LoopDelay;

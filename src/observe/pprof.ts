@@ -32,7 +32,7 @@ export type ThreadCalls = {
 type Unit = { readonly type: string; readonly unit: string };
 
 export type ProfileShape = {
-  /** What the weights of each node are, in their order. */
+  /** The types of each node's weights, in order. */
   readonly units: readonly Unit[];
   readonly periodUnit: Unit;
   readonly period: number;
@@ -126,7 +126,7 @@ function shortFile(url: string): string {
   return path.startsWith(HOME) ? path.slice(HOME.length) : path;
 }
 
-/** Where `src/` lies, with a slash at its end. */
+/** The path of `src/`, with a slash at its end. */
 const HOME = fileURLToPath(new URL('../..', import.meta.url));
 
 const PACKAGES = `${sep}node_modules${sep}`;

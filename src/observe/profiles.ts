@@ -16,7 +16,7 @@ import { type CallNode, cpuTree, heapTree } from './call-tree.ts';
 import { encodeProfile, type ThreadCalls } from './pprof.ts';
 import { FRONT, ThreadSessions } from './thread-sessions.ts';
 
-/** What a thread is for. */
+/** The role of a thread. */
 export type ThreadRole = 'front' | 'reader' | 'writer' | 'builder';
 
 export const threadRoles: readonly ThreadRole[] = ['front', 'reader', 'writer', 'builder'];

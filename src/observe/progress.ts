@@ -7,7 +7,7 @@
 import { formatSize } from '../core/quantity.ts';
 
 export type ProgressOptions = {
-  /** What is done, as in `importing`. */
+  /** The activity, such as `importing`. */
   readonly verb: string;
   /** `process.stderr`, or a test's. */
   readonly stream: { readonly isTTY?: boolean; readonly columns?: number; write(text: string): unknown };

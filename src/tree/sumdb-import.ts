@@ -65,7 +65,7 @@ type Files = { readonly lookups: Ask<'lookup'>[]; readonly tiles: Tile[] };
 class DatabaseImport {
   readonly #options: SumdbImportOptions;
   readonly #name: string;
-  /** What is stored, by key, with its size: a tile may be there, but narrower. */
+  /** Sizes of the stored files by key: a stored tile may be narrower. */
   readonly #stored = new Map<string, number>();
   /** Tiles that went in beside a lookup. */
   readonly #given = new Set<string>();
@@ -213,7 +213,7 @@ class DatabaseImport {
     return readFile(this.#pathOf(key));
   }
 
-  /** What is wrong with one file, or can't be proven, is that file's. */
+  /** A bad or unproven file fails alone. */
   async #guarded(key: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();

@@ -4,7 +4,7 @@ import type { KeyRow, ReaderPort, Remote } from '../core/store-port.ts';
 
 export type ExportedStore = Pick<Remote<ReaderPort>, 'getKeys' | 'getEntry' | 'writeBlob'>;
 
-/** One file of the tree. What `isFixed` never changes under its name: where it is already, it is not read. */
+/** One file of the tree. An `isFixed` file never changes: if it exists already, it is not read. */
 export type TreeEntry =
   | { readonly kind: 'stored'; readonly row: KeyRow; readonly isFixed: boolean }
   | { readonly kind: 'made'; readonly path: string; readonly bytes: Uint8Array }

@@ -51,7 +51,7 @@ export type Imported = {
   readonly bad: number;
 };
 
-/** What a growing blob of an import has before its key: no download goes on with it. */
+/** The key prefix of an import's growing blobs: no download resumes them. */
 export const IMPORT_PREFIX = 'import:';
 
 /** Files under way to a server at one time: at 6 a transaction holds 6 calls and most wait for it, at 16 it holds 15. */

@@ -2,7 +2,7 @@
  * Files into a directory of somebody's, each whole or not at all: written beside its name, then renamed.
  *
  * No symbolic link below the root is followed: one in a directory's place is refused, one in a file's
- * is replaced. What a killed writer left is removed when its directory is met again. Small steps are
+ * is replaced. The rest of a killed writer is removed when a later run meets its directory. Small steps are
  * taken in place, as handing each to another thread would take most of the time.
  */
 
@@ -111,7 +111,7 @@ function makeDirectory(path: string): void {
   mkdirSync(path);
 }
 
-/** What writers that are dead now left. */
+/** Temporary files of dead writers. */
 function removeHalf(directory: string): void {
   for (const name of readdirSync(directory)) {
     const pid = Number(HALF.exec(name)?.[1] ?? 0);
