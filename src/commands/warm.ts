@@ -7,7 +7,8 @@
  * anything could not be fetched: each is named.
  */
 
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { WritableStore } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
@@ -71,7 +72,7 @@ const refuse: Fetch = () => Promise.reject(new BadRequest('cannot fetch: no stor
 
 async function keysOfFile(file: string): Promise<string[]> {
   try {
-    const text = file === '-' ? await readStdin() : await readText(file);
+    const text = file === '-' ? await readBounded(process.stdin) : await readBounded(createReadStream(file));
     const form = formOf(basename(file), text);
     const keys = wantedOf(form, text).flatMap(keysOf);
     return form === 'work' ? [...keys, ...(await keysOfUses(file, text))] : keys;
@@ -86,20 +87,15 @@ async function keysOfUses(file: string, text: string): Promise<string[]> {
     ['go.mod', 'go.sum'].map((name) => join(dirname(file), directory, name)),
   );
   const there = await Promise.all(below.map((path) => stat(path).catch(() => undefined)));
-  const keys = await Promise.all(below.filter((_, i) => there[i] !== undefined).map(keysOfFile));
+  const keys = await Promise.all(below.filter((_, i) => there[i]?.isFile() === true).map(keysOfFile));
   return keys.flat();
 }
 
-async function readText(file: string): Promise<string> {
-  const { size } = await stat(file);
-  if (size > FILE_BYTES_MAX) throw new Error(`over ${FILE_BYTES_MAX} bytes`);
-  return readFile(file, 'utf8');
-}
-
-async function readStdin(): Promise<string> {
+/** Counts what comes, whatever its size was said to be: a pipe and a device have none. */
+async function readBounded(stream: AsyncIterable<unknown>): Promise<string> {
   const pieces: Buffer[] = [];
   let bytes = 0;
-  for await (const piece of process.stdin) {
+  for await (const piece of stream) {
     pieces.push(piece as Buffer);
     bytes += (piece as Buffer).byteLength;
     if (bytes > FILE_BYTES_MAX) throw new Error(`over ${FILE_BYTES_MAX} bytes`);

@@ -44,7 +44,8 @@ const NAME_LENGTH_MAX = 255;
 /** A module path and a version of KEY_LENGTH_MAX together, and what stands before them. */
 const PATH_LENGTH_MAX = KEY_LENGTH_MAX + 2 * NAME_LENGTH_MAX;
 
-const NAME = '[A-Za-z0-9.-]+(?:/[A-Za-z0-9._~-]+)*';
+/** No element begins with a dot: a name is also a directory's, and ".." would lead out of it. */
+const NAME = '[A-Za-z0-9-][A-Za-z0-9.-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*';
 const DATABASE_NAME = new RegExp(`^${NAME}$`);
 // The shortest name: what follows the first "lookup" is a module path, and could have another one in it.
 const SUMDB_PATH = new RegExp(`^sumdb/(${NAME}?)/((?:supported|latest)$|(?:lookup|tile)/.*$)`);

@@ -10,7 +10,7 @@
  * Follows cmd/go/internal/modfetch/sumdb.go for what lies where.
  */
 
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SumdbHead, SumdbLearner, SumdbLesson } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
@@ -21,6 +21,7 @@ import { parseSumdbPath, recordKey, type SumdbAsk, tileKey } from '../sumdb/sumd
 import { fullWidth, type Tile, tileBytes, tilePath } from '../sumdb/tile.ts';
 import { recordTiles, treeTiles } from '../sumdb/tile-plan.ts';
 import { parseTree } from '../sumdb/tree-head.ts';
+import { readWhole } from './read-whole.ts';
 import { walkSumdb } from './tree-file.ts';
 
 export type SumdbImportOptions = {
@@ -208,9 +209,7 @@ class DatabaseImport {
   }
 
   async #read(key: string): Promise<Uint8Array> {
-    const { size } = await stat(this.#pathOf(key));
-    if (size > SUMDB_ANSWER_BYTES_MAX) throw new BadRequest(`${size} bytes: over ${SUMDB_ANSWER_BYTES_MAX}`);
-    return readFile(this.#pathOf(key));
+    return readWhole(this.#pathOf(key), SUMDB_ANSWER_BYTES_MAX);
   }
 
   /** A bad or unproven file fails alone. */

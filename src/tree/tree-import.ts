@@ -10,7 +10,6 @@
  * that could be taken for a download.
  */
 
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { SumdbLearner, WritableStore } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
@@ -25,6 +24,7 @@ import { parseResource, type Resource } from '../core/resource.ts';
 import type { FileBuilder } from '../core/store-port.ts';
 import { checkSmall } from '../modules/small-check.ts';
 import { inLanes } from './lanes.ts';
+import { READ_FLAGS, readWhole } from './read-whole.ts';
 import { importSumdb } from './sumdb-import.ts';
 import { type TreeFile, walkTree } from './tree-file.ts';
 
@@ -201,21 +201,6 @@ async function put({ store, wallMs }: ImportOptions, key: string, bytes: Uint8Ar
   const size = bytes.byteLength; // They may be handed away.
   await store.putEntry({ key, status: 200, source: 'import', nowMs: wallMs(), blob, bytes });
   return size;
-}
-
-/** Follows no symbolic link, and waits for no writer of a pipe. */
-const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
-/** In one go: a small file takes less time than handing it to another thread. */
-function readWhole(path: string, bytesMax: number): Uint8Array {
-  const file = openSync(path, READ_FLAGS);
-  try {
-    const { size } = fstatSync(file);
-    if (size > bytesMax) throw new BadRequest(`${size} bytes: over ${bytesMax}`);
-    return readFileSync(file);
-  } finally {
-    closeSync(file);
-  }
 }
 
 /**

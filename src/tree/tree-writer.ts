@@ -44,24 +44,23 @@ export class TreeWriter {
 
   /** Whether a regular file of `size` bytes is there. As files appear whole, it is the file. */
   has(path: string, size: number): boolean {
-    this.#enter(dirname(path));
-    const stats = lstatSync(join(this.#root, path), { throwIfNoEntry: false });
+    const stats = lstatSync(this.#place(path), { throwIfNoEntry: false });
     return stats?.isFile() === true && stats.size === size;
   }
 
   /** Whether exactly `bytes` are there. For small files whose content may change. */
   hasBytes(path: string, bytes: Uint8Array): boolean {
-    return this.has(path, bytes.byteLength) && readFileSync(join(this.#root, path)).equals(bytes);
+    return this.has(path, bytes.byteLength) && readFileSync(this.#place(path)).equals(bytes);
   }
 
   /** Writes a small file at `path`, in place of what is there. */
   write(path: string, bytes: Uint8Array): void {
-    this.#enter(dirname(path));
+    const place = this.#place(path);
     const half = this.#halfOf(path);
     try {
       // Fails where it exists: then it is none of ours, or a symbolic link.
       writeFileSync(half, bytes, { flag: 'wx' });
-      renameSync(half, join(this.#root, path));
+      renameSync(half, place);
     } catch (error) {
       rmSync(half, { force: true });
       throw error;
@@ -73,16 +72,28 @@ export class TreeWriter {
    * can be followed by another. Where it fails nothing has changed.
    */
   async fill(path: string, fill: (half: string) => Promise<unknown>): Promise<void> {
-    this.#enter(dirname(path));
+    const place = this.#place(path);
     const half = this.#halfOf(path);
     writeFileSync(half, '', { flag: 'wx' });
     try {
       await fill(half);
-      renameSync(half, join(this.#root, path));
+      renameSync(half, place);
     } catch (error) {
       rmSync(half, { force: true });
       throw error;
     }
+  }
+
+  /**
+   * Where `path` lies, with the directories above it. Keys come out of a store that anyone may have made.
+   *
+   * @throws {BadRequest} it leads out of the root
+   */
+  #place(path: string): string {
+    if (!isBelow(path))
+      throw new BadRequest(`cannot write ${JSON.stringify(path)}: it leads out of the tree`);
+    this.#enter(dirname(path));
+    return join(this.#root, path);
   }
 
   #halfOf(path: string): string {
@@ -100,6 +111,13 @@ export class TreeWriter {
     else throw new BadRequest(`cannot write to ${JSON.stringify(directory)}: not a directory`);
     this.#checked.add(path);
   }
+}
+
+/** Whether a path goes down from its root only, by names that are one directory or file each. */
+function isBelow(path: string): boolean {
+  return path
+    .split('/')
+    .every((name) => name !== '' && name !== '.' && name !== '..' && !name.includes('\0'));
 }
 
 /** Step by step: Node's own `recursive` never comes back where a directory that is there takes none, as in /proc. */

@@ -6,7 +6,10 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { BadRequest } from '../../src/core/errors.ts';
+import { parseSumdbPath } from '../../src/sumdb/sumdb-path.ts';
 import { inLanes } from '../../src/tree/lanes.ts';
+import { readWhole } from '../../src/tree/read-whole.ts';
 import { walkTree } from '../../src/tree/tree-file.ts';
 import { TreeWriter } from '../../src/tree/tree-writer.ts';
 import { writeTree } from '../support/download-cache.ts';
@@ -112,6 +115,46 @@ test('nothing is written through a symbolic link', async (t) => {
   assert.deepEqual(readdirSync(outside), ['precious']);
   assert.equal(readFileSync(join(outside, 'precious'), 'utf8'), 'mine');
   assert.equal(readFileSync(join(root, 'b.example/@v/v1.0.0.mod'), 'utf8'), 'module b.example\n');
+});
+
+test('no path leads out of the root, whatever stood in the store', async (t) => {
+  const above = tempDir(t);
+  const writer = TreeWriter.open(join(above, 'root'));
+  const text = new TextEncoder().encode('x');
+  for (const path of [
+    'sumdb/x/../../../escaped/latest',
+    '../escaped',
+    '/escaped',
+    'a/./b',
+    'a//b',
+    'a/\0',
+    '',
+  ]) {
+    assert.throws(() => writer.write(path, text), BadRequest, path);
+    assert.throws(() => writer.has(path, 1), BadRequest, path);
+    await assert.rejects(
+      writer.fill(path, () => Promise.resolve()),
+      BadRequest,
+      path,
+    );
+  }
+  assert.deepEqual(readdirSync(above), ['root']);
+  assert.deepEqual(readdirSync(join(above, 'root')), []);
+  assert.equal(parseSumdbPath('sumdb/x/../../../escaped/latest'), undefined);
+});
+
+test('only regular files are read, and no more of them than they have', (t) => {
+  const root = tempDir(t);
+  writeTree(root, { file: 'content', empty: '' });
+  assert.equal(spawnSync('mkfifo', [join(root, 'pipe')]).status, 0);
+  symlinkSync(join(root, 'file'), join(root, 'link'));
+  assert.equal(Buffer.from(readWhole(join(root, 'file'), 7)).toString(), 'content');
+  assert.equal(readWhole(join(root, 'empty'), 0).byteLength, 0);
+  assert.throws(() => readWhole(join(root, 'file'), 6), /7 bytes: over 6/);
+  for (const path of [join(root, 'pipe'), '/dev/zero', root]) {
+    assert.throws(() => readWhole(path, 100), /not a regular file/, path);
+  }
+  assert.throws(() => readWhole(join(root, 'link'), 100), { code: 'ELOOP' });
 });
 
 test("a dead writer's halves go, a living one's stay", async (t) => {
