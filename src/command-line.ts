@@ -9,6 +9,7 @@ import type { Argv, Options } from 'yargs';
 import type { Command, CommandInput } from './commands/command.ts';
 import { commands } from './commands/command-list.ts';
 import { helpText } from './commands/help-text.ts';
+import { printable } from './core/printable.ts';
 import { UsageError, unknownName } from './core/usage-error.ts';
 import type { ServeOption } from './settings/serve-options.ts';
 import { asteraVersion } from './settings/version.ts';
@@ -120,7 +121,7 @@ function readVersion(): string {
 
 function fail(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`astera: ${message.replace(/\s+/g, ' ')}\n`);
+  process.stderr.write(`astera: ${printable(message.replace(/\s+/g, ' '))}\n`);
   // YError is what yargs itself refuses. Ends here, as a command that failed may have left threads running.
   const isUsage = error instanceof UsageError || (error instanceof Error && error.name === 'YError');
   process.exit(isUsage ? 2 : 1);

@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { printable } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
 import { Progress } from '../observe/progress.ts';
 import { clock } from '../serve/clock.ts';
@@ -35,7 +36,7 @@ export async function exportCommand(config: StoreConfig, directory: string): Pro
     const onDone = (done: { files: number; bytes: number }) => progress.add(done);
     const exported = await exportTree({ root, store: readers.call, signal, onDone });
     progress.end();
-    process.stdout.write(`${summaryOf(exported, progress.elapsedMs, root, signal.aborted)}\n`);
+    process.stdout.write(`${printable(summaryOf(exported, progress.elapsedMs, root, signal.aborted))}\n`);
   } finally {
     progress.end();
     await readers.close();

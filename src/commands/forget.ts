@@ -9,6 +9,7 @@
 import type { WritableStore } from '../core/control-port.ts';
 import { messageOf } from '../core/errors.ts';
 import { escapeBang, escapeModulePath, parseModulePath } from '../core/module-path.ts';
+import { printable } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
 import type { Forgotten, KeyRow } from '../core/store-port.ts';
 import { UsageError } from '../core/usage-error.ts';
@@ -37,7 +38,7 @@ export async function forgetCommand(config: StoreConfig, names: readonly string[
     }
     if (missing.length === targets.length)
       throw new Error(`cannot forget ${names.join(' ')}: nothing is stored of it`);
-    for (const name of missing) process.stdout.write(`${name}: nothing is stored of it\n`);
+    for (const name of missing) process.stdout.write(`${printable(name)}: nothing is stored of it\n`);
   } finally {
     await close();
   }

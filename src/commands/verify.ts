@@ -10,6 +10,7 @@ import { connectControl } from '../control/control-client.ts';
 import { controlPath } from '../control/control-path.ts';
 import type { WritableStore } from '../core/control-port.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
+import { printable } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
 import { Progress } from '../observe/progress.ts';
 import { clock } from '../serve/clock.ts';
@@ -76,7 +77,7 @@ async function findFaults(dbPath: string, signal: AbortSignal): Promise<Fault[]>
     for await (const fault of new StoreCheck({ audit, isShared, onProgress, signal }).faults()) {
       faults.push(fault);
       progress.end();
-      process.stdout.write(`bad: ${nameOf(fault)}: ${fault.why}\n`);
+      process.stdout.write(`${printable(`bad: ${nameOf(fault)}: ${fault.why}`)}\n`);
     }
   } finally {
     progress.end();
@@ -111,7 +112,7 @@ async function ask(
   let others = 0;
   const say = (line: string) => {
     progress.end();
-    process.stdout.write(`${line}\n`);
+    process.stdout.write(`${printable(line)}\n`);
   };
   try {
     own = opened.own && (await ownFetcher(await loadConfig(), opened.own));
@@ -223,7 +224,7 @@ async function fetchAgain(keys: readonly string[], by: Pick<Fetcher, 'fetch'> | 
     } catch (error) {
       if (!isServeError(error) || error.kind === 'store-failed') throw error;
       lost++;
-      process.stdout.write(`lost: ${key}: ${messageOf(error)}\n`);
+      process.stdout.write(`${printable(`lost: ${key}: ${messageOf(error)}`)}\n`);
     }
   }
   return lost;

@@ -2,6 +2,7 @@
 
 import { createRequire } from 'node:module';
 import type { Logger as PinoLogger, pino as pinoType } from 'pino';
+import { printable } from '../core/printable.ts';
 
 // By `require`, as all CommonJS packages of the server: Node reads those it imports twice, once for their names alone.
 const { pino }: { readonly pino: typeof pinoType } = createRequire(import.meta.url)('pino');
@@ -63,11 +64,6 @@ class GatheredLines {
 /** Formats one of pino's lines for a person. Text from clients and upstreams must not control the terminal. */
 export function plainLine(line: string): string {
   const { level, time, msg, ...rest } = JSON.parse(line) as { level: number; time: string; msg?: string };
-  const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${graphic(JSON.stringify(value))}`);
-  return `${time.slice(11, 19)} ${names[level] ?? level} ${msg ?? ''}${fields.join('')}\n`;
-}
-
-/** JSON escapes the first 32 control characters only; there are 33 more, and what reverses the writing. */
-function graphic(json: string): string {
-  return json.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`);
+  const fields = Object.entries(rest).map(([name, value]) => ` ${name}=${printable(JSON.stringify(value))}`);
+  return `${time.slice(11, 19)} ${names[level] ?? level} ${printable(msg ?? '')}${fields.join('')}\n`;
 }

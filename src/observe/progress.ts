@@ -4,6 +4,7 @@
  * Writes to stderr alone, so that stdout is the command's.
  */
 
+import { printable } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
 
 export type ProgressOptions = {
@@ -61,10 +62,10 @@ export class Progress {
     else this.#options.stream.write(`${this.#options.verb}: ${this.#amount()}${this.#rate()}\n`);
   }
 
-  /** A line of its own, above the bar. */
+  /** A line of its own, above the bar, whatever stands in it. */
   say(line: string): void {
     this.end();
-    this.#options.stream.write(`${line}\n`);
+    this.#options.stream.write(`${printable(line)}\n`);
   }
 
   /** Takes the bar away. */

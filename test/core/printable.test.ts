@@ -1,0 +1,19 @@
+// Goal: no text of others steers a terminal.
+// Method: a table of what terminals obey.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { printable } from '../../src/core/printable.ts';
+
+const cases: { text: string; shown: string; why: string }[] = [
+  { text: 'a.example/ü/@v/v1.0.0.zip', shown: 'a.example/ü/@v/v1.0.0.zip', why: 'letters stay' },
+  { text: '\x1b[2Jx', shown: '\\u{1b}[2Jx', why: 'clears the screen' },
+  { text: 'a\r\nb', shown: 'a\\u{d}\\u{a}b', why: 'makes up another line' },
+  { text: '\x9b31m', shown: '\\u{9b}31m', why: 'an escape of one byte' },
+  { text: '\u202egpj', shown: '\\u{202e}gpj', why: 'turns the writing around' },
+  { text: 'a\u2028b', shown: 'a\\u{2028}b', why: 'separates lines' },
+];
+
+for (const { text, shown, why } of cases) {
+  test(`printable: ${why}`, () => assert.equal(printable(text), shown));
+}
