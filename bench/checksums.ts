@@ -29,7 +29,7 @@ const LATENCY_MS = 50;
 /** Made-up records between two of the corpus: each of these has a tile of its own, as in the real tree. */
 const RECORDS_BETWEEN = 256;
 
-/** About what the real tree has. */
+/** About as many records as the real tree. */
 const REAL_RECORDS = 50_000_000;
 
 const MODES = ['off', 'store'] as const;
@@ -40,7 +40,7 @@ type Row = (string | number)[];
 type Outside = {
   readonly root: string;
   readonly db: SumdbServer;
-  /** Counts what the database is asked. */
+  /** Counts the requests to the database. */
   readonly line: LyingUpstream;
 };
 
@@ -95,7 +95,7 @@ async function tidy({ root, db, line }: Outside, mode: Mode, what: 'whole' | 'im
     await client.take('small', what);
     const { code, stderr } = await client.run('mod', 'tidy');
     if (code !== 0) throw new Error(stderr);
-    await astera.stop(); // What is under way in the background counts.
+    await astera.stop(); // Background work counts too.
     const { bodyBytes } = await upstream.counters();
     const lookups = line.count(/\/lookup\//);
     return { bytes: bodyBytes + line.bodyBytes, sumdbBytes: line.bodyBytes, lookups };
@@ -106,7 +106,7 @@ async function tidy({ root, db, line }: Outside, mode: Mode, what: 'whole' | 'im
   }
 }
 
-/** What as many lookups cost in a tree of the real size: their answers, and each tile once. */
+/** The bytes of as many lookups in a tree of the real size: their answers, and each tile once. */
 function realBytes({ lookups }: Cost): number {
   const tiles = new Map<string, number>();
   for (let nth = 1; nth <= lookups; nth++) {

@@ -1,6 +1,6 @@
-// Question: what do 40 machines cost that ask for the same 300 things at the same moment?
+// Question: what do 40 machines cost when all of them ask for the same 300 files at once?
 // Method: an empty store, an upstream 50 ms away in its own process, clients in another; beside it the same clients
-// at uWebSockets.js alone, which has all in memory and answers 50 ms later: what the clients themselves cost.
+// at uWebSockets.js alone, which has all files in memory and answers 50 ms later: the cost of the clients themselves.
 
 import { Astera } from '../test/support/astera.ts';
 import { type CorpusFile, corpusFiles, ensureCorpus } from '../test/support/corpus.ts';

@@ -1,4 +1,4 @@
-// Question: what do 40 machines get that ask at the same moment for one large zip that nobody has yet?
+// Question: how long do 40 machines wait when all of them ask at once for one large zip that is not stored yet?
 // Method: 100 MB over an upstream line of 2 MB/s, whose 50 s are the floor; the first byte beside that of
 // a line of one's own.
 

@@ -20,7 +20,7 @@ import { megabytes, short, type Table } from './support/table.ts';
 
 const CACHE_BYTES = 800e6;
 
-/** Of it, what goes in beside the load. */
+/** The part of it that is imported beside the load. */
 const BESIDE_BYTES = 300e6;
 
 const LOAD_SECONDS = 8;
@@ -121,7 +121,7 @@ async function beside(db: string, root: string, out: string): Promise<(string | 
 
 const LOOP_P99 = 'astera_event_loop_delay_seconds{quantile="p99"}';
 
-/** @returns what its files have together */
+/** @returns the bytes of all its files */
 function writeCache(
   root: string,
   { name, bytes, sizes }: { name: string; bytes: number; sizes: readonly number[] },

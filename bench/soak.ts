@@ -33,7 +33,7 @@ const FRESH_LANES = 8;
 const FRESH_MS = 45_000;
 const FRESH_BYTES = 20_000;
 
-/** The upstream's line: what is asked for the moment before it goes takes longer than that moment. */
+/** The upstream's line. It is so slow that the upstream stops in the middle of the last download. */
 const LINE_BYTES_PER_SECOND = 40_000_000;
 const CUT_MEBIBYTES = 30;
 const BEFORE_CUT_MS = 300;

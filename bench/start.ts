@@ -16,7 +16,7 @@ const ROUNDS = 7;
 const ZIP_CONTENT_BYTES = 100;
 const GOAL_MS = 300;
 
-/** It asks nobody: port 9 discards what it gets, where anybody listens at all. */
+/** Port 9 is the discard service, so no request gets an answer. */
 const UPSTREAM = 'http://127.0.0.1:9';
 
 type Start = { readonly ms: number; readonly cpuMs: number };
@@ -52,7 +52,7 @@ export async function run(): Promise<Table> {
   }
 }
 
-/** Stopped as a service is, so that what it compiled is kept for the next. */
+/** Stops it as systemd would, so that it keeps its compiled code for the next start. */
 async function startOnce(db: string): Promise<Start> {
   const startedMs = performance.now();
   const astera = await Astera.start({ upstream: UPSTREAM, db });

@@ -1,4 +1,4 @@
-// Question: what does an answer cost that is stored, but no longer in memory?
+// Question: what does an answer cost when it is stored, but no longer in memory?
 // Method: 64 connections beside nginx serving the same files. Small ones: no memory at all
 // (--cache-memory 0 --cache-weak 0), three runs, each of a new server. Zips: twice as many bytes as memory has, asked for in turns.
 

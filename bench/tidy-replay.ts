@@ -21,7 +21,7 @@ const CASES = [
   { clients: 8, project: 'large', goal: '2.5' },
 ] as const;
 
-/** What one herd cost: nginx has no event loop of ours, and no rows. */
+/** The cost of one herd. nginx has no event loop to measure, and no rows. */
 type Sample = HerdResult & { readonly cpuMs: number; readonly cost?: WorkCost };
 
 type Row = (string | number)[];
@@ -36,7 +36,7 @@ export async function run(): Promise<Table> {
       const paths = await tidyRequests(projectDirectory(project));
       const herd = { lists: Array.from({ length: clients }, () => paths), parallel: PARALLEL };
       const name = `${clients} × ${project}`;
-      // A server each, so that the large project's bytes are not among what the small one left.
+      // A server each, so that the large project's bytes are not among the small one's leavings.
       const astera = await Astera.start({ upstream: upstream.url });
       try {
         rows.push([`${name}, cold`, 'astera', ...figures([await ofAstera(astera, herd)]), '', '']);

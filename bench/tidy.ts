@@ -1,4 +1,4 @@
-// Question: what do forty machines cost that run `go` at the same moment: the server's CPU, memory and
+// Question: what do forty machines cost when they run `go` at the same moment: the server's CPU, memory and
 // disk, its event loop, and how long the machine makes others wait meanwhile?
 // Method: 40 real `go` commands with empty caches on the server's own two cores, where they starve it as
 // they would in no house; and cold ones that yield (nice 19), as those on machines of their own do. What the front

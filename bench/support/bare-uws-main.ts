@@ -2,7 +2,7 @@
  * The floor: uWebSockets.js alone, each file a buffer in memory, handed to `tryEnd` as a whole, at once or
  * after a time.
  *
- * What Astera costs above this is Astera's; what this costs above nginx is the kernel's copy, which
+ * Astera's cost above this is its own. This one's cost above nginx is the kernel's copy, which
  * sendfile spares nginx.
  */
 

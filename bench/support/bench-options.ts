@@ -1,6 +1,6 @@
-/** What a bench is told. */
+/** The options of a bench. */
 
 export type BenchOptions = {
-  /** One round where others take three, and not what takes a minute. */
+  /** One round instead of three, without the parts that take a minute. */
   readonly isQuick: boolean;
 };

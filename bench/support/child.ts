@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 
 /**
- * Runs `file` of this directory, sends it `task` and waits for what it sends back.
+ * Runs `file` of this directory, sends it `task` and waits for its answer.
  *
  * @throws if it ends before that
  */

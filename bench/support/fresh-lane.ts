@@ -1,6 +1,6 @@
 /**
  * A client that always wants what nobody has asked for before: one made-up module after another, at a
- * steady pace. What it did not get it asks for again when the upstream is back.
+ * steady pace. When the upstream is back, it asks again for the files that it did not get.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -26,7 +26,7 @@ export type Fresh = {
   readonly lost: number;
 };
 
-/** Asks until `untilMs` of `performance.now()`, then once more for what was refused. `name` keeps lanes apart. */
+/** Asks until `untilMs` of `performance.now()`, then once more for each refused file. `name` keeps lanes apart. */
 export async function freshLane(url: string, name: string, untilMs: number): Promise<Fresh> {
   const refused: string[] = [];
   let asked = 0;

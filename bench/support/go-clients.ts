@@ -7,7 +7,7 @@ import { GoClient } from '../../test/support/go.ts';
 /** A client of the small project unpacks 120 MB: forty of them, and the server, beside the rest. */
 const MEMORY_WANTED_BYTES = 12e9;
 
-/** Memory where there is enough: in life these are other machines, and have disks of their own. */
+/** Memory, if there is enough of it. Real clients are other machines with disks of their own. */
 const SCRATCH = existsSync('/dev/shm') && freemem() > MEMORY_WANTED_BYTES ? '/dev/shm' : tmpdir();
 
 /** Forty collectors at once, each with threads of its own, would be a third of all they do. */
@@ -34,7 +34,7 @@ export class GoClients {
     this.#clients = clients;
   }
 
-  /** All at once. @returns how many failed; what they said goes to stderr */
+  /** All at once. @returns the number of failures; their messages go to stderr */
   async run(...args: readonly string[]): Promise<number> {
     const results = await Promise.all(this.#clients.map((client) => client.run(...args)));
     const failed = results.filter(({ code }) => code !== 0);

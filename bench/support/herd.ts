@@ -4,7 +4,7 @@ import { inChild } from './child.ts';
 
 export type Herd = {
   readonly url: string;
-  /** What each client asks for, in order: one list a client. */
+  /** The requests of each client, in order: one list a client. */
   readonly lists: readonly (readonly string[])[];
   /** Requests a client has open at one time, each on a connection of its own. */
   readonly parallel: number;

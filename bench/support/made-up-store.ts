@@ -6,7 +6,7 @@ import { inChild } from './child.ts';
 /** A module has so many. */
 const VERSIONS_PER_MODULE = 10;
 
-/** About what half of the real zips are below; the others would fill the disk. */
+/** About half of the real zips are smaller; the others would fill the disk. */
 const ZIP_CONTENT_BYTES = 18_000;
 
 /** Version number `at` of all those that are made up for `name`. */

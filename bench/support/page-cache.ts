@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** What is dirty is written first; what some process maps stays. */
+/** Dirty pages are written first. Pages that some process maps stay. */
 export async function dropFromPageCache(file: string): Promise<void> {
   await run('sync', [file]);
   await run('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);

@@ -1,4 +1,4 @@
-/** What processes cost, as the kernel counts it: CPU of all threads, memory by kind. Linux only. */
+/** The cost of processes, as the kernel counts it: CPU of all threads, memory by kind. Linux only. */
 
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -50,7 +50,7 @@ export class PeakMemory {
   }
 }
 
-/** What the kernel's scheduler did with a thread so far. */
+/** The kernel scheduler's times of a thread so far. */
 export type ThreadTimes = {
   readonly ranMs: number;
   /** Could have run, and had no core. */
@@ -65,7 +65,7 @@ export function frontTimes(pid: number): ThreadTimes {
 
 export const cores = availableParallelism();
 
-/** What a process read and wrote so far, as `/proc/PID/io` counts it. */
+/** The bytes that a process read and wrote so far, as `/proc/PID/io` counts it. */
 export type ProcessIo = {
   /** Asked of the disk, as far as the page cache did not have it. Page faults count. */
   readonly diskReadBytes: number;

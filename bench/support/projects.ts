@@ -1,4 +1,4 @@
-/** Projects that the bench's clients work on, and what a tidy of each asks for. */
+/** Projects that the bench's clients work on, and the files that a tidy of each asks for. */
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

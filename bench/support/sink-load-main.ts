@@ -24,7 +24,7 @@ async function run(load: SteadyLoad): Promise<SteadyResult> {
   return { requests: latenciesMs.length, seconds, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1), errors };
 }
 
-/** Asks one after the other until time is up; what is under way then ends, and counts. */
+/** Sends one request after another until time is up. Open requests then end, and count. */
 async function connection({ url, paths }: SteadyLoad, first: number, untilMs: number): Promise<void> {
   const socket = new RawConnection(url);
   try {

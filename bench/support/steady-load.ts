@@ -19,7 +19,7 @@ export type SteadyLoad = {
   readonly paths: readonly string[];
   readonly connections: number;
   readonly seconds: number;
-  /** What clients have already: every answer must be a 304. Not for large ones. */
+  /** The clients' stored ETag: every answer must be a 304. Not for large ones. */
   readonly etag?: string;
 };
 
@@ -40,7 +40,7 @@ export function steadyLoad(load: SteadyLoad, { isLarge }: { isLarge: boolean }):
 }
 
 /**
- * The load that leaves a server most of the machine: `wrk` where it is installed, else the sink. Asks a
+ * The load that leaves a server most of the machine: `wrk` if it is installed, else the sink. Asks a
  * list of any length in turns; autocannon prepares every request of every connection beforehand.
  */
 export function leanLoad(load: SteadyLoad): Promise<SteadyResult> {

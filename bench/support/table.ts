@@ -1,8 +1,8 @@
-/** What a bench answers: a small table, printed as Markdown. */
+/** The result of a bench: a small table, printed as Markdown. */
 
 export type Table = {
   readonly title: string;
-  /** One line: what was done, and beside what. */
+  /** One line about the method and the other servers. */
   readonly note?: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly (string | number)[])[];

@@ -34,7 +34,7 @@ export async function writeModules(root: string, modules: readonly MadeUpModule[
   return total;
 }
 
-/** A made-up module of so many MiB; its name says what it is for. */
+/** A made-up module of so many MiB; its name gives its purpose. */
 export function noiseModule(name: string, mebibytes: number): MadeUpModule {
   return { path: `made-up.example/${name}`, version: 'v1.0.0', contentBytes: mebibytes * 1024 * 1024 };
 }

@@ -1,4 +1,4 @@
-/** What some work cost a server, from all sides: CPU, memory, disk, event loop, and the machine around it. */
+/** The cost of some work to a server, from all sides: CPU, memory, disk, event loop, and the machine around it. */
 
 import { type Astera, total } from '../../test/support/astera.ts';
 import {
@@ -20,7 +20,7 @@ export type WorkCost = {
   readonly peakRssAnonBytes: number;
   /** File-backed pages at the end. */
   readonly rssFileBytes: number;
-  /** Of the front thread: what it ran, and what it waited for one of the machine's cores. */
+  /** The front thread's running time, and its time waiting for one of the machine's cores. */
   readonly front: ThreadTimes;
   /** The front thread's event loop, as it says itself. */
   readonly loop: Lateness;

@@ -1,4 +1,4 @@
-// Goal: what is forgotten is asked for again, and nothing else is touched.
+// Goal: a forgotten module is fetched again, and nothing else is touched.
 // Method: the real command on a made-up store, alone and beside a server.
 
 import assert from 'node:assert/strict';

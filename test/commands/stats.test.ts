@@ -1,4 +1,4 @@
-// Goal: `astera stats` counts what is stored, for people and for programs, beside a running server, and changes nothing.
+// Goal: `astera stats` counts the store's contents, for people and for programs, beside a running server, and changes nothing.
 // Method: a store made by the writer with known rows; the real program's table and JSON are held against them.
 
 import assert from 'node:assert/strict';

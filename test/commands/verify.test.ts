@@ -1,4 +1,4 @@
-// Goal: `astera verify` says what is bad in one line each, and `--repair` brings it back, alone or beside a server.
+// Goal: `astera verify` prints one line for each bad entry, and `--repair` fetches it again, alone or beside a server.
 // Method: the real program over a store that a real server filled from a made-up upstream; damage by SQL.
 
 import assert from 'node:assert/strict';

@@ -1,4 +1,4 @@
-// Goal: all that a project's files name is stored afterwards, and what could not be had is named.
+// Goal: every module that a project's files name is stored afterwards, and the failed ones are named.
 // Method: the real command with a local upstream, by itself and through a server.
 
 import assert from 'node:assert/strict';

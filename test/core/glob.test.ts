@@ -1,4 +1,4 @@
-// Goal: a GOPRIVATE pattern holds back here exactly what it holds back in the `go` command.
+// Goal: a GOPRIVATE pattern holds back the same modules here as in the `go` command.
 // Method: the rows of x/mod's TestMatchPrefixPatterns in its order, rows after Go's path.Match
 // behind them, and properties.
 

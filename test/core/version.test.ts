@@ -1,4 +1,4 @@
-// Goal: what is canonical, what order versions have, and which module each may belong to are as in Go.
+// Goal: the canonical form of versions, their order and the modules that each may belong to are as in Go.
 // Method: the rows of x/mod's semver_test.go and module_test.go in their order, rows of our own
 // behind them, and properties over generated versions.
 

@@ -1,4 +1,4 @@
-// Goal: every module that a project's files name is found, and what needs no fetching is not.
+// Goal: every module that a project's files name is found, and no module that needs no fetching.
 // Method: tables of file texts, as `go` writes them.
 
 import assert from 'node:assert/strict';

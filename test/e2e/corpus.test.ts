@@ -1,4 +1,4 @@
-// Goal: answers are byte for byte what the upstream gave, for every file of a real corpus.
+// Goal: answers are byte for byte those of the upstream, for every file of a real corpus.
 // Method: every file through Astera three times: cold, warm, and out of the store of a restarted,
 // offline server; HEAD, conditional and range requests on a sample.
 

@@ -1,4 +1,4 @@
-// Goal: forty machines at once cost the line what one costs, and none of them fails.
+// Goal: forty machines at once cost the line as much as one, and none of them fails.
 // Method: 40 real `go mod tidy` with empty caches against an empty store, half of them from import
 // lines alone, and an upstream 50 ms away that counts; then a restarted server, to count its reads.
 

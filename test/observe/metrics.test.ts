@@ -1,4 +1,4 @@
-// Goal: what is counted comes out as Prometheus text that a strict reader takes, under INTERFACE's names.
+// Goal: the counters come out as Prometheus text that a strict reader takes, under INTERFACE's names.
 // Method: events go in, a parser of our own reads what comes out (text format 0.0.4), names and sums are compared.
 
 import assert from 'node:assert/strict';

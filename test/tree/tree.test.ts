@@ -1,4 +1,4 @@
-// Goal: what is in a tree is found and nothing beside it; what is written is whole, and inside.
+// Goal: a tree's files are found and nothing beside them; written files are whole, and inside the tree.
 // Method: trees made up in temporary directories, with every oddity that a disk can hold.
 
 import assert from 'node:assert/strict';

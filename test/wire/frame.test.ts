@@ -1,5 +1,5 @@
-// Goal: what is packed comes out again, large values are moved and small ones copied, nothing is shared.
-// Method: fast-check round trips over batches of messages, and real ports for what is moved.
+// Goal: packed messages come out again, large values are moved and small ones copied, nothing is shared.
+// Method: fast-check round trips over batches of messages, and real ports for moved values.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
