@@ -20,8 +20,11 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
     const [first] = commands;
     if (first === undefined) throw new Error('there are no commands');
     const named = commands.find(({ name }) => name === args[0]) ?? first;
-    if (args.some((arg) => /^--?h(?:elp)?$/.test(arg))) process.stdout.write(helpText(named, commands));
-    else if (args.some((arg) => /^--?version$/.test(arg))) process.stdout.write(`${readVersion()}\n`);
+    const isHelp = args.some((arg) => /^--?h(?:elp)?$/.test(arg));
+    const isVersion = args.some((arg) => /^--?version$/.test(arg));
+    outliveStreams(named === first && !isHelp && !isVersion);
+    if (isHelp) process.stdout.write(helpText(named, commands));
+    else if (isVersion) process.stdout.write(`${readVersion()}\n`);
     else await (await readCommandLine(args)).parseAsync();
   } catch (error) {
     fail(error);
@@ -117,6 +120,19 @@ function spellOut(args: readonly string[]): string[] {
 
 function readVersion(): string {
   return `astera ${asteraVersion()} (Node ${process.versions.node})`;
+}
+
+/**
+ * Progress and logs may be lost; a command's output may not, except the one line of `serve`, which goes on. A pipe
+ * whose reader has seen enough is no error to tell.
+ */
+function outliveStreams(isServer: boolean): void {
+  process.stderr.on('error', () => {});
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (isServer) return;
+    if (error.code === 'EPIPE') process.exit(1);
+    fail(new Error(`cannot write to stdout: ${error.message}`));
+  });
 }
 
 function fail(error: unknown): void {

@@ -16,7 +16,8 @@ import type { ThreadStore } from '../workers/thread-store.ts';
 
 /** @throws {UsageError} a malformed checksum database */
 export function ownSumdb(config: StoreConfig, store: ThreadStore): SumdbLessons {
-  const events = new Events(createLogger('error', process.stderr.isTTY), new Metrics());
+  const log = createLogger({ level: 'error', isTerminal: process.stderr.isTTY });
+  const events = new Events(log, new Metrics());
   const logs = databasesOf(config).map(({ name, key }) => {
     const readRemote = (path: string) => Promise.reject(notStored(path));
     const kept = new SumdbStore({ name, store, clock, events });

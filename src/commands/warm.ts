@@ -151,7 +151,7 @@ async function* each(keys: readonly string[], signal: AbortSignal): AsyncGenerat
 export async function ownFetcher(config: Config, store: ThreadStore): Promise<Fetcher> {
   // A line for each fetch belongs to a server's log; here the bar shows them.
   const level = config.logLevel === 'info' ? 'warn' : config.logLevel;
-  const events = new Events(createLogger(level, process.stderr.isTTY), new Metrics());
+  const events = new Events(createLogger({ level, isTerminal: process.stderr.isTTY }), new Metrics());
   await nameSigner(config, { store, events });
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: 1 });
   const services = createServices({ config, store, builder: builder.call, events });

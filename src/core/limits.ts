@@ -175,3 +175,6 @@ export const CHUNKS_PER_BLOB = 2 ** 20;
 
 /** The last blob whose chunks' rowids JavaScript counts exactly. One blob a millisecond takes 99 days to get there. */
 export const BLOB_ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / CHUNKS_PER_BLOB) - 1;
+
+/** Log lines that wait while stderr takes none: some 1,000. At half, a reader that pauses under debug loses lines sooner. */
+export const LOG_WAITING_BYTES_MAX = 256 * KiB;

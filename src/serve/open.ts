@@ -18,8 +18,12 @@ export type Started = { readonly stop: AbortSignal; readonly writer: WriterThrea
 
 /** @throws what `serve` does */
 export async function openAndServe(config: Config, { stop, writer }: Started): Promise<void> {
-  const log = createLogger(config.logLevel, process.stderr.isTTY);
   const metrics = new Metrics();
+  const log = createLogger({
+    level: config.logLevel,
+    isTerminal: process.stderr.isTTY,
+    onDrop: () => metrics.logLinesDropped.inc(),
+  });
   const events = new Events(log, metrics);
   databasesOf(config); // Looked into here too: a mistyped one makes no store.
   lookAtStore(config.dbPath, { mayBeNew: true });

@@ -26,7 +26,7 @@ function resourceOf(key: string): Resource {
 class TamperedEvents extends Events {
   readonly tamperedKeys: string[] = [];
   constructor() {
-    super(createLogger('error', false), new Metrics());
+    super(createLogger({ level: 'error', isTerminal: false }), new Metrics());
   }
   override tampered(key: string): void {
     this.tamperedKeys.push(key);

@@ -64,7 +64,7 @@ function labelsOf(text: string): Record<string, string> {
 }
 
 function makeEvents(): { events: Events; metrics: Metrics } {
-  const log = createLogger('error', false);
+  const log = createLogger({ level: 'error', isTerminal: false });
   log.level = 'silent';
   const metrics = new Metrics();
   metrics.watch({

@@ -275,7 +275,7 @@ export class SeenEvents extends Events {
   readonly seen: string[] = [];
 
   constructor() {
-    const log = createLogger('error', false);
+    const log = createLogger({ level: 'error', isTerminal: false });
     log.level = 'silent';
     super(log, new Metrics());
     for (const name of [
