@@ -21,6 +21,7 @@ const mayImport: Record<string, readonly string[]> = {
   sumdb: ['core', 'modzip', 'flight', 'observe'],
   front: ['core', 'modules', 'sumdb', 'observe'],
   settings: ['core', 'upstream'],
+  plugin: ['core'],
 };
 
 /** package -> rooms that may know it. */

@@ -4,6 +4,7 @@
  */
 
 import { UsageError } from '../core/usage-error.ts';
+import { pluginFlags } from '../plugin/options.ts';
 import { type ServeOption, serveOptions } from '../settings/serve-options.ts';
 import type { Command, CommandInput } from './command.ts';
 
@@ -162,6 +163,20 @@ const forget: Command = {
   },
 };
 
+const cacheprog: Command = {
+  name: 'cacheprog',
+  help: 'Keep the build cache of the go command, which starts this by GOCACHEPROG.',
+  flags: pluginFlags,
+  examples: [
+    ['GOCACHEPROG="$0 cacheprog" go build ./...', 'a local directory'],
+    ['GOCACHEPROG="$0 cacheprog --remote=http://pi:8080" go build ./...', 'shared through a server'],
+  ],
+  run: async ({ flags }) => {
+    const { cacheprogCommand } = await import('./cacheprog.ts');
+    await cacheprogCommand(flags);
+  },
+};
+
 const completion: Command = {
   name: 'completion',
   help: 'Print a script that completes commands and flags.',
@@ -190,6 +205,7 @@ export const commands: readonly Command[] = [
   forget,
   stats,
   verify,
+  cacheprog,
   completion,
 ];
 

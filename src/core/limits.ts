@@ -178,3 +178,24 @@ export const BLOB_ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / CHUNKS_PER_BLOB)
 
 /** Log lines that wait while stderr takes none: some 1,000. At half, a reader that pauses under debug loses lines sooner. */
 export const LOG_WAITING_BYTES_MAX = 256 * KiB;
+
+/** A request line of the `go` command to its cache program, without the body: real ones have under 300 bytes. */
+export const PLUGIN_LINE_BYTES_MAX = 64 * KiB;
+
+/** Uploads that wait behind a build; more are not shared. A cold build of 700 packages has 1,500. */
+export const PLUGIN_UPLOADS_WAITING_MAX = 20_000;
+
+/** A remote build cache's whole answer to one get; past it the get is a miss. At half, 100 MB over a poor line never come. */
+export const PLUGIN_DOWNLOAD_MS_MAX = 10_000;
+
+/** A body that a remote build cache sends: larger ones are a miss. Go's own largest archives have some 100 MB. */
+export const PLUGIN_DOWNLOAD_BYTES_MAX = 1024 * MiB;
+
+/** A remote build cache that failed is left alone for so long, twice as long each time it fails again. */
+export const PLUGIN_PAUSE_MS = 5_000;
+
+/** The longest of these pauses. */
+export const PLUGIN_PAUSE_MS_MAX = 300_000;
+
+/** Build cache files used in so long are never trimmed: cmd/go/internal/cache asks for a day, and uses are noted by the hour. */
+export const PLUGIN_KEPT_MS_MIN = 25 * 3_600_000;

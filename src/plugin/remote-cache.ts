@@ -1,0 +1,193 @@
+/**
+ * A server that shares build caches, as the cache program sees it: slow, wrong or gone, it is a miss, each bounded in time.
+ * After a failure it is left alone for a while, twice as long each time. The wire: `remote-protocol.ts`.
+ */
+
+import { createReadStream } from 'node:fs';
+import { Agent, type IncomingMessage, request as requestHttp } from 'node:http';
+import {
+  PLUGIN_DOWNLOAD_BYTES_MAX,
+  PLUGIN_DOWNLOAD_MS_MAX,
+  PLUGIN_PAUSE_MS,
+  PLUGIN_PAUSE_MS_MAX,
+} from '../core/limits.ts';
+import type { LocalCache, LocalEntry, LocalPut } from './local-cache.ts';
+import {
+  actionPath,
+  isCacheId,
+  isCacheTime,
+  isModuleIndex,
+  OUTPUT_ID_HEADER,
+  outputPath,
+  TIME_HEADER,
+} from './remote-protocol.ts';
+
+export type RemoteOptions = {
+  readonly url: URL;
+  readonly token: string | undefined;
+  /** To the first byte, and between two. */
+  readonly timeoutMs: number;
+  readonly now: () => number;
+  readonly warn: (line: string) => void;
+};
+
+export class RemoteCache {
+  readonly #options: RemoteOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  #pausedUntilMs = 0;
+  #pauseMs = PLUGIN_PAUSE_MS;
+  #hasWarned = false;
+  #mayWrite = true;
+
+  constructor(options: RemoteOptions) {
+    this.#options = options;
+  }
+
+  /** Whether uploads make sense now. */
+  get takesPuts(): boolean {
+    return this.#mayWrite && this.#isUp();
+  }
+
+  /** Fetches an action's output into the local directory. Never rejects: a failure is a miss. */
+  async get(actionId: string, local: LocalCache): Promise<LocalEntry | undefined> {
+    if (!this.#isUp()) return undefined;
+    let put: LocalPut | undefined;
+    try {
+      const response = await this.#send('GET', actionPath(actionId), {});
+      if (response.statusCode !== 200) {
+        response.resume();
+        if (response.statusCode !== 404) throw new Error(`status ${response.statusCode}`);
+        this.#worked();
+        return undefined;
+      }
+      const {
+        [OUTPUT_ID_HEADER]: outputId,
+        [TIME_HEADER]: time,
+        'content-length': length,
+      } = response.headers;
+      const size = Number(length ?? Number.NaN);
+      const isGood = isCacheId(outputId) && isCacheTime(time) && size <= PLUGIN_DOWNLOAD_BYTES_MAX;
+      if (!isGood) {
+        response.destroy();
+        throw new Error('not an answer of a build cache');
+      }
+      put = local.beginPut({ outputId, size });
+      let isFirst = true;
+      for await (const bytes of response as AsyncIterable<Buffer>) {
+        if (isFirst && isModuleIndex(bytes)) {
+          put.abort();
+          return undefined;
+        }
+        isFirst = false;
+        put.write(bytes);
+      }
+      const entry = put.finish({ actionId, time });
+      this.#worked();
+      return entry;
+    } catch (error) {
+      put?.abort();
+      this.#failed(error);
+      return undefined;
+    }
+  }
+
+  /** Uploads an entry. False where it should be tried again at another time. */
+  async put(actionId: string, entry: LocalEntry): Promise<boolean> {
+    try {
+      const known = await this.#status('HEAD', outputPath(entry.outputId));
+      if (known !== 200) {
+        const stored = await this.#status('PUT', outputPath(entry.outputId), entry);
+        if (!this.#accepted(stored)) return false;
+      }
+      const headers = { [OUTPUT_ID_HEADER]: entry.outputId, [TIME_HEADER]: entry.time };
+      const linked = await this.#status('PUT', actionPath(actionId), undefined, headers);
+      // Where the server has another output for it, that one stays.
+      if (linked !== 409 && !this.#accepted(linked)) return false;
+      this.#worked();
+      return true;
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #accepted(status: number): boolean {
+    if (status === 401 || status === 403) {
+      if (this.#mayWrite)
+        this.#options.warn(`${this.#options.url.host} takes no uploads from here: status ${status}`);
+      this.#mayWrite = false;
+      return false;
+    }
+    if (status < 200 || status > 299) throw new Error(`upload: status ${status}`);
+    return true;
+  }
+
+  async #status(
+    method: string,
+    path: string,
+    body?: LocalEntry,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
+    const response = await this.#send(method, path, headers, body);
+    response.resume();
+    return response.statusCode ?? 0;
+  }
+
+  #send(
+    method: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    body?: LocalEntry,
+  ): Promise<IncomingMessage> {
+    const { url, token, timeoutMs } = this.#options;
+    return new Promise((resolve, reject) => {
+      const request = requestHttp(new URL(path, url), {
+        method,
+        agent: this.#agent,
+        timeout: timeoutMs,
+        headers: {
+          ...headers,
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(method === 'PUT' ? { 'content-length': body?.size ?? 0 } : {}),
+        },
+      });
+      const whole = setTimeout(
+        () => request.destroy(new Error(`no whole answer in ${PLUGIN_DOWNLOAD_MS_MAX} ms`)),
+        PLUGIN_DOWNLOAD_MS_MAX,
+      );
+      request.on('timeout', () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
+      request.on('close', () => clearTimeout(whole));
+      request.on('error', reject);
+      request.on('response', resolve);
+      if (body === undefined) request.end();
+      else {
+        createReadStream(body.path)
+          .on('error', (error) => request.destroy(error))
+          .pipe(request);
+      }
+    });
+  }
+
+  #isUp(): boolean {
+    return this.#options.now() >= this.#pausedUntilMs;
+  }
+
+  #worked(): void {
+    this.#pauseMs = PLUGIN_PAUSE_MS;
+  }
+
+  #failed(error: unknown): void {
+    // Requests that were open together fail together: they are one failure.
+    if (!this.#isUp()) return;
+    this.#pausedUntilMs = this.#options.now() + this.#pauseMs;
+    this.#pauseMs = Math.min(2 * this.#pauseMs, PLUGIN_PAUSE_MS_MAX);
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const why = error instanceof Error ? error.message : String(error);
+    this.#options.warn(`goes on without ${this.#options.url.host}: ${why}`);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * The wire between the cache program and a server that shares build caches. Both ends use this file.
+ *
+ * | request                   | answers                                                                         |
+ * | ------------------------- | ------------------------------------------------------------------------------- |
+ * | `GET /cache/action/<hex>` | 200: the output's bytes, with both headers below; 404: a miss                   |
+ * | `HEAD /cache/output/<hex>`| 200: it is stored; 404: it is not                                               |
+ * | `GET /cache/output/<hex>` | 200: the output's bytes; 404: a miss                                            |
+ * | `PUT /cache/output/<hex>` | 2xx: stored; 400: the body's SHA-256 is another                                 |
+ * | `PUT /cache/action/<hex>` | empty body, both headers. 2xx: stored; 404: send the output first; 409: this    |
+ * |                           | action has another output, which stays                                          |
+ *
+ * `<hex>` is 64 lower-case hex digits. 401 and 403: this client may not do that. All else is a failure.
+ * Bodies are sent raw, with `Content-Length`. A token travels as `Authorization: Bearer`.
+ */
+
+/** The output that an action has: 64 lower-case hex digits. */
+export const OUTPUT_ID_HEADER = 'astera-output-id';
+
+/** When the action was done: Unix nanoseconds, decimal. */
+export const TIME_HEADER = 'astera-time';
+
+export function actionPath(actionId: string): string {
+  return `/cache/action/${actionId}`;
+}
+
+export function outputPath(outputId: string): string {
+  return `/cache/output/${outputId}`;
+}
+
+/** Whether this is an action or output ID as it stands in paths, headers and file names. */
+export function isCacheId(text: unknown): text is string {
+  return typeof text === 'string' && CACHE_ID.test(text);
+}
+
+/** Whether this is a time as it stands in headers and action files. */
+export function isCacheTime(text: unknown): text is string {
+  return typeof text === 'string' && CACHE_TIME.test(text);
+}
+
+/**
+ * Whether an output that begins so is a module index. It is keyed by path, size and mtime of files, so that another
+ * machine's can be wrong here.
+ */
+export function isModuleIndex(start: Buffer): boolean {
+  return start.subarray(0, MODULE_INDEX.length).equals(MODULE_INDEX);
+}
+
+const MODULE_INDEX = Buffer.from('go index v');
+const CACHE_ID = /^[0-9a-f]{64}$/;
+const CACHE_TIME = /^[0-9]{1,19}$/;
