@@ -7,6 +7,10 @@
  * The last chunk is held back until the whole is checked, so that no client ever gets a clean end
  * of a wrong body. Nothing points to the blob until then. What is stored of a download that broke
  * stays, and the next one of that key goes on from there.
+ *
+ * On a full disk the bytes pass through a window. A zip that has to be checked is refused there as soon as it
+ * cannot be: its clients get an error, or a cut connection. Others pass unchecked, in one piece: `go` holds them
+ * against its go.sum.
  */
 
 import type { ByteStream } from '../core/answer.ts';
@@ -31,6 +35,8 @@ export type DownloadOptions = GrowingBlobOptions & {
   readonly garbage: YoungGarbage;
   /** Holds the zip's h1 against the checksum database; fails where it must not be kept. */
   readonly confirm?: (h1: string, upstream: string) => Check;
+  /** No byte of it may go out unchecked, though no checksum covers it. */
+  readonly isStrict?: boolean;
   /** Told why a good zip could not be stored. */
   readonly onNotStored: (why: string) => void;
 };
@@ -139,8 +145,10 @@ export class Download {
 
   async #run(): Promise<Landed> {
     try {
-      const { upstream, key, manners, partial } = this.#options;
-      const resume = partial && (await this.#blob.adopt(partial));
+      const { upstream, key, manners, partial, store } = this.#options;
+      // On a full disk it could not be checked whether the rest fits to what is stored.
+      const isAdopting = partial !== undefined && store.full === undefined;
+      const resume = isAdopting ? await this.#blob.adopt(partial) : undefined;
       const request = { path: key, bytesMax: ZIP_BYTES_MAX, ...(resume && { resume }), ...manners };
       for await (const event of upstream.stream(request)) {
         if (event.kind === 'start') this.#start(event);
@@ -169,6 +177,7 @@ export class Download {
     this.#size = event.size;
     this.#upstream = event.upstream;
     this.#blob.describe(event);
+    this.#refuseUncheckable();
     if (event.size !== undefined && event.size > CHUNK_BYTES) this.#onStarted();
     this.#wake();
   }
@@ -177,9 +186,28 @@ export class Download {
     this.#isPatched ||= isPatched;
     this.#blob.append(bytes);
     this.#options.garbage.took(bytes);
+    this.#refuseUncheckable();
     this.#wake();
     if (await this.#blob.room()) return;
     throw new StoreFailed(`cannot keep ${this.#name}: no room to store it, and nobody waits for it`);
+  }
+
+  /** Only a zip that no checksum covers, and that came in one piece, may go out without a look into it. */
+  get #mustCheck(): boolean {
+    const { confirm, isStrict } = this.#options;
+    return confirm !== undefined || isStrict === true || this.#isPatched;
+  }
+
+  /** @throws {Busy} there is no room to check what must be checked */
+  #refuseUncheckable(): void {
+    if (!this.#mustCheck || this.#blob.canHoldWhole(this.#size)) return;
+    throw this.#uncheckable();
+  }
+
+  #uncheckable(): Busy {
+    return new Busy(
+      `cannot give ${this.#name}: it must be checked, and the disk is too full to keep it for that`,
+    );
   }
 
   async #land(): Promise<Landed> {
@@ -187,7 +215,7 @@ export class Download {
     const bytes = this.#blob.wholeBytes();
     if (bytes !== undefined) return this.#landWhole(bytes);
     const isStored = await this.#blob.settle();
-    // Nobody can look into a zip that only passed through; `go` checks it against go.sum.
+    if (!isStored && this.#mustCheck) throw this.#uncheckable();
     const check = isStored ? await this.#check({ size }) : undefined;
     this.#finish();
     if (!isStored) return { size, ...this.#notStored('no room') };

@@ -141,6 +141,7 @@ export class Fetcher {
       partial,
       manners: this.#manners(errand),
       wallMs: () => clock.wallMs(),
+      isStrict: ingest.isStrict,
       onNotStored: (why) => events.notStored(key, why),
       ...(isCovered && { confirm: (h1, upstream) => ingest.check(resource, { key, h1, upstream }) }),
     });

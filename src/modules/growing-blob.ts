@@ -7,7 +7,7 @@
  */
 
 import { isServeError } from '../core/errors.ts';
-import { CHUNK_BYTES, RESUME_TAIL_BYTES } from '../core/limits.ts';
+import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../core/limits.ts';
 import type { Progress, Validator } from '../core/ports.ts';
 import type { PartialRow, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
@@ -64,6 +64,21 @@ export class GrowingBlob {
     return this.#isPassing;
   }
 
+  /**
+   * Whether the whole can still be looked into at its end: because it is stored, or because the window holds it from
+   * the first byte on. The window lets go of a longer one.
+   *
+   * @param size of the whole, where the upstream said it
+   */
+  canHoldWhole(size: number | undefined): boolean {
+    if (!this.#isPassing && this.#options.store.full === undefined) return true;
+    if (Math.max(size ?? 0, this.received) >= WINDOW_CHUNKS_MAX * CHUNK_BYTES) return false;
+    for (let seq = 0; seq < this.#chunks; seq++) {
+      if (!this.#pending.has(seq) && this.window.get(seq) === undefined) return false;
+    }
+    return true;
+  }
+
   /** Goes on with what an earlier download left. @returns where the upstream should go on, if anywhere */
   async adopt(partial: PartialRow): Promise<Progress | undefined> {
     // The last byte must be asked for again, even when all were stored: else a Range would be empty.
@@ -109,6 +124,7 @@ export class GrowingBlob {
     this.#filled = 0;
     this.#open = NOTHING;
     this.#pending = new Map();
+    this.window.startAgain();
   }
 
   /** Takes bytes in; full chunks go to the writer. */
@@ -208,6 +224,7 @@ export class GrowingBlob {
       (error: unknown) => {
         if (!isServeError(error)) throw error;
         this.#isPassing = true;
+        if (pending !== this.#pending) return; // It is of a file that was thrown away since.
         this.window.put(seq, bytes);
         pending.delete(seq);
       },

@@ -25,6 +25,12 @@ export class PassThrough {
     this.#chunks.set(seq, bytes);
   }
 
+  /** What it held is of no use: the file begins anew. */
+  startAgain(): void {
+    this.#chunks.clear();
+    this.hasLost = false;
+  }
+
   /** All the chunks from the first on, where none was stored and none let go. */
   whole(chunks: number): Uint8Array[] | undefined {
     const parts = Array.from({ length: chunks }, (_, seq) => this.#chunks.get(seq));

@@ -1,5 +1,5 @@
-// Goal: with no room to store anything clients are still served, the log and /readyz say it, the store
-// stays whole, and all is well when there is room again.
+// Goal: with no room to store anything clients are still served, but nothing that would have to be checked; the log and
+// /readyz say it, the store stays whole, and all is well when there is room again.
 // Method: a real server whose room ends in three ways: the reserve of a small tmpfs is reached (a ballast
 // file beside the store), the tmpfs is filled to the last byte in the middle of a download, and, where
 // mounting is not allowed also, a file-size limit on the server's process (RLIMIT_FSIZE).
@@ -14,8 +14,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { assertWhole, query, sha256Of } from '../store/stores.ts';
 import { Astera } from '../support/astera.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
+import { LyingUpstream, sumLines } from '../support/lying-upstream.ts';
 import { type MadeUpModule, madeUpFiles } from '../support/module-zip.ts';
 import { ask } from '../support/raw-client.ts';
+import { startSumdbServer } from '../support/sumdb-server.ts';
 
 const MIB = 1024 * 1024;
 const DISK_BYTES = 64 * MIB;
@@ -100,6 +102,45 @@ for (const { why, place, isBefore = false } of ways) {
     }
     await astera.stop();
     assertWhole(astera.db);
+  });
+}
+
+for (const verify of ['store', 'strict']) {
+  test(`--verify=${verify}: a forged zip gets past no check because the disk fills`, {
+    timeout: 60_000,
+  }, async (t) => {
+    const place = (await onTmpfs(t, fillUp)) ?? (await limited(t));
+    const database = await startSumdbServer({ records: 10 });
+    t.after(() => database.close());
+    await database.ask({ Cmd: 'add', Texts: [await sumLines(large), await sumLines(late)] });
+    const forged = { ...large, contentBytes: large.contentBytes + 1 };
+    const [upstream, sums] = [
+      await LocalUpstream.start({ madeUp: [forged, late] }),
+      await LyingUpstream.start([], { database }),
+    ];
+    t.after(() => Promise.all([upstream.close(), sums.close()]));
+    const astera = await Astera.start({
+      ...{ upstream: `${upstream.url},${sums.url}`, db: join(place.directory, 'a.db') },
+      flags: ['--verify', verify, '--sumdb', database.verifierKey, '--negative-ttl', '1ms'],
+    });
+    t.after(() => astera.dispose());
+
+    const url = `${astera.url}/${pathOf(large, 'zip')}`;
+    const release = upstream.hold(pathOf(large, 'zip'), 18 * MIB);
+    const first = ask(url);
+    await until(async () => Number(query(astera.db, 'SELECT count(*) FROM chunk')[0]) >= 64);
+    await place.takeRoom(astera);
+    release();
+    const answers = [await first, await ask(url)];
+    for (const { status, isWhole } of answers) assert.ok(status >= 500 || !isWhole, `${status}, ${isWhole}`);
+    if (verify === 'strict') assert.ok(answers.every(({ status }) => status >= 500));
+
+    await place.giveRoom(astera);
+    await until(async () => (await astera.get('readyz')).status === 200);
+    await assertServed(astera, late);
+    const { status, isWhole } = await ask(url);
+    assert.ok(status === 502 || !isWhole, 'it is found out when there is room');
+    await until(async () => astera.log.includes("the checksum database's"));
   });
 }
 

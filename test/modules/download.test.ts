@@ -6,10 +6,20 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ByteStream } from '../../src/core/answer.ts';
+import type { VerifyMode } from '../../src/core/checksums.ts';
 import { Busy, StoreFailed, UpstreamDown, UpstreamFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../../src/core/limits.ts';
 import { assertWhole, contentOf, execute } from '../store/stores.ts';
-import { makeRig, openLocalStore, type Rig, readAll, Script, settled, start } from '../support/fakes.ts';
+import {
+  makeRig,
+  openLocalStore,
+  type Rig,
+  type RigOptions,
+  readAll,
+  Script,
+  settled,
+  start,
+} from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const ZIP = 'example.com/a/@v/v1.0.0.zip';
@@ -25,10 +35,10 @@ function noise(size: number, seed = 1): Uint8Array {
   return bytes;
 }
 
-function scripted(t: TestContext): { rig: Rig; script: Script } {
+function scripted(t: TestContext, options: RigOptions = {}): { rig: Rig; script: Script } {
   const store = openLocalStore(join(tempDir(t), 'a.db'));
   t.after(() => store.close());
-  const rig = makeRig(store);
+  const rig = makeRig(store, options);
   const script = new Script();
   rig.upstream.scripts.set(ZIP, script);
   return { rig, script };
@@ -441,6 +451,194 @@ test('a disk that fills in the middle keeps what was stored for a later download
   assert.deepEqual([entry, partial?.chunks], [undefined, 2]);
   assertWhole(rig.store.path);
 });
+
+/** When the disk fills: before the download begins, or when so many chunks of it are stored. */
+type Fill = 'before' | number;
+
+const unchecked: {
+  verify: VerifyMode;
+  chunks: number;
+  fill: Fill;
+  isSized: boolean;
+  isPatched?: boolean;
+  outcome: 'whole' | 'refused' | 'cut';
+  why: string;
+}[] = [
+  { verify: 'off', chunks: 12, fill: 2, isSized: true, outcome: 'whole', why: 'no checksum is asked for' },
+  { verify: 'off', chunks: 12, fill: 'before', isSized: false, outcome: 'whole', why: 'nor here' },
+  {
+    ...{ verify: 'off', chunks: 12, fill: 2, isSized: true, isPatched: true, outcome: 'cut' },
+    why: 'only its CRCs say whether its parts fit',
+  },
+  {
+    verify: 'store',
+    chunks: 12,
+    fill: 'before',
+    isSized: true,
+    outcome: 'refused',
+    why: 'a length too long to keep',
+  },
+  {
+    verify: 'store',
+    chunks: 12,
+    fill: 'before',
+    isSized: false,
+    outcome: 'cut',
+    why: 'longer than the window',
+  },
+  {
+    verify: 'store',
+    chunks: 12,
+    fill: 2,
+    isSized: true,
+    outcome: 'cut',
+    why: 'its beginning is stored, its end not',
+  },
+  { verify: 'store', chunks: 3, fill: 2, isSized: true, outcome: 'cut', why: 'few chunks to go' },
+  {
+    verify: 'store',
+    chunks: 3,
+    fill: 2,
+    isSized: false,
+    outcome: 'cut',
+    why: 'few chunks to go, of no known length',
+  },
+  {
+    verify: 'store',
+    chunks: 3,
+    fill: 'before',
+    isSized: true,
+    outcome: 'whole',
+    why: 'the window holds all of it',
+  },
+  {
+    verify: 'strict',
+    chunks: 12,
+    fill: 'before',
+    isSized: true,
+    outcome: 'refused',
+    why: 'a length too long to keep',
+  },
+  {
+    verify: 'strict',
+    chunks: 12,
+    fill: 2,
+    isSized: true,
+    outcome: 'refused',
+    why: 'nothing goes out before it is checked',
+  },
+  { verify: 'strict', chunks: 3, fill: 2, isSized: false, outcome: 'refused', why: 'few chunks to go' },
+  {
+    verify: 'strict',
+    chunks: 3,
+    fill: 'before',
+    isSized: true,
+    outcome: 'whole',
+    why: 'the window holds all of it',
+  },
+];
+
+for (const { verify, chunks, fill, isSized, isPatched = false, outcome, why } of unchecked) {
+  const when = fill === 'before' ? 'before' : `behind ${fill} chunks`;
+  test(`--verify=${verify}, ${chunks} chunks, a disk that is full ${when}: ${outcome}: ${why}`, async (t) => {
+    const { rig, script } = scripted(t, { verify });
+    const zip = noise(chunks * CHUNK_BYTES + 100);
+    if (fill === 'before') rig.store.full = 'disk is full';
+    const answer = rig
+      .get(ZIP)
+      .then(
+        ({ body }) =>
+          readAll(body).then((bytes) => (Buffer.from(bytes).equals(zip) ? 'whole' : 'wrong'), busyAs('cut')),
+        busyAs('refused'),
+      );
+    void script.send(start({ size: isSized ? zip.byteLength : undefined, etag: '"e"' }));
+    void sendAll(script, zip, { pieces: 100_000, isPatched, atChunk: fill, onFill: () => fillUp(rig) });
+    assert.equal(await answer, outcome);
+    await settled();
+    assert.equal(rig.builder.checked.length, outcome === 'whole' && verify !== 'off' ? 1 : 0);
+    assert.equal((await rig.store.getEntry({ key: ZIP })).entry, undefined);
+    assertWhole(rig.store.path);
+  });
+}
+
+test('with --verify=strict not even what no checksum covers goes out without a look into it', async (t) => {
+  const { rig, script } = scripted(t, { verify: 'strict' });
+  rig.checksums.covers = (_): _ is never => false;
+  rig.store.full = 'disk is full';
+  const answer = assert.rejects(rig.get(ZIP), Busy);
+  void script.send(start({ size: 12 * CHUNK_BYTES, etag: '"e"' }));
+  await answer;
+});
+
+test('on a full disk a partial is not gone on with: what passes through must be in one piece', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(4 * CHUNK_BYTES + 100);
+  const put = { key: ZIP, size: zip.byteLength, etag: '"e"', lastModified: undefined, nowMs: 1 };
+  await rig.store.openBlob({ blob: 9, ...put });
+  await rig.store.putChunk({ blob: 9, seq: 0, bytes: noise(CHUNK_BYTES, 7) });
+  rig.store.full = 'disk is full';
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength, etag: '"e"' }));
+  const reading = readAll(await opening);
+  assert.equal(rig.upstream.asked[0]?.request.resume, undefined);
+  await script.bytes(zip);
+  script.end();
+  assertSame(await reading, zip);
+});
+
+test('a chunk of a file that was thrown away, and that the disk refuses late, is no part of the next', async (t) => {
+  const { rig, script } = scripted(t);
+  const [old, fresh] = [noise(3 * CHUNK_BYTES, 1), noise(3 * CHUNK_BYTES, 2)];
+  const refused = Promise.withResolvers<void>();
+  const putChunk = async () => {
+    await refused.promise;
+    throw new StoreFailed('cannot use store: SQLITE_FULL');
+  };
+  Object.assign(rig.store, { putChunk });
+  const opening = open(rig);
+  await script.send(start({ size: old.byteLength, etag: '"old"' }));
+  const body = await opening;
+  await script.bytes(old.slice(0, CHUNK_BYTES));
+  await script.send(start({ offset: 0, size: fresh.byteLength, etag: '"new"' }));
+  rig.store.full = 'disk is full';
+  await script.bytes(fresh.slice(0, 2 * CHUNK_BYTES));
+  refused.resolve();
+  await settled();
+  await script.bytes(fresh.slice(2 * CHUNK_BYTES));
+  script.end();
+  assertSame(await readAll(body), fresh);
+});
+
+async function sendAll(
+  script: Script,
+  bytes: Uint8Array,
+  how: { pieces: number; isPatched: boolean; atChunk: Fill; onFill: () => Promise<void> },
+): Promise<void> {
+  const { pieces, isPatched, atChunk, onFill } = how;
+  const fillAt = atChunk === 'before' ? bytes.byteLength : atChunk * CHUNK_BYTES;
+  for (let at = 0; at < bytes.byteLength; ) {
+    const end = Math.min(at < fillAt ? Math.min(at + pieces, fillAt) : at + pieces, bytes.byteLength);
+    const part = bytes.slice(at, end);
+    await (isPatched ? script.send({ kind: 'bytes', bytes: part, isPatched }) : script.bytes(part));
+    at = end;
+    if (at === fillAt) await onFill();
+  }
+  script.end();
+}
+
+/** Nothing can be written any more, and the store has not noticed it yet. */
+async function fillUp(rig: Rig): Promise<void> {
+  await settled();
+  for (const call of ['putChunk', 'putEntry', 'sealBlob'])
+    rig.store.failures.set(call, new StoreFailed('cannot use store: SQLITE_FULL'));
+}
+
+function busyAs<T>(outcome: T): (error: unknown) => T {
+  return (error) => {
+    assert.ok(error instanceof Busy, String(error));
+    return outcome;
+  };
+}
 
 for (const size of [CHUNK_BYTES - 1, CHUNK_BYTES + 500, 2 * CHUNK_BYTES]) {
   test(`a client so slow that memory has let go of ${size} bytes gets them all the same`, async (t) => {
