@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { ASTERA, type Exit } from './astera.ts';
+import { ASTERA, type Exit, withoutProgress } from './astera.ts';
 
 export class AsteraCommand {
   readonly child: ChildProcess;
@@ -41,6 +41,6 @@ export class AsteraCommand {
     }
     const [code] = (await once(child, 'close')) as [number | null];
     this.#isOver = true;
-    return { code, ...parts };
+    return { code, stdout: parts.stdout, stderr: withoutProgress(parts.stderr) };
   }
 }

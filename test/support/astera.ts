@@ -121,7 +121,13 @@ export class Astera {
   }
 }
 
+/** `stderr` is without lines of progress: how many there are depends on how busy the machine is. */
 export type Exit = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
+/** For {@link Exit}. */
+export function withoutProgress(stderr: string): string {
+  return stderr.replace(/^[a-z]+: \d+ files, [^\n]*\n/gm, '');
+}
 
 /** Runs `bin/astera` to its end, for what must not start. */
 export async function runAstera(
@@ -139,7 +145,7 @@ export async function runAstera(
   });
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   assert.equal(signal, null, `astera must not be ended by a signal:\n${stderr}`);
-  return { code, stdout, stderr };
+  return { code, stdout, stderr: withoutProgress(stderr) };
 }
 
 /** Prometheus text as a map; comments and time stamps are left out. */
