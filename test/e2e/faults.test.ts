@@ -321,7 +321,11 @@ describe('faults', { concurrency: true }, () => {
 });
 
 function options(upstream: FaultyUpstream, db: string) {
-  return { upstream: upstream.url, db: join(scratch, db), flags: ['--verify', 'off'] };
+  return {
+    upstream: upstream.url,
+    db: join(scratch, db),
+    flags: ['--verify', 'off', '--first-byte-wait', '10s'],
+  };
 }
 
 async function assertServed(astera: Astera, row: Row, files: Files): Promise<void> {

@@ -32,7 +32,16 @@ const commands: readonly Command[] = [
 /** A command may hang on a line that is gone; none may for so long. */
 const KILL_MS = 60_000;
 
-const SHORT_TTLS = ['--verify', 'off', '--list-ttl', '1ms', '--negative-ttl', '1ms'];
+const SHORT_TTLS = [
+  '--verify',
+  'off',
+  '--list-ttl',
+  '1ms',
+  '--negative-ttl',
+  '1ms',
+  '--first-byte-wait',
+  '10s',
+];
 
 type Outcome = GoResult & { readonly files: ModuleFiles };
 
