@@ -4,7 +4,8 @@
  */
 
 import { createReadStream } from 'node:fs';
-import { Agent, type IncomingMessage, request as requestHttp } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
   PLUGIN_DOWNLOAD_MS_MAX,
@@ -22,6 +23,9 @@ import {
   TIME_HEADER,
 } from './remote-protocol.ts';
 
+/** `import` of it would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */
+const http: typeof import('node:http') = createRequire(import.meta.url)('node:http');
+
 export type RemoteOptions = {
   readonly url: URL;
   readonly token: string | undefined;
@@ -33,7 +37,7 @@ export type RemoteOptions = {
 
 export class RemoteCache {
   readonly #options: RemoteOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
   #pausedUntilMs = 0;
   #pauseMs = PLUGIN_PAUSE_MS;
   #hasWarned = false;
@@ -145,7 +149,7 @@ export class RemoteCache {
   ): Promise<IncomingMessage> {
     const { url, token, timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
-      const request = requestHttp(new URL(path, url), {
+      const request = http.request(new URL(path, url), {
         method,
         agent: this.#agent,
         timeout: timeoutMs,

@@ -3,6 +3,7 @@
 import { readFileSync, write } from 'node:fs';
 import { LocalCache } from './local-cache.ts';
 import { type PluginOptions, readOptions } from './options.ts';
+import { RemoteCache } from './remote-cache.ts';
 import { Session } from './session.ts';
 
 export async function runPlugin(flags: Readonly<Record<string, string>>): Promise<void> {
@@ -10,17 +11,15 @@ export async function runPlugin(flags: Readonly<Record<string, string>>): Promis
   const now = () => Date.now();
   const output = new Output();
   const local = new LocalCache({ directory: options.cacheDir, now, warn });
-  const remote = await openRemote(options, now);
+  const remote = openRemote(options, now);
   const session = new Session(options, { local, remote, warn, now, write: (text) => output.write(text) });
   await session.run(process.stdin);
   await output.flush();
   process.exit(0);
 }
 
-/** Loads HTTP only where there is a remote: it is a third of the start. */
-async function openRemote({ remote: url, tokenFile, remoteTimeoutMs }: PluginOptions, now: () => number) {
+function openRemote({ remote: url, tokenFile, remoteTimeoutMs }: PluginOptions, now: () => number) {
   if (url === undefined) return undefined;
-  const { RemoteCache } = await import('./remote-cache.ts');
   const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
   return new RemoteCache({ url, token, timeoutMs: remoteTimeoutMs, now, warn });
 }
