@@ -4,7 +4,7 @@
  * Everything lies in one temporary directory that `dispose` removes.
  */
 
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -83,6 +83,11 @@ export class GoClient {
         resolve({ code, stdout, stderr });
       });
     });
+  }
+
+  /** Starts `go` in the project, its output thrown away, for the caller to end or to wait for. */
+  start(...args: readonly string[]): ChildProcess {
+    return spawn('go', args, { cwd: this.project, env: this.#environment(), stdio: 'ignore' });
   }
 
   /** go.mod and go.sum as they are now; a missing go.sum is empty. */

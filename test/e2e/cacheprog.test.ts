@@ -1,0 +1,294 @@
+// Goal: a build with the cache program gives what a build without it gives, whatever the server, the directory or a
+// kill does to it; what it has built once it does not compile again.
+// Method: the real `go` command with GOCACHEPROG, one directory that is warmed once and hard-linked for each test, and
+// servers on loopback that misbehave.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, type TestContext, test } from 'node:test';
+import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/plugin/remote-protocol.ts';
+import { CHECKOUT } from '../support/corpus.ts';
+import { GoClient, type GoResult } from '../support/go.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
+const MAIN = `package main
+
+import (
+	"encoding/json"
+	"os"
+
+	"example.com/app/lib"
+)
+
+func main() { json.NewEncoder(os.Stdout).Encode(lib.Numbers(3)) }
+`;
+const LIB = `package lib
+
+import _ "embed"
+
+//go:embed data.txt
+var data []byte
+
+func Numbers(n int) []int { return make([]int, n+len(data)) }
+`;
+const LIB_TEST = `package lib
+
+import "testing"
+
+func TestNumbers(t *testing.T) {
+	if len(Numbers(1)) != 6 {
+		t.Fatal(Numbers(1))
+	}
+}
+`;
+
+let scratch = '';
+let warm = '';
+/** The program that a build without any cache program makes. */
+let expected = '';
+
+before(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'astera-cacheprog-'));
+  const plain = await client({});
+  try {
+    await built(plain);
+    expected = programHash(plain);
+  } finally {
+    await plain.dispose();
+  }
+  warm = join(scratch, 'warm');
+  const first = await client({ cacheDir: warm });
+  try {
+    await built(first);
+    assert.equal(programHash(first), expected);
+  } finally {
+    await first.dispose();
+  }
+});
+
+after(() => rm(scratch, { recursive: true, force: true }));
+
+test('a second build compiles nothing, and makes the same program', async (t) => {
+  const go = await ownClient(t, { cacheDir: copyOfWarm() });
+  const { stderr } = await built(go, '-x');
+  assert.doesNotMatch(stderr, /\/compile /);
+  assert.match(stderr, /\/link /, 'executables are not in this cache');
+  assert.equal(programHash(go), expected);
+});
+
+test('tests are cached, and vet, run, cover and export files work', async (t) => {
+  const cacheDir = copyOfWarm();
+  const go = await ownClient(t, { cacheDir });
+  assert.match((await succeeds(go, 'test', './...')).stdout, /^ok .*\d+s$/m);
+  assert.match((await succeeds(go, 'test', './...')).stdout, /^ok .*\(cached\)$/m);
+  await succeeds(go, 'vet', './...');
+  assert.equal((await succeeds(go, 'run', '.')).stdout, '[0,0,0,0,0,0,0,0]\n');
+  assert.match((await succeeds(go, 'test', '-cover', './lib')).stdout, /coverage: 100.0%/);
+  const { stdout } = await succeeds(go, 'list', '-export', '-f', '{{.Export}}', './...');
+  // Linters read these files after `go` has ended.
+  for (const path of stdout.trim().split('\n')) {
+    assert.ok(path.startsWith(cacheDir), path);
+    assert.ok(existsSync(path), path);
+  }
+  assertWhole(cacheDir);
+});
+
+const remotes: { why: string; answer: RequestListener | 'nobody listens' }[] = [
+  { why: 'nobody listens', answer: 'nobody listens' },
+  { why: 'takes the request and never answers', answer: () => {} },
+  { why: 'answers all with garbage', answer: (_, response) => response.end('<html>hello</html>') },
+  { why: 'answers all with 500', answer: (_, response) => response.writeHead(500).end() },
+  {
+    why: 'sends other bytes than the ID names',
+    answer: ({ method }, response) =>
+      response.writeHead(method === 'GET' ? 200 : 404, headersOf('right', 5)).end('wrong'),
+  },
+  {
+    why: 'cuts each body',
+    answer: (_, response) =>
+      response.writeHead(200, headersOf('right', 5)).write('ri', () => response.destroy()),
+  },
+  { why: 'takes nothing', answer: (_, response) => response.writeHead(403).end() },
+];
+for (const { why, answer } of remotes) {
+  test(`a server that fails costs no build: ${why}`, async (t) => {
+    const remote = await listen(t, answer);
+    const cacheDir = copyOfWarm();
+    const go = await ownClient(t, { cacheDir, flags: [`--remote=${remote}`, '--remote-timeout=500ms'] });
+    await writeFile(join(go.project, 'lib/more.go'), `package lib\n\nconst Why = ${JSON.stringify(why)}\n`);
+    const { stderr } = await built(go);
+    assert.equal(stderr.trimEnd().split('\n').length, 1, stderr);
+    assert.match(stderr, /^astera cacheprog: /);
+    assertWhole(cacheDir);
+  });
+}
+
+test('a directory that cannot be made costs no build, and is told of in one line', async (t) => {
+  const file = join(tempDir(t), 'file');
+  await writeFile(file, '');
+  const go = await ownClient(t, { cacheDir: join(file, 'cache') });
+  await mkdir(join(go.project, 'bare'));
+  await writeFile(join(go.project, 'bare/bare.go'), 'package bare\n');
+  const { stderr } = await succeeds(go, 'build', './bare');
+  assert.match(stderr, /^astera cacheprog: cannot write to .*: this build's results are not kept: .*\n$/);
+});
+
+test('sixty-four go commands at once share one directory', { timeout: 180_000 }, async (t) => {
+  const cacheDir = copyOfWarm();
+  const go = await ownClient(t, { cacheDir });
+  await writeFile(join(go.project, 'lib/more.go'), 'package lib\n\nconst More = 64\n');
+  const results = await Promise.all(Array.from({ length: 64 }, () => go.run('build', './lib')));
+  assert.deepEqual(
+    results.filter(({ code }) => code !== 0),
+    [],
+  );
+  assertWhole(cacheDir);
+});
+
+test('killed at any moment, it leaves a directory that the next build works with', {
+  timeout: 180_000,
+}, async (t) => {
+  const cacheDir = join(tempDir(t), 'cache');
+  const go = await ownClient(t, { cacheDir });
+  for (let outputs = 1; outputs <= 20; outputs++) {
+    const building = go.start('build', 'encoding/json');
+    await outputsIn(cacheDir, outputs, building);
+    killPrograms(cacheDir);
+    if (building.exitCode === null) await once(building, 'exit');
+    assertWhole(cacheDir);
+  }
+  await succeeds(go, 'build', 'encoding/json');
+  assertWhole(cacheDir);
+});
+
+test('stdout carries answers and nothing else', async (t) => {
+  const cacheDir = join(tempDir(t), 'cache');
+  for (const input of [
+    '',
+    '{"ID":1,"Command":"get","ActionID":"AAAA"}\n\n',
+    'no JSON\n',
+    '{"ID":1,"Command":"dance"}\n\n',
+  ]) {
+    const child = spawn(process.execPath, [PROGRAM, `--cache-dir=${cacheDir}`, '--metrics'], {
+      stdio: 'pipe',
+    });
+    child.stdin.end(input);
+    child.stderr.resume();
+    let text = '';
+    for await (const part of child.stdout) text += String(part);
+    for (const line of text.trimEnd().split('\n')) assert.equal(typeof JSON.parse(line).ID, 'number', input);
+  }
+});
+
+type Client = { readonly cacheDir?: string; readonly flags?: readonly string[] };
+
+/** A client with a project of two packages. Without a directory it uses Go's own cache. */
+async function client({ cacheDir, flags = [] }: Client): Promise<GoClient> {
+  const program = [process.execPath, PROGRAM, `--cache-dir=${cacheDir}`, ...flags].join(' ');
+  const env = { CGO_ENABLED: '0', ...(cacheDir === undefined ? {} : { GOCACHEPROG: program }) };
+  // Each client has a directory of its own, which an action's ID holds unless paths are trimmed.
+  const go = await GoClient.create('off', { env: { ...env, GOFLAGS: '-trimpath' } });
+  await mkdir(join(go.project, 'lib'), { recursive: true });
+  await writeFile(join(go.project, 'go.mod'), 'module example.com/app\n\ngo 1.24\n');
+  await writeFile(join(go.project, 'main.go'), MAIN);
+  await writeFile(join(go.project, 'lib/lib.go'), LIB);
+  await writeFile(join(go.project, 'lib/lib_test.go'), LIB_TEST);
+  await writeFile(join(go.project, 'lib/data.txt'), 'five!');
+  return go;
+}
+
+async function ownClient(t: TestContext, options: Client): Promise<GoClient> {
+  const go = await client(options);
+  t.after(() => go.dispose());
+  return go;
+}
+
+async function succeeds(go: GoClient, ...args: readonly string[]): Promise<GoResult> {
+  const result = await go.run(...args);
+  assert.equal(result.code, 0, `go ${args.join(' ')}: ${result.stderr}`);
+  return result;
+}
+
+function built(go: GoClient, ...flags: readonly string[]): Promise<GoResult> {
+  return succeeds(go, 'build', ...flags, '-o', 'app', '.');
+}
+
+function programHash(go: GoClient): string {
+  return createHash('sha256')
+    .update(readFileSync(join(go.project, 'app')))
+    .digest('hex');
+}
+
+/** Hard links: nothing is written in place, so that no test can change another's files. */
+function copyOfWarm(): string {
+  const copy = join(scratch, `copy-${readdirSync(scratch).length}`);
+  execFileSync('cp', ['-al', warm, copy]);
+  return copy;
+}
+
+/** Each output is what its name says, and each action names an output of a good form. */
+function assertWhole(cacheDir: string): void {
+  for (const path of filesIn(join(cacheDir, 'output'))) {
+    assert.equal(createHash('sha256').update(readFileSync(path)).digest('hex'), path.slice(-64), path);
+  }
+  for (const path of filesIn(join(cacheDir, 'action'))) {
+    assert.match(readFileSync(path, 'latin1'), /^[0-9a-f]{64} [0-9]{1,19}$/, path);
+  }
+}
+
+function filesIn(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Waits until the directory holds as many outputs, or the build has ended. */
+async function outputsIn(cacheDir: string, count: number, building: ChildProcess): Promise<void> {
+  while (building.exitCode === null && filesIn(join(cacheDir, 'output')).length < count) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Kills the programs that work on this directory. */
+function killPrograms(cacheDir: string): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
+      if (line[1] === PROGRAM && line.includes(`--cache-dir=${cacheDir}`))
+        process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended.
+    }
+  }
+}
+
+function headersOf(body: string, size: number) {
+  return {
+    [OUTPUT_ID_HEADER]: createHash('sha256').update(body).digest('hex'),
+    [TIME_HEADER]: '1700000000000000000',
+    'content-length': size,
+  };
+}
+
+async function listen(t: TestContext, answer: RequestListener | 'nobody listens'): Promise<string> {
+  const server = createServer(answer === 'nobody listens' ? () => {} : answer);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  if (answer === 'nobody listens') close();
+  else t.after(close);
+  return `http://127.0.0.1:${port}`;
+}
