@@ -186,7 +186,13 @@ export const PLUGIN_LINE_BYTES_MAX = 64 * KiB;
 export const PLUGIN_UPLOADS_WAITING_MAX = 20_000;
 
 /** A remote build cache's whole answer to one get; past it the get is a miss. At half, 100 MB over a poor line never come. */
-export const PLUGIN_DOWNLOAD_MS_MAX = 10_000;
+export const PLUGIN_WHOLE_MS = 10_000;
+
+/** The least rate of an upload over its whole time: 64 kB/s. */
+export const PLUGIN_UPLOAD_BYTES_PER_MS = 64;
+
+/** An upload that makes no progress for so long is given up. */
+export const PLUGIN_UPLOAD_IDLE_MS = 10_000;
 
 /** A body that a remote build cache sends: larger ones are a miss. Go's own largest archives have some 100 MB. */
 export const PLUGIN_DOWNLOAD_BYTES_MAX = 1024 * MiB;

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { PLUGIN_KEPT_MS_MIN } from '../core/limits.ts';
 import { isCacheId, isCacheTime } from './remote-protocol.ts';
+import { START_BYTES } from './shareable.ts';
 
 export type LocalEntry = {
   readonly outputId: string;
@@ -162,6 +163,8 @@ export class LocalPut {
   readonly #hash = createHash('sha256');
   #temporary: Temporary | undefined;
   #written = 0;
+  /** The output's first bytes: at least `START_BYTES`, or all that have come. */
+  start: Buffer = Buffer.alloc(0);
 
   /** Made by {@link LocalCache.beginPut}. */
   constructor({ outputId, size }: { readonly outputId: string; readonly size: number }, doors: PutDoors) {
@@ -173,22 +176,37 @@ export class LocalPut {
   /** @throws {Error} more bytes than were announced, or no place to write them */
   write(bytes: Buffer): void {
     if (this.#written + bytes.length > this.#size) throw new Error('body is longer than its size');
+    if (this.start.length < START_BYTES)
+      this.start = Buffer.concat([this.start, bytes.subarray(0, START_BYTES)]);
     this.#hash.update(bytes);
     if (this.#doors.known === undefined) this.#store(bytes);
     this.#written += bytes.length;
   }
 
   /** @throws {Error} the body is not the one that the ID names, or there is no place to write it */
-  finish({ actionId, time }: { readonly actionId: string; readonly time?: string }): LocalEntry {
+  finish({ actionId }: { readonly actionId: string }): LocalEntry {
+    return this.link({ actionId, path: this.seal(), time: `${this.#doors.now()}000000` });
+  }
+
+  /**
+   * Checks the output and puts it where it stays. No action has it yet.
+   *
+   * @returns its path
+   * @throws {Error} as `finish`
+   */
+  seal(): string {
     if (this.#written !== this.#size) throw new Error(`body has ${this.#written} bytes of ${this.#size}`);
     if (this.#hash.digest('hex') !== this.#outputId) throw new Error('body does not match its OutputID');
-    const path = this.#doors.known ?? this.#settle();
-    const entry: LocalEntry = {
-      outputId: this.#outputId,
-      size: this.#size,
-      time: time ?? `${this.#doors.now()}000000`,
-      path,
-    };
+    return this.#doors.known ?? this.#settle();
+  }
+
+  /** Makes the sealed output that of an action. */
+  link({
+    actionId,
+    path,
+    time,
+  }: Pick<LocalEntry, 'path' | 'time'> & { readonly actionId: string }): LocalEntry {
+    const entry: LocalEntry = { outputId: this.#outputId, size: this.#size, time, path };
     this.#doors.link(actionId, entry);
     return entry;
   }

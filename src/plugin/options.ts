@@ -17,6 +17,8 @@ export type PluginOptions = {
   /** Uploads at one time. */
   readonly uploads: number;
   readonly closeWaitMs: number;
+  /** Whether what cgo makes is shared: it depends on C headers that are in no action's ID. */
+  readonly shareCgo: boolean;
   readonly metrics: boolean;
 };
 
@@ -39,6 +41,11 @@ export const pluginFlags: readonly PluginFlag[] = [
     name: 'close-wait',
     help: 'how long uploads may hold up the go command at its end (2s)',
     form: 'a duration such as 2s',
+  },
+  {
+    name: 'share-cgo',
+    help: 'share what cgo makes: only among machines with the same C headers (off)',
+    form: 'on or off',
   },
   { name: 'metrics', help: 'print a summary to stderr', form: 'true or false', isSwitch: true },
 ];
@@ -85,6 +92,7 @@ export function readOptions(flags: Readonly<Record<string, string>>): PluginOpti
     bytesMax: read('max-cache-size', '10GiB', parseSize),
     uploads: read('u', '4', parseUploads),
     closeWaitMs: read('close-wait', '2s', parseDuration),
+    shareCgo: read('share-cgo', 'off', parseOnOff),
     metrics: read('metrics', 'false', parseSwitch),
   };
 }
@@ -99,6 +107,11 @@ function parseUploads(text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1 || count > 64) throw new Error('out of bounds');
   return count;
+}
+
+function parseOnOff(text: string): boolean {
+  if (text !== 'on' && text !== 'off') throw new Error('neither on nor off');
+  return text === 'on';
 }
 
 function parseSwitch(text: string): boolean {

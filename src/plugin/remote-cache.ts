@@ -8,20 +8,22 @@ import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
-  PLUGIN_DOWNLOAD_MS_MAX,
   PLUGIN_PAUSE_MS,
   PLUGIN_PAUSE_MS_MAX,
+  PLUGIN_UPLOAD_BYTES_PER_MS,
+  PLUGIN_UPLOAD_IDLE_MS,
+  PLUGIN_WHOLE_MS,
 } from '../core/limits.ts';
 import type { LocalCache, LocalEntry, LocalPut } from './local-cache.ts';
 import {
   actionPath,
   isCacheId,
   isCacheTime,
-  isModuleIndex,
   OUTPUT_ID_HEADER,
   outputPath,
   TIME_HEADER,
 } from './remote-protocol.ts';
+import { isShareable } from './shareable.ts';
 
 /** `import` of it would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */
 const http: typeof import('node:http') = createRequire(import.meta.url)('node:http');
@@ -31,6 +33,7 @@ export type RemoteOptions = {
   readonly token: string | undefined;
   /** To the first byte, and between two. */
   readonly timeoutMs: number;
+  readonly shareCgo: boolean;
   readonly now: () => number;
   readonly warn: (line: string) => void;
 };
@@ -70,22 +73,15 @@ export class RemoteCache {
         'content-length': length,
       } = response.headers;
       const size = Number(length ?? Number.NaN);
-      const isGood = isCacheId(outputId) && isCacheTime(time) && size <= PLUGIN_DOWNLOAD_BYTES_MAX;
-      if (!isGood) {
+      if (!isCacheId(outputId) || !isCacheTime(time) || !(size <= PLUGIN_DOWNLOAD_BYTES_MAX)) {
         response.destroy();
         throw new Error('not an answer of a build cache');
       }
       put = local.beginPut({ outputId, size });
-      let isFirst = true;
-      for await (const bytes of response as AsyncIterable<Buffer>) {
-        if (isFirst && isModuleIndex(bytes)) {
-          put.abort();
-          return undefined;
-        }
-        isFirst = false;
-        put.write(bytes);
-      }
-      const entry = put.finish({ actionId, time });
+      for await (const bytes of response as AsyncIterable<Buffer>) put.write(bytes);
+      const path = put.seal();
+      const isGood = isShareable(put.start, path, this.#options);
+      const entry = isGood ? put.link({ actionId, path, time }) : undefined;
       this.#worked();
       return entry;
     } catch (error) {
@@ -148,22 +144,22 @@ export class RemoteCache {
     body?: LocalEntry,
   ): Promise<IncomingMessage> {
     const { url, token, timeoutMs } = this.#options;
+    // Nobody waits for an upload, and a poor line takes a while to pass on what the kernel has taken.
+    const idleMs = body === undefined ? timeoutMs : Math.max(timeoutMs, PLUGIN_UPLOAD_IDLE_MS);
+    const wholeMs = PLUGIN_WHOLE_MS + (body === undefined ? 0 : body.size / PLUGIN_UPLOAD_BYTES_PER_MS);
     return new Promise((resolve, reject) => {
       const request = http.request(new URL(path, url), {
         method,
         agent: this.#agent,
-        timeout: timeoutMs,
+        timeout: idleMs,
         headers: {
           ...headers,
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           ...(method === 'PUT' ? { 'content-length': body?.size ?? 0 } : {}),
         },
       });
-      const whole = setTimeout(
-        () => request.destroy(new Error(`no whole answer in ${PLUGIN_DOWNLOAD_MS_MAX} ms`)),
-        PLUGIN_DOWNLOAD_MS_MAX,
-      );
-      request.on('timeout', () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
+      const whole = setTimeout(() => request.destroy(new Error(`no whole answer in ${wholeMs} ms`)), wholeMs);
+      request.on('timeout', () => request.destroy(new Error(`no answer in ${idleMs} ms`)));
       request.on('close', () => clearTimeout(whole));
       request.on('error', reject);
       request.on('response', resolve);

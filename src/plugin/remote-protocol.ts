@@ -38,14 +38,5 @@ export function isCacheTime(text: unknown): text is string {
   return typeof text === 'string' && CACHE_TIME.test(text);
 }
 
-/**
- * Whether an output that begins so is a module index. It is keyed by path, size and mtime of files, so that another
- * machine's can be wrong here.
- */
-export function isModuleIndex(start: Buffer): boolean {
-  return start.subarray(0, MODULE_INDEX.length).equals(MODULE_INDEX);
-}
-
-const MODULE_INDEX = Buffer.from('go index v');
 const CACHE_ID = /^[0-9a-f]{64}$/;
 const CACHE_TIME = /^[0-9]{1,19}$/;

@@ -18,10 +18,10 @@ export async function runPlugin(flags: Readonly<Record<string, string>>): Promis
   process.exit(0);
 }
 
-function openRemote({ remote: url, tokenFile, remoteTimeoutMs }: PluginOptions, now: () => number) {
+function openRemote({ remote: url, tokenFile, remoteTimeoutMs, shareCgo }: PluginOptions, now: () => number) {
   if (url === undefined) return undefined;
   const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
-  return new RemoteCache({ url, token, timeoutMs: remoteTimeoutMs, now, warn });
+  return new RemoteCache({ url, token, timeoutMs: remoteTimeoutMs, shareCgo, now, warn });
 }
 
 function warn(line: string): void {

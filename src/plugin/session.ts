@@ -9,8 +9,9 @@ import type { Readable } from 'node:stream';
 import { type LocalCache, type LocalEntry, type LocalPut, trimDirectory } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
 import type { RemoteCache } from './remote-cache.ts';
-import { isCacheId, isModuleIndex } from './remote-protocol.ts';
+import { isCacheId } from './remote-protocol.ts';
 import { type CacheRequest, RequestReader } from './request-reader.ts';
+import { isShareable } from './shareable.ts';
 import { Uploads } from './uploads.ts';
 
 export type SessionDoors = {
@@ -26,9 +27,7 @@ export class Session {
   readonly #doors: SessionDoors;
   readonly #uploads: Uploads | undefined;
   readonly #gets = new Set<Promise<void>>();
-  #put:
-    | { readonly request: CacheRequest; readonly file: LocalPut; error: unknown; isShared: boolean }
-    | undefined;
+  #put: { readonly request: CacheRequest; readonly file: LocalPut; error: unknown } | undefined;
   #counts = { hits: 0, remoteHits: 0, misses: 0, puts: 0, bytes: 0 };
   #closed: (() => void) | undefined;
   #closeId: number | undefined;
@@ -90,7 +89,6 @@ export class Session {
         request,
         file,
         error: isGood ? undefined : new Error('bad ActionID or OutputID'),
-        isShared: true,
       };
     } else this.#answer({ ID: id, Err: `unknown command ${JSON.stringify(command.slice(0, 40))}` });
   }
@@ -111,8 +109,6 @@ export class Session {
   #body(bytes: Buffer): void {
     const put = this.#put;
     if (put === undefined || put.error !== undefined) return;
-    // Another machine's module index can be wrong there, so it stays here. Any piece may be the first one.
-    if (isModuleIndex(bytes)) put.isShared = false;
     try {
       put.file.write(bytes);
     } catch (error) {
@@ -131,11 +127,16 @@ export class Session {
       this.#counts.puts++;
       this.#counts.bytes += bodySize;
       this.#answer({ ID: id, DiskPath: entry.path });
-      if (put.isShared && this.#doors.local.isKept(entry)) this.#uploads?.add(actionId);
+      if (this.#isShared(put.file.start, entry)) this.#uploads?.add(actionId);
     } catch (error) {
       put.file.abort();
       this.#answer({ ID: id, Err: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  #isShared(start: Buffer, entry: LocalEntry): boolean {
+    if (this.#uploads === undefined || !this.#doors.local.isKept(entry)) return false;
+    return isShareable(start, entry.path, this.#options);
   }
 
   #answer(answer: Readonly<Record<string, unknown>>): void {

@@ -34,7 +34,14 @@ async function open(t: TestContext, answer: RequestListener) {
   const warnings: string[] = [];
   const warn = (line: string) => warnings.push(line);
   const url = new URL(`http://127.0.0.1:${port}`);
-  const remote = new RemoteCache({ url, token: 'secret', timeoutMs: 200, now: () => 1_000, warn });
+  const remote = new RemoteCache({
+    url,
+    token: 'secret',
+    timeoutMs: 200,
+    shareCgo: false,
+    now: () => 1_000,
+    warn,
+  });
   t.after(() => remote.close());
   const local = new LocalCache({ directory: join(tempDir(t), 'cache'), now: Date.now, warn });
   return { remote, local, asked, warnings };
@@ -79,7 +86,7 @@ for (const { why, answer } of failures) {
 test("another machine's module index is a miss", async (t) => {
   const body = 'go index v2\n';
   const { remote, local, warnings } = await open(t, (_, response) =>
-    response.writeHead(200, headers(body)).end(body),
+    response.writeHead(200, headers(body)).write('go ', () => response.end('index v2\n')),
   );
   assert.equal(await remote.get(ACTION, local), undefined);
   assert.deepEqual(warnings, []);
