@@ -13,6 +13,18 @@ export class BadRequest extends Error {
   readonly kind = 'bad-request';
 }
 
+/** The answer needs a login, and none came or not the right one. */
+export class Unauthorized extends Error {
+  override readonly name = 'Unauthorized';
+  readonly kind = 'unauthorized';
+}
+
+/** The request's body is longer than its path takes. */
+export class TooLarge extends Error {
+  override readonly name = 'TooLarge';
+  readonly kind = 'too-large';
+}
+
 /** The setting forbids the answer: a private module nobody here may fetch, say. */
 export class Forbidden extends Error {
   override readonly name = 'Forbidden';
@@ -69,6 +81,8 @@ export class CheckFailed extends Error {
 
 export type ServeError =
   | BadRequest
+  | Unauthorized
+  | TooLarge
   | Forbidden
   | NotFound
   | Gone
@@ -84,6 +98,8 @@ export type ErrorKind = ServeError['kind'];
 /** Go's client moves on to its next proxy after a comma on 404 and 410 only. */
 export const httpStatus = {
   'bad-request': 400,
+  unauthorized: 401,
+  'too-large': 413,
   forbidden: 403,
   'not-found': 404,
   gone: 410,
@@ -97,6 +113,8 @@ export const httpStatus = {
 
 const byKind = {
   'bad-request': BadRequest,
+  unauthorized: Unauthorized,
+  'too-large': TooLarge,
   forbidden: Forbidden,
   'not-found': NotFound,
   gone: Gone,

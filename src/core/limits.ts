@@ -205,3 +205,12 @@ export const PLUGIN_PAUSE_MS_MAX = 300_000;
 
 /** Build cache files used in so long are never trimmed: cmd/go/internal/cache asks for a day, and uses are noted by the hour. */
 export const PLUGIN_KEPT_MS_MIN = 25 * 3_600_000;
+
+/** A request's body that nobody reads is thrown away up to here; a longer one is refused, and its connection ends. */
+export const UNREAD_BODY_BYTES_MAX = 64 * KiB;
+
+/** Bytes of a request's body that wait for their reader before its socket is paused. At half, a fast line waits for the event loop. */
+export const REQUEST_BODY_AHEAD_BYTES = 256 * KiB;
+
+/** The same of all bodies together, as a fast client gets some MiB ahead of the pause; past it a body is refused with 503. At half, ten fast clients on loopback meet it. */
+export const REQUEST_BODY_BYTES_HELD_MAX = 64 * MiB;

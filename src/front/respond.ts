@@ -10,49 +10,13 @@ import type { Answer, ByteStream, StoredFile } from '../core/answer.ts';
 import { type ErrorKind, httpStatus, isServeError, messageOf } from '../core/errors.ts';
 import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { Events } from '../observe/events.ts';
+import { Client } from './client.ts';
 import { answerHead, errorHead, etagOf, FIRST_HEADER, hotHead, statusLine } from './headers.ts';
 import { Pump, type PumpEnd, type PumpKeeper } from './pump.ts';
 import { matchesTag, parseRange, type Span } from './range.ts';
 
-/** What is copied of a request before its handler returns: uWebSockets takes it back then. */
-export class Client {
-  readonly res: HttpResponse;
-  readonly url: string;
-  readonly query: string;
-  readonly isHead: boolean;
-  readonly ifNoneMatch: string;
-  readonly range: string;
-  readonly ifRange: string;
-  readonly via: string;
-  readonly mayFetch: boolean;
-  readonly startedMs = performance.now();
-  /** The client has gone, or all is sent: `res` must not be touched. */
-  isOver = false;
-  pump: Pump | undefined;
-  /** Set by the server, which counts the clients it still serves. */
-  onOver: (() => void) | undefined;
-
-  constructor(res: HttpResponse, req: HttpRequest, url: string, isHead: boolean) {
-    this.res = res;
-    this.url = url;
-    this.query = req.getQuery() ?? '';
-    this.isHead = isHead;
-    this.ifNoneMatch = req.getHeader('if-none-match');
-    this.range = req.getHeader('range');
-    this.ifRange = this.range === '' ? '' : req.getHeader('if-range');
-    this.via = req.getHeader('via');
-    const disable = req.getHeader('disable-module-fetch');
-    // The spellings that Go's strconv.ParseBool takes for true.
-    this.mayFetch = disable === '' || !/^(?:1|t|true)$/i.test(disable.trim());
-  }
-
-  /** All is sent, or nobody is there to send it to. */
-  finish(): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.onOver?.();
-  }
-}
+/** `headers` are whole lines, such as `Allow: GET, HEAD`; `route` is its name in metrics. */
+export type TextManners = { readonly headers?: readonly string[]; readonly route?: string };
 
 export type ResponderOptions = { readonly events: Events; readonly keeper: PumpKeeper };
 
@@ -69,7 +33,7 @@ export class Responder {
   hot(res: HttpResponse, req: HttpRequest, url: string, file: StoredFile, body: Uint8Array): void {
     const ifNoneMatch = req.getHeader('if-none-match');
     if (ifNoneMatch !== '' || req.getHeader('range') !== '') {
-      const client = new Client(res, req, url, false);
+      const client = new Client(res, req, { url, method: 'GET' });
       const { kind, status, size, sha256 } = file;
       this.#write(client, { kind, status, size, sha256: sha256 || undefined, origin: 'memory', body });
       return;
@@ -86,30 +50,22 @@ export class Responder {
     client.res.cork(() => this.#write(client, answer));
   }
 
-  /** One line of text. `headers` are whole lines, such as `Allow: GET, HEAD`. */
-  text(client: Client, code: number, text: string, headers: readonly string[] = [], route = 'other'): void {
+  /** A text that was made for this client alone. */
+  text(
+    client: Client,
+    code: number,
+    text: string,
+    { headers = [], route = 'other' }: TextManners = {},
+  ): void {
     if (client.isOver) return;
-    client.res.cork(() => {
-      client.res.writeStatus(statusLine[code] ?? String(code));
-      const length = client.isHead ? [`Content-Length: ${Buffer.byteLength(text)}`] : [];
-      client.res.writeHeader(FIRST_HEADER, [errorHead(), ...headers, ...length].join('\r\n'));
-      if (client.isHead) client.res.endWithoutBody();
-      else client.res.end(text);
-    });
-    client.finish();
+    this.#own(client, code, Buffer.from(text), [errorHead(), ...headers]);
     this.#count(client, route, code, 'none');
   }
 
-  /** A file made for this client alone, of no kind that a GOPROXY has. */
+  /** A file that was made for this client alone, of no kind that a GOPROXY has. */
   bytes(client: Client, bytes: Uint8Array, route: string): void {
     if (client.isOver) return;
-    client.res.cork(() => {
-      const length = client.isHead ? `\r\nContent-Length: ${bytes.byteLength}` : '';
-      client.res.writeHeader(FIRST_HEADER, `application/octet-stream\r\nCache-Control: no-store${length}`);
-      if (client.isHead) client.res.endWithoutBody();
-      else client.res.end(bytes);
-    });
-    client.finish();
+    this.#own(client, 200, bytes, ['application/octet-stream', 'Cache-Control: no-store']);
     this.#count(client, route, 200, 'none');
   }
 
@@ -117,11 +73,26 @@ export class Responder {
   error(client: Client, error: unknown, route: string): void {
     if (!isServeError(error)) {
       this.#events.bug(client.url, error);
-      this.text(client, 500, 'astera: internal error\n', [], route);
+      this.text(client, 500, 'astera: internal error\n', { route });
       return;
     }
-    const headers = error.kind === 'busy' ? ['Retry-After: 1'] : [];
-    this.text(client, httpStatus[error.kind as ErrorKind], `${clientText(error)}\n`, headers, route);
+    const headers = errorHeaders[error.kind] ?? [];
+    this.text(client, httpStatus[error.kind], `${clientText(error)}\n`, { headers, route });
+  }
+
+  /** Sends a body that no cache and no range knows, and ends the request. */
+  #own(client: Client, code: number, body: Uint8Array, lines: readonly string[]): void {
+    const { res, isHead, mustClose } = client;
+    res.cork(() => {
+      if (code !== 200) res.writeStatus(statusLine[code] ?? String(code));
+      // Not by endWithoutBody(length): uWebSockets would take the answer for unfinished, and close at the next request.
+      const length = isHead && !mustClose ? [`Content-Length: ${body.byteLength}`] : [];
+      res.writeHeader(FIRST_HEADER, [...lines, ...length].join('\r\n'));
+      if (!isHead) res.end(body, mustClose);
+      else if (mustClose) res.endWithoutBody(body.byteLength, true);
+      else res.endWithoutBody();
+    });
+    client.finish();
   }
 
   #write(client: Client, answer: Answer): void {
@@ -184,6 +155,13 @@ export class Responder {
     this.#events.answered(route, code, source, performance.now() - client.startedMs, client.url);
   }
 }
+
+/** Lines that an error brings with it. */
+const errorHeaders: Partial<Record<ErrorKind, readonly string[]>> = {
+  busy: ['Retry-After: 1'],
+  // What `.netrc` and GOAUTH send; RFC 9110 wants the line with every 401.
+  unauthorized: ['WWW-Authenticate: Basic realm="astera", charset="UTF-8"'],
+};
 
 function streamOf(bytes: Uint8Array): ByteStream {
   return { size: bytes.byteLength, at: (offset) => bytes.subarray(offset) };

@@ -1,107 +1,67 @@
 /**
- * The listener: routes requests to the services and their answers to the responder.
+ * The server: takes requests from its listeners along one way, and counts those that it still serves.
  *
- * The only room that knows uWebSockets. Everything here runs on the front thread and never blocks.
+ *     hot file in memory ─▶ answer
+ *     URL ─▶ route ─▶ method and body ─▶ the endpoint's answer
+ *
+ * Everything here runs on the front thread and never blocks.
  */
 
-import {
-  App,
-  type HttpRequest,
-  type HttpResponse,
-  type TemplatedApp,
-  type us_listen_socket,
-  us_listen_socket_close,
-  us_socket_local_port,
-} from 'uWebSockets.js';
-import { rmSync } from 'node:fs';
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Address } from '../core/address.ts';
-import { Loop, NotFound } from '../core/errors.ts';
+import { UNREAD_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import type { Events } from '../observe/events.ts';
-import type { ProfileRequest, Profiles } from '../observe/profiles.ts';
-import type { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
+import { announcedBytes, Client } from './client.ts';
+import { type Endpoint, READ_ONLY, type Route, routeOf } from './endpoint.ts';
+import { Listener, type Tls } from './listener.ts';
 import { PumpKeeper } from './pump.ts';
-import { Client, Responder } from './respond.ts';
-import { hotKey, parseRoute, type Route } from './route.ts';
-import { isFreeUnixPath } from './unix-path.ts';
+import { BodyRoom, RequestBody, tooLarge } from './request-body.ts';
+import { Responder } from './respond.ts';
+import { hotKey, parseTarget } from './target.ts';
 
 export type ServerOptions = {
-  readonly modules: ModuleProxy;
-  readonly sumdb: ChecksumDatabases;
+  /** The first one that takes a path answers it. */
+  readonly endpoints: readonly Endpoint[];
+  /** Files in memory, which go out without a route. */
+  readonly hot: Pick<ModuleProxy, 'peek' | 'bodyNow'>;
   readonly events: Events;
-  /** What our own requests carry in `Via`: one that comes back has gone in a circle. */
-  readonly viaName: string;
   readonly clientStallMs: number;
-  /** Prometheus text. */
-  readonly metricsText: () => Promise<string>;
-  /** Undefined: the store is usable. Else why not. */
-  readonly notReady: () => Promise<string | undefined>;
-  /** Undefined without `--pprof`. */
-  readonly profiles?: Pick<Profiles, 'take'> | undefined;
 };
 
 export class Server {
   readonly #options: ServerOptions;
-  readonly #app: TemplatedApp;
   readonly #responder: Responder;
   readonly #keeper: PumpKeeper;
+  readonly #bodyRoom = new BodyRoom();
   readonly #open = new Set<Client>();
-  #socket: us_listen_socket | undefined;
-  /** To be removed at the end. */
-  #unixPath: string | undefined;
+  readonly #listeners: Listener[] = [];
   #onIdle: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
     this.#options = options;
     this.#keeper = new PumpKeeper({ stallMs: options.clientStallMs, now: () => performance.now() });
     this.#responder = new Responder({ events: options.events, keeper: this.#keeper });
-    this.#app = App();
-    this.#app.get('/*', (res, req) => this.#onGet(res, req));
-    this.#app.head('/*', (res, req) => this.#begin(new Client(res, req, req.getUrl(), true)));
-    this.#app.any('/*', (res, req) => {
-      const client = this.#admit(new Client(res, req, req.getUrl(), false));
-      const method = req.getMethod().toUpperCase();
-      this.#responder.text(client, 405, `cannot ${method.slice(0, 20)}: only GET and HEAD\n`, [
-        'Allow: GET, HEAD',
-      ]);
-    });
   }
 
   /**
-   * Listens, alone on its port.
+   * Listens, alone on its port. May be called several times: all addresses have the same endpoints.
    *
    * @returns the port, or 0 for a Unix socket; undefined when the address is taken or not ours
+   * @throws {Error} TLS files that can't be read or don't fit together
    */
-  async listen(address: Address): Promise<number | undefined> {
-    if (address.kind === 'unix' && !(await isFreeUnixPath(address.path))) return undefined;
-    return new Promise((resolve) => {
-      const onListen = (socket: us_listen_socket | false) => {
-        if (socket === false) return resolve(undefined);
-        this.#socket = socket;
-        if (address.kind === 'unix') this.#unixPath = address.path;
-        resolve(address.kind === 'unix' ? 0 : us_socket_local_port(socket as never));
-      };
-      if (address.kind === 'unix') {
-        this.#app.listen_unix(onListen, address.path);
-        return;
-      }
-      // Without the option a second server would share the port, silently.
-      if (address.host === '') this.#app.listen(address.port, EXCLUSIVE_PORT, onListen);
-      else
-        (this.#app.listen as unknown as ListenAtHost).call(
-          this.#app,
-          address.host,
-          address.port,
-          EXCLUSIVE_PORT,
-          onListen,
-        );
+  async listen(address: Address, tls?: Tls): Promise<number | undefined> {
+    const listener = new Listener(tls, {
+      onGet: (res, req) => this.#onGet(res, req),
+      onOther: (res, req) => this.#onOther(res, req),
     });
+    this.#listeners.push(listener);
+    return listener.listen(address);
   }
 
   /** Stops accepting, lets answers in flight end within `graceMs`, closes everything. */
   async stop(graceMs: number): Promise<void> {
-    if (this.#socket !== undefined) us_listen_socket_close(this.#socket);
-    if (this.#unixPath !== undefined) rmSync(this.#unixPath, { force: true });
+    for (const listener of this.#listeners) listener.stopAccepting();
     if (this.#open.size > 0) {
       let timer: NodeJS.Timeout | undefined;
       const idle = new Promise<void>((resolve) => {
@@ -112,38 +72,51 @@ export class Server {
       clearTimeout(timer);
     }
     this.#keeper.stop();
-    this.#app.close();
+    for (const listener of this.#listeners) listener.close();
   }
 
   #onGet(res: HttpResponse, req: HttpRequest): void {
     const url = req.getUrl();
-    const { modules } = this.#options;
-    const file = modules.peek(hotKey(url));
-    const body = file && modules.bodyNow(file);
-    if (file !== undefined && body !== undefined) {
+    const { hot } = this.#options;
+    const file = hot.peek(hotKey(url));
+    const body = file && hot.bodyNow(file);
+    if (file !== undefined && body !== undefined && announcedBytes(req) <= UNREAD_BODY_BYTES_MAX) {
       this.#responder.hot(res, req, url, file, body);
       return;
     }
-    this.#begin(new Client(res, req, url, false));
+    this.#begin(new Client(res, req, { url, method: 'GET' }));
   }
 
+  #onOther(res: HttpResponse, req: HttpRequest): void {
+    this.#begin(new Client(res, req, { url: req.getUrl(), method: req.getCaseSensitiveMethod() }));
+  }
+
+  /** The one way of all requests but hot ones. */
   #begin(client: Client): void {
     this.#admit(client);
     let name = 'malformed';
     const fail = (error: unknown) => this.#responder.error(client, error, name);
     try {
-      const route = parseRoute(client.url, client.query);
-      name = routeName(route);
-      this.#serve(client, route)?.catch(fail);
+      const route = routeOf(this.#options.endpoints, parseTarget(client.url, client.query));
+      name = route?.name ?? 'other';
+      const methods = route?.methods ?? READ_ONLY;
+      if (!methods.includes(client.method)) this.#refuseMethod(client, methods);
+      else if (route === undefined)
+        this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
+      else {
+        this.#takeBody(client, route);
+        route.answer(client, this.#responder)?.catch(fail);
+      }
     } catch (error) {
       fail(error);
     }
   }
 
   /** From here on the client may go at any time. */
-  #admit(client: Client): Client {
+  #admit(client: Client): void {
     this.#open.add(client);
     client.onOver = () => {
+      client.body?.close();
       this.#open.delete(client);
       if (this.#open.size === 0) this.#onIdle?.();
     };
@@ -151,86 +124,22 @@ export class Server {
       client.pump?.abort();
       client.finish();
     });
-    return client;
   }
 
-  #serve(client: Client, route: Route): Promise<void> | undefined {
-    switch (route.kind) {
-      case 'file':
-        return this.#serveFile(client, route);
-      case 'sumdb':
-        return this.#serveSumdb(client, route);
-      case 'healthz':
-        this.#responder.text(client, 200, 'ok\n', [], route.kind);
-        return undefined;
-      case 'readyz':
-        return this.#serveReadiness(client);
-      case 'metrics':
-        return this.#serveMetrics(client);
-      case 'profile':
-        return this.#serveProfile(client, route.request);
-      case 'unknown':
-        this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
-        return undefined;
+  /** @throws {TooLarge} it is announced as longer than the route takes */
+  #takeBody(client: Client, { bodyBytesMax }: Route): void {
+    const { res, announcedBytes } = client;
+    if (bodyBytesMax === undefined) {
+      // uWebSockets throws the bytes of a short one away.
+      if (announcedBytes > UNREAD_BODY_BYTES_MAX) throw tooLarge(UNREAD_BODY_BYTES_MAX);
+      return;
     }
+    if (announcedBytes !== Infinity && announcedBytes > bodyBytesMax) throw tooLarge(bodyBytesMax);
+    client.body = new RequestBody({ res, bytesMax: bodyBytesMax, room: this.#bodyRoom });
   }
 
-  #serveFile(
-    client: Client,
-    { resource, key, mayFetch: isAllowed }: Route & { kind: 'file' },
-  ): Promise<void> {
-    const mayFetch = this.#mayFetch(client, isAllowed);
-    const request = { resource, key, mayFetch, isHead: client.isHead, via: client.via || undefined };
-    return this.#options.modules.get(request).then((answer) => this.#responder.answer(client, answer));
+  #refuseMethod(client: Client, methods: readonly string[]): void {
+    const text = `cannot ${client.method.slice(0, 20)}: only ${methods.join(' and ')}\n`;
+    this.#responder.text(client, 405, text, { headers: [`Allow: ${methods.join(', ')}`] });
   }
-
-  async #serveProfile(client: Client, request: ProfileRequest): Promise<void> {
-    const { profiles } = this.#options;
-    if (profiles === undefined) throw new NotFound('cannot profile: start this server with --pprof');
-    this.#responder.bytes(client, await profiles.take(request), 'profile');
-  }
-
-  async #serveSumdb(client: Client, route: Route & { kind: 'sumdb' }): Promise<void> {
-    const mayFetch = this.#mayFetch(client, route.mayFetch);
-    this.#responder.answer(
-      client,
-      await this.#options.sumdb.get(route.ask, { mayFetch, via: client.via || undefined }),
-    );
-  }
-
-  async #serveMetrics(client: Client): Promise<void> {
-    this.#responder.text(client, 200, await this.#options.metricsText(), [], 'metrics');
-  }
-
-  /** @throws {Loop} it would go out, and has been here before */
-  #mayFetch(client: Client, isAllowed: boolean): boolean {
-    const mayFetch = isAllowed && client.mayFetch;
-    if (mayFetch && client.via.includes(this.#options.viaName)) {
-      throw new Loop('cannot fetch: the request came back to this Astera; look at the upstreams of both');
-    }
-    return mayFetch;
-  }
-
-  async #serveReadiness(client: Client): Promise<void> {
-    const why = await this.#options.notReady();
-    if (why === undefined) this.#responder.text(client, 200, 'ready\n', [], 'readyz');
-    else this.#responder.text(client, 503, `${why}\n`, [], 'readyz');
-  }
-}
-
-/** A form of `listen` that the package's types lack. */
-type ListenAtHost = (
-  this: TemplatedApp,
-  host: string,
-  port: number,
-  options: number,
-  onListen: (socket: us_listen_socket | false) => void,
-) => void;
-
-/** LIBUS_LISTEN_EXCLUSIVE_PORT: exported, but missing from the package's types. */
-const EXCLUSIVE_PORT = 1;
-
-function routeName(route: Route): string {
-  if (route.kind === 'file') return route.resource.kind;
-  return route.kind === 'sumdb' ? route.ask.kind : route.kind;
 }

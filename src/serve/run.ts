@@ -7,6 +7,9 @@ import { controlPath } from '../control/control-path.ts';
 import { ControlServer } from '../control/control-server.ts';
 import { messageOf } from '../core/errors.ts';
 import { STOP_GRACE_MS } from '../core/limits.ts';
+import { ChecksumsEndpoint } from '../front/checksums-endpoint.ts';
+import { ModulesEndpoint } from '../front/modules-endpoint.ts';
+import { OperationsEndpoint } from '../front/operations-endpoint.ts';
 import { Server } from '../front/server.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
@@ -64,15 +67,18 @@ export async function runServer({
     loopDelay: () => loopDelay.take(),
     storeSizes: () => store.getSizes({}),
   });
+  const { modules, sumdb } = services;
+  const viaName = `astera-${store.instance}`;
+  const notReady = async () => store.full ?? (await unreadable(store));
   const server = new Server({
-    modules: services.modules,
-    sumdb: services.sumdb,
+    endpoints: [
+      new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, profiles }),
+      new ChecksumsEndpoint({ sumdb, viaName }),
+      new ModulesEndpoint({ modules, viaName }),
+    ],
+    hot: modules,
     events,
-    viaName: `astera-${store.instance}`,
     clientStallMs: config.clientStallMs,
-    metricsText: () => metrics.text(),
-    notReady: async () => store.full ?? (await unreadable(store)),
-    profiles,
   });
   const timers = [
     setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),

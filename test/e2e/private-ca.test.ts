@@ -4,15 +4,13 @@
 // alone, and a real Astera with and without SSL_CERT_FILE.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer as createProxy } from 'node:http';
 import { createServer } from 'node:https';
 import { type AddressInfo, connect } from 'node:net';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Astera } from '../support/astera.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { makeCertificate } from '../support/certificate.ts';
 
 const PATH = 'example.com/m/@v/v1.0.0.mod';
 /** Of no machine: only the proxy knows where it is. */
@@ -79,20 +77,13 @@ async function tunnelTo(t: TestContext, port: number): Promise<{ proxyUrl: strin
 }
 
 async function secureUpstream(t: TestContext): Promise<{ url: string; certificate: string }> {
-  const directory = tempDir(t);
-  const root = execFileSync('go', ['env', 'GOROOT'], { encoding: 'utf8' }).trim();
-  const generator = join(root, 'src/crypto/tls/generate_cert.go');
-  execFileSync('go', ['run', generator, '--host', `127.0.0.1,${NAME}`, '--ca', '--ecdsa-curve', 'P256'], {
-    cwd: directory,
-    stdio: 'pipe',
-  });
-  const certificate = join(directory, 'cert.pem');
-  const secrets = { cert: readFileSync(certificate), key: readFileSync(join(directory, 'key.pem')) };
+  const { certPath, keyPath } = makeCertificate(t, NAME);
+  const secrets = { cert: readFileSync(certPath), key: readFileSync(keyPath) };
   const server = createServer(secrets, (_, response) => response.end(TEXT));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => {
     server.closeAllConnections();
     server.close();
   });
-  return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, certificate };
+  return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, certificate: certPath };
 }

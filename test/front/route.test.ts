@@ -7,10 +7,31 @@ import fc from 'fast-check';
 import { BadRequest } from '../../src/core/errors.ts';
 import { KEY_LENGTH_MAX } from '../../src/core/limits.ts';
 import { resourceKey } from '../../src/core/resource.ts';
-import { hotKey, parseRoute } from '../../src/front/route.ts';
+import { ChecksumsEndpoint } from '../../src/front/checksums-endpoint.ts';
+import { routeOf } from '../../src/front/endpoint.ts';
+import { ModulesEndpoint } from '../../src/front/modules-endpoint.ts';
+import { OperationsEndpoint } from '../../src/front/operations-endpoint.ts';
+import { hotKey, parseTarget } from '../../src/front/target.ts';
 
-/** `key` of a file; `kind` of another route; neither: BadRequest. */
-type Row = { url: string; key?: string; kind?: string; mayFetch?: false; why: string };
+/** Routes are made without asking a service. */
+const nobody = () => Promise.reject(new Error('asked'));
+const operations = new OperationsEndpoint({ metricsText: nobody, notReady: nobody });
+const checksums = new ChecksumsEndpoint({ sumdb: { get: nobody }, viaName: 'astera-me' });
+const modules = new ModulesEndpoint({ modules: { get: nobody }, viaName: 'astera-me' });
+
+function nameOf(url: string, query = ''): string | undefined {
+  return routeOf([operations, checksums, modules], parseTarget(url, query))?.name;
+}
+
+/** The key of a module's file. */
+function keyOf(url: string): string | undefined {
+  const target = parseTarget(url);
+  const route = checksums.route(target) === undefined ? modules.route(target) : undefined;
+  return route && resourceKey(route.resource);
+}
+
+/** `key` of a module's file; `name` of another route, null where there is none; neither: BadRequest. */
+type Row = { url: string; key?: string; name?: string | null; mayFetch?: false; why: string };
 
 const rows: Row[] = [
   { url: '/example.com/a/@v/list', key: 'example.com/a/@v/list', why: 'a list' },
@@ -53,15 +74,15 @@ const rows: Row[] = [
     key: 'golang.org/toolchain/@v/v0.0.1-go1.22.0.linux-amd64.zip',
     why: 'a toolchain',
   },
-  { url: '/healthz', kind: 'healthz', why: 'our own' },
-  { url: '/readyz', kind: 'readyz', why: 'our own' },
-  { url: '/metrics', kind: 'metrics', why: 'our own' },
-  { url: '/', kind: 'unknown', why: 'the root' },
-  { url: '/favicon.ico', kind: 'unknown', why: 'no file of a GOPROXY' },
-  { url: '/healthz/', kind: 'unknown', why: 'not quite our own' },
-  { url: '/constructor', kind: 'unknown', why: 'what every object has' },
-  { url: '/__proto__', kind: 'unknown', why: 'what every object has' },
-  { url: '/example.com/a/@v/v1.0.0.exe', kind: 'unknown', why: 'no ending of ours' },
+  { url: '/healthz', name: 'healthz', why: 'our own' },
+  { url: '/readyz', name: 'readyz', why: 'our own' },
+  { url: '/metrics', name: 'metrics', why: 'our own' },
+  { url: '/', name: null, why: 'the root' },
+  { url: '/favicon.ico', name: null, why: 'no file of a GOPROXY' },
+  { url: '/healthz/', name: null, why: 'not quite our own' },
+  { url: '/constructor', name: null, why: 'what every object has' },
+  { url: '/__proto__', name: null, why: 'what every object has' },
+  { url: '/example.com/a/@v/v1.0.0.exe', name: null, why: 'no ending of ours' },
   { url: '/github.com/Azure/x/@v/list', why: 'a raw capital' },
   { url: '/github.com/!/x/@v/list', why: 'a lone escape' },
   { url: '/github.com/!Azure/x/@v/list', why: 'an escaped capital' },
@@ -85,17 +106,14 @@ const rows: Row[] = [
   { url: `/example.com/${'a'.repeat(KEY_LENGTH_MAX)}/@v/list`, why: 'longer than a key may be' },
 ];
 
-for (const { url, key, kind, mayFetch = true, why } of rows) {
-  test(`parseRoute: ${why}: ${url.slice(0, 60)}`, () => {
-    if (key === undefined && kind === undefined) {
-      assert.throws(() => parseRoute(url), BadRequest);
-      return;
+for (const { url, key, name, mayFetch = true, why } of rows) {
+  test(`a route: ${why}: ${url.slice(0, 60)}`, () => {
+    if (key === undefined && name === undefined) assert.throws(() => nameOf(url), BadRequest);
+    else if (key === undefined) assert.equal(nameOf(url), name ?? undefined);
+    else {
+      assert.equal(keyOf(url), key);
+      assert.equal(parseTarget(url).mayFetch, mayFetch);
     }
-    const route = parseRoute(url);
-    assert.equal(route.kind, kind ?? 'file');
-    if (route.kind !== 'file') return;
-    assert.equal(resourceKey(route.resource), key);
-    assert.equal(route.mayFetch, mayFetch);
   });
 }
 
@@ -140,8 +158,9 @@ test('any string gives a route or a BadRequest with one line of text', () => {
   fc.assert(
     fc.property(url, fc.string(), (path, query) => {
       try {
-        const route = parseRoute(`/${path}`, query);
-        if (route.kind === 'file') assert.match(resourceKey(route.resource), /^[\x21-\x7e]+\/@[\x20-\x7e]+$/);
+        nameOf(`/${path}`, query);
+        const key = keyOf(`/${path}`);
+        if (key !== undefined) assert.match(key, /^[\x21-\x7e]+\/@[\x20-\x7e]+$/);
       } catch (error) {
         assert.ok(error instanceof BadRequest, `threw ${String(error)}`);
         assert.match(error.message, /^[^\n\r\0]+$/);
@@ -154,29 +173,21 @@ test('any string gives a route or a BadRequest with one line of text', () => {
 test('a hot key is the key of the route, wherever a file can be under it', () => {
   fc.assert(
     fc.property(url, (path) => {
-      const key = hotKey(`/${path}`);
-      let route: ReturnType<typeof parseRoute>;
-      try {
-        route = parseRoute(`/${path}`);
-      } catch {
-        // A key in memory was parsed once: one that does not parse is not there.
-        return;
-      }
-      if (route.kind === 'file' && isKey(key)) {
-        const known = parseRoute(`/${key}`);
-        assert.ok(known.kind === 'file');
-        if (resourceKey(known.resource) === key) assert.equal(resourceKey(route.resource), key);
-      }
+      const hot = hotKey(`/${path}`);
+      // A key in memory was parsed once: one that does not parse is not there.
+      if (goodKey(hot) !== hot) return;
+      const key = goodKey(path);
+      if (key !== undefined) assert.equal(key, hot);
     }),
     { numRuns: 1_000 },
   );
 });
 
-function isKey(text: string): boolean {
+/** The key of a path that may go out; undefined for all others, malformed ones too. */
+function goodKey(path: string): string | undefined {
   try {
-    const route = parseRoute(`/${text}`);
-    return route.kind === 'file' && route.mayFetch;
+    return parseTarget(`/${path}`).mayFetch ? keyOf(`/${path}`) : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }

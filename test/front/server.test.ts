@@ -5,14 +5,20 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, linkSync, readFileSync, writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
+import { get as getSecurely } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Answer, type ByteStream, StoredFile } from '../../src/core/answer.ts';
 import { Busy, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
 import { resourceKey } from '../../src/core/resource.ts';
+import type { Endpoint } from '../../src/front/endpoint.ts';
+import type { Tls } from '../../src/front/listener.ts';
+import { ModulesEndpoint } from '../../src/front/modules-endpoint.ts';
+import { OperationsEndpoint, type OperationsEndpointOptions } from '../../src/front/operations-endpoint.ts';
 import { Server, type ServerOptions } from '../../src/front/server.ts';
 import type { ProxyRequest } from '../../src/modules/module-proxy.ts';
+import { makeCertificate } from '../support/certificate.ts';
 import { SeenEvents } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -30,40 +36,49 @@ type Served = {
   asked: ProxyRequest[];
 };
 
-async function serve(t: TestContext, options: Partial<ServerOptions> = {}): Promise<Served> {
+type Options = Partial<OperationsEndpointOptions & Pick<ServerOptions, 'clientStallMs'>>;
+
+async function serve(
+  t: TestContext,
+  { clientStallMs = 60_000, ...operations }: Options = {},
+): Promise<Served> {
   const events = new SeenEvents();
   const answers: Served['answers'] = new Map();
   const hot: Served['hot'] = new Map();
   const asked: ProxyRequest[] = [];
-  const modules = {
-    peek: (key: string) => hot.get(key),
-    bodyNow: ({ body }: StoredFile) => body,
-    get: async (what: ProxyRequest) => {
-      asked.push(what);
-      const answer = answers.get(resourceKey(what.resource)) ?? new NotFound('cannot find that');
-      if (answer instanceof Error) throw answer;
-      return typeof answer === 'function' ? answer() : answer;
-    },
+  const get = async (what: ProxyRequest) => {
+    asked.push(what);
+    const answer = answers.get(resourceKey(what.resource)) ?? new NotFound('cannot find that');
+    if (answer instanceof Error) throw answer;
+    return typeof answer === 'function' ? answer() : answer;
   };
-  const server = makeServer({ modules: modules as unknown as ServerOptions['modules'], events, ...options });
-  const port = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
-  assert.ok(port !== undefined && port > 0);
-  t.after(() => server.stop(0));
-  return { port, server, events, answers, hot, asked };
+  const server = new Server({
+    endpoints: [
+      new OperationsEndpoint({
+        metricsText: async () => 'astera_up 1\n',
+        notReady: async () => undefined,
+        ...operations,
+      }),
+      new ModulesEndpoint({ modules: { get }, viaName: 'astera-me' }),
+    ],
+    hot: { peek: (key) => hot.get(key), bodyNow: ({ body }) => body },
+    events,
+    clientStallMs,
+  });
+  return { port: await listen(t, server), server, events, answers, hot, asked };
 }
 
-/** A server that is asked for nothing but what `options` has. */
-function makeServer(options: Partial<ServerOptions>): Server {
-  return new Server({
-    modules: undefined as unknown as ServerOptions['modules'],
-    sumdb: undefined as unknown as ServerOptions['sumdb'],
-    events: new SeenEvents(),
-    viaName: 'astera-me',
-    clientStallMs: 60_000,
-    metricsText: async () => 'astera_up 1\n',
-    notReady: async () => undefined,
-    ...options,
-  });
+/** A server with these endpoints and nothing in memory. */
+function bareServer(endpoints: readonly Endpoint[] = [], events = new SeenEvents()): Server {
+  const hot = { peek: () => undefined, bodyNow: () => undefined };
+  return new Server({ endpoints, hot, events, clientStallMs: 60_000 });
+}
+
+async function listen(t: TestContext, server: Server, tls?: Tls): Promise<number> {
+  const port = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, tls);
+  assert.ok(port !== undefined && port > 0);
+  t.after(() => server.stop(0));
+  return port;
 }
 
 type Got = { code: number; headers: IncomingHttpHeaders; body: string };
@@ -193,8 +208,13 @@ async function rawAnswers({ port }: { port: number }, line: string, headers: Rec
   return text;
 }
 
-test('only GET and HEAD are methods here', async (t) => {
+test('only GET and HEAD are methods here, on paths that are none too', async (t) => {
   const served = await serve(t);
+  offer(served, 'by the service');
+  for (const line of [`get /${MOD}`, `head /${MOD}`, 'BREW /x', `${'M'.repeat(300)} /x`]) {
+    const text = await rawAnswers(served, `${line} HTTP/1.1`, {});
+    assert.match(text, /^HTTP\/1\.1 405 Method Not Allowed\r\n/, line);
+  }
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
     const got = await ask(served, `/${MOD}`, { method });
     assert.deepEqual([got.code, got.headers.allow], [405, 'GET, HEAD']);
@@ -418,7 +438,7 @@ test('a client that hangs up before its answer is there harms nobody', async (t)
 
 test('a port in use is not shared', async (t) => {
   const first = await serve(t);
-  const second = makeServer({});
+  const second = bareServer();
   assert.equal(await second.listen({ kind: 'tcp', host: '127.0.0.1', port: first.port }), undefined);
   await second.stop(0);
 });
@@ -427,8 +447,8 @@ test('a Unix socket in use, or a file in its place, is left alone; a dead one is
   const directory = tempDir(t);
   const path = join(directory, 'a.sock');
   const at = { kind: 'unix', path } as const;
-  const modules = { peek: () => undefined } as unknown as ServerOptions['modules'];
-  const [first, second] = [makeServer({ modules }), makeServer({ modules })];
+  const operations = new OperationsEndpoint({ metricsText: async () => '', notReady: async () => undefined });
+  const [first, second] = [bareServer([operations]), bareServer([operations])];
   assert.equal(await first.listen(at), 0);
   assert.equal(await second.listen(at), undefined);
   assert.equal((await ask({ socketPath: path }, '/healthz')).code, 200);
@@ -441,7 +461,7 @@ test('a Unix socket in use, or a file in its place, is left alone; a dead one is
   assert.equal((await ask({ socketPath: dead }, '/healthz')).code, 200);
   await second.stop(0);
   writeFileSync(path, 'precious');
-  assert.equal(await makeServer({}).listen(at), undefined);
+  assert.equal(await bareServer().listen(at), undefined);
   assert.equal(readFileSync(path, 'utf8'), 'precious');
 });
 
@@ -473,4 +493,32 @@ test('stopping does not wait for ever', async (t) => {
   while (served.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
   await served.server.stop(10);
   await asking;
+});
+
+test('several listeners, plain and TLS, have the same endpoints, and end together', async (t) => {
+  const { certPath, keyPath } = makeCertificate(t);
+  const served = await serve(t);
+  served.hot.set(MOD, hotFile(TEXT));
+  const port = await listen(t, served.server, { certPath, keyPath });
+  const ca = readFileSync(certPath);
+  const get = (path: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const asking = getSecurely({ host: '127.0.0.1', port, path, ca, agent: false }, async (res) => {
+        let body = '';
+        for await (const part of res) body += part;
+        resolve(`${res.statusCode} ${body}`);
+      });
+      asking.on('error', reject);
+    });
+  assert.deepEqual([await get('/healthz'), await get(`/${MOD}`)], ['200 ok\n', `200 ${TEXT}`]);
+  assert.equal((await ask(served, `/${MOD}`)).body, TEXT);
+  await served.server.stop(0);
+  await assert.rejects(get('/healthz'), /ECONNREFUSED/);
+  await assert.rejects(ask(served, '/healthz'), /ECONNREFUSED/);
+});
+
+test('TLS files that are none are refused', async (t) => {
+  const missing = join(tempDir(t), 'none.pem');
+  const tls = { certPath: missing, keyPath: missing };
+  await assert.rejects(bareServer().listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, tls));
 });

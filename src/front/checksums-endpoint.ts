@@ -1,0 +1,39 @@
+/** `/sumdb/…`: the checksum databases that this server passes on. */
+
+import type { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
+import { parseSumdbPath, type SumdbAsk } from '../sumdb/sumdb-path.ts';
+import { mayGoOut } from './client.ts';
+import { type Endpoint, READ_ONLY, type Route } from './endpoint.ts';
+import type { Target } from './target.ts';
+
+export type ChecksumsEndpointOptions = {
+  readonly sumdb: Pick<ChecksumDatabases, 'get'>;
+  /** What our own requests carry in `Via`. */
+  readonly viaName: string;
+};
+
+export type ChecksumRoute = Route & { readonly ask: SumdbAsk };
+
+export class ChecksumsEndpoint implements Endpoint {
+  readonly #options: ChecksumsEndpointOptions;
+
+  constructor(options: ChecksumsEndpointOptions) {
+    this.#options = options;
+  }
+
+  route(target: Target): ChecksumRoute | undefined {
+    const { sumdb, viaName } = this.#options;
+    if (!target.path.startsWith('sumdb/')) return undefined;
+    const ask = parseSumdbPath(target.path);
+    if (ask === undefined) return undefined;
+    return {
+      name: ask.kind,
+      methods: READ_ONLY,
+      ask,
+      async answer(client, responder) {
+        const mayFetch = mayGoOut(client, target, viaName);
+        responder.answer(client, await sumdb.get(ask, { mayFetch, via: client.via || undefined }));
+      },
+    };
+  }
+}

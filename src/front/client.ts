@@ -1,0 +1,82 @@
+/** One client's request: all that is copied of it before its handler returns, as uWebSockets takes it back then. */
+
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { Loop } from '../core/errors.ts';
+import { UNREAD_BODY_BYTES_MAX } from '../core/limits.ts';
+import type { Pump } from './pump.ts';
+import type { RequestBody } from './request-body.ts';
+import type { Target } from './target.ts';
+
+export class Client {
+  readonly res: HttpResponse;
+  readonly url: string;
+  readonly query: string;
+  /** As it came: methods are case-sensitive (RFC 9110, 9.1). */
+  readonly method: string;
+  readonly isHead: boolean;
+  readonly ifNoneMatch: string;
+  readonly range: string;
+  readonly ifRange: string;
+  readonly via: string;
+  readonly mayFetch: boolean;
+  /** Length of the body that it announced; Infinity for a chunked one. */
+  readonly announcedBytes: number;
+  readonly startedMs = performance.now();
+  /** The client has gone, or all is sent: `res` must not be touched. */
+  isOver = false;
+  pump: Pump | undefined;
+  /** Its body, where the route takes one. */
+  body: RequestBody | undefined;
+  /** Set by the server, which counts the clients it still serves. */
+  onOver: (() => void) | undefined;
+
+  constructor(res: HttpResponse, req: HttpRequest, { url, method }: { url: string; method: string }) {
+    this.res = res;
+    this.url = url;
+    this.query = req.getQuery() ?? '';
+    this.method = method;
+    this.isHead = method === 'HEAD';
+    this.ifNoneMatch = req.getHeader('if-none-match');
+    this.range = req.getHeader('range');
+    this.ifRange = this.range === '' ? '' : req.getHeader('if-range');
+    this.via = req.getHeader('via');
+    this.announcedBytes = announcedBytes(req);
+    const disable = req.getHeader('disable-module-fetch');
+    // The spellings that Go's strconv.ParseBool takes for true.
+    this.mayFetch = disable === '' || !/^(?:1|t|true)$/i.test(disable.trim());
+  }
+
+  /** Bytes of its body may still come that nobody will read: the connection ends with the answer. */
+  get mustClose(): boolean {
+    if (this.body !== undefined) return !this.body.isComplete;
+    return this.announcedBytes > UNREAD_BODY_BYTES_MAX;
+  }
+
+  /** All is sent, or nobody is there to send it to. */
+  finish(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.onOver?.();
+  }
+}
+
+/** Length of a request's body; Infinity where its head does not say it. */
+export function announcedBytes(req: HttpRequest): number {
+  if (req.getHeader('transfer-encoding') !== '') return Infinity;
+  const length = req.getHeader('content-length');
+  return length === '' ? 0 : Number(length);
+}
+
+/**
+ * Whether a request may go out to an upstream.
+ *
+ * @param viaName what our own requests carry in `Via`: one that comes back has gone in a circle
+ * @throws {Loop} it would go out, and has been here before
+ */
+export function mayGoOut(client: Client, target: Target, viaName: string): boolean {
+  const mayFetch = target.mayFetch && client.mayFetch;
+  if (mayFetch && client.via.includes(viaName)) {
+    throw new Loop('cannot fetch: the request came back to this Astera; look at the upstreams of both');
+  }
+  return mayFetch;
+}

@@ -1,0 +1,42 @@
+/**
+ * The table of endpoints: each takes some paths and answers their requests.
+ *
+ * A new kind of path is a file with an endpoint and a line where the server is put together.
+ * Each endpoint is given only the services that it asks.
+ */
+
+import type { Client } from './client.ts';
+import type { Responder } from './respond.ts';
+import type { Target } from './target.ts';
+
+/** One request's way to its answer, known before anything is looked up. */
+export type Route = {
+  /** Its name in metrics. */
+  readonly name: string;
+  /** In capitals. */
+  readonly methods: readonly string[];
+  /** The longest request body that it takes; undefined: it takes none. */
+  readonly bodyBytesMax?: number;
+  /** Answers by `responder`. An error that it throws, or rejects with, goes out as one line. */
+  answer(client: Client, responder: Responder): Promise<void> | undefined;
+};
+
+export type Endpoint = {
+  /**
+   * @returns undefined: the path is not of this endpoint
+   * @throws {BadRequest} it is, but a part of it is malformed
+   */
+  route(target: Target): Route | undefined;
+};
+
+/** The methods of a file that can only be read. */
+export const READ_ONLY: readonly string[] = ['GET', 'HEAD'];
+
+/** The route of the first endpoint that takes the path. */
+export function routeOf(endpoints: readonly Endpoint[], target: Target): Route | undefined {
+  for (const endpoint of endpoints) {
+    const route = endpoint.route(target);
+    if (route !== undefined) return route;
+  }
+  return undefined;
+}

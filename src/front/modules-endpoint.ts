@@ -1,0 +1,40 @@
+/** GOPROXY: the files of modules. */
+
+import { parseResource, type Resource } from '../core/resource.ts';
+import type { ModuleProxy } from '../modules/module-proxy.ts';
+import { mayGoOut } from './client.ts';
+import { type Endpoint, READ_ONLY, type Route } from './endpoint.ts';
+import type { Target } from './target.ts';
+
+export type ModulesEndpointOptions = {
+  readonly modules: Pick<ModuleProxy, 'get'>;
+  /** What our own requests carry in `Via`. */
+  readonly viaName: string;
+};
+
+export type ModuleRoute = Route & { readonly resource: Resource };
+
+export class ModulesEndpoint implements Endpoint {
+  readonly #options: ModulesEndpointOptions;
+
+  constructor(options: ModulesEndpointOptions) {
+    this.#options = options;
+  }
+
+  route(target: Target): ModuleRoute | undefined {
+    const { modules, viaName } = this.#options;
+    const { path: key } = target;
+    const resource = parseResource(key);
+    if (resource === undefined) return undefined;
+    return {
+      name: resource.kind,
+      methods: READ_ONLY,
+      resource,
+      answer(client, responder) {
+        const mayFetch = mayGoOut(client, target, viaName);
+        const request = { resource, key, mayFetch, isHead: client.isHead, via: client.via || undefined };
+        return modules.get(request).then((answer) => responder.answer(client, answer));
+      },
+    };
+  }
+}
