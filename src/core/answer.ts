@@ -4,6 +4,8 @@
  * A `StoredFile` is the unit the weak cache holds: one answer that may go to many clients.
  */
 
+import type { SourceName } from './ports.ts';
+
 /** The kind of a file. It sets Content-Type and Cache-Control. */
 export type FileKind = 'list' | 'latest' | 'info' | 'query' | 'mod' | 'zip' | SumdbKind;
 
@@ -11,7 +13,12 @@ export type FileKind = 'list' | 'latest' | 'info' | 'query' | 'mod' | 'zip' | Su
 export type SumdbKind = 'supported' | 'head' | 'lookup' | 'tile';
 
 /** The origin of an answer, as `Cache-Status` and the metrics name it. */
-export type Origin = 'memory' | 'store' | 'upstream' | 'stale' | 'computed';
+export type Origin = 'memory' | 'store' | 'stale' | 'computed' | SourceName;
+
+/** Whether an answer comes from outside, and was not stored before. */
+export function isFromSource(origin: Origin): origin is SourceName {
+  return origin === 'upstream' || origin === 'git' || origin === 'bucket';
+}
 
 /** A body that is not in memory as a whole. */
 export type ByteStream = {

@@ -1,8 +1,9 @@
 /**
- * What the services need of the world, as interfaces: they are handed these, and
- * `serve/` joins them to `workers/` and `upstream/`. After `ClientOps`
- * of golang.org/x/mod/sumdb: nothing above knows what is below.
+ * The world as the services see it. `serve/` hands them these interfaces, which `workers/`, `upstream/` and `git/`
+ * satisfy. After `ClientOps` of golang.org/x/mod/sumdb: nothing above knows what is below.
  */
+
+import type { Resource } from './resource.ts';
 
 /** Wall time for what is stored, monotonic time for what is waited for; both in ms. */
 export type Clock = {
@@ -37,7 +38,7 @@ export type FetchEvent =
       readonly offset: number;
       readonly size: number | undefined;
       readonly validator: Validator;
-      /** The upstream's name for logs: no userinfo. */
+      /** The server or repository that gives it, for logs: no userinfo. */
       readonly upstream: string;
     }
   | {
@@ -80,4 +81,26 @@ export type Upstream = {
   head(request: FetchRequest): Promise<{ readonly size: number | undefined; readonly upstream: string }>;
   /** Every member of the list counts as down now: what is stored should go out at once. */
   readonly isDown: boolean;
+};
+
+/** The kinds of places that modules come from. Answers, logs and the store name them so. */
+export type SourceName = 'upstream' | 'git' | 'bucket';
+
+/** A question for one file of a module; `path` is the key of `resource`. */
+export type ModuleRequest = Omit<FetchRequest, 'isProof'> & { readonly resource: Resource };
+
+/**
+ * A place that modules come from. Its methods fail as those of {@link Upstream}; NotFound and Gone are its word
+ * that there is no such file.
+ */
+export type ModuleSource = {
+  readonly name: SourceName;
+  /** It can't be reached now: a stored answer should go out at once. */
+  readonly isDown: boolean;
+  /** Asks for the size alone. */
+  head(request: ModuleRequest): Promise<{ readonly size: number | undefined; readonly upstream: string }>;
+  /** A small file, whole. The bytes are the caller's own. */
+  whole(request: ModuleRequest): Promise<Fetched>;
+  /** A zip as it comes. Ends cleanly only when whole. The bytes of each event are the consumer's own. */
+  stream(request: ModuleRequest): AsyncIterable<FetchEvent>;
 };

@@ -12,8 +12,10 @@
  * sizes bytes, digests lower-case hex.
  */
 
+import type { SourceName } from './ports.ts';
+
 /** The origin of a stored answer. */
-export type Source = 'upstream' | 'import' | 'git' | 'bucket';
+export type Source = SourceName | 'import';
 
 /**
  * What the checksum database said of a stored zip or go.mod: `unconfirmed` where it could not be

@@ -36,6 +36,8 @@ const cacheStatus = {
   memory: 'astera; hit; detail=memory',
   store: 'astera; hit; detail=store',
   upstream: 'astera; fwd=miss; stored; detail=upstream',
+  git: 'astera; fwd=miss; stored; detail=git',
+  bucket: 'astera; fwd=miss; stored; detail=bucket',
   stale: 'astera; fwd=stale; detail=store',
   computed: 'astera; fwd=stale; detail=computed',
 } as const satisfies Record<Origin, string>;

@@ -16,22 +16,23 @@
 import type { ByteStream } from '../core/answer.ts';
 import { Busy, isServeError, messageOf, StoreFailed, serveError, UpstreamFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, WHOLE_BODY_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
-import type { FetchEvent, FetchRequest, Upstream } from '../core/ports.ts';
+import type { FetchEvent, ModuleRequest, SourceName } from '../core/ports.ts';
+import type { Resource } from '../core/resource.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
 import type { YoungGarbage } from '../flight/young-garbage.ts';
 import type { Check } from './checked-ingest.ts';
 import { GrowingBlob, type GrowingBlobOptions } from './growing-blob.ts';
 import type { Position } from './pass-through.ts';
+import type { GivenEvent, Sources } from './sources.ts';
 
 export type DownloadOptions = GrowingBlobOptions & {
-  readonly module: string;
-  readonly version: string;
-  /** What else the upstream is told with the request. */
-  readonly manners: Pick<FetchRequest, 'via' | 'avoid'>;
+  readonly resource: Extract<Resource, { readonly version: unknown }>;
+  /** Goes to the source with the request. */
+  readonly manners: Pick<ModuleRequest, 'via' | 'avoid'>;
   readonly partial: PartialRow | undefined;
   readonly store: Store;
   readonly builder: Builder;
-  readonly upstream: Upstream;
+  readonly sources: Pick<Sources, 'stream'>;
   readonly garbage: YoungGarbage;
   /** Holds the zip's h1 against the checksum database; fails where it must not be kept. */
   readonly confirm?: (h1: string, upstream: string) => Check;
@@ -66,6 +67,7 @@ export class Download {
   readonly #blob: GrowingBlob;
   #size: number | undefined;
   #upstream = '';
+  #source: SourceName | undefined;
   /** Whether some of it was joined to the rest without a strong validator: then its CRCs decide. */
   #isPatched = false;
   /** Counts starts from 0: a client with bytes of an earlier one can't go on. */
@@ -89,9 +91,15 @@ export class Download {
     this.started.catch(() => {});
   }
 
-  /** The upstream that gives it, for logs. */
+  /** The server or repository that gives it, for logs. */
   get upstream(): string {
     return this.#upstream;
+  }
+
+  /** The kind of place it comes from, once it has begun. */
+  get source(): SourceName {
+    if (this.#source === undefined) throw new Error(`${this.#name} has not begun`);
+    return this.#source;
   }
 
   /** For one client: what is small and checked as it is, else the bytes as that client reads them. */
@@ -145,12 +153,12 @@ export class Download {
 
   async #run(): Promise<Landed> {
     try {
-      const { upstream, key, manners, partial, store } = this.#options;
+      const { sources, resource, key, manners, partial, store } = this.#options;
       // On a full disk it could not be checked whether the rest fits to what is stored.
       const isAdopting = partial !== undefined && store.full === undefined;
       const resume = isAdopting ? await this.#blob.adopt(partial) : undefined;
-      const request = { path: key, bytesMax: ZIP_BYTES_MAX, ...(resume && { resume }), ...manners };
-      for await (const event of upstream.stream(request)) {
+      const request = { resource, path: key, bytesMax: ZIP_BYTES_MAX, ...(resume && { resume }), ...manners };
+      for await (const event of sources.stream(request)) {
         if (event.kind === 'start') this.#start(event);
         else await this.#append(event);
       }
@@ -163,7 +171,7 @@ export class Download {
     }
   }
 
-  #start(event: FetchEvent & { kind: 'start' }): void {
+  #start(event: GivenEvent & { kind: 'start' }): void {
     const { received } = this.#blob;
     if (event.offset === 0 && received > 0) {
       this.#blob.startAgain();
@@ -176,6 +184,7 @@ export class Download {
     this.#isPatched ||= event.offset > 0;
     this.#size = event.size;
     this.#upstream = event.upstream;
+    this.#source = event.source;
     this.#blob.describe(event);
     this.#refuseUncheckable();
     if (event.size !== undefined && event.size > CHUNK_BYTES) this.#onStarted();
@@ -222,7 +231,7 @@ export class Download {
     const proof = await this.#proven(check);
     try {
       const { store, key, wallMs } = this.#options;
-      const seal = { blob: this.#blob.id, key, size, source: 'upstream', nowMs: wallMs() } as const;
+      const seal = { blob: this.#blob.id, key, size, source: this.source, nowMs: wallMs() };
       const sealed = await store.sealBlob({ ...seal, ...proof });
       this.#blob.becomes(sealed.blob);
       return { size, ...sealed, body: undefined };
@@ -243,11 +252,11 @@ export class Download {
       const put = {
         key,
         status: 200,
-        source: 'upstream',
+        source: this.source,
         nowMs: wallMs(),
         blob: this.#blob.id,
         bytes,
-      } as const;
+      };
       const { sha256, blob } = await store.putEntry({ ...put, ...proof });
       if (blob === undefined) return { size, sha256, blob, body: bytes };
       if (size <= CHUNK_BYTES) {
@@ -269,10 +278,10 @@ export class Download {
 
   /** Its form, and its h1 where that is asked for: clients may have all of it. What fails is dropped. */
   async #check(what: { size: number; bytes?: Uint8Array }): Promise<Check | undefined> {
-    const { builder, module, version, confirm } = this.#options;
+    const { builder, resource, confirm } = this.#options;
     const how = { content: this.#isPatched, hash: confirm !== undefined };
     try {
-      const zip = { module, version, blob: this.#blob.id };
+      const zip = { module: resource.module, version: resource.version, blob: this.#blob.id };
       const { h1 } = await builder.checkZip({ ...zip, ...how, ...what }).catch((error: unknown) => {
         throw isServeError(error)
           ? serveError(error.kind, `cannot take ${this.#name} from ${this.#upstream}: ${messageOf(error)}`)

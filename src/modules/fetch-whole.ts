@@ -1,6 +1,6 @@
 /** One file fetched for later: asked for as a client would, and read to its end, for nobody. */
 
-import type { Answer, ByteStream, Origin } from '../core/answer.ts';
+import { type Answer, type ByteStream, isFromSource, type Origin } from '../core/answer.ts';
 import { BadRequest, NotFound } from '../core/errors.ts';
 import { parseResource } from '../core/resource.ts';
 import type { ModuleProxy } from './module-proxy.ts';
@@ -23,8 +23,8 @@ export async function fetchWhole(
   if (answer.status !== 200) throw new NotFound(textOf(answer));
   const { body, origin } = answer;
   if (body === undefined || body instanceof Uint8Array) return { origin };
-  // What is stored needs no reading: only a body that is coming must be drawn to its end.
-  if (origin === 'upstream') await drain(body);
+  // Only a body that is just coming must be read to its end.
+  if (isFromSource(origin)) await drain(body);
   else body.close?.();
   return { origin };
 }
@@ -41,7 +41,7 @@ async function drain(body: ByteStream): Promise<void> {
   }
 }
 
-/** The upstream's own words. */
+/** The source's own words. */
 function textOf({ body }: Answer): string {
   return body instanceof Uint8Array ? Buffer.from(body).toString() : 'not found';
 }

@@ -7,7 +7,7 @@
 import { type Origin, StoredFile } from '../core/answer.ts';
 import { type Gone, messageOf, type NotFound } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
-import type { Clock, Fetched, Upstream } from '../core/ports.ts';
+import type { Clock, Fetched } from '../core/ports.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
@@ -18,11 +18,12 @@ import type { Check, CheckedIngest } from './checked-ingest.ts';
 import { Download } from './download.ts';
 import type { Freshness } from './freshness.ts';
 import { checkSmall } from './small-check.ts';
+import type { Sources } from './sources.ts';
 
 export type FetcherOptions = {
   readonly store: Store;
   readonly builder: Builder;
-  readonly upstream: Upstream;
+  readonly sources: Sources;
   readonly memory: Memory;
   readonly garbage: YoungGarbage;
   readonly freshness: Freshness;
@@ -56,11 +57,13 @@ export class Fetcher {
 
   /** A small file: whole, checked, in memory; and kept before its key is free. */
   async small(errand: Errand, known: StoredFile | undefined): Promise<Found> {
-    const { upstream, store, clock, events, freshness, ingest } = this.#options;
+    const { sources, store, clock, events, freshness, ingest } = this.#options;
     const { resource, key } = errand;
     const startedMs = clock.monotonicMs();
     ingest.expect(resource);
-    const fetched = await upstream.whole({ path: key, bytesMax: SMALL_BYTES_MAX, ...this.#manners(errand) });
+    const request = { resource, path: key, bytesMax: SMALL_BYTES_MAX, ...this.#manners(errand) };
+    const fetched = await sources.whole(request);
+    const { source } = fetched;
     checkSmall(resource, key, fetched.bytes);
     const check = this.#checkMod(errand, fetched);
     await check?.passed;
@@ -73,27 +76,20 @@ export class Fetcher {
     ) {
       known.freshUntilMs = freshness.until(resource, 200, nowMs);
       this.#keep(errand, store.confirmEntry({ key, nowMs }));
-      return { file: known, origin: 'upstream' };
+      return { file: known, origin: source };
     }
     const file = this.#remember(errand, 200, fetched.bytes);
-    const put = {
-      key,
-      status: 200,
-      source: 'upstream',
-      nowMs,
-      blob: store.nextBlob(),
-      bytes: fetched.bytes,
-    } as const;
+    const put = { key, status: 200, source, nowMs, blob: store.nextBlob(), bytes: fetched.bytes };
     this.#keep(
       errand,
       this.#proven(errand, check).then(async (proof) =>
         file.stored(await store.putEntry({ ...put, ...proof })),
       ),
     );
-    return { file, origin: 'upstream' };
+    return { file, origin: source };
   }
 
-  /** A zip: its download, once the upstream has begun to answer; in strict mode once it is confirmed. */
+  /** A zip: its download, once the source has begun to answer; in strict mode once it is confirmed. */
   async zip(errand: Errand, resource: Versioned, partial: PartialRow | undefined): Promise<Found> {
     const { ingest, events, clock, memory } = this.#options;
     const { key, hold } = errand;
@@ -109,10 +105,11 @@ export class Fetcher {
     return { download };
   }
 
-  /** The upstream has it not: kept for its time, unless a good answer is stored, which wins. */
+  /** The source has no such file: that is kept for its time, unless a good answer is stored, which wins. */
   absent(errand: Errand, error: NotFound | Gone, known: StoredFile | undefined): Found {
-    const { store, clock, negativeTtlMs, events } = this.#options;
+    const { sources, store, clock, negativeTtlMs, events } = this.#options;
     const { key } = errand;
+    const source = sources.decisive(errand.resource);
     const nowMs = clock.wallMs();
     if (known?.status === 200) {
       events.keptStale(key, messageOf(error));
@@ -122,22 +119,20 @@ export class Fetcher {
     const status = error.kind === 'gone' ? 410 : 404;
     const bytes = new TextEncoder().encode(`${messageOf(error)}\n`);
     const file = this.#remember(errand, status, bytes);
-    const put = { key, status, source: 'upstream', nowMs, blob: store.nextBlob(), bytes } as const;
+    const put = { key, status, source, nowMs, blob: store.nextBlob(), bytes };
     this.#keep(errand, known?.status === status ? store.confirmEntry({ key, nowMs }) : store.putEntry(put));
-    return { file, origin: 'upstream' };
+    return { file, origin: source };
   }
 
   #download(errand: Errand, resource: Versioned, partial: PartialRow | undefined): Download {
     const { ingest, events, clock } = this.#options;
     const { key } = errand;
-    const { module, version } = resource;
     const isCovered = ingest.covers(resource);
     if (isCovered) ingest.expect(resource);
     return new Download({
       ...this.#options,
       key,
-      module,
-      version,
+      resource,
       partial,
       manners: this.#manners(errand),
       wallMs: () => clock.wallMs(),
@@ -184,7 +179,7 @@ export class Fetcher {
     hold(stored.catch((error: unknown) => this.#options.events.notStored(key, messageOf(error))));
   }
 
-  /** What else to tell the upstream room. */
+  /** What else to tell the source. */
   #manners({ key, via }: Errand): { via?: string; avoid?: string } {
     const avoid = this.#options.ingest.avoided(key);
     return { ...(via !== undefined && { via }), ...(avoid !== undefined && { avoid }) };

@@ -10,8 +10,7 @@
  */
 
 import { type Answer, StoredFile } from '../core/answer.ts';
-import { Forbidden, isServeError, messageOf, NotFound, type ServeError } from '../core/errors.ts';
-import { matchPrefixPatterns } from '../core/glob.ts';
+import { isServeError, messageOf, NotFound, type ServeError } from '../core/errors.ts';
 import { SMALL_BYTES_MAX, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
 import type { EntryRow, PartialRow } from '../core/store-port.ts';
@@ -30,8 +29,6 @@ export type ModuleProxyOptions = FetcherOptions & {
   readonly staleWaitMs: number;
   readonly isOffline: boolean;
   readonly storedCheck: Pick<StoredCheck, 'settle'>;
-  /** Patterns of modules that no upstream may hear of: GONOPROXY. */
-  readonly noProxyPatterns: string;
 };
 
 export type ProxyRequest = {
@@ -84,7 +81,7 @@ export class ModuleProxy {
   async get(request: ProxyRequest): Promise<Answer> {
     const { resource, key } = request;
     const { memory, fetches, freshness } = this.#options;
-    this.#refuseInside(resource, key);
+    this.#options.sources.of(resource);
     const held = memory.file(key);
     if (held !== undefined && freshness.isFresh(held)) return this.#answer({ file: held, origin: 'memory' });
     if (!request.mayFetch || this.#options.isOffline)
@@ -108,19 +105,12 @@ export class ModuleProxy {
     const { fetches, ingest } = this.#options;
     ingest.admit(key);
     if (!via?.includes('astera-') || !fetches.has(`fetch:${key}`)) return this.#fly(request, read);
-    return this.#refuseLoop(key, via).then(() => this.#fly(request, undefined));
+    return this.#refuseLoop(request, via).then(() => this.#fly(request, undefined));
   }
 
   #fly({ resource, key, via }: ProxyRequest, before: Read | undefined): Promise<Found> {
     const { fetches } = this.#options;
     return fetches.do(`fetch:${key}`, (hold) => this.#bring({ resource, key, via, hold }, before));
-  }
-
-  #refuseInside(resource: Resource, key: string): void {
-    if (!matchPrefixPatterns(this.#options.noProxyPatterns, resource.module)) return;
-    throw new Forbidden(
-      `cannot give ${JSON.stringify(key)}: ${JSON.stringify(resource.module)} may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and this Astera does not fetch from Git`,
-    );
   }
 
   /**
@@ -129,9 +119,9 @@ export class ModuleProxy {
    *
    * @throws {Loop} it has
    */
-  async #refuseLoop(key: string, via: string): Promise<void> {
+  async #refuseLoop({ resource, key }: ProxyRequest, via: string): Promise<void> {
     try {
-      await this.#options.upstream.head({ path: key, bytesMax: SMALL_BYTES_MAX, via });
+      await this.#options.sources.head({ resource, path: key, bytesMax: SMALL_BYTES_MAX, via });
     } catch (error) {
       if (isServeError(error) && error.kind === 'loop') throw error;
     }
@@ -141,7 +131,7 @@ export class ModuleProxy {
     if ('download' in found) {
       const body = found.download.body();
       const size = body instanceof Uint8Array ? body.byteLength : body.size;
-      return { kind: 'zip', status: 200, origin: 'upstream', size, sha256: undefined, body };
+      return { kind: 'zip', status: 200, origin: found.download.source, size, sha256: undefined, body };
     }
     const { file, origin } = found;
     const { kind, status, size, blob } = file;
@@ -165,19 +155,19 @@ export class ModuleProxy {
     };
     const refresh = this.#fetch({ ...errand, hold }, partial, file);
     errand.hold(refresh.then(() => until));
-    return this.#freshOrStale(refresh, file, errand.key);
+    return this.#freshOrStale(refresh, file, errand);
   }
 
   /** Waits for a refresh up to `staleWaitMs`; without an answer by then, or at a failure, what is stored goes out. */
-  #freshOrStale(refresh: Promise<Found>, file: StoredFile, key: string): Promise<Found> {
-    const { events, upstream, staleWaitMs } = this.#options;
+  #freshOrStale(refresh: Promise<Found>, file: StoredFile, { resource, key }: Errand): Promise<Found> {
+    const { events, sources, staleWaitMs } = this.#options;
     const stale: Found = { file, origin: 'stale' };
     const orStale = refresh.catch((error: unknown): Found => {
       if (!isServeError(error)) throw error;
       events.keptStale(key, messageOf(error));
       return stale;
     });
-    const isSilent = upstream.isDown || this.#overdue.isSilent;
+    const isSilent = sources.isDown(resource) || this.#overdue.isSilent;
     this.#overdue.watch(refresh);
     if (isSilent) {
       orStale.catch(() => {}); // A bug in the refresh is not this client's.
@@ -248,18 +238,18 @@ export class ModuleProxy {
   }
 
   async #head({ resource, key, via }: ProxyRequest): Promise<Answer> {
-    const { freshness, upstream } = this.#options;
+    const { freshness, sources } = this.#options;
     const { file } = await this.#read({ resource, key });
     if (file !== undefined && (freshness.isFresh(file) || file.status === 200)) {
       return this.#answer({ file, origin: freshness.isFresh(file) ? 'store' : 'stale' });
     }
     try {
-      const asked = { path: key, bytesMax: SMALL_BYTES_MAX, ...(via !== undefined && { via }) };
-      const { size } = await upstream.head(asked);
+      const asked = { resource, path: key, bytesMax: SMALL_BYTES_MAX, ...(via !== undefined && { via }) };
+      const { size, source } = await sources.head(asked);
       return {
         kind: resource.kind,
         status: 200,
-        origin: 'upstream',
+        origin: source,
         size,
         sha256: undefined,
         body: undefined,

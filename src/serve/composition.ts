@@ -5,7 +5,7 @@
 
 import { StoredFile } from '../core/answer.ts';
 import type { Checksums, VerifyMode } from '../core/checksums.ts';
-import type { Clock, Upstream } from '../core/ports.ts';
+import type { Clock, ModuleSource } from '../core/ports.ts';
 import type { Builder, Store } from '../core/store-port.ts';
 import { freeAfterTurn, isPiece, Memory, type Piece } from '../flight/memory.ts';
 import { Singleflight, type SingleflightOptions } from '../flight/singleflight.ts';
@@ -17,6 +17,7 @@ import { Freshness } from '../modules/freshness.ts';
 import type { LastUse } from '../modules/last-use.ts';
 import { ModuleProxy, type Read } from '../modules/module-proxy.ts';
 import { OutsideWrites } from '../modules/outside-writes.ts';
+import { Sources } from '../modules/sources.ts';
 import { StoredCheck } from '../modules/stored-check.ts';
 import type { Events } from '../observe/events.ts';
 
@@ -55,7 +56,9 @@ export function joinMemory({ store, lastUse, clock, budget, bounds }: MemoryPart
 export type ModulesParts = ReturnType<typeof joinMemory> & {
   readonly store: Store;
   readonly builder: Builder;
-  readonly upstream: Upstream;
+  /** For public modules, in the order in which they are asked; and for those that no proxy may hear of. */
+  readonly outside: readonly ModuleSource[];
+  readonly inside: readonly ModuleSource[];
   readonly checksums: Checksums;
   readonly clock: Clock;
   readonly events: Events;
@@ -81,6 +84,7 @@ export function joinModules({ bounds, verify, refusedMs, checksums, ...parts }: 
   const modules = new ModuleProxy({
     ...parts,
     fetches,
+    sources: new Sources(parts),
     garbage: new YoungGarbage(),
     freshness: new Freshness(parts),
     ingest: new CheckedIngest({ mode: verify, checksums, clock, events, refusedMs }),

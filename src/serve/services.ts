@@ -5,7 +5,7 @@
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
-import type { Upstream } from '../core/ports.ts';
+import type { ModuleSource, Upstream } from '../core/ports.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Builder, Remote, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
@@ -59,7 +59,8 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     ...config,
     store,
     builder,
-    upstream,
+    outside: [upstream],
+    inside: [],
     checksums: sumdb,
     clock,
     events,
@@ -128,7 +129,7 @@ class Upstreams {
     this.#options = options;
   }
 
-  open(list: string): Upstream {
+  open(list: string): Upstream & ModuleSource {
     const { config, instance, events } = this.#options;
     const upstream = usable(() =>
       createUpstream({

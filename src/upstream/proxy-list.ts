@@ -15,7 +15,7 @@ import {
   UpstreamDown,
 } from '../core/errors.ts';
 import { UPSTREAM_PROOFS_MAX, UPSTREAM_QUEUE_MAX, UPSTREAM_REQUESTS_MAX } from '../core/limits.ts';
-import type { FetchEvent, Fetched, FetchRequest, Upstream } from '../core/ports.ts';
+import type { FetchEvent, Fetched, FetchRequest, ModuleSource, Upstream } from '../core/ports.ts';
 import { createDispatchers, type Dispatchers } from './dispatchers.ts';
 import { FileSource } from './file-source.ts';
 import { Gate } from './gate.ts';
@@ -35,7 +35,9 @@ const DIRECT_HINT =
  *
  * @throws {BadRequest} a malformed list or HTTP proxy, an instance id that is no token
  */
-export function createUpstream(options: UpstreamOptions): Upstream & { close(): Promise<void> } {
+export function createUpstream(
+  options: UpstreamOptions,
+): Upstream & ModuleSource & { close(): Promise<void> } {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(options.instance)) {
     throw new BadRequest(`cannot use instance id: ${JSON.stringify(options.instance)}`);
   }
@@ -44,7 +46,8 @@ export function createUpstream(options: UpstreamOptions): Upstream & { close(): 
 
 type Member = { readonly source: Source; readonly fallsBack: boolean };
 
-class ProxyList implements Upstream {
+class ProxyList implements Upstream, ModuleSource {
+  readonly name = 'upstream';
   readonly #members: readonly Member[];
   readonly #end: 'off' | 'direct' | undefined;
   readonly #instance: string;

@@ -7,7 +7,14 @@
 import type { Answer, ByteStream } from '../../src/core/answer.ts';
 import type { Checksums, Summed, Verdict } from '../../src/core/checksums.ts';
 import { CheckFailed, NotFound, type ServeError } from '../../src/core/errors.ts';
-import type { Clock, FetchEvent, Fetched, FetchRequest, Upstream } from '../../src/core/ports.ts';
+import type {
+  Clock,
+  FetchEvent,
+  Fetched,
+  FetchRequest,
+  ModuleSource,
+  Upstream,
+} from '../../src/core/ports.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
 import type { Builder, Hashed, Remote, Store, WriterPort } from '../../src/core/store-port.ts';
 import type { Memory } from '../../src/flight/memory.ts';
@@ -113,7 +120,8 @@ function namesOf(...targets: object[]): [string, object][] {
 export type Said = Uint8Array | string | Error | (() => Promise<Uint8Array>);
 
 /** An upstream that says what the test told it to, and 404 to all else. */
-export class FakeUpstream implements Upstream {
+export class FakeUpstream implements Upstream, ModuleSource {
+  readonly name = 'upstream';
   readonly says = new Map<string, Said>();
   /** Where set, the zip of this path is told piece by piece. */
   readonly scripts = new Map<string, Script>();
@@ -333,7 +341,8 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
     ...held,
     store,
     builder,
-    upstream,
+    outside: [upstream],
+    inside: [],
     checksums,
     clock,
     events,
