@@ -1,9 +1,11 @@
 /** A bound that is waited for: so much may be out at one time. */
 
+import { WakeUp } from '../core/wake-up.ts';
+
 export class Allowance {
   readonly #max: number;
   #out = 0;
-  #waiting: (() => void)[] = [];
+  readonly #given = new WakeUp();
 
   constructor(max: number) {
     this.#max = max;
@@ -15,7 +17,7 @@ export class Allowance {
 
   /** Waits until there is some left; what is then taken may pass the bound once. */
   async room(): Promise<void> {
-    while (this.#out >= this.#max) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.#out >= this.#max) await this.#given.next();
   }
 
   take(amount: number): void {
@@ -24,7 +26,6 @@ export class Allowance {
 
   give(amount: number): void {
     this.#out -= amount;
-    if (this.#out >= this.#max) return;
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    if (this.#out < this.#max) this.#given.call();
   }
 }

@@ -9,6 +9,7 @@
 import type { HttpResponse } from 'uWebSockets.js';
 import { BadRequest, Busy, TooLarge } from '../core/errors.ts';
 import { REQUEST_BODY_AHEAD_BYTES, REQUEST_BODY_BYTES_HELD_MAX } from '../core/limits.ts';
+import { WakeUp } from '../core/wake-up.ts';
 
 /** Room for bytes that came and wait for their readers. One for a server. */
 export class BodyRoom {
@@ -47,8 +48,7 @@ export class RequestBody {
   #isComplete = false;
   /** Why no more can be read. */
   #error: Error | undefined;
-  /** The reader waits for something new. */
-  #wake: (() => void) | undefined;
+  readonly #news = new WakeUp();
 
   /** To be made in the request's handler: bytes that come before are lost. */
   constructor({ res, bytesMax, room }: RequestBodyOptions) {
@@ -76,7 +76,7 @@ export class RequestBody {
       const piece = this.#next();
       if (piece !== undefined) yield piece;
       else if (this.#isComplete) return;
-      else await this.#news();
+      else await this.#news.next();
     }
   }
 
@@ -100,7 +100,7 @@ export class RequestBody {
     else if (!this.#room.take(bytes.byteLength))
       this.#fail(new Busy('cannot take body: too many come at once'));
     else if (bytes.byteLength > 0) this.#keep(Uint8Array.from(new Uint8Array(bytes)));
-    this.#wakeUp();
+    this.#news.call();
   }
 
   #keep(piece: Uint8Array): void {
@@ -129,18 +129,7 @@ export class RequestBody {
     this.#room.give(this.#waitingBytes);
     this.#waiting = [];
     this.#waitingBytes = 0;
-    this.#wakeUp();
-  }
-
-  #news(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
-
-  #wakeUp(): void {
-    this.#wake?.();
-    this.#wake = undefined;
+    this.#news.call();
   }
 }
 

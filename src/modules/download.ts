@@ -19,6 +19,7 @@ import { CHUNK_BYTES, WHOLE_BODY_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits
 import type { FetchEvent, ModuleRequest, SourceName } from '../core/ports.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
+import { WakeUp } from '../core/wake-up.ts';
 import type { YoungGarbage } from '../flight/young-garbage.ts';
 import type { Check } from './checked-ingest.ts';
 import { GrowingBlob, type GrowingBlobOptions } from './growing-blob.ts';
@@ -76,7 +77,7 @@ export class Download {
   /** All of it, checked, where it is small. */
   #whole: Uint8Array | undefined;
   #failure: Error | undefined;
-  #waiters: (() => void)[] = [];
+  readonly #news = new WakeUp();
   #onStarted: () => void = () => {};
 
   constructor(options: DownloadOptions) {
@@ -148,7 +149,7 @@ export class Download {
     const visible = this.#visible;
     if (offset < visible) return this.#blob.read(offset, visible);
     if (this.#isWhole) return NOTHING;
-    return new Promise<void>((resolve) => this.#waiters.push(resolve)).then(() => this.#at(offset, reader));
+    return this.#news.next().then(() => this.#at(offset, reader));
   }
 
   async #run(): Promise<Landed> {
@@ -315,9 +316,7 @@ export class Download {
 
   #wake(): void {
     if (this.#isWhole || this.#visible > 0) this.#onStarted();
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const resolve of waiters) resolve();
+    this.#news.call();
   }
 
   get #name(): string {

@@ -8,6 +8,7 @@
 
 import type { Dispatcher } from 'undici';
 import { UPSTREAM_BUFFER_BYTES_MAX } from '../core/limits.ts';
+import { WakeUp } from '../core/wake-up.ts';
 import { Setback, setbackOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
 
@@ -52,7 +53,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #isEnded = false;
   #error: unknown;
   #timer: NodeJS.Timeout | undefined;
-  #wake: (() => void) | undefined;
+  readonly #news = new WakeUp();
 
   constructor({ observer, timeouts, signal }: ExchangeOptions) {
     this.#observer = observer;
@@ -93,7 +94,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#isDraining = true;
     const timer = setTimeout(() => this.abort(), this.#timeouts.wordsMs);
     this.#controller?.resume();
-    while (!this.#isEnded) await this.#more();
+    while (!this.#isEnded) await this.#news.next();
     clearTimeout(timer);
   }
 
@@ -107,7 +108,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
           yield piece;
         } else if (this.#error !== undefined) throw this.#error;
         else if (this.#isEnded) return;
-        else await this.#more();
+        else await this.#news.next();
       }
     } finally {
       this.abort();
@@ -149,7 +150,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       clearTimeout(this.#timer);
       this.#timer = undefined;
     }
-    this.#wakeUp();
+    this.#news.call();
   }
 
   onResponseEnd(): void {
@@ -179,7 +180,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       if (error instanceof Setback && !isUnwanted) this.#observer.failed(this, error);
     }
     this.#observer.ended(this);
-    this.#wakeUp();
+    this.#news.call();
   }
 
   #took(bytes: number): void {
@@ -199,17 +200,5 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #expect(ms: number, why: string): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.fail(new Setback('stall', why)), ms);
-  }
-
-  #more(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
-  }
-
-  #wakeUp(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
   }
 }

@@ -14,17 +14,17 @@ import {
   serveError,
   UpstreamDown,
 } from '../core/errors.ts';
+import { Gate } from '../core/gate.ts';
 import { UPSTREAM_PROOFS_MAX, UPSTREAM_QUEUE_MAX, UPSTREAM_REQUESTS_MAX } from '../core/limits.ts';
 import type { FetchEvent, Fetched, FetchRequest, ModuleSource, Upstream } from '../core/ports.ts';
+import { nextVia } from '../core/via.ts';
 import { createDispatchers, type Dispatchers } from './dispatchers.ts';
 import { FileSource } from './file-source.ts';
-import { Gate } from './gate.ts';
 import { HttpSource } from './http-source.ts';
 import { type ListMember, parseProxyList } from './proxy-list-syntax.ts';
 import { allEvents, BACKOFF, TIMEOUTS, type UpstreamOptions } from './settings.ts';
 import type { Ask, Source } from './source.ts';
 import { checkPath } from './url-path.ts';
-import { nextVia } from './via.ts';
 
 const DIRECT_HINT =
   'Astera does not fetch public modules from their repositories; put ",direct" into the client\'s GOPROXY for that';

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BadRequest, Loop } from '../../src/core/errors.ts';
+import { nextVia } from '../../src/core/via.ts';
 import {
   contentRange,
   ifRange,
@@ -17,7 +18,6 @@ import { cannotFetch, oneLine } from '../../src/upstream/redact.ts';
 import { nextStep } from '../../src/upstream/redirect.ts';
 import { Tail } from '../../src/upstream/tail.ts';
 import { checkPath, encodePath } from '../../src/upstream/url-path.ts';
-import { nextVia } from '../../src/upstream/via.ts';
 
 const ranges: { value: string; range?: (number | undefined)[]; why: string }[] = [
   { value: 'bytes 5-9/10', range: [5, 9, 10], why: 'plain' },

@@ -5,7 +5,7 @@
  * breaks does not go to the end of the queue.
  */
 
-import { Busy } from '../core/errors.ts';
+import { Busy } from './errors.ts';
 
 type Waiter = { readonly admit: () => void; readonly refuse: (error: Error) => void };
 

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Busy, UpstreamDown } from '../../src/core/errors.ts';
-import { Gate } from '../../src/upstream/gate.ts';
+import { Gate } from '../../src/core/gate.ts';
 
 const never = new AbortController().signal;
 const turn = () => new Promise((resolve) => setImmediate(resolve));

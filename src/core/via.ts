@@ -3,8 +3,8 @@
  * flight would wait for itself. Each request says whom it has passed, in `Via` (RFC 9110, 7.6.3).
  */
 
-import { Loop } from '../core/errors.ts';
-import { VIA_ASTERAS_MAX, VIA_LENGTH_MAX } from '../core/limits.ts';
+import { Loop } from './errors.ts';
+import { VIA_ASTERAS_MAX, VIA_LENGTH_MAX } from './limits.ts';
 
 const PREFIX = 'astera-';
 
