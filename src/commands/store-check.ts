@@ -80,8 +80,8 @@ export class StoreCheck {
         continue;
       }
       this.#checkBlob(blob);
-      if (this.#audit.keysOf(blob.id).length > 0 || !this.#audit.isBlobAsRead(blob)) continue;
-      yield { of: { unused: blob.id }, why: 'no answer has this blob as its body' };
+      if (this.#audit.isOwned(blob.id) || !this.#audit.isBlobAsRead(blob)) continue;
+      yield { of: { unused: blob.id }, why: 'nothing has this blob as its body' };
     }
   }
 

@@ -6,6 +6,7 @@
  */
 
 import { CHUNKS_PER_BLOB } from '../core/limits.ts';
+import { BlobOwners } from './blob-owners.ts';
 import { ChunkSource } from './chunk-source.ts';
 import { type Connection, chunkId, openReadable } from './schema.ts';
 
@@ -54,7 +55,7 @@ export class StoreAudit {
   readonly #summed;
   readonly #blobs;
   readonly #blob;
-  readonly #keysOfBlob;
+  readonly #owners: BlobOwners;
   readonly #chunk;
   readonly #nextChunk;
   readonly #chunkSpan;
@@ -77,7 +78,7 @@ export class StoreAudit {
       `SELECT ${BLOB_COLUMNS} FROM blob WHERE id > ? AND id <= ? ORDER BY id LIMIT ${BLOBS_PER_READ}`,
     );
     this.#blob = db.prepare<[number], AuditedBlob>(`SELECT ${BLOB_COLUMNS} FROM blob WHERE id = ?`);
-    this.#keysOfBlob = db.prepare<[number], string>('SELECT key FROM entry WHERE blob = ?').pluck();
+    this.#owners = new BlobOwners(db);
     this.#chunk = db.prepare<[number], Buffer>('SELECT bytes FROM chunk WHERE id = ?').pluck();
     this.#nextChunk = db
       .prepare<[number], number>('SELECT id FROM chunk WHERE id >= ? ORDER BY id LIMIT 1')
@@ -141,9 +142,9 @@ export class StoreAudit {
     return this.#blob.get(id);
   }
 
-  /** The keys whose answers have it as their body. */
-  keysOf(blob: number): string[] {
-    return this.#keysOfBlob.all(blob);
+  /** Whether anything has it. */
+  isOwned(blob: number): boolean {
+    return this.#owners.has(blob);
   }
 
   chunk(blob: number, seq: number): Buffer | undefined {

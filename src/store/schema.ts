@@ -1,13 +1,5 @@
 /**
- * The store's tables, its migrations and how a connection is opened.
- *
- *     entry  key ─▶ status, times, source, and the body: inline, or a blob
- *     blob   content ─▶ size, SHA-256 once whole; the key it grows for until then
- *     chunk  blob * 2^20 + seq ─▶ CHUNK bytes (the last one fewer)
- *
- * A key is a path below a GOPROXY's root (`github.com/!azure/x/@v/v1.0.0.mod`).
- * A chunk's rowid is its address, so that reading one is a single B-tree descent.
- * Nothing points to a growing blob but its own row: what is half-done can't be served.
+ * How a connection to the store is opened, for writing or for reading. The tables are in `store/migrations.ts`.
  *
  * Follows https://sqlite.org/pragma.html and https://sqlite.org/wal.html.
  */
@@ -16,6 +8,7 @@ import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
 import { makePrivate } from './file-mode.ts';
+import { migrations } from './migrations.ts';
 import { type Connection, Database } from './sqlite.ts';
 
 export type { Connection };
@@ -29,85 +22,10 @@ const APPLICATION_ID = 0x41737472;
  */
 const PAGE_BYTES = 16_384;
 
+/** The rowid of chunk `seq` of a blob. */
 export function chunkId(blob: number, seq: number): number {
   return blob * CHUNKS_PER_BLOB + seq;
 }
-
-/** Each step takes the schema from its index to the next version. Never change one that was released. */
-const migrations: readonly string[] = [
-  `
-  CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-  INSERT INTO setting VALUES ('chunk_bytes', '${CHUNK_BYTES}'), ('instance', lower(hex(randomblob(8))));
-
-  CREATE TABLE blob (
-    id INTEGER PRIMARY KEY,
-    sha256 BLOB UNIQUE CHECK (length(sha256) = 32),
-    size INTEGER,
-    growing_key TEXT UNIQUE,
-    etag TEXT,
-    last_modified TEXT,
-    changed_at_ms INTEGER NOT NULL,
-    CHECK ((sha256 IS NULL) = (growing_key IS NOT NULL))
-  ) STRICT;
-
-  CREATE TABLE chunk (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-
-  CREATE TABLE entry (
-    id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,
-    kind TEXT NOT NULL GENERATED ALWAYS AS (CASE
-      WHEN key GLOB 'sumdb/*' THEN 'sumdb'
-      WHEN key GLOB '*.zip' THEN 'zip'
-      WHEN key GLOB '*.mod' THEN 'mod'
-      WHEN key GLOB '*/@v/v[0-9]*.[0-9]*.[0-9]*.info' THEN 'info'
-      WHEN key GLOB '*.info' THEN 'query'
-      WHEN key GLOB '*/@latest' THEN 'latest'
-      ELSE 'list' END) VIRTUAL,
-    status INTEGER NOT NULL CHECK (status IN (200, 404, 410)),
-    size INTEGER NOT NULL,
-    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
-    source TEXT NOT NULL,
-    stored_at_ms INTEGER NOT NULL,
-    checked_at_ms INTEGER NOT NULL,
-    used_at_ms INTEGER NOT NULL,
-    h1 TEXT,
-    trust TEXT NOT NULL DEFAULT 'unchecked' CHECK (trust IN ('unchecked', 'unconfirmed', 'confirmed')),
-    blob INTEGER REFERENCES blob (id),
-    body BLOB,
-    CHECK ((blob IS NULL) = (body IS NOT NULL))
-  ) STRICT;
-  CREATE INDEX entry_blob ON entry (blob) WHERE blob IS NOT NULL;
-  CREATE INDEX entry_negative ON entry (used_at_ms) WHERE status <> 200;
-  CREATE INDEX entry_unconfirmed ON entry (key) WHERE trust = 'unconfirmed';
-  -- All that 'astera stats' asks of entries: without it every page with a body in it would be read.
-  CREATE INDEX entry_tally ON entry (kind, status, source, stored_at_ms, size);
-  `,
-  `
-  -- Of what is unconfirmed: how often the checksum database said that it has no such version, and when to ask again.
-  ALTER TABLE entry ADD COLUMN unknown_times INTEGER NOT NULL DEFAULT 0;
-  ALTER TABLE entry ADD COLUMN ask_after_ms INTEGER NOT NULL DEFAULT 0;
-  `,
-  `
-  -- Not only what is unconfirmed is to be asked about, but what nobody has looked at yet, too. Has all that is counted.
-  DROP INDEX entry_unconfirmed;
-  -- Without the column 'kind': SQLite would count in the table itself, as it does with computed columns.
-  CREATE INDEX entry_unsettled ON entry (key, trust, ask_after_ms, unknown_times, status)
-    WHERE trust <> 'confirmed' AND status = 200
-      AND key NOT GLOB 'sumdb/*' AND (key GLOB '*.zip' OR key GLOB '*.mod');
-  `,
-];
-
-/** Zips and go.mod files that the checksum database has not confirmed. Unasked, SQLite takes an index that has all zips. */
-export const FROM_UNSETTLED = `FROM entry INDEXED BY entry_unsettled
-  WHERE trust <> 'confirmed' AND status = 200
-    AND key NOT GLOB 'sumdb/*' AND (key GLOB '*.zip' OR key GLOB '*.mod')`;
-
-/** Their counts, as `Unsettled` of core/store-port.ts. What is private waits from its first look on. */
-export const UNSETTLED_COUNTS = `SELECT
-    count(*) FILTER (WHERE trust = 'unchecked' AND ask_after_ms = 0) AS unchecked,
-    count(*) FILTER (WHERE trust = 'unconfirmed') AS unconfirmed,
-    count(*) FILTER (WHERE trust = 'unconfirmed' AND unknown_times > 0) AS unknown
-  ${FROM_UNSETTLED}`;
 
 /**
  * `shared`: beside readers, through a WAL. `bulk`: much at a time and few readers, through a rollback

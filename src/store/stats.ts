@@ -8,7 +8,8 @@ import { statSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
 import type { Unsettled } from '../core/store-port.ts';
-import { type Connection, openReadable, UNSETTLED_COUNTS } from './schema.ts';
+import { type Connection, openReadable } from './schema.ts';
+import { UNSETTLED_COUNTS } from './unsettled.ts';
 
 /** Answers of one kind, status and source. */
 export type Tally = {

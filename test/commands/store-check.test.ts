@@ -160,7 +160,7 @@ const damages: { sql: string; of: Fault['of']; line: RegExp; why: string }[] = [
   {
     sql: `DELETE FROM entry WHERE key = '${base}.zip'`,
     of: { unused: 5 },
-    line: /no answer has this blob/,
+    line: /nothing has this blob/,
     why: 'a blob nothing points to',
   },
   {

@@ -9,13 +9,8 @@ import Database from 'better-sqlite3';
 import { StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { StoreReader } from '../../src/store/reader.ts';
-import {
-  FROM_UNSETTLED,
-  openReadable,
-  openWritable,
-  readSetting,
-  UNSETTLED_COUNTS,
-} from '../../src/store/schema.ts';
+import { openReadable, openWritable, readSetting } from '../../src/store/schema.ts';
+import { FROM_UNSETTLED, UNSETTLED_COUNTS } from '../../src/store/unsettled.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { contentOf, earlierSchemas, put, sha256Of, takeBack } from './stores.ts';

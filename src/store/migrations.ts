@@ -1,0 +1,77 @@
+/**
+ * The store's tables, as the steps that make them.
+ *
+ *     entry  key ─▶ status, times, source, and the body: inline, or a blob
+ *     blob   content ─▶ size, SHA-256 once whole; the key it grows for until then
+ *     chunk  blob * 2^20 + seq ─▶ CHUNK bytes (the last one fewer)
+ *
+ * A key is a path below a GOPROXY's root (`github.com/!azure/x/@v/v1.0.0.mod`).
+ * A chunk's rowid is its address, so that reading one is a single B-tree descent.
+ * Nothing points to a growing blob but its own row: what is half-done can't be served.
+ */
+
+import { CHUNK_BYTES } from '../core/limits.ts';
+
+/** Each step takes the schema from its index to the next version. Never change one that was released. */
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO setting VALUES ('chunk_bytes', '${CHUNK_BYTES}'), ('instance', lower(hex(randomblob(8))));
+
+  CREATE TABLE blob (
+    id INTEGER PRIMARY KEY,
+    sha256 BLOB UNIQUE CHECK (length(sha256) = 32),
+    size INTEGER,
+    growing_key TEXT UNIQUE,
+    etag TEXT,
+    last_modified TEXT,
+    changed_at_ms INTEGER NOT NULL,
+    CHECK ((sha256 IS NULL) = (growing_key IS NOT NULL))
+  ) STRICT;
+
+  CREATE TABLE chunk (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+
+  CREATE TABLE entry (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL GENERATED ALWAYS AS (CASE
+      WHEN key GLOB 'sumdb/*' THEN 'sumdb'
+      WHEN key GLOB '*.zip' THEN 'zip'
+      WHEN key GLOB '*.mod' THEN 'mod'
+      WHEN key GLOB '*/@v/v[0-9]*.[0-9]*.[0-9]*.info' THEN 'info'
+      WHEN key GLOB '*.info' THEN 'query'
+      WHEN key GLOB '*/@latest' THEN 'latest'
+      ELSE 'list' END) VIRTUAL,
+    status INTEGER NOT NULL CHECK (status IN (200, 404, 410)),
+    size INTEGER NOT NULL,
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    source TEXT NOT NULL,
+    stored_at_ms INTEGER NOT NULL,
+    checked_at_ms INTEGER NOT NULL,
+    used_at_ms INTEGER NOT NULL,
+    h1 TEXT,
+    trust TEXT NOT NULL DEFAULT 'unchecked' CHECK (trust IN ('unchecked', 'unconfirmed', 'confirmed')),
+    blob INTEGER REFERENCES blob (id),
+    body BLOB,
+    CHECK ((blob IS NULL) = (body IS NOT NULL))
+  ) STRICT;
+  CREATE INDEX entry_blob ON entry (blob) WHERE blob IS NOT NULL;
+  CREATE INDEX entry_negative ON entry (used_at_ms) WHERE status <> 200;
+  CREATE INDEX entry_unconfirmed ON entry (key) WHERE trust = 'unconfirmed';
+  -- All that 'astera stats' asks of entries: without it every page with a body in it would be read.
+  CREATE INDEX entry_tally ON entry (kind, status, source, stored_at_ms, size);
+  `,
+  `
+  -- Of what is unconfirmed: how often the checksum database said that it has no such version, and when to ask again.
+  ALTER TABLE entry ADD COLUMN unknown_times INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE entry ADD COLUMN ask_after_ms INTEGER NOT NULL DEFAULT 0;
+  `,
+  `
+  -- Not only what is unconfirmed is to be asked about, but what nobody has looked at yet, too. Has all that is counted.
+  DROP INDEX entry_unconfirmed;
+  -- Without the column 'kind': SQLite would count in the table itself, as it does with computed columns.
+  CREATE INDEX entry_unsettled ON entry (key, trust, ask_after_ms, unknown_times, status)
+    WHERE trust <> 'confirmed' AND status = 200
+      AND key NOT GLOB 'sumdb/*' AND (key GLOB '*.zip' OR key GLOB '*.mod');
+  `,
+];
