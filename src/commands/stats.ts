@@ -1,5 +1,6 @@
 /** `astera stats`: what is stored, as a table for people or as JSON for programs. */
 
+import { ENTRY_KINDS, type EntryKind } from '../core/entry-kind.ts';
 import { formatSize } from '../core/quantity.ts';
 import { lookAtStore } from '../store/look.ts';
 import { readStats, type StoreStats } from '../store/stats.ts';
@@ -39,7 +40,7 @@ export function describe(found: StoreStats, dbPath: string, nowMs: number): stri
 
 function answers({ tallies }: StoreStats, nowMs: number): string {
   if (tallies.length === 0) return 'nothing is stored yet';
-  const order = (kind: string) => KINDS.indexOf(kind);
+  const order = (kind: EntryKind) => ENTRY_KINDS.indexOf(kind);
   const rows = tallies.toSorted((a, b) => a.status - b.status || order(a.kind) - order(b.kind));
   const sum = (of: 'entries' | 'bytes') => rows.reduce((all, row) => all + row[of], 0);
   return formatTable([
@@ -70,9 +71,6 @@ function partials({ partials, partialCount }: StoreStats, nowMs: number): string
   const left = partialCount - partials.length;
   return ['', left > 0 ? `${table}\nand ${count(left)} more` : table];
 }
-
-/** Groups the figures that are usually read together. */
-const KINDS = ['zip', 'mod', 'info', 'query', 'list', 'latest', 'sumdb'];
 
 function count(number: number): string {
   return number.toLocaleString('en-US');

@@ -6,6 +6,7 @@
  */
 
 import { createHash, hash } from 'node:crypto';
+import { kindOfKey } from '../core/entry-kind.ts';
 import { BadRequest, CheckFailed, isServeError, messageOf } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import { parseResource } from '../core/resource.ts';
@@ -168,6 +169,8 @@ export class StoreCheck {
 
   /** @throws {ServeError} the body is not what the key says */
   async #checkContent({ key, status, kind, h1, blob, body, size }: AuditedEntry): Promise<void> {
+    const due = kindOfKey(key);
+    if (due !== 'other' && due !== kind) throw new BadRequest(`is stored as the kind ${kind}`);
     if (status !== 200 || kind === 'sumdb') return;
     const resource = parseResource(key);
     if (resource === undefined) throw new BadRequest(`not the path of a GOPROXY's file`);

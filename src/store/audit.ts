@@ -5,6 +5,7 @@
  * from a row that was replaced meanwhile. Says nothing of what bodies must hold.
  */
 
+import type { EntryKind } from '../core/entry-kind.ts';
 import { CHUNKS_PER_BLOB } from '../core/limits.ts';
 import { BlobOwners } from './blob-owners.ts';
 import { ChunkSource } from './chunk-source.ts';
@@ -13,8 +14,7 @@ import { type Connection, chunkId, openReadable } from './schema.ts';
 export type AuditedEntry = {
   readonly id: number;
   readonly key: string;
-  /** By the form of the key: `zip`, `mod`, `info`, `query`, `list`, `latest`, `sumdb`. */
-  readonly kind: string;
+  readonly kind: EntryKind;
   readonly status: number;
   readonly size: number;
   readonly sha256: Buffer;

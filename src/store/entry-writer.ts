@@ -1,6 +1,7 @@
 /** Writes of stored answers: new ones, their times, and their end. */
 
 import { hash } from 'node:crypto';
+import { type EntryKind, kindOfKey } from '../core/entry-kind.ts';
 import { StoreFailed } from '../core/errors.ts';
 import { INLINE_BYTES_MAX, NEGATIVE_ROWS_MAX } from '../core/limits.ts';
 import type { Checked, Source, Trust, WriterPort } from '../core/store-port.ts';
@@ -103,7 +104,8 @@ export class EntryWriter {
   }
 
   /** Points `key` to its new body, and drops its partial download, and its old blob if nothing else has it. */
-  #pointKey(row: EntryValues): void {
+  #pointKey(about: Omit<EntryValues, 'kind'>): void {
+    const row = { ...about, kind: kindOfKey(about.key) };
     const stored = this.#sql.blobOfKey.get(row.key);
     const before = stored?.blob ?? null;
     if (stored === undefined) this.#sql.add.run(row);
@@ -122,6 +124,7 @@ export class EntryWriter {
 
 type EntryValues = {
   key: string;
+  kind: EntryKind;
   status: number;
   size: number;
   sha256: Buffer;
@@ -142,8 +145,8 @@ function checkedOf(checked: Checked | undefined): Pick<EntryValues, 'h1' | 'trus
  * journal of its own: of 16 KiB pages that was a third of all that an import wrote.
  */
 const ADD = `
-  INSERT INTO entry (key, status, size, sha256, source, stored_at_ms, checked_at_ms, used_at_ms, h1, trust, blob, body)
-  VALUES (@key, @status, @size, @sha256, @source, @nowMs, @nowMs, @nowMs, @h1, @trust, @blob, @body)`;
+  INSERT INTO entry (key, kind, status, size, sha256, source, stored_at_ms, checked_at_ms, used_at_ms, h1, trust, blob, body)
+  VALUES (@key, @kind, @status, @size, @sha256, @source, @nowMs, @nowMs, @nowMs, @h1, @trust, @blob, @body)`;
 
 function prepare(db: Connection) {
   return {

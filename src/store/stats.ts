@@ -5,6 +5,7 @@
  */
 
 import { statSync } from 'node:fs';
+import type { EntryKind } from '../core/entry-kind.ts';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
 import type { Unsettled } from '../core/store-port.ts';
@@ -13,8 +14,7 @@ import { UNSETTLED_COUNTS } from './unsettled.ts';
 
 /** Answers of one kind, status and source. */
 export type Tally = {
-  /** By the form of their keys: `zip`, `mod`, `info`, `query`, `list`, `latest`, `sumdb`. */
-  readonly kind: string;
+  readonly kind: EntryKind;
   /** 200, 404 or 410. */
   readonly status: number;
   readonly source: string;

@@ -2,8 +2,7 @@
 
 /** Zips and go.mod files that the checksum database has not confirmed. Unasked, SQLite takes an index that has all zips. */
 export const FROM_UNSETTLED = `FROM entry INDEXED BY entry_unsettled
-  WHERE trust <> 'confirmed' AND status = 200
-    AND key NOT GLOB 'sumdb/*' AND (key GLOB '*.zip' OR key GLOB '*.mod')`;
+  WHERE trust <> 'confirmed' AND status = 200 AND kind IN ('zip', 'mod')`;
 
 /** Their counts, as `Unsettled` of `core/store-port.ts`. What is private waits from its first look on. */
 export const UNSETTLED_COUNTS = `SELECT

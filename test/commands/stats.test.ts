@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { describe } from '../../src/commands/stats.ts';
 import { formatTable } from '../../src/commands/table.ts';
+import type { EntryKind } from '../../src/core/entry-kind.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { readStats } from '../../src/store/stats.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
@@ -17,7 +18,7 @@ import { tempDir } from '../support/temp-dir.ts';
 const directory = tempDir({ after });
 const db = join(directory, 'a.db');
 
-const kinds: { key: string; kind: string; why: string }[] = [
+const kinds: { key: string; kind: EntryKind; why: string }[] = [
   { key: 'example.com/a/@v/v1.0.0.zip', kind: 'zip', why: 'a version' },
   { key: 'example.com/a/@v/v1.0.0-rc.1+incompatible.mod', kind: 'mod', why: 'a long version' },
   {

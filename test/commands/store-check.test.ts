@@ -146,6 +146,12 @@ const damages: { sql: string; of: Fault['of']; line: RegExp; why: string }[] = [
     why: 'a key that is none',
   },
   {
+    sql: `UPDATE entry SET kind = 'list' WHERE key = '${base}.mod'`,
+    of: { key: `${base}.mod`, isWanted: true },
+    line: /^is stored as the kind list$/,
+    why: "a kind that is not its key's",
+  },
+  {
     sql: `UPDATE entry SET h1 = 'h1:x' WHERE key = '${base}.zip'`,
     of: zip,
     line: /^its h1 is h1:\S{44}, recorded is h1:x$/,

@@ -6,6 +6,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFil
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
+import type { EntryKind } from '../../src/core/entry-kind.ts';
 import { StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { StoreReader } from '../../src/store/reader.ts';
@@ -13,7 +14,7 @@ import { openReadable, openWritable, readSetting } from '../../src/store/schema.
 import { FROM_UNSETTLED, UNSETTLED_COUNTS } from '../../src/store/unsettled.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { contentOf, earlierSchemas, put, sha256Of, takeBack } from './stores.ts';
+import { assertWhole, contentOf, earlierSchemas, put, query, sha256Of, takeBack } from './stores.ts';
 
 test('a new store has the pragmas that must be set before the first table, and those of each connection', (t) => {
   const path = join(tempDir(t), 'a.db');
@@ -223,13 +224,31 @@ test('a reader can not write', (t) => {
   assert.throws(() => reader.exec('DELETE FROM entry'), /readonly|query_only|readonly database/i);
 });
 
+const keysOfEachKind: { key: string; kind: EntryKind }[] = [
+  { key: 'example.com/a/@v/v1.0.0.zip', kind: 'zip' },
+  { key: 'example.com/a/@v/v1.0.0.mod', kind: 'mod' },
+  { key: 'example.com/a/@v/v1.0.0.info', kind: 'info' },
+  { key: 'example.com/a/@v/v1.0.0-rc.1+incompatible.info', kind: 'info' },
+  { key: 'example.com/a/@v/v1.0.info', kind: 'query' },
+  { key: 'example.com/a/@v/feature/x.1.2.3.info', kind: 'query' },
+  { key: 'example.com/a/@v/list', kind: 'list' },
+  { key: 'example.com/a.zip/@v/list', kind: 'list' },
+  { key: 'example.com/a/@latest', kind: 'latest' },
+  { key: 'sumdb/sum.example/lookup/example.com/a@v1.0.0', kind: 'sumdb' },
+  { key: 'sumdb/sum.example/tile/8/0/000.zip', kind: 'sumdb' },
+  { key: 'sumdb/', kind: 'other' },
+  { key: 'nonsense', kind: 'other' },
+  { key: 'example.com/a/@v/v1.0.0.tar', kind: 'other' },
+  { key: 'example.com/a.mod', kind: 'other' },
+  { key: '', kind: 'other' },
+];
+
 for (const version of earlierSchemas) {
   test(`a store of schema ${version} is brought up to date by who may write, and refused by who may not`, (t) => {
     const path = join(tempDir(t), 'a.db');
     const writer = new StoreWriter(path);
     const key = 'example.com/a/@v/v1.0.0.mod';
-    for (const name of ['list', 'v1.0.0.info', 'v1.0.0.mod'])
-      put(writer, { key: `example.com/a/@v/${name}`, bytes: contentOf(5) });
+    for (const { key: one } of keysOfEachKind) put(writer, { key: one, bytes: contentOf(5) });
     writer.close();
     alter(path, `UPDATE entry SET trust = 'unconfirmed', h1 = 'h1:x' WHERE key = '${key}'`);
     takeBack(path, version);
@@ -243,9 +262,26 @@ for (const version of earlierSchemas) {
     t.after(() => reader.close());
     const { rows } = reader.getUnsettled({ after: '', limit: 10, nowMs: 1 });
     const sha256 = sha256Of(contentOf(5));
-    assert.deepEqual(rows, [{ key, sha256, trust: 'unconfirmed', h1: 'h1:x', unknownTimes: 0 }]);
+    assert.deepEqual(rows, [
+      { key, sha256, trust: 'unconfirmed', h1: 'h1:x', unknownTimes: 0 },
+      { key: 'example.com/a/@v/v1.0.0.zip', sha256, trust: 'unchecked', h1: undefined, unknownTimes: 0 },
+    ]);
+    for (const { key: one, kind } of keysOfEachKind) {
+      assert.deepEqual(query(path, `SELECT kind FROM entry WHERE key = '${one}'`), [kind], one);
+    }
+    assertWhole(path);
   });
 }
+
+test('a kind is written as the migration would have it', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const writer = new StoreWriter(path);
+  for (const { key } of keysOfEachKind) put(writer, { key, bytes: contentOf(5) });
+  writer.close();
+  for (const { key, kind } of keysOfEachKind) {
+    assert.deepEqual(query(path, `SELECT kind FROM entry WHERE key = '${key}'`), [kind], key);
+  }
+});
 
 test('there is a way back to every schema but the newest', (t) => {
   const path = join(tempDir(t), 'a.db');

@@ -2,10 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { renameSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import type { StoreReader } from '../../src/store/reader.ts';
 import type { StoreWriter } from '../../src/store/writer.ts';
+import { oldSchemas } from './old-schemas.ts';
 
 /** `size` bytes that differ from those of any other `seed`. */
 export function contentOf(size: number, seed = 1): Uint8Array {
@@ -124,18 +126,30 @@ export function assertWhole(path: string): void {
   }
 }
 
-/** What takes a store of the newest schema back to an earlier one, by the version it comes to. */
-const stepsBack: Readonly<Record<number, string>> = {
-  2: `DROP INDEX entry_unsettled;
-      CREATE INDEX entry_unconfirmed ON entry (key) WHERE trust = 'unconfirmed'`,
-  1: 'ALTER TABLE entry DROP COLUMN unknown_times; ALTER TABLE entry DROP COLUMN ask_after_ms',
-};
-
 /** The versions a store can be of, but for the newest. */
-export const earlierSchemas: readonly number[] = Object.keys(stepsBack).map(Number);
+export const earlierSchemas: readonly number[] = Object.keys(oldSchemas).map(Number);
 
-/** Makes the store at `path` one that an earlier Astera would have made. */
+/** Makes the store at `path` one that an earlier Astera would have made: that one's tables, and all rows that fit them. */
 export function takeBack(path: string, version: number): void {
-  for (const to of earlierSchemas.toReversed()) if (to >= version) execute(path, stepsBack[to] ?? '');
-  execute(path, `PRAGMA user_version = ${version}`);
+  const newer = `${path}.newer`;
+  renameSync(path, newer);
+  execute(
+    path,
+    `PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = 0x41737472`,
+  );
+  execute(path, `PRAGMA journal_mode = WAL; ${oldSchemas[version]}; PRAGMA user_version = ${version}`);
+  const db = new Database(path);
+  try {
+    db.prepare('ATTACH ? AS newer').run(newer);
+    for (const table of ['setting', 'blob', 'chunk', 'entry']) {
+      const shared = db.prepare<[string, string], string>(
+        `SELECT name FROM pragma_table_info(?) INTERSECT SELECT name FROM pragma_table_info(?, 'newer')`,
+      );
+      const columns = shared.pluck().all(table, table).join(', ');
+      db.exec(`INSERT OR REPLACE INTO main.${table} (${columns}) SELECT ${columns} FROM newer.${table}`);
+    }
+  } finally {
+    db.close();
+  }
+  rmSync(newer);
 }
