@@ -107,6 +107,21 @@ export const SUMDB_ANSWER_BYTES_MAX = MiB;
 /** The last bytes of a partial download kept to compare with where the upstream gives no validator. At half, chance meets more often; at double, each break costs more. */
 export const RESUME_TAIL_BYTES = 4 * KiB;
 
+/** New bytes that several tries at an upstream must bring before their number is counted anew: as many as a resume asks for again. At half, a file that comes byte by byte holds its key for longer; at double, small files on a bad line run out of tries. */
+export const RESUME_GAIN_BYTES_MIN = 4 * KiB;
+
+/** A body that brings fewer bytes in 30 s has stalled. One TCP segment has more, so a line that moves at all does not. */
+export const STALL_BYTES_MIN = 512;
+
+/** A small file's body may take so long at any rate. At half, lists over a line that forty clients fill are given up. */
+export const SMALL_ANSWER_MS = 60_000;
+
+/** The mean rate of a small file's body after that, from its head on: 1 kB/s. At double, a modem's line fails; at half, a list of 16 MiB may hold its key for nine hours. */
+export const SMALL_ANSWER_BYTES_PER_MS = 1;
+
+/** Reads of one `file://` tree that hang; with so many, it is asked no more until one comes back. Each holds one of libuv's four threads. */
+export const HUNG_READS_MAX = 2;
+
 /** Bytes of one upstream answer waiting for a slow consumer before its socket is paused. At half, fast lines wait for the event loop; at double, 64 downloads hold 16 MiB. */
 export const UPSTREAM_BUFFER_BYTES_MAX = 128 * KiB;
 

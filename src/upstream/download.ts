@@ -13,7 +13,7 @@
  * Where none of these holds, the file starts again from 0 and the caller is told.
  */
 
-import { RESUME_TAIL_BYTES } from '../core/limits.ts';
+import { RESUME_GAIN_BYTES_MIN, RESUME_TAIL_BYTES } from '../core/limits.ts';
 import type { FetchEvent, Progress, Validator } from '../core/ports.ts';
 import {
   contentEncoding,
@@ -43,14 +43,14 @@ export class BadAnswer extends Error {
 export class Download {
   /** The caller has a `start` event: what happens now is in the middle of its file. */
   hasBegun = false;
-  /** New bytes came since this was last set to false. */
-  hasGained = false;
   /** How often what was here had to be thrown away. */
   restarts = 0;
   readonly #bytesMax: number;
   readonly #upstream: string;
   readonly #tail = new Tail(RESUME_TAIL_BYTES);
   #offset = 0;
+  /** How far it had got when the tries were last counted anew. */
+  #markedOffset = 0;
   #size: number | undefined;
   #validator: Validator = {};
   #canRange = true;
@@ -65,6 +65,7 @@ export class Download {
     this.#upstream = upstream;
     if (resume === undefined || resume.offset === 0 || !isPlausible(resume)) return;
     this.#offset = resume.offset;
+    this.#markedOffset = resume.offset;
     this.#size = resume.size;
     this.#validator = resume.validator;
     this.#tail.push(resume.tail);
@@ -96,6 +97,13 @@ export class Download {
     } finally {
       answer.body.abort();
     }
+  }
+
+  /** Whether it has got further by enough bytes since this was last true: the tries are counted anew. */
+  hasGained(): boolean {
+    if (this.#offset - this.#markedOffset < RESUME_GAIN_BYTES_MIN) return false;
+    this.#markedOffset = this.#offset;
+    return true;
   }
 
   /** Forgets what is here. The caller is told by the next `start` event. */
@@ -214,7 +222,6 @@ export class Download {
     if (this.#size !== undefined && this.#offset > this.#size)
       throw new BadAnswer('more bytes than promised');
     this.#tail.push(bytes);
-    this.hasGained = true;
     return { kind: 'bytes', bytes };
   }
 

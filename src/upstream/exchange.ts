@@ -9,6 +9,7 @@
 import type { Dispatcher } from 'undici';
 import { UPSTREAM_BUFFER_BYTES_MAX } from '../core/limits.ts';
 import { WakeUp } from '../core/wake-up.ts';
+import { Pace } from './pace.ts';
 import { Setback, setbackOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
 
@@ -32,7 +33,9 @@ export type ExchangeObserver = {
 
 export type ExchangeOptions = {
   readonly observer: ExchangeObserver;
-  readonly timeouts: Pick<Timeouts, 'firstByteMs' | 'stallMs' | 'wordsMs'>;
+  readonly timeouts: Pick<Timeouts, 'firstByteMs' | 'stallMs' | 'smallMs' | 'wordsMs'>;
+  /** What is asked for is a small file. */
+  readonly isSmall: boolean;
   /** Ends it with the signal's reason. Must not be aborted yet. */
   readonly signal: AbortSignal;
 };
@@ -43,6 +46,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #observer: ExchangeObserver;
   readonly #timeouts: ExchangeOptions['timeouts'];
   readonly #signal: AbortSignal;
+  readonly #pace: Pace;
   #resolveHead: (head: Head) => void = () => {};
   #rejectHead: (error: unknown) => void = () => {};
   #controller: Dispatcher.DispatchController | undefined;
@@ -55,10 +59,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #timer: NodeJS.Timeout | undefined;
   readonly #news = new WakeUp();
 
-  constructor({ observer, timeouts, signal }: ExchangeOptions) {
+  constructor({ observer, timeouts, isSmall, signal }: ExchangeOptions) {
     this.#observer = observer;
     this.#timeouts = timeouts;
     this.#signal = signal;
+    this.#pace = new Pace({ timeouts, isSmall, onSlow: (setback) => this.fail(setback) });
     this.head = new Promise((resolve, reject) => {
       this.#resolveHead = resolve;
       this.#rejectHead = reject;
@@ -122,13 +127,16 @@ export class Exchange implements Dispatcher.DispatchHandler {
       return;
     }
     this.#observer.connected(this);
-    this.#expect(this.#timeouts.firstByteMs, 'no answer in time');
+    const { firstByteMs } = this.#timeouts;
+    // Timers of our own: undici's tick every half second, and count the time before a pause.
+    this.#timer = setTimeout(() => this.fail(new Setback('stall', 'no answer in time')), firstByteMs);
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
     // 1xx is not the answer yet.
     if (status < 200) return;
-    this.#expectPiece();
+    clearTimeout(this.#timer);
+    this.#pace.begin();
     this.#hasHead = true;
     this.#observer.answered(this, status);
     this.#resolveHead({ status, headers });
@@ -137,7 +145,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, piece: Uint8Array): void {
     if (this.#isEnded) return;
     this.#observer.heard(this);
-    this.#timer?.refresh();
+    this.#pace.got(piece.byteLength);
     this.#bufferedBytes += piece.byteLength;
     if (this.#isDraining) {
       if (this.#bufferedBytes > 0) this.abort();
@@ -146,9 +154,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#pieces.push(piece);
     if (this.#bufferedBytes >= UPSTREAM_BUFFER_BYTES_MAX) {
       controller.pause();
-      // As long as it is us who keep it waiting, it does not stall.
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
+      this.#pace.pause();
     }
     this.#news.call();
   }
@@ -156,7 +162,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#isEnded) return;
     this.#observer.heard(this);
-    clearTimeout(this.#timer);
+    this.#pace.end();
     // undici takes a loop turn, from when this returns, until it uses the connection again. Who
     // asks for the next file sooner would open a new one: two round trips more, four with TLS.
     queueMicrotask(() => setImmediate(() => this.#end(undefined)));
@@ -173,6 +179,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#isEnded = true;
     this.#error = error;
     clearTimeout(this.#timer);
+    this.#pace.end();
     this.#signal.removeEventListener('abort', this.#onSignal);
     if (error !== undefined) {
       this.#controller?.abort(new Error('aborted'));
@@ -188,17 +195,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#bufferedBytes -= bytes;
     const isRoomy = this.#bufferedBytes < UPSTREAM_BUFFER_BYTES_MAX / 2;
     if (!wasFull || !isRoomy || this.#isEnded) return;
-    if (this.#timer === undefined) this.#expectPiece();
+    this.#pace.resume();
     this.#controller?.resume();
-  }
-
-  #expectPiece(): void {
-    this.#expect(this.#timeouts.stallMs, 'stalled in the middle');
-  }
-
-  // Timers of our own: undici's tick every half second, and count the time before a pause.
-  #expect(ms: number, why: string): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.fail(new Setback('stall', why)), ms);
   }
 }

@@ -20,6 +20,7 @@ import { finalError, Setback } from './setback.ts';
 import type { Backoff, Timeouts, UpstreamEvents } from './settings.ts';
 import type { Ask, Range, Source } from './source.ts';
 import { encodePath } from './url-path.ts';
+import { within } from './within.ts';
 
 /** What all members of one list share. */
 export type HttpContext = {
@@ -158,6 +159,7 @@ export class HttpSource implements Source {
     const exchange = new Exchange({
       observer: this.#observer,
       timeouts: this.#context.timeouts,
+      isSmall: ask.isSmall,
       signal: ask.signal,
     });
     this.#watch.began(exchange);
@@ -202,6 +204,7 @@ export class HttpSource implements Source {
     const exchange = new Exchange({
       observer: this.#probeObserver,
       timeouts: this.#context.timeouts,
+      isSmall: true,
       signal: this.#context.closing,
     });
     const done = exchange.head
@@ -249,17 +252,4 @@ function basicAuthorization({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined;
   const plain = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return `Basic ${Buffer.from(plain).toString('base64')}`;
-}
-
-/** Waits for `done`, but not longer than `ms` nor than the signal. */
-async function within(done: Promise<void>, ms: number, signal: AbortSignal): Promise<void> {
-  let stop = (): void => {};
-  const stopped = new Promise<void>((resolve) => {
-    stop = resolve;
-  });
-  const timer = setTimeout(stop, ms);
-  signal.addEventListener('abort', stop, { once: true });
-  await Promise.race([done, stopped]);
-  clearTimeout(timer);
-  signal.removeEventListener('abort', stop);
 }

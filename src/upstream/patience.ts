@@ -1,5 +1,5 @@
 /**
- * How often to try again, and after what wait. Only tries without a new byte count: a download of
+ * How often to try again, and after what wait. Only tries without new bytes count: a download of
  * 20 MB over a line that breaks at each megabyte makes twenty tries, and each got further.
  */
 
@@ -15,13 +15,13 @@ type Tries = Readonly<Record<SetbackKind, number>>;
  * once in 65,000 requests, in some 5 s; eight cut connections, once in 256. Three that are refused,
  * or one that is silent, mark it down, so there is no use in more.
  */
-const FIRST_TRIES: Tries = { connect: 3, stall: 2, cut: 8, answer: 16, refused: 1 };
+const FIRST_TRIES: Tries = { connect: 3, stall: 2, slow: 2, cut: 8, answer: 16, refused: 1 };
 
 /**
  * After it: a client waits with half a file, and the `go` command does not try again by itself.
  * Ten waits from 100 ms to 5 s are half a minute, the time a router takes to find its line again.
  */
-const RESUME_TRIES: Tries = { connect: 10, stall: 3, cut: 8, answer: 16, refused: 10 };
+const RESUME_TRIES: Tries = { connect: 10, stall: 3, slow: 2, cut: 8, answer: 16, refused: 10 };
 
 /** Tries at an upstream that "comes later", where the list has another member or all its answers are bad. */
 const SHORT_TRIES = 3;
@@ -51,11 +51,13 @@ export class Patience {
   /**
    * Counts a try that failed and waits for the next.
    *
-   * @param state `hasBegun`: bytes went to the caller already; `hasGained`: this try brought new ones
+   * @param state `hasBegun`: bytes went to the caller already; `hasGained`: new ones came, enough for the tries to be
+   * counted anew. A try that was too slow counts all the same
    * @returns false if there shall be no further try
    */
   async after(setback: Setback, state: { hasBegun: boolean; hasGained: boolean }): Promise<boolean> {
-    this.#fruitless = state.hasGained ? 0 : this.#fruitless + 1;
+    const isFruitful = state.hasGained && setback.kind !== 'slow';
+    this.#fruitless = isFruitful ? 0 : this.#fruitless + 1;
     if (this.#fruitless >= this.#triesMax(setback.kind, state.hasBegun)) return false;
     const waitMs = this.#waitMs(setback.retryAfterMs, state.hasBegun);
     await timers.setTimeout(waitMs, undefined, { signal: this.#options.signal }).catch(() => {

@@ -44,6 +44,8 @@ export function createUpstream(
   return new ProxyList(options, parseProxyList(options.list));
 }
 
+type Asked = FetchRequest & Pick<Ask, 'isSmall'>;
+
 type Member = { readonly source: Source; readonly fallsBack: boolean };
 
 class ProxyList implements Upstream, ModuleSource {
@@ -80,7 +82,7 @@ class ProxyList implements Upstream, ModuleSource {
       if (member.kind === 'http') {
         members.push({ source: new HttpSource(member.url, context), fallsBack: member.fallsBack });
       } else if (member.kind === 'file') {
-        members.push({ source: new FileSource(member.root), fallsBack: member.fallsBack });
+        members.push({ source: new FileSource(member.root, timeouts), fallsBack: member.fallsBack });
       } else this.#end = member.kind;
     }
     this.#members = members;
@@ -92,13 +94,17 @@ class ProxyList implements Upstream, ModuleSource {
 
   /** Leaving the iteration early, or calling its `return()` at any time, ends the request. */
   stream(request: FetchRequest): AsyncIterable<FetchEvent> {
-    return { [Symbol.asyncIterator]: () => cancellable((aborter) => this.#events(request, aborter)) };
+    const asked = { ...request, isSmall: false };
+    return { [Symbol.asyncIterator]: () => cancellable((aborter) => this.#events(asked, aborter)) };
   }
 
   async whole(request: FetchRequest): Promise<Fetched> {
     let pieces: Uint8Array[] = [];
     let upstream = '';
-    for await (const event of this.#events(withoutResume(request), new AbortController())) {
+    for await (const event of this.#events(
+      { ...withoutResume(request), isSmall: true },
+      new AbortController(),
+    )) {
       if (event.kind === 'bytes') pieces.push(event.bytes);
       else {
         pieces = [];
@@ -111,7 +117,7 @@ class ProxyList implements Upstream, ModuleSource {
   head(request: FetchRequest): Promise<{ readonly size: number | undefined; readonly upstream: string }> {
     const aborter = new AbortController();
     return this.#inPlace(request, aborter, (via) =>
-      this.#walk(request, { via, signal: aborter.signal }, async (source, ask) => ({
+      this.#walk({ ...request, isSmall: true }, { via, signal: aborter.signal }, async (source, ask) => ({
         size: await source.head(ask),
         upstream: source.name,
       })),
@@ -127,7 +133,7 @@ class ProxyList implements Upstream, ModuleSource {
     await this.#dispatchers.destroy();
   }
 
-  async *#events(request: FetchRequest, aborter: AbortController): AsyncGenerator<FetchEvent, void, void> {
+  async *#events(request: Asked, aborter: AbortController): AsyncGenerator<FetchEvent, void, void> {
     const via = await this.#enter(request, aborter);
     try {
       const first = await this.#walk(request, { via, signal: aborter.signal }, firstEvent);
@@ -184,7 +190,7 @@ class ProxyList implements Upstream, ModuleSource {
 
   /** Asks member after member until one can answer; bytes that come later come from that one alone. */
   async #walk<T>(
-    { path, bytesMax, resume, avoid }: FetchRequest,
+    { path, bytesMax, resume, avoid, isSmall }: Asked,
     { via, signal }: { via: string; signal: AbortSignal },
     attempt: (source: Source, ask: Ask) => Promise<T>,
   ): Promise<T> {
@@ -193,7 +199,7 @@ class ProxyList implements Upstream, ModuleSource {
     for (const [index, { source, fallsBack }] of members.entries()) {
       const hasFallback = fallsBack && index + 1 < members.length;
       try {
-        return await attempt(source, { path, bytesMax, resume, via, hasFallback, signal });
+        return await attempt(source, { path, bytesMax, resume, isSmall, via, hasFallback, signal });
       } catch (error) {
         signal.throwIfAborted();
         if (!isServeError(error)) throw error;

@@ -47,8 +47,8 @@ export async function* resumed(
       } else if (error instanceof Setback) {
         // "It is down" says less than what brought it down.
         lastSetback = error.kind === 'refused' ? (lastSetback ?? error) : error;
-        const again = await patience.after(error, download);
-        download.hasGained = false;
+        const { hasBegun } = download;
+        const again = await patience.after(error, { hasBegun, hasGained: download.hasGained() });
         if (!again) throw finalError(lastSetback, path, source.name);
       } else throw asSeenFrom(error, { path, upstream: source.name, hasBegun: download.hasBegun });
       if (download.restarts > RESTARTS_MAX) {

@@ -8,12 +8,13 @@ import { cannotFetch, oneLine } from './redact.ts';
 
 /**
  * - `connect`: no connection: refused, unreachable, no such name, time-out.
- * - `stall`: connected, then no byte for too long.
+ * - `stall`: connected, then next to no byte for too long.
+ * - `slow`: a small file whose bytes come, but too slowly to be waited for.
  * - `cut`: the connection broke, or the body ended early.
  * - `answer`: a status that says "later": 429, 502, 503, 504.
  * - `refused`: not tried, since the upstream is down and another request is probing it.
  */
-export type SetbackKind = 'connect' | 'stall' | 'cut' | 'answer' | 'refused';
+export type SetbackKind = 'connect' | 'stall' | 'slow' | 'cut' | 'answer' | 'refused';
 
 export class Setback extends Error {
   override readonly name = 'Setback';
@@ -31,9 +32,10 @@ export class Setback extends Error {
 /** What the caller sees when no try is left. */
 export function finalError(setback: Setback, path: string, upstream: string): UpstreamDown | UpstreamFailed {
   const message = cannotFetch(path, upstream, setback.message);
-  const isSilent = setback.kind === 'connect' || setback.kind === 'stall' || setback.kind === 'refused';
-  return isSilent ? new UpstreamDown(message) : new UpstreamFailed(message);
+  return OUT_OF_REACH.has(setback.kind) ? new UpstreamDown(message) : new UpstreamFailed(message);
 }
+
+const OUT_OF_REACH: ReadonlySet<SetbackKind> = new Set(['connect', 'stall', 'slow', 'refused']);
 
 const UNTRUSTED = 'its certificate is not trusted here: name its CA in SSL_CERT_FILE';
 

@@ -5,9 +5,10 @@
  * with full buffers as much again; a dead line must be noticed before a `go mod tidy` is 5 s late.
  */
 
+import { SMALL_ANSWER_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 
-/** How long each part of a request may take. There is no bound on a whole body: a slow line is not an error. */
+/** How long each part of a request may take. A zip as a whole has no bound: a slow line is not an error. */
 export type Timeouts = {
   /** Name lookup, TCP and TLS together, while the upstream is heard on other connections. */
   readonly connectMs: number;
@@ -19,8 +20,10 @@ export type Timeouts = {
   readonly silenceMs: number;
   /** From the request to the first byte of its answer: an upstream may be cloning the module's repository first. */
   readonly firstByteMs: number;
-  /** Between two pieces of a body. */
+  /** For the next `STALL_BYTES_MIN` bytes of a body; for each read of a local file. */
   readonly stallMs: number;
+  /** For the body of a small file at any rate; then its mean rate counts. */
+  readonly smallMs: number;
   /** For what comes with an error or a redirect: its head is what counts, and is here already. */
   readonly wordsMs: number;
   /** How long a request waits for a probe of an upstream that is down. Less than the promised second. */
@@ -76,6 +79,7 @@ export const TIMEOUTS: Timeouts = {
   silenceMs: 3_000,
   firstByteMs: 300_000,
   stallMs: 30_000,
+  smallMs: SMALL_ANSWER_MS,
   wordsMs: 2_000,
   probeWaitMs: 800,
   probeGapMs: 1_000,

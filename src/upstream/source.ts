@@ -8,6 +8,8 @@ export type Ask = {
   readonly path: string;
   readonly bytesMax: number;
   readonly resume: Progress | undefined;
+  /** A small file, wanted as a whole: its bytes must come at a certain rate. */
+  readonly isSmall: boolean;
   /** The whole `Via` header to send. */
   readonly via: string;
   /** Another member is asked if this one fails, whatever the reason: few tries will do. */

@@ -3,10 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { HUNG_READS_MAX } from '../../src/core/limits.ts';
+import { type Disk, FileSource } from '../../src/upstream/file-source.ts';
 import { ask, assertSame, collect, failure, faulty, rig, someBytes } from './rig.ts';
 
 const DIR = 'github.com/!azure/x/@v';
@@ -83,4 +86,44 @@ test('a server is asked for what the tree lacks', async (t) => {
   assertSame((await upstream.whole(ask(`${DIR}/v2.0.0.zip`))).bytes, someBytes(5));
   assertSame((await upstream.whole(ask(`${DIR}/v1.0.0.zip`))).bytes, zip);
   assert.equal(server.seen.length, 1);
+});
+
+/** A disk whose reads hang from the `from`th on, counted over all files, until they are let go. */
+function hangingDisk(from: number): Disk & { letGo(): void } {
+  let letGo = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  let reads = 0;
+  return {
+    letGo: () => letGo(),
+    stat,
+    open: async (...args) => {
+      const file = await open(...args);
+      const read = file.read.bind(file);
+      file.read = async (buffer: NodeJS.ArrayBufferView) => {
+        reads += 1;
+        if (reads > from) await released;
+        return read(buffer);
+      };
+      return file;
+    },
+  };
+}
+
+test('a disk that hangs fails its readers in time, and then all others at once until it is back', async (t) => {
+  const disk = hangingDisk(1);
+  const source = new FileSource(tree(t), { stallMs: 20 }, disk);
+  const { signal } = new AbortController();
+  const request = { ...ask(`${DIR}/v1.0.0.zip`), resume: undefined, isSmall: true, via: '', signal };
+  const fetched = () => collect(source.fetch({ ...request, hasFallback: false }));
+  for (let i = 0; i < HUNG_READS_MAX; i += 1) {
+    assert.ok(!source.isDown);
+    assert.match((await failure(fetched(), 'upstream-down')).message, /its disk does not answer/);
+  }
+  assert.ok(source.isDown);
+  await failure(source.head({ ...request, hasFallback: false }), 'upstream-down');
+  disk.letGo();
+  while (source.isDown) await new Promise((resolve) => setImmediate(resolve));
+  assertSame((await fetched()).bytes, zip);
 });

@@ -23,6 +23,8 @@ const rows: { kind: SetbackKind; hasBegun: boolean; isShort: boolean; tries: num
   { kind: 'connect', hasBegun: true, isShort: false, tries: 10 },
   { kind: 'stall', hasBegun: false, isShort: false, tries: 2 },
   { kind: 'stall', hasBegun: true, isShort: true, tries: 3 },
+  { kind: 'slow', hasBegun: false, isShort: false, tries: 2 },
+  { kind: 'slow', hasBegun: true, isShort: false, tries: 2 },
   { kind: 'cut', hasBegun: false, isShort: false, tries: 8 },
   { kind: 'cut', hasBegun: false, isShort: true, tries: 3 },
   { kind: 'cut', hasBegun: true, isShort: true, tries: 8 },
@@ -46,6 +48,13 @@ test('a new byte starts the count anew', async () => {
     const state = { hasBegun: true, hasGained: i % 5 === 0 };
     assert.ok(await patience.after(new Setback('cut', ''), state));
   }
+});
+
+test('new bytes that come too slowly are no reason to go on', async () => {
+  const patience = made();
+  const state = { hasBegun: true, hasGained: true };
+  assert.ok(await patience.after(new Setback('slow', ''), state));
+  assert.ok(!(await patience.after(new Setback('slow', ''), state)));
 });
 
 /** The wait before the next try, by ticking until it comes. */
