@@ -14,6 +14,7 @@ const mayImport: Record<string, readonly string[]> = {
   flight: ['core'],
   store: ['core'],
   upstream: ['core'],
+  git: ['core', 'modzip'],
   workers: ['core', 'modzip', 'wire', 'store', 'flight'],
   control: ['core', 'wire'],
   tree: ['core', 'modules', 'sumdb'],

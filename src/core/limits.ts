@@ -229,3 +229,18 @@ export const REQUEST_BODY_AHEAD_BYTES = 256 * KiB;
 
 /** The same of all bodies together, as a fast client gets some MiB ahead of the pause; past it a body is refused with 503. At half, ten fast clients on loopback meet it. */
 export const REQUEST_BODY_BYTES_HELD_MAX = 64 * MiB;
+
+/** `git` processes at one time, over all repositories. At half, forty cold modules wait twice as long; at double, forty fetches fill a Pi's memory. */
+export const GIT_PROCESSES_MAX = 8;
+
+/** Requests that wait for their turn at a `git` process or at a repository. */
+export const GIT_QUEUE_MAX = 4096;
+
+/** What `git` may write where its answer is read whole: 500,000 refs, or the tree of 200,000 files with long names. */
+export const GIT_OUTPUT_BYTES_MAX = 64 * MiB;
+
+/** The first and last words that `git` has for an error; the middle of longer ones is dropped. */
+export const GIT_WORDS_BYTES_MAX = 8 * KiB;
+
+/** The longest that `git` may take for what lies on the disk: a tree of 200,000 files on an SD card. */
+export const GIT_LOCAL_MS = 120_000;

@@ -1,0 +1,191 @@
+/**
+ * Runs `git`, the only program of this room: without a shell, in a clean environment, in a process group of its own that
+ * can be ended as a whole, with bounds on its time and on what it writes.
+ *
+ * Knows no repository and no module. What a failure means to a client, `git-failure.ts` says.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { Gate } from '../core/gate.ts';
+import {
+  GIT_LOCAL_MS,
+  GIT_OUTPUT_BYTES_MAX,
+  GIT_PROCESSES_MAX,
+  GIT_QUEUE_MAX,
+  GIT_WORDS_BYTES_MAX,
+} from '../core/limits.ts';
+import { type Environment, GIT_SETTINGS, gitEnvironment, type Protocol } from './git-environment.ts';
+import { oneLine } from './words.ts';
+
+/** The end of a `git` process that did not do its work. Never leaves this room. */
+export class GitFailed extends Error {
+  override readonly name = 'GitFailed';
+  readonly reason: 'exit' | 'timeout' | 'too-long' | 'missing';
+  /** Undefined where it was ended by a signal or never started. */
+  readonly exitCode: number | undefined;
+  /** Its own words on stderr: hostile, and with credentials where it has them. */
+  readonly words: string;
+
+  constructor(
+    message: string,
+    { reason, exitCode, words = '' }: Pick<GitFailed, 'reason'> & { exitCode?: number; words?: string },
+  ) {
+    super(message);
+    this.reason = reason;
+    this.exitCode = exitCode;
+    this.words = words;
+  }
+}
+
+export type GitRun = {
+  /** The repository's directory; undefined for a command without one. */
+  readonly gitDir?: string;
+  /** Default: none. */
+  readonly protocols?: readonly Protocol[];
+  /** Default GIT_LOCAL_MS. */
+  readonly timeoutMs?: number;
+  /** Of stdout; default GIT_OUTPUT_BYTES_MAX. */
+  readonly bytesMax?: number;
+  readonly input?: string;
+  /** More settings, as `name=value`. */
+  readonly settings?: readonly string[];
+  readonly signal?: AbortSignal;
+};
+
+export type GitCommandOptions = {
+  readonly environment: Environment;
+  /** Default GIT_PROCESSES_MAX. */
+  readonly processesMax?: number;
+};
+
+export class GitCommand {
+  readonly #environment: Environment;
+  readonly #gate: Gate;
+
+  constructor({ environment, processesMax = GIT_PROCESSES_MAX }: GitCommandOptions) {
+    this.#environment = environment;
+    this.#gate = new Gate({ placesMax: processesMax, queueMax: GIT_QUEUE_MAX });
+  }
+
+  /**
+   * The output of `git` with `args`. Arguments from outside stand behind `--end-of-options` or `--`, which the caller puts.
+   *
+   * @throws {GitFailed} it ended with an error, took too long or wrote too much
+   * @throws {Busy} too many wait for their turn
+   */
+  async run(args: readonly string[], run: GitRun = {}): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    const { bytesMax = GIT_OUTPUT_BYTES_MAX } = run;
+    for await (const piece of this.stream(args, run)) {
+      bytes += piece.length;
+      if (bytes > bytesMax)
+        throw new GitFailed(`git ${args[0]} wrote more than ${bytesMax} bytes`, { reason: 'too-long' });
+      pieces.push(piece);
+    }
+    return Buffer.concat(pieces);
+  }
+
+  /**
+   * The output of `git` as it comes. Ends cleanly only when `git` does; leaving it early ends the process group.
+   *
+   * @throws as {@link run}, but for the bound on the output, which is the caller's
+   */
+  async *stream(args: readonly string[], run: GitRun = {}): AsyncGenerator<Buffer, void, void> {
+    const { timeoutMs = GIT_LOCAL_MS, signal = new AbortController().signal } = run;
+    await this.#gate.enter(signal);
+    const child = this.#spawn(args, run);
+    let isLate = false;
+    const end = () => endGroup(child);
+    const timer = setTimeout(() => {
+      isLate = true;
+      end();
+    }, timeoutMs);
+    signal.addEventListener('abort', end, { once: true });
+    try {
+      const ended = settled(child);
+      const words = collectWords(child.stderr);
+      try {
+        for await (const piece of child.stdout) yield piece;
+      } catch (error) {
+        if (!isLate && !signal.aborted) throw error;
+      }
+      const { exitCode, error } = await ended;
+      signal.throwIfAborted();
+      if (error !== undefined) throw notStarted(error);
+      if (isLate) throw new GitFailed(`git ${args[0]} took over ${timeoutMs} ms`, { reason: 'timeout' });
+      if (exitCode !== 0) throw failure(args, { exitCode, words: await words });
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      end();
+      this.#gate.leave();
+    }
+  }
+
+  #spawn(args: readonly string[], run: GitRun) {
+    const { gitDir, protocols = [], input, settings = [] } = run;
+    const place = gitDir === undefined ? [] : [`--git-dir=${gitDir}`];
+    const more = settings.flatMap((setting) => ['-c', setting]);
+    const child = spawn('git', [...GIT_SETTINGS, ...more, ...place, ...args], {
+      // A repository that the server's own directory lies in is none of its business.
+      cwd: gitDir ?? '/',
+      env: gitEnvironment(this.#environment, protocols),
+      // A session of its own has no terminal to ask on.
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    child.stdin.on('error', () => {}); // It may end before it has read all; its exit code tells.
+    child.stdin.end(input);
+    return child;
+  }
+}
+
+/** Ends `git` and all that it started: remote helpers, ssh, index-pack. */
+function endGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // The group is gone already.
+  }
+}
+
+type End = { readonly exitCode: number | undefined; readonly error?: Error };
+
+/** Listens from now on, and never rejects. */
+function settled(child: ChildProcess): Promise<End> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve({ exitCode: undefined, error }));
+    child.once('exit', (code) => resolve({ exitCode: code ?? undefined }));
+  });
+}
+
+/** The beginning and the end of what it writes. */
+async function collectWords(stderr: Readable): Promise<string> {
+  let [head, tail] = [Buffer.alloc(0), Buffer.alloc(0)];
+  const half = GIT_WORDS_BYTES_MAX / 2;
+  stderr.on('data', (piece: Buffer) => {
+    const room = half - head.length;
+    head = Buffer.concat([head, piece.subarray(0, Math.max(room, 0))]);
+    tail = Buffer.concat([tail, piece.subarray(Math.max(room, 0))]).subarray(-half);
+  });
+  stderr.on('error', () => {});
+  await once(stderr, 'close');
+  return Buffer.concat([head, tail]).toString();
+}
+
+function notStarted(error: Error): GitFailed {
+  return new GitFailed(`cannot start git: ${error.message}`, { reason: 'missing' });
+}
+
+function failure(
+  args: readonly string[],
+  { exitCode, words }: { exitCode?: number | undefined; words: string },
+): GitFailed {
+  const end = exitCode === undefined ? 'was ended by a signal' : `ended with ${exitCode}`;
+  const message = `git ${args[0]} ${end}: ${oneLine(words)}`;
+  return new GitFailed(message, { reason: 'exit', words, ...(exitCode === undefined ? {} : { exitCode }) });
+}
