@@ -8,8 +8,8 @@ import type { Target } from './target.ts';
 
 export type ChecksumsEndpointOptions = {
   readonly sumdb: Pick<ChecksumDatabases, 'get'>;
-  /** What our own requests carry in `Via`. */
-  readonly viaName: string;
+  /** This Astera's name in `Via`. */
+  readonly instance: string;
 };
 
 export type ChecksumRoute = Route & { readonly ask: SumdbAsk };
@@ -22,7 +22,7 @@ export class ChecksumsEndpoint implements Endpoint {
   }
 
   route(target: Target): ChecksumRoute | undefined {
-    const { sumdb, viaName } = this.#options;
+    const { sumdb, instance } = this.#options;
     if (!target.path.startsWith('sumdb/')) return undefined;
     const ask = parseSumdbPath(target.path);
     if (ask === undefined) return undefined;
@@ -31,7 +31,7 @@ export class ChecksumsEndpoint implements Endpoint {
       methods: READ_ONLY,
       ask,
       async answer(client, responder) {
-        const mayFetch = mayGoOut(client, target, viaName);
+        const mayFetch = mayGoOut(client, target, instance);
         responder.answer(client, await sumdb.get(ask, { mayFetch, via: client.via || undefined }));
       },
     };

@@ -1,8 +1,8 @@
 /** One client's request: all that is copied of it before its handler returns, as uWebSockets takes it back then. */
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import { Loop } from '../core/errors.ts';
 import { UNREAD_BODY_BYTES_MAX } from '../core/limits.ts';
+import { nextVia } from '../core/via.ts';
 import type { Pump } from './pump.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Target } from './target.ts';
@@ -68,15 +68,13 @@ export function announcedBytes(req: HttpRequest): number {
 }
 
 /**
- * Whether a request may go out to an upstream.
+ * Whether a request may go out. Its `Via` is judged here, before any flight: a loop is this client's error alone.
  *
- * @param viaName what our own requests carry in `Via`: one that comes back has gone in a circle
- * @throws {Loop} it would go out, and has been here before
+ * @param instance this Astera's name in `Via`
+ * @throws {Loop} it would go out, and has been here before, or passed too many proxies
  */
-export function mayGoOut(client: Client, target: Target, viaName: string): boolean {
+export function mayGoOut(client: Client, target: Target, instance: string): boolean {
   const mayFetch = target.mayFetch && client.mayFetch;
-  if (mayFetch && client.via.includes(viaName)) {
-    throw new Loop('cannot fetch: the request came back to this Astera; look at the upstreams of both');
-  }
+  if (mayFetch) nextVia(client.via, instance);
   return mayFetch;
 }

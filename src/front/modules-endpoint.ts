@@ -8,8 +8,8 @@ import type { Target } from './target.ts';
 
 export type ModulesEndpointOptions = {
   readonly modules: Pick<ModuleProxy, 'get'>;
-  /** What our own requests carry in `Via`. */
-  readonly viaName: string;
+  /** This Astera's name in `Via`. */
+  readonly instance: string;
 };
 
 export type ModuleRoute = Route & { readonly resource: Resource };
@@ -22,7 +22,7 @@ export class ModulesEndpoint implements Endpoint {
   }
 
   route(target: Target): ModuleRoute | undefined {
-    const { modules, viaName } = this.#options;
+    const { modules, instance } = this.#options;
     const { path: key } = target;
     const resource = parseResource(key);
     if (resource === undefined) return undefined;
@@ -31,7 +31,7 @@ export class ModulesEndpoint implements Endpoint {
       methods: READ_ONLY,
       resource,
       answer(client, responder) {
-        const mayFetch = mayGoOut(client, target, viaName);
+        const mayFetch = mayGoOut(client, target, instance);
         const request = { resource, key, mayFetch, isHead: client.isHead, via: client.via || undefined };
         return modules.get(request).then((answer) => responder.answer(client, answer));
       },

@@ -4,18 +4,20 @@
  * What is asked is what is fetched: a missing go.mod never downloads a zip.
  */
 
-import { type Origin, StoredFile } from '../core/answer.ts';
+import { StoredFile } from '../core/answer.ts';
 import { type Gone, messageOf, type NotFound } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import type { Clock, Fetched } from '../core/ports.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
+import type { Hold } from '../flight/read-through.ts';
 import type { YoungGarbage } from '../flight/young-garbage.ts';
 import { hashGoMod } from '../modzip/go-mod-hash.ts';
 import type { Events } from '../observe/events.ts';
 import type { Check, CheckedIngest } from './checked-ingest.ts';
 import { Download } from './download.ts';
+import type { Found } from './found.ts';
 import type { Freshness } from './freshness.ts';
 import { checkSmall } from './small-check.ts';
 import type { Sources } from './sources.ts';
@@ -40,11 +42,8 @@ export type Errand = {
   /** The client's `Via`, passed on so that loops are seen. */
   readonly via: string | undefined;
   /** Keeps the key taken until that settles, though the answer went out before. */
-  readonly hold: (until: Promise<unknown>) => void;
+  readonly hold: Hold;
 };
-
-/** What a flight brings: a file that is there, or one that is coming. */
-export type Found = { readonly file: StoredFile; readonly origin: Origin } | { readonly download: Download };
 
 type Versioned = Extract<Resource, { readonly version: unknown }>;
 
@@ -60,11 +59,12 @@ export class Fetcher {
     const { sources, store, clock, events, freshness, ingest } = this.#options;
     const { resource, key } = errand;
     const startedMs = clock.monotonicMs();
-    ingest.expect(resource);
     const request = { resource, path: key, bytesMax: SMALL_BYTES_MAX, ...this.#manners(errand) };
     const fetched = await sources.whole(request);
     const { source } = fetched;
     checkSmall(resource, key, fetched.bytes);
+    // Only now: the checksum database hears of no version that the source does not have.
+    ingest.expect(resource);
     const check = this.#checkMod(errand, fetched);
     await check?.passed;
     const nowMs = clock.wallMs();
@@ -95,6 +95,10 @@ export class Fetcher {
     const { key, hold } = errand;
     const startedMs = clock.monotonicMs();
     const download = this.#download(errand, resource, partial);
+    download.started.then(
+      () => ingest.expect(resource),
+      () => {}, // The checksum database hears of no version that the source does not have.
+    );
     const landed = download.landed.then((zip) => {
       const file = new StoredFile({ kind: 'zip', status: 200, freshUntilMs: Infinity, ...zip });
       if (zip.blob !== undefined || zip.body !== undefined) memory.setFile(key, file);
@@ -128,7 +132,6 @@ export class Fetcher {
     const { ingest, events, clock } = this.#options;
     const { key } = errand;
     const isCovered = ingest.covers(resource);
-    if (isCovered) ingest.expect(resource);
     return new Download({
       ...this.#options,
       key,

@@ -10,16 +10,14 @@ import { BadRequest, Busy } from '../core/errors.ts';
 import { isImmutable, parseResource } from '../core/resource.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
-import type { Singleflight } from '../flight/singleflight.ts';
-import type { Found } from './fetcher.ts';
-import type { Read } from './module-proxy.ts';
+import type { ReadThrough } from '../flight/read-through.ts';
+import type { Found, Read } from './found.ts';
 
 export type OutsideWritesOptions = {
   readonly store: Pick<Store, 'putEntry' | 'sealBlob' | 'forget' | 'dropEntry'>;
   readonly memory: Memory;
-  /** The same flights as the module proxy's. */
-  readonly reads: Singleflight<Read>;
-  readonly fetches: Singleflight<Found>;
+  /** The module proxy's. */
+  readonly ways: ReadThrough<Read, Found>;
 };
 
 type Written = { readonly sha256: string; readonly blob: number | undefined };
@@ -69,7 +67,7 @@ export class OutsideWrites {
     this.#refuseFetched(key);
     const writing = write();
     writing.catch(() => {}); // The flight's own failure says it.
-    await this.#options.fetches.do(`fetch:${key}`, async () => {
+    await this.#options.ways.write(key, async () => {
       const written = await writing;
       await this.#dropFromMemory(key);
       return { file: fileOf(kind, what, written), origin: 'store' };
@@ -78,16 +76,15 @@ export class OutsideWrites {
   }
 
   #refuseFetched(key: string): void {
-    if (!this.#options.fetches.has(`fetch:${key}`)) return;
+    if (!this.#options.ways.isFetching(key)) return;
     throw new Busy(`cannot change ${JSON.stringify(key)}: it is just being fetched`);
   }
 
   /** A read that is on its way may have seen what was there before. */
   async #dropFromMemory(key: string): Promise<void> {
-    const { memory, reads } = this.#options;
+    const { memory, ways } = this.#options;
     memory.deleteFile(key);
-    if (!reads.has(`read:${key}`)) return;
-    await reads.do(`read:${key}`, () => Promise.reject(new Busy('no such read'))).catch(() => {});
+    await ways.readsOver(key);
     memory.deleteFile(key);
   }
 }

@@ -15,13 +15,13 @@ import { SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Builder, Hashed, Store, UnsettledRow } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
-import type { OutsideWrites } from './outside-writes.ts';
 
 export type StoredCheckOptions = {
   readonly store: Pick<Store, 'setVerdict'>;
   readonly builder: Pick<Builder, 'hashStored'>;
   readonly checksums: Checksums;
-  readonly drop: OutsideWrites['drop'];
+  /** Drops the file under `key`, if that is still its content. */
+  readonly drop: (what: { readonly key: string; readonly sha256: string }) => Promise<void>;
   readonly clock: Clock;
   readonly events: Events;
   /** The first wait before it is asked again about what it does not know; each later one is twice as long. */

@@ -8,14 +8,15 @@ import type { Checksums, VerifyMode } from '../core/checksums.ts';
 import type { Clock, ModuleSource } from '../core/ports.ts';
 import type { Builder, Store } from '../core/store-port.ts';
 import { freeAfterTurn, isPiece, Memory, type Piece } from '../flight/memory.ts';
+import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight, type SingleflightOptions } from '../flight/singleflight.ts';
 import { WeakCache } from '../flight/weak-cache.ts';
 import { YoungGarbage } from '../flight/young-garbage.ts';
 import { CheckedIngest } from '../modules/checked-ingest.ts';
-import type { Found } from '../modules/fetcher.ts';
+import type { Found, Read } from '../modules/found.ts';
 import { Freshness } from '../modules/freshness.ts';
 import type { LastUse } from '../modules/last-use.ts';
-import { ModuleProxy, type Read } from '../modules/module-proxy.ts';
+import { ModuleProxy } from '../modules/module-proxy.ts';
 import { OutsideWrites } from '../modules/outside-writes.ts';
 import { Sources } from '../modules/sources.ts';
 import { StoredCheck } from '../modules/stored-check.ts';
@@ -77,13 +78,14 @@ export type ModulesParts = ReturnType<typeof joinMemory> & {
 /** The module proxy, and what else writes to or checks the store that it answers from. */
 export function joinModules({ bounds, verify, refusedMs, checksums, ...parts }: ModulesParts) {
   const { store, builder, memory, reads, clock, events, negativeTtlMs } = parts;
-  const fetches = new Singleflight<Found>(bounds);
-  const outsideWrites = new OutsideWrites({ store, memory, reads, fetches });
+  const ways = new ReadThrough({ reads, fetches: new Singleflight<Found>(bounds) });
+  const outsideWrites = new OutsideWrites({ store, memory, ways });
   const { drop } = outsideWrites;
   const checks = { store, checksums, drop, clock, events, unknownMs: negativeTtlMs };
   const modules = new ModuleProxy({
     ...parts,
-    fetches,
+    ways,
+    heads: new Singleflight(bounds),
     sources: new Sources(parts),
     garbage: new YoungGarbage(),
     freshness: new Freshness(parts),

@@ -68,13 +68,13 @@ export async function runServer({
     storeSizes: () => store.getSizes({}),
   });
   const { modules, sumdb } = services;
-  const viaName = `astera-${store.instance}`;
+  const { instance } = store;
   const notReady = async () => store.full ?? (await unreadable(store));
   const server = new Server({
     endpoints: [
       new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, profiles }),
-      new ChecksumsEndpoint({ sumdb, viaName }),
-      new ModulesEndpoint({ modules, viaName }),
+      new ChecksumsEndpoint({ sumdb, instance }),
+      new ModulesEndpoint({ modules, instance }),
     ],
     hot: modules,
     events,

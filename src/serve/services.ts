@@ -9,6 +9,7 @@ import type { ModuleSource, Upstream } from '../core/ports.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Builder, Remote, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
+import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight } from '../flight/singleflight.ts';
 import { LastUse } from '../modules/last-use.ts';
 import type { Events } from '../observe/events.ts';
@@ -101,6 +102,7 @@ function sumdbProxy(
   },
 ): SumdbProxy {
   const { store, memory, upstream, upstreams, events, config } = parts;
+  const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
   return new SumdbProxy({
     name,
     key,
@@ -113,7 +115,7 @@ function sumdbProxy(
       clock,
     }),
     memory,
-    flights: new Singleflight({ flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX }),
+    ways: new ReadThrough({ reads: new Singleflight(bounds), fetches: new Singleflight(bounds) }),
     clock,
     events,
     isOffline: config.offline,

@@ -10,7 +10,7 @@ import { Busy, CheckFailed, isServeError, messageOf, serveError, UpstreamFailed 
 import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Memory } from '../flight/memory.ts';
-import type { Singleflight } from '../flight/singleflight.ts';
+import type { ReadThrough } from '../flight/read-through.ts';
 import type { Events } from '../observe/events.ts';
 import type { NoteVerifier } from './note.ts';
 import { ProofKeeper } from './proof-keeper.ts';
@@ -29,8 +29,7 @@ export type SumdbProxyOptions = {
   readonly store: SumdbStore;
   readonly remote: Pick<SumdbRemote, 'whole' | 'lookup' | 'mayTellList' | 'refuseLoop'>;
   readonly memory: Memory;
-  /** Flights of the `read:` and `fetch:` key spaces. */
-  readonly flights: Singleflight<Served>;
+  readonly ways: ReadThrough<StoredServed, Served>;
   readonly clock: Clock;
   readonly events: Events;
   readonly isOffline: boolean;
@@ -49,13 +48,26 @@ const OUTSIDE: Manners = { mayFetch: true };
 /** A file and where it came from, as a flight brings it. */
 export type Served = { readonly file: StoredFile; readonly origin: Origin };
 
+/** What a read brings. A file with the origin `stale` goes out only where nothing newer can be had. */
+type StoredServed = { readonly served: Served | undefined };
+
+/** How one kind of file is had. */
+type Steps = {
+  read(): Promise<Served | undefined>;
+  /** Says that nothing is stored. */
+  miss(): Promise<never>;
+  fetch(): Promise<Served>;
+  /** False: the upstream list must not hear of it. */
+  readonly mayTellList?: boolean;
+};
+
 export class SumdbProxy {
   /** What is proven of the database, and learns more. */
   readonly log: ProvenLog;
   readonly #options: SumdbProxyOptions;
   readonly #keeper: ProofKeeper;
-  /** Of each lookup under way, what its answer says. */
-  readonly #claims = new Map<string, Promise<readonly string[]>>();
+  /** By the key of each lookup under way: its answer's go.sum lines. */
+  readonly #claims = new Map<string, PromiseWithResolvers<readonly string[]>>();
 
   constructor(options: SumdbProxyOptions) {
     const { remote, isOffline, events } = options;
@@ -77,25 +89,32 @@ export class SumdbProxy {
       case 'supported':
         return answerOf({ file: fileOf('supported', new Uint8Array(0), Infinity), origin: 'memory' });
       case 'head':
-        return answerOf(await this.#cached(headKey(name), how, () => this.#head(how)));
+        return answerOf(await this.#served(headKey(name), how, this.#headSteps(how)));
       case 'lookup':
         return answerOf(await this.lookup(ask.asked, how));
       case 'tile':
-        return answerOf(await this.#cached(this.#path(ask.tile), how, () => this.#tile(ask.tile, how)));
+        return answerOf(await this.#served(this.#path(ask.tile), how, this.#tileSteps(ask.tile, how)));
     }
   }
 
   /** One lookup's answer: the record, and the newest head. */
   lookup(asked: ModuleVersion, manners = OUTSIDE): Promise<Served> {
+    const { name, remote } = this.#options;
     const how = this.#allowed(manners);
-    const key = recordKey(this.#options.name, asked);
-    const isTold = this.#options.remote.mayTellList(asked);
-    return this.#cached(key, how, () => this.#lookup(asked, how), isTold);
+    const key = recordKey(name, asked);
+    const served = () =>
+      this.#served(key, how, {
+        read: () => this.#storedLookup(asked),
+        miss: () => Promise.reject(notStored(lookupPath(asked))),
+        fetch: () => this.#fetchLookup(asked, how.via),
+        mayTellList: remote.mayTellList(asked),
+      });
+    return this.#held(key) === undefined ? this.#claimedBy(key, served) : served();
   }
 
   /** The go.sum lines in the answer to a lookup under way, before they are proven; none where none comes. */
   claimed(asked: ModuleVersion): Promise<readonly string[]> {
-    return this.#claims.get(recordKey(this.#options.name, asked)) ?? Promise.resolve([]);
+    return this.#claims.get(recordKey(this.#options.name, asked))?.promise ?? Promise.resolve([]);
   }
 
   /**
@@ -123,26 +142,54 @@ export class SumdbProxy {
     return this.#options.isOffline ? { mayFetch: false } : how;
   }
 
-  /** Who must not go out joins no flight that does, and leads none: its miss is not another's. */
-  async #cached(
-    key: string,
-    { mayFetch, via }: Manners,
-    bring: () => Promise<Served>,
-    mayTellList = true,
-  ): Promise<Served> {
-    const { memory, flights, clock, remote } = this.#options;
-    const held = memory.file(key);
-    if (held !== undefined && held.freshUntilMs > clock.monotonicMs()) {
-      return { file: held, origin: 'memory' };
-    }
-    const flight = `${mayFetch ? 'fetch' : 'read'}:${key}`;
-    if (mayFetch && mayTellList && via?.includes('astera-') && flights.has(flight))
-      await remote.refuseLoop(key, via);
-    return flights.do(flight, async () => {
-      const served = await this.#told(key, bring);
-      if (served.file.freshUntilMs > clock.monotonicMs()) memory.setFile(key, served.file);
+  /** One way for all kinds: memory, the store, the database. */
+  #served(key: string, { mayFetch, via }: Manners, steps: Steps): Promise<Served> {
+    const { memory, ways, remote } = this.#options;
+    const keep = (served: Served): Served => {
+      if (this.#isFresh(served.file)) memory.setFile(key, served.file);
       return served;
+    };
+    const read = async (): Promise<StoredServed> => {
+      const served = await steps.read();
+      return { served: served === undefined || served.origin === 'stale' ? served : keep(served) };
+    };
+    const fresh = ({ served }: StoredServed) => (served?.origin === 'stale' ? undefined : served);
+    return ways.get({
+      key,
+      mayFetch,
+      via,
+      held: () => this.#held(key),
+      read: () => this.#told(key, read),
+      fresh,
+      stored: async ({ served }) => served ?? (await steps.miss()),
+      fetch: (before) =>
+        this.#told(key, async () => fresh(before ?? (await read())) ?? keep(await steps.fetch())),
+      refuseLoop: async (asVia) => {
+        if (steps.mayTellList !== false) await remote.refuseLoop(key, asVia);
+      },
     });
+  }
+
+  #held(key: string): Served | undefined {
+    const file = this.#options.memory.file(key);
+    return file !== undefined && this.#isFresh(file) ? { file, origin: 'memory' } : undefined;
+  }
+
+  #isFresh(file: StoredFile): boolean {
+    return file.freshUntilMs > this.#options.clock.monotonicMs();
+  }
+
+  /** Others can wait for the claim of a lookup from its very begin. */
+  async #claimedBy(key: string, lookup: () => Promise<Served>): Promise<Served> {
+    if (this.#claims.has(key)) return lookup();
+    const claim = Promise.withResolvers<readonly string[]>();
+    this.#claims.set(key, claim);
+    try {
+      return await lookup();
+    } finally {
+      claim.resolve([]);
+      this.#claims.delete(key);
+    }
   }
 
   /** Says it where what is brought was refused. */
@@ -155,57 +202,68 @@ export class SumdbProxy {
     });
   }
 
-  async #lookup(asked: ModuleVersion, { mayFetch, via }: Manners): Promise<Served> {
+  async #storedLookup(asked: ModuleVersion): Promise<Served | undefined> {
     const known = await this.log.savedHead();
     const stored = await this.log.record(asked);
-    const freshUntil = this.#options.clock.monotonicMs() + SUMDB_LOOKUP_MS;
-    if (stored !== undefined && known !== undefined && parseRecord(stored).id < known.size) {
-      this.#keeper.note(known.size, undefined);
-      return { file: fileOf('lookup', join(stored, known.note), freshUntil), origin: 'store' };
-    }
-    if (!mayFetch) throw notStored(lookupPath(asked));
+    if (stored === undefined || known === undefined || parseRecord(stored).id >= known.size) return undefined;
+    this.#keeper.note(known.size, undefined);
+    return { file: fileOf('lookup', join(stored, known.note), this.#lookupUntil), origin: 'store' };
+  }
+
+  async #fetchLookup(asked: ModuleVersion, via: string | undefined): Promise<Served> {
     const verified = await this.#fetchRecord(asked, via);
     const body = join(formatRecord(verified), verified.head.note);
-    return { file: fileOf('lookup', body, freshUntil), origin: 'upstream' };
+    return { file: fileOf('lookup', body, this.#lookupUntil), origin: 'upstream' };
+  }
+
+  get #lookupUntil(): number {
+    return this.#options.clock.monotonicMs() + SUMDB_LOOKUP_MS;
   }
 
   async #fetchRecord(asked: ModuleVersion, via: string | undefined): Promise<VerifiedLookup> {
-    const key = recordKey(this.#options.name, asked);
-    const claim = Promise.withResolvers<readonly string[]>();
-    this.#claims.set(key, claim.promise);
-    try {
-      const answer = await this.#options.remote.lookup(asked, via);
-      claim.resolve(linesFor(parseRecord(answer).text, asked));
-      return await this.log.keepLookup(asked, answer);
-    } finally {
-      claim.resolve([]);
-      if (this.#claims.get(key) === claim.promise) this.#claims.delete(key);
-    }
+    const { name, remote } = this.#options;
+    const answer = await remote.lookup(asked, via);
+    this.#claims.get(recordKey(name, asked))?.resolve(linesFor(parseRecord(answer).text, asked));
+    return this.log.keepLookup(asked, answer);
   }
 
-  async #head({ mayFetch, via }: Manners): Promise<Served> {
-    const freshUntil = this.#options.clock.monotonicMs() + SUMDB_LATEST_MS;
-    const known = await this.log.savedHead();
-    try {
-      if (!mayFetch) throw notStored('latest');
-      const head = await this.log.keepHead(await this.#options.remote.whole('latest', via));
-      return { file: fileOf('head', head.note, freshUntil), origin: 'upstream' };
-    } catch (error) {
-      if (known === undefined || !isServeError(error) || error instanceof CheckFailed) throw error;
-      return { file: fileOf('head', known.note, freshUntil), origin: 'stale' };
-    }
+  #headSteps({ via }: Manners): Steps {
+    const { clock, remote } = this.#options;
+    const freshUntil = () => clock.monotonicMs() + SUMDB_LATEST_MS;
+    const known = async (): Promise<Served | undefined> => {
+      const head = await this.log.savedHead();
+      return head && { file: fileOf('head', head.note, freshUntil()), origin: 'stale' };
+    };
+    const fetch = async (): Promise<Served> => {
+      try {
+        const head = await this.log.keepHead(await remote.whole('latest', via));
+        return { file: fileOf('head', head.note, freshUntil()), origin: 'upstream' };
+      } catch (error) {
+        const stale = await known();
+        if (stale === undefined || !isServeError(error) || error instanceof CheckFailed) throw error;
+        return stale;
+      }
+    };
+    return { read: known, miss: () => Promise.reject(notStored('latest')), fetch };
   }
 
-  async #tile(tile: Tile, { mayFetch, via }: Manners): Promise<Served> {
-    const stored = cut(await this.log.tile(tile), tile);
-    if (stored !== undefined) return { file: fileOf('tile', stored, Infinity), origin: 'store' };
-    if (!mayFetch) throw await this.#missing(tile, notStored(tilePath(tile)));
-    try {
-      const { bytes, isProven } = await this.#fetchTile(tile, via);
-      return { file: fileOf('tile', bytes, isProven ? Infinity : 0), origin: 'upstream' };
-    } catch (error) {
-      throw await this.#missing(tile, error);
-    }
+  #tileSteps(tile: Tile, { via }: Manners): Steps {
+    const read = async (): Promise<Served | undefined> => {
+      const stored = cut(await this.log.tile(tile), tile);
+      return stored && { file: fileOf('tile', stored, Infinity), origin: 'store' };
+    };
+    const miss = async (): Promise<never> => {
+      throw await this.#missing(tile, notStored(tilePath(tile)));
+    };
+    const fetch = async (): Promise<Served> => {
+      try {
+        const { bytes, isProven } = await this.#fetchTile(tile, via);
+        return { file: fileOf('tile', bytes, isProven ? Infinity : 0), origin: 'upstream' };
+      } catch (error) {
+        throw await this.#missing(tile, error);
+      }
+    };
+    return { read, miss, fetch };
   }
 
   /** Fetches a tile and proves it. One past every head we know goes out all the same, as clients prove it too; it is not kept. */
@@ -222,7 +280,7 @@ export class SumdbProxy {
 
   async #ensure(tile: Tile): Promise<void> {
     if (this.#options.isOffline || cut(await this.log.tile(tile), tile) !== undefined) return;
-    await this.#cached(this.#path(tile), OUTSIDE, () => this.#tile(tile, OUTSIDE));
+    await this.#served(this.#path(tile), OUTSIDE, this.#tileSteps(tile, OUTSIDE));
   }
 
   /** Says to a client with a head from elsewhere what it is that can't be had here: the sizes of both trees. */

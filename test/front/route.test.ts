@@ -16,8 +16,8 @@ import { hotKey, parseTarget } from '../../src/front/target.ts';
 /** Routes are made without asking a service. */
 const nobody = () => Promise.reject(new Error('asked'));
 const operations = new OperationsEndpoint({ metricsText: nobody, notReady: nobody });
-const checksums = new ChecksumsEndpoint({ sumdb: { get: nobody }, viaName: 'astera-me' });
-const modules = new ModulesEndpoint({ modules: { get: nobody }, viaName: 'astera-me' });
+const checksums = new ChecksumsEndpoint({ sumdb: { get: nobody }, instance: 'me' });
+const modules = new ModulesEndpoint({ modules: { get: nobody }, instance: 'me' });
 
 function nameOf(url: string, query = ''): string | undefined {
   return routeOf([operations, checksums, modules], parseTarget(url, query))?.name;

@@ -59,7 +59,7 @@ async function serve(
         notReady: async () => undefined,
         ...operations,
       }),
-      new ModulesEndpoint({ modules: { get }, viaName: 'astera-me' }),
+      new ModulesEndpoint({ modules: { get }, instance: 'me' }),
     ],
     hot: { peek: (key) => hot.get(key), bodyNow: ({ body }) => body },
     events,
@@ -314,13 +314,20 @@ test('who must not go out says so by path or by header', async (t) => {
   );
 });
 
-test('a request that was here before is 508, unless it must not go out', async (t) => {
-  const served = await serve(t);
-  served.answers.set(MOD, answer(TEXT));
-  const headers = { via: '1.1 astera-other, 1.1 astera-me' };
-  assert.equal((await ask(served, `/${MOD}`, { headers })).code, 508);
-  assert.equal((await ask(served, `/cached-only/${MOD}`, { headers })).code, 200);
-});
+for (const [why, via] of [
+  ['was here before', '1.1 astera-other, 1.1 astera-me'],
+  ['has passed four Asteras', '1.1 astera-a, 1.1 astera-b, 1.1 astera-c, 1.1 astera-d'],
+  ['has a Via without end', '1.1 mirror, '.repeat(200)],
+] as const) {
+  test(`a request that ${why} is 508 before any service hears of it, unless it must not go out`, async (t) => {
+    const served = await serve(t);
+    served.answers.set(MOD, answer(TEXT));
+    const headers = { via };
+    assert.equal((await ask(served, `/${MOD}`, { headers })).code, 508);
+    assert.deepEqual(served.asked, []);
+    assert.equal((await ask(served, `/cached-only/${MOD}`, { headers })).code, 200);
+  });
+}
 
 test('our own paths answer, and readiness tells why not', async (t) => {
   let why: string | undefined;

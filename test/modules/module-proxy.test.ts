@@ -11,6 +11,7 @@ import {
   CheckFailed,
   Forbidden,
   Gone,
+  Loop,
   NotFound,
   StoreFailed,
   UpstreamDown,
@@ -663,6 +664,87 @@ test('a cold HEAD asks by HEAD and stores nothing; a HEAD of what is stored asks
   assert.match(await made.restarted().ask(ZIP, { isHead: true }), /^200 store /);
   assert.match(await made.ask(ZIP, { isHead: true }), /^200 memory /);
   assert.equal(made.upstream.asked.length, 2);
+});
+
+test('HEADs of one cold key at one time are one question, and its answer is remembered', async (t) => {
+  const made = filled(t);
+  const missing = `${MODULE}/@v/v9.9.9.zip`;
+  const sizes = await Promise.all(Array.from({ length: 200 }, () => made.get(ZIP, { isHead: true })));
+  assert.deepEqual(new Set(sizes.map(({ size }) => size)), new Set([13]));
+  assert.deepEqual((await made.get(ZIP, { isHead: true })).origin, 'memory');
+  const answers = await Promise.all(Array.from({ length: 200 }, () => made.get(missing, { isHead: true })));
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([404]));
+  await settled();
+  assert.match(await made.restarted().ask(missing), /^404 store /);
+  assert.deepEqual(
+    made.upstream.asked.map(({ how, path }) => `${how} ${path}`),
+    [`head ${ZIP}`, `head ${missing}`],
+  );
+  made.clock.pass(NEGATIVE_TTL_MS);
+  assert.equal((await made.get(ZIP, { isHead: true })).origin, 'upstream', 'for its time');
+  assert.match(await made.ask(ZIP), /^200 upstream zip of v1.0.0/, 'a GET gets the file');
+});
+
+// Loops: the error of one client.
+
+/** An upstream that answers a request with a Via by a loop, when the test lets it. */
+function circling(made: Rig): { lead(): void } {
+  const held = Promise.withResolvers<void>();
+  for (const [path, text] of [
+    [MOD, 'module example.com/a\n'],
+    [ZIP, 'zip of v1.0.0'],
+  ] as const) {
+    made.upstream.says.set(path, async () => {
+      const asked = made.upstream.asked.findLast((one) => one.path === path);
+      if (asked?.request.via === undefined) return Buffer.from(text);
+      await held.promise;
+      throw new Loop('refused: this request has passed 4 Asteras');
+    });
+  }
+  return { lead: held.resolve };
+}
+
+test('a loop is the error of the client that brought it, and of nobody who joined its flight', async (t) => {
+  for (const path of [MOD, ZIP]) {
+    const made = rig(t);
+    const { lead } = circling(made);
+    const looping = assert.rejects(made.get(path, { via: '1.1 mirror' }), Loop);
+    await settled();
+    const honest = Array.from({ length: 40 }, () => made.get(path));
+    lead();
+    await looping;
+    const statuses = (await Promise.all(honest)).map(({ status }) => status);
+    assert.deepEqual(new Set(statuses), new Set([200]), path);
+    assert.equal(made.upstream.paths.length, 2, 'the honest ones share one more fetch');
+  }
+});
+
+test('a loop of a HEAD is not the error of others either', async (t) => {
+  const made = rig(t);
+  const { lead } = circling(made);
+  const looping = assert.rejects(made.get(ZIP, { isHead: true, via: '1.1 mirror' }), Loop);
+  await settled();
+  const honest = made.get(ZIP, { isHead: true });
+  lead();
+  await looping;
+  assert.equal((await honest).size, 13);
+});
+
+// The checksum database.
+
+test('the checksum database hears of a version only when the upstream has it', async (t) => {
+  const made = filled(t, { verify: 'store' });
+  const missing = ['info', 'mod', 'zip'].map((ending) => `${MODULE}/@v/v9.9.9.${ending}`);
+  for (const path of missing) {
+    await made.ask(path);
+    await made.ask(path, { isHead: true });
+  }
+  assert.deepEqual([made.checksums.prefetched, made.checksums.judged], [[], []]);
+  await made.ask(INFO);
+  assert.deepEqual(
+    made.checksums.prefetched.map(({ version }) => version),
+    ['v1.0.0'],
+  );
 });
 
 test('the client’s Via goes on to the upstream', async (t) => {

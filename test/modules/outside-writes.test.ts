@@ -6,10 +6,10 @@ import { test } from 'node:test';
 import { StoredFile } from '../../src/core/answer.ts';
 import { BadRequest, Busy } from '../../src/core/errors.ts';
 import { Memory } from '../../src/flight/memory.ts';
+import { ReadThrough } from '../../src/flight/read-through.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
 import { WeakCache } from '../../src/flight/weak-cache.ts';
-import type { Found } from '../../src/modules/fetcher.ts';
-import type { Read } from '../../src/modules/module-proxy.ts';
+import type { Found, Read } from '../../src/modules/found.ts';
 import { OutsideWrites } from '../../src/modules/outside-writes.ts';
 
 const KEY = 'example.com/a/@v/v1.0.0.mod';
@@ -59,7 +59,7 @@ function rig() {
       return {};
     },
   };
-  const writes = new OutsideWrites({ store, memory, reads, fetches });
+  const writes = new OutsideWrites({ store, memory, ways: new ReadThrough({ reads, fetches }) });
   return { writes, memory, reads, fetches, commit, calls };
 }
 
@@ -119,7 +119,7 @@ test('memory forgets what was before, also what a read under way brings', async 
 test('a write that fails is not remembered', async () => {
   const { memory, reads, fetches } = rig();
   const store = { putEntry: () => Promise.reject(new Busy('no room')) } as never;
-  const writes = new OutsideWrites({ store, memory, reads, fetches });
+  const writes = new OutsideWrites({ store, memory, ways: new ReadThrough({ reads, fetches }) });
   await assert.rejects(writes.putEntry({ ...put, bytes }), /no room/);
   assert.equal(fetches.size, 0);
 });

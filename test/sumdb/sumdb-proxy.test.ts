@@ -19,6 +19,7 @@ import { parseModulePath } from '../../src/core/module-path.ts';
 import type { FetchRequest } from '../../src/core/ports.ts';
 import { parseVersion } from '../../src/core/version.ts';
 import { Memory } from '../../src/flight/memory.ts';
+import { ReadThrough } from '../../src/flight/read-through.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
 import { WeakCache } from '../../src/flight/weak-cache.ts';
 import { parseVerifierKey } from '../../src/sumdb/note.ts';
@@ -107,7 +108,7 @@ function rigOver(
       clock,
     }),
     memory: new Memory({ cache, store, flights: new Singleflight(bounds) }),
-    flights: new Singleflight(bounds),
+    ways: new ReadThrough({ reads: new Singleflight(bounds), fetches: new Singleflight(bounds) }),
     clock,
     events,
     isOffline,
@@ -280,8 +281,8 @@ test('what an answer says is told before its proof, and no longer than the looku
   };
   assert.deepEqual(await rig.proxy.claimed(recordOf(3)), [], 'none is under way');
   const looking = rig.get(lookup(3));
+  const claimed = rig.proxy.claimed(recordOf(3)); // From the very begin: the store is not read yet.
   await settled();
-  const claimed = rig.proxy.claimed(recordOf(3));
   assert.deepEqual(await rig.proxy.claimed(recordOf(4)), [], 'of another version');
   answered.resolve();
   const lines = await claimed;

@@ -262,7 +262,12 @@ export class FakeChecksums implements Checksums {
     return resource.kind === 'zip' || resource.kind === 'mod';
   }
 
-  prefetch(_: Summed): void {}
+  /** What it was asked about before there was anything to judge. */
+  readonly prefetched: Summed[] = [];
+
+  prefetch(resource: Summed): void {
+    this.prefetched.push(resource);
+  }
 
   /** Whether an answer that is not proven yet names what it is asked about. */
   claims = false;

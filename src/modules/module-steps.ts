@@ -1,0 +1,178 @@
+/**
+ * The steps to one file of a module: memory, the store, the source. `flight/read-through.ts` makes them in order.
+ *
+ * A file that may change is fresh for a time. After it the source is asked again, and the client waits for that only
+ * so long (DESIGN, Freshness). A stored answer wins over any failure.
+ */
+
+import { StoredFile } from '../core/answer.ts';
+import { isServeError, messageOf, NotFound, type ServeError } from '../core/errors.ts';
+import { SMALL_BYTES_MAX, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
+import { type Resource, resourceKey } from '../core/resource.ts';
+import type { PartialRow } from '../core/store-port.ts';
+import type { Hold, Question } from '../flight/read-through.ts';
+import { computeAnswer } from './computed.ts';
+import type { Errand, Fetcher, FetcherOptions } from './fetcher.ts';
+import type { Found, Read } from './found.ts';
+import type { LastUse } from './last-use.ts';
+import type { StaleWait } from './stale-wait.ts';
+import type { StoredCheck } from './stored-check.ts';
+
+export type ModuleStepsOptions = FetcherOptions & {
+  readonly lastUse: LastUse;
+  readonly storedCheck: Pick<StoredCheck, 'settle'>;
+  readonly fetcher: Fetcher;
+  readonly staleWait: StaleWait<Found>;
+};
+
+/** One client's request. */
+export type ModuleAsk = {
+  readonly resource: Resource;
+  /** The resource's own: see `resourceKey`. */
+  readonly key: string;
+  /** False: answer from what is stored. */
+  readonly mayFetch: boolean;
+  /** The client's `Via`, passed on so that loops are seen. */
+  readonly via: string | undefined;
+};
+
+export class ModuleSteps implements Question<Read, Found> {
+  readonly key: string;
+  readonly mayFetch: boolean;
+  readonly via: string | undefined;
+  readonly #resource: Resource;
+  readonly #options: ModuleStepsOptions;
+
+  constructor(ask: ModuleAsk, options: ModuleStepsOptions) {
+    this.key = ask.key;
+    this.mayFetch = ask.mayFetch;
+    this.via = ask.via;
+    this.#resource = ask.resource;
+    this.#options = options;
+  }
+
+  held(how: 'fresh' | 'any'): Found | undefined {
+    const file = this.#options.memory.file(this.key);
+    if (file === undefined || (how === 'fresh' && !this.#options.freshness.isFresh(file))) return undefined;
+    return { file, origin: 'memory' };
+  }
+
+  read = async (): Promise<Read> => {
+    const { store, memory, lastUse, clock, freshness, ingest } = this.#options;
+    const { entry, partial, bytes } = await store.getEntry({ key: this.key });
+    if (entry === undefined) return { file: undefined, partial };
+    if (ingest.distrusts(this.#resource, entry)) return { file: undefined, partial, distrusted: entry };
+    // Memory frees a zip's chunks by hand; the few other files of that size may wait for the collector.
+    const isWhole =
+      entry.blob === undefined || (this.#resource.kind !== 'zip' && entry.size <= WHOLE_BODY_BYTES_MAX);
+    const file = new StoredFile({
+      kind: this.#resource.kind,
+      status: entry.status as StoredFile['status'], // The table's own CHECK.
+      size: entry.size,
+      body: isWhole ? bytes : undefined,
+      blob: entry.blob,
+      sha256: entry.sha256,
+      freshUntilMs: freshness.until(this.#resource, entry.status, entry.checkedAtMs),
+    });
+    if (!isWhole && entry.blob !== undefined && bytes !== undefined) memory.setPiece(entry.blob, 0, bytes);
+    memory.setFile(this.key, file);
+    file.usedAtMs = entry.usedAtMs;
+    lastUse.note(this.key, file, clock.wallMs());
+    return { file, partial };
+  };
+
+  fresh({ file }: Read): Found | undefined {
+    return file !== undefined && this.#options.freshness.isFresh(file)
+      ? { file, origin: 'store' }
+      : undefined;
+  }
+
+  async stored({ file }: Read): Promise<Found> {
+    if (file !== undefined) return { file, origin: 'store' };
+    const computed = await computeAnswer(this.#options.store, this.#resource);
+    if (computed !== undefined) return { file: computed, origin: 'computed' };
+    throw new NotFound(
+      `cannot find ${JSON.stringify(this.key)}: not stored, and the request or --offline forbids to ask`,
+    );
+  }
+
+  /** A file that is known and fresh after all, else the source's, else the one that is known. */
+  async fetch(before: Read | undefined, hold: Hold): Promise<Found> {
+    const { memory, freshness, sources, staleWait, events, ingest } = this.#options;
+    ingest.admit(this.key);
+    const held = memory.file(this.key);
+    const { file, partial } =
+      held === undefined
+        ? await this.#confirmed(before ?? (await this.read()))
+        : { file: held, partial: undefined };
+    if (file === undefined) return this.#ask(hold, partial, undefined);
+    if (freshness.isFresh(file)) return { file, origin: held === undefined ? 'store' : 'memory' };
+    let until: Promise<unknown> = Promise.resolve();
+    const holdKept: Hold = (kept) => {
+      until = kept;
+    };
+    const refresh = this.#ask(holdKept, partial, file);
+    hold(refresh.then(() => until));
+    return staleWait.freshOr({ file, origin: 'stale' }, refresh, {
+      isDown: sources.isDown(this.#resource),
+      onKept: (error) => events.keptStale(this.key, messageOf(error)),
+    });
+  }
+
+  /**
+   * Another Astera asks for a file that is just being fetched. If it is our upstream, each would wait for the other:
+   * so the source is asked, by HEAD, whether the request has been there before.
+   */
+  refuseLoop = async (via: string): Promise<void> => {
+    try {
+      const request = { resource: this.#resource, path: this.key, bytesMax: SMALL_BYTES_MAX, via };
+      await this.#options.sources.head(request);
+    } catch (error) {
+      if (isServeError(error) && error.kind === 'loop') throw error;
+    }
+  };
+
+  /** @throws {ServeError} `error`: it says more than that nobody could be asked, or nothing is stored to compute from */
+  async computed(error: ServeError): Promise<Found> {
+    const { store, events } = this.#options;
+    const file = error.kind === 'upstream-down' ? await computeAnswer(store, this.#resource) : undefined;
+    if (file === undefined) throw error;
+    events.keptStale(resourceKey(this.#resource), messageOf(error));
+    return { file, origin: 'computed' };
+  }
+
+  /** This question as the fetcher takes it. */
+  errand(hold: Hold): Errand {
+    return { resource: this.#resource, key: this.key, via: this.via, hold };
+  }
+
+  /** Checks a stored, unconfirmed file against the database before it is fetched anew over the line. */
+  async #confirmed(read: Read): Promise<Read> {
+    if (read.distrusted === undefined) return read;
+    const { trust, sha256 } = read.distrusted;
+    const { key } = this;
+    try {
+      const row = { key, trust, sha256, h1: undefined, unknownTimes: undefined };
+      return (await this.#options.storedCheck.settle(row)) === 'confirmed' ? await this.read() : read;
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      this.#options.events.housekeepingFailed(`cannot check ${JSON.stringify(key)}: ${messageOf(error)}`);
+      return read;
+    }
+  }
+
+  async #ask(hold: Hold, partial: PartialRow | undefined, known: StoredFile | undefined): Promise<Found> {
+    const { fetcher, events } = this.#options;
+    const errand = this.errand(hold);
+    try {
+      if (this.#resource.kind === 'zip') return await fetcher.zip(errand, this.#resource, partial);
+      return await fetcher.small(errand, known);
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      if (error.kind === 'not-found' || error.kind === 'gone') return fetcher.absent(errand, error, known);
+      if (this.#resource.kind !== 'zip') events.fetchFailed(this.key, error); // A zip's landing tells it.
+      if (known !== undefined) throw error;
+      return this.computed(error);
+    }
+  }
+}
