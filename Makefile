@@ -7,7 +7,7 @@ UNIT := $(filter-out test/e2e/% test/support/%,$(wildcard test/*.test.ts test/*/
 SRC  := $(wildcard src/*.ts src/*/*.ts)
 E2E  := $(wildcard test/e2e/*.test.ts)
 
-.PHONY: run test check unit e2e types lint bench bench-quick bench-long clean
+.PHONY: bundle run test check unit e2e types lint bench bench-quick bench-long clean
 
 run: dist/.built
 	@bin/astera serve $(ARGS)
@@ -32,6 +32,10 @@ types: node_modules
 lint: node_modules
 	npx biome check --error-on-warnings .
 	npx knip
+
+# Archives that need nothing but themselves:  make bundle PLATFORM=linux-arm64 UPSTREAM=https://proxy.example
+bundle: dist/.built
+	$(NODE) deploy/bundle/build-main.ts $(PLATFORM:%=--platform %) $(if $(UPSTREAM),--upstream '$(UPSTREAM)')
 
 bench: dist/.built
 	$(NODE) bench/run.ts $(ARGS)

@@ -17,8 +17,10 @@ import { CHECKOUT } from './corpus.ts';
 export const ASTERA = join(CHECKOUT, 'bin/astera');
 
 export type AsteraOptions = {
-  /** GOPROXY list the server fetches from. */
-  readonly upstream: string;
+  /** GOPROXY list the server fetches from; without it the server looks for one itself. */
+  readonly upstream?: string;
+  /** What is started; by default this checkout's `bin/astera`. */
+  readonly program?: string;
   /** The store; by default a new one that goes with `dispose`. */
   readonly db?: string;
   /** Listen address, by default a free port of loopback. */
@@ -41,11 +43,20 @@ export class Astera {
 
   /** Resolves when it answers requests. @throws with all it wrote if it exits before that */
   static async start(options: AsteraOptions): Promise<Astera> {
-    const { upstream, db, addr = '127.0.0.1:0', flags = [], wrapper = [], env = {} } = options;
+    const {
+      upstream,
+      program = ASTERA,
+      db,
+      addr = '127.0.0.1:0',
+      flags = [],
+      wrapper = [],
+      env = {},
+    } = options;
     const directory = db === undefined ? await mkdtemp(join(tmpdir(), 'astera-server-')) : undefined;
     const file = db ?? join(directory ?? '', 'a.db');
-    const args = ['serve', '--addr', addr, '--db', file, '--upstream', upstream, ...flags];
-    const [command = ASTERA, ...rest] = [...wrapper, ASTERA, ...args];
+    const named = upstream === undefined ? [] : ['--upstream', upstream];
+    const args = ['serve', '--addr', addr, '--db', file, ...named, ...flags];
+    const [command = program, ...rest] = [...wrapper, program, ...args];
     const child = spawn(command, rest, {
       env: { ...environment(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

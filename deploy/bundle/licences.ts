@@ -1,0 +1,46 @@
+/** The licence of each part of a bundle, as its authors wrote it, one file a package. */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Packages of binaries without a licence file, and those whose file holds for them. */
+const licensedWith: readonly (readonly [RegExp, string])[] = [
+  [/^@msgpackr-extract\//, 'msgpackr-extract'],
+  [/^@napi-rs\/nice-/, '@napi-rs/nice'],
+];
+
+/** A repack's own licence covers its wrapper alone: texts of what its binaries hold, by package. */
+const inside: Readonly<Record<string, string>> = { 'uWebSockets.js': 'uWebSockets.js.txt' };
+
+/**
+ * Writes `LICENSES/<package>.txt` for each package.
+ *
+ * @param packages their paths below `node_modules`
+ * @param tree has `node_modules`
+ * @throws {Error} a package without a licence: nobody may hand it on
+ */
+export function writeLicences(
+  packages: readonly string[],
+  { tree, out }: { tree: string; out: string },
+): void {
+  const directory = join(out, 'LICENSES');
+  mkdirSync(directory, { recursive: true });
+  for (const name of packages) {
+    const texts = [...filesOf(join(tree, 'node_modules', name))];
+    const other = licensedWith.find(([pattern]) => pattern.test(name))?.[1];
+    if (texts.length === 0 && other !== undefined) texts.push(...filesOf(join(tree, 'node_modules', other)));
+    if (texts.length === 0) throw new Error(`cannot bundle ${name}: it has no licence file`);
+    const more = inside[name];
+    if (more !== undefined) texts.push(readFileSync(join(import.meta.dirname, 'licences', more), 'utf8'));
+    writeFileSync(
+      join(directory, `${name.replaceAll('/node_modules/', '+').replaceAll('/', '+')}.txt`),
+      texts.join('\n'),
+    );
+  }
+}
+
+function filesOf(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  const names = readdirSync(directory).filter((name) => /^(?:licen[cs]e|copying|notice)/i.test(name));
+  return names.sort().map((name) => readFileSync(join(directory, name), 'utf8'));
+}

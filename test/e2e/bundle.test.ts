@@ -1,0 +1,191 @@
+// Goal: a bundle holds all that a machine needs, for the platform it is named after and no other, in the same bytes
+// wherever it is built.
+// Method: build both, unpack them, read the headers of every native part, and start the one of this machine in an
+// empty environment, in front of a local upstream, for the real `go` command.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { Astera } from '../support/astera.ts';
+import { CHECKOUT } from '../support/corpus.ts';
+import { GoClient } from '../support/go.ts';
+import { LocalUpstream } from '../support/local-upstream.ts';
+
+/** Of ELF, EM_AARCH64 and EM_X86_64. */
+const machines = { 'linux-arm64': 183, 'linux-x64': 62 } as const;
+
+type Platform = keyof typeof machines;
+
+const HERE: Platform = process.arch === 'arm64' ? 'linux-arm64' : 'linux-x64';
+
+/** Debian 12's and Raspberry Pi OS 12's: the second number of `GLIBC_2.36`. */
+const GLIBC_MINOR_MAX = 36;
+
+const ARCHIVE_BYTES_MAX = 60_000_000;
+const MODULE = { path: 'example.com/bundled', version: 'v1.2.3', contentBytes: 300_000 };
+
+let directory: string;
+let upstream: LocalUpstream;
+
+before(async () => {
+  mkdirSync(join(CHECKOUT, '.cache'), { recursive: true });
+  directory = mkdtempSync(join(CHECKOUT, '.cache/bundle-test-'));
+  upstream = await LocalUpstream.start({ madeUp: [MODULE] });
+  build(CHECKOUT, directory);
+});
+
+after(async () => {
+  await upstream.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+for (const platform of Object.keys(machines) as Platform[]) {
+  suite(`the bundle for ${platform}`, () => {
+    let files: string[];
+
+    before(() => {
+      execFileSync('tar', ['-xzf', archive(directory, platform), '-C', directory]);
+      const paths = readdirSync(unpacked(platform), { recursive: true, encoding: 'utf8' });
+      files = paths.filter((path) => statSync(join(unpacked(platform), path)).isFile());
+    });
+
+    test('is small', () => {
+      assert.ok(statSync(archive(directory, platform)).size < ARCHIVE_BYTES_MAX);
+      assert.ok(files.length < 150, `${files.length} files`);
+    });
+
+    test('has the sum of each file', () => {
+      execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], {
+        cwd: unpacked(platform),
+      });
+      const listed = readFileSync(join(unpacked(platform), 'SHA256SUMS'), 'utf8')
+        .trim()
+        .split('\n');
+      assert.equal(listed.length, files.length - 1);
+    });
+
+    test('has native parts of its platform only, which an old C library can load', () => {
+      const native = files.filter((path) => isElf(join(unpacked(platform), path)));
+      const names = native.map((path) => path.replace(/^.*\//, ''));
+      for (const name of [/^node$/, /^uws_/, /^linux-/, /^node\.napi/, /^nice\./]) {
+        assert.equal(names.filter((one) => name.test(one)).length, 1, String(name));
+      }
+      assert.equal(native.length, 5, names.join(' '));
+      for (const path of native) {
+        const bytes = readFileSync(join(unpacked(platform), path));
+        assert.equal(bytes.readUInt16LE(18), machines[platform], path);
+        const minors = [...bytes.toString('latin1').matchAll(/\bGLIBC_2\.(\d+)/g)].map(([, minor]) =>
+          Number(minor),
+        );
+        assert.ok(
+          minors.length > 0 && Math.max(...minors) <= GLIBC_MINOR_MAX,
+          `${path}: ${Math.max(...minors)}`,
+        );
+      }
+    });
+
+    test('has the licence of each part', () => {
+      const licences = files.filter((path) => path.startsWith('LICENSES/'));
+      for (const name of ['undici', 'uWebSockets.js', 'better-sqlite3', `node-${platform}`, 'yargs']) {
+        assert.ok(licences.includes(`LICENSES/${name}.txt`), name);
+      }
+      for (const path of licences) assert.ok(readFileSync(join(unpacked(platform), path)).length > 500, path);
+    });
+
+    test('names no directory of the machine that built it', () => {
+      for (const path of files.filter((one) => /\.(?:m?js|json|conf|service|md)$|^bin\//.test(one))) {
+        assert.ok(!readFileSync(join(unpacked(platform), path), 'utf8').includes(CHECKOUT), path);
+      }
+    });
+  });
+}
+
+suite('the bundle for this machine', () => {
+  const program = () => join(unpacked(HERE), 'bin/astera');
+
+  test('serves the go command from the upstream of its settings, in an empty environment', async () => {
+    const astera = await Astera.start({
+      program: program(),
+      wrapper: ['env', '-i'],
+      flags: ['--sumdb', 'off', '--verify', 'off'],
+    });
+    const client = await GoClient.create(astera.url);
+    try {
+      const { code, stderr } = await client.run('mod', 'download', `${MODULE.path}@${MODULE.version}`);
+      assert.equal(code, 0, stderr);
+      assert.equal((await astera.get('readyz')).status, 200);
+      assert.match(await (await astera.get('metrics')).text(), /^astera_http_requests_total/m);
+      await astera.stop();
+      assert.match(
+        execFileSync(program(), ['stats', '--db', astera.db], { env: {}, encoding: 'utf8' }),
+        /modules/,
+      );
+    } finally {
+      await client.dispose();
+      await astera.dispose();
+    }
+  });
+
+  test('runs its Node, its version and its cache program', () => {
+    const run = (...args: string[]) =>
+      execFileSync(program(), args, { env: {}, encoding: 'utf8', input: '' });
+    const { version } = JSON.parse(readFileSync(join(CHECKOUT, 'package.json'), 'utf8')) as {
+      version: string;
+    };
+    assert.equal(run('--version'), `astera ${version} (Node ${process.versions.node})\n`);
+    assert.match(run('--help'), /--addr/);
+    assert.match(run('cacheprog', '--cache-dir', join(directory, 'build-cache')), /"KnownCommands"/);
+  });
+
+  test('is the same, byte for byte, from another directory with another umask', () => {
+    const elsewhere = join(directory, 'elsewhere');
+    for (const path of ['src', 'deploy', 'bin', 'LICENSE', 'package.json', 'package-lock.json', '.npmrc']) {
+      cpSync(join(CHECKOUT, path), join(elsewhere, path), { recursive: true });
+    }
+    cpSync(join(CHECKOUT, 'dist/cacheprog.mjs'), join(elsewhere, 'dist/cacheprog.mjs'));
+    for (const path of ['node_modules', `.cache/bundle/${HERE}`]) {
+      mkdirSync(join(elsewhere, path, '..'), { recursive: true });
+      execFileSync('cp', ['-al', join(CHECKOUT, path), join(elsewhere, path)]);
+    }
+    build(elsewhere, join(elsewhere, 'out'), HERE);
+    assert.ok(
+      readFileSync(archive(join(elsewhere, 'out'), HERE)).equals(readFileSync(archive(directory, HERE))),
+    );
+  });
+});
+
+/** Runs what `make bundle` runs, for one platform or for all. */
+function build(home: string, out: string, platform?: Platform): void {
+  const one = platform === undefined ? [] : ['--platform', platform];
+  const main = join(home, 'deploy/bundle/build-main.ts');
+  const args = [
+    '--disable-warning=ExperimentalWarning',
+    main,
+    '--out',
+    out,
+    '--upstream',
+    upstream.url,
+    ...one,
+  ];
+  const command = 'umask "$1"; shift; exec "$@"';
+  const umask = home === CHECKOUT ? '022' : '077';
+  execFileSync('sh', ['-c', command, 'sh', umask, process.execPath, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+function archive(out: string, platform: Platform): string {
+  const [name] = readdirSync(out).filter((file) => file.endsWith(`-${platform}.tar.gz`));
+  assert.ok(name !== undefined, `an archive for ${platform}`);
+  return join(out, name);
+}
+
+function unpacked(platform: Platform): string {
+  return archive(directory, platform).replace(/\.tar\.gz$/, '');
+}
+
+function isElf(path: string): boolean {
+  return readFileSync(path).subarray(0, 4).toString('latin1') === '\x7fELF';
+}
