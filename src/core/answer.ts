@@ -22,7 +22,7 @@ export function isFromSource(origin: Origin): origin is SourceName {
 
 /** A body that is not in memory as a whole. */
 export type ByteStream = {
-  /** Undefined while an upstream has not said it. */
+  /** Undefined while an upstream has not said it. Known, and right, when `at` gives the end. */
   readonly size: number | undefined;
   /**
    * The bytes from `offset` on that are in one piece, at once where they are in memory.

@@ -2,9 +2,10 @@
  * A body that does not go out at once: piece by piece, as fast as its client takes it.
  *
  * Holds no piece from one turn of the event loop to the next, so that a slow client costs no memory but the
- * kernel's buffers. uWebSockets may never say that a socket can be written again, and cuts it off
- * after some ten seconds without a write: `PumpKeeper` looks after all of them every few seconds.
- * (Not by `resume()`, which resets that timer too, but now and then drops the socket out of epoll.)
+ * kernel's buffers. Of a body without a length uWebSockets keeps what the kernel does not take: one part.
+ *
+ * uWebSockets may never say that a socket can be written again, and cuts it off ten seconds after a write
+ * that the kernel did not take, whatever it takes later. So `PumpKeeper` looks after all pumps every few seconds.
  */
 
 import type { HttpResponse } from 'uWebSockets.js';
@@ -35,21 +36,27 @@ export class Pump {
   #isLoading = false;
   #isEnded = false;
   #isBlocked = false;
+  /** Bytes that the kernel has for sure, as an offset in the body. */
+  #taken: number;
+  /** Of the last bytes of a body without a length: so many in a row were taken. */
+  #lastTaken = 0;
 
   constructor(options: PumpOptions) {
     this.#options = options;
     const { span } = options;
     this.#offset = span?.from ?? 0;
+    this.#taken = this.#offset;
     this.#total = span === undefined ? undefined : span.to - span.from;
   }
 
-  /** Bytes taken by the client so far, as far as uWebSockets knows. */
+  /** Rises with each byte, or part, that the client's socket takes. */
   get taken(): number {
-    return this.#offset;
+    return this.#taken;
   }
 
-  get isBlocked(): boolean {
-    return this.#isBlocked;
+  /** There is more to send, and the client's socket does not take it. */
+  get isStuck(): boolean {
+    return this.#isBlocked && !this.#isLoading;
   }
 
   /** Headers are written; begins with the body. To be called corked. */
@@ -58,9 +65,7 @@ export class Pump {
     keeper.add(this);
     this.#base = res.getWriteOffset();
     res.onWritable(() => {
-      this.#isBlocked = false;
-      this.#noteWritten();
-      this.#push();
+      res.cork(() => this.#push());
       return true;
     });
     this.#push();
@@ -78,19 +83,15 @@ export class Pump {
     this.#options.res.close();
   }
 
-  /** Called every few seconds: tries a blocked socket again, as its `onWritable` may never come. */
+  /** Called every few seconds: tries the socket again, and sets uWebSockets' timer back. */
   again(): void {
-    if (this.#isEnded || !this.#isBlocked) return;
-    this.#options.res.cork(() => {
-      this.#noteWritten();
-      if (this.#total !== undefined) this.#push();
-    });
-  }
-
-  #noteWritten(): void {
-    if (this.#total === undefined) return;
-    const from = this.#options.span?.from ?? 0;
-    this.#offset = from + this.#options.res.getWriteOffset() - this.#base;
+    if (this.#isEnded) return;
+    const { res } = this.#options;
+    res.cork(() => this.#push()); // With nothing to send too: uWebSockets then tries what it keeps.
+    if (this.#isEnded) return;
+    // Both, and at once: `resume` sets the timer back, but takes the events to wait for from the last `pause` of any socket.
+    res.pause();
+    res.resume();
   }
 
   #push(): void {
@@ -143,33 +144,73 @@ export class Pump {
 
   /** Hands a piece to the socket. False: the response is done, or its client is slow. */
   #send(piece: Uint8Array): boolean {
-    const { res, span } = this.#options;
     if (piece.byteLength === 0) {
       this.#endOfBody();
       return false;
     }
-    if (this.#total === undefined) {
-      const isTaken = res.write(piece);
-      this.#offset += piece.byteLength;
-      this.#isBlocked = !isTaken;
-      return isTaken;
-    }
-    const [isTaken, isDone] = res.tryEnd(cut(piece, span, this.#offset), this.#total);
+    return this.#total === undefined ? this.#write(piece) : this.#tryEnd(piece, this.#total);
+  }
+
+  #tryEnd(piece: Uint8Array, total: number): boolean {
+    const { res, span } = this.#options;
+    const [isTaken, isDone] = res.tryEnd(cut(piece, span, this.#offset), total);
     if (isDone) {
       this.#end('sent');
       return false;
     }
-    this.#noteWritten();
+    this.#offset = (span?.from ?? 0) + res.getWriteOffset() - this.#base;
+    this.#taken = this.#offset;
     this.#isBlocked = !isTaken;
     return isTaken;
   }
 
-  #endOfBody(): void {
-    if (this.#total !== undefined) this.#breakOff(new Error(`body ended ${this.#offset} bytes in`));
-    else {
-      this.#options.res.end();
-      this.#end('sent');
+  /**
+   * Without a length. `write` takes all, and uWebSockets keeps what the kernel does not take. Only the next
+   * write tells whether that has gone out, so a blocked socket gets single bytes.
+   */
+  #write(piece: Uint8Array): boolean {
+    const { res, body } = this.#options;
+    const left = (body.size ?? Infinity) - this.#offset;
+    if (piece.byteLength === left && left <= LAST_BYTES) {
+      this.#writeLast(piece);
+      return false;
     }
+    const part = this.#isBlocked ? 1 : Math.min(PART_BYTES, left > LAST_BYTES ? left - LAST_BYTES : left);
+    const sent = piece.subarray(0, part);
+    this.#noteWritten(sent.byteLength, res.write(sent));
+    return !this.#isBlocked;
+  }
+
+  /**
+   * The last few bytes, one a turn: two taken in a row mean that the kernel has all before them, and room. Ended
+   * without room, a response can't be looked after any more, and uWebSockets cuts it off.
+   */
+  #writeLast(piece: Uint8Array): void {
+    const { res } = this.#options;
+    if (this.#lastTaken >= 2 || piece.byteLength === 1) {
+      res.end(piece);
+      this.#end('sent');
+      return;
+    }
+    this.#noteWritten(1, res.write(piece.subarray(0, 1)));
+    this.#lastTaken = this.#isBlocked ? 0 : this.#lastTaken + 1;
+    if (!this.#isBlocked) this.#letOthers();
+  }
+
+  #noteWritten(bytes: number, isTaken: boolean): void {
+    this.#offset += bytes;
+    if (isTaken) this.#taken = this.#offset;
+    this.#isBlocked = !isTaken;
+  }
+
+  /** A body that was shorter than it said must not end cleanly, nor one whose length was never known. */
+  #endOfBody(): void {
+    if (this.#total !== undefined || this.#offset !== this.#options.body.size) {
+      this.#breakOff(new Error(`body ended ${this.#offset} bytes in`));
+      return;
+    }
+    this.#options.res.end();
+    this.#end('sent');
   }
 
   #breakOff(error: unknown): void {
@@ -199,6 +240,12 @@ function cut(piece: Uint8Array, span: Span | undefined, offset: number): Uint8Ar
  * clients of large zips would hold up everybody else's answers for a tenth of a second.
  */
 const TURN_BYTES = 256 * 1024;
+
+/** A part of a body without a length. At half, twice the sends; at double, a slow client's memory doubles. */
+const PART_BYTES = 64 * 1024;
+
+/** The end of such a body goes byte by byte: while its client takes nothing, one every `PUMP_AGAIN_MS`, for four minutes. */
+const LAST_BYTES = 64;
 
 /** Looks after the pumps that run: one timer for all of them. */
 export class PumpKeeper {
@@ -233,13 +280,15 @@ export class PumpKeeper {
   #look(): void {
     const now = this.#now();
     for (const [pump, stall] of this.#stalls) {
-      pump.again();
-      if (pump.taken !== stall.taken || !pump.isBlocked) {
+      // Looked at before it is tried again, which may only begin to load what is to be sent.
+      if (pump.taken !== stall.taken || !pump.isStuck) {
         stall.taken = pump.taken;
         stall.sinceMs = now;
       } else if (now - stall.sinceMs >= this.#stallMs) {
         pump.cutOff(`the client took no byte for ${Math.round((now - stall.sinceMs) / 1000)} s`);
+        continue;
       }
+      pump.again();
     }
   }
 }

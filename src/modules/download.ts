@@ -118,8 +118,11 @@ export class Download {
     if (window.hasLost)
       throw new Busy(`cannot give ${this.#name}: it is passed through, as the disk is full`);
     const reader: Reader = { offset: 0, generation: this.#generation, size: this.#size };
+    const sizeNow = () => this.#size;
     return {
-      size: this.#size,
+      get size() {
+        return sizeNow();
+      },
       at: (offset) => {
         reader.offset = offset;
         window.moved(reader);

@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Astera, total } from '../support/astera.ts';
-import { FaultyUpstream } from '../support/faulty-upstream.ts';
+import { type FaultyFile, FaultyUpstream } from '../support/faulty-upstream.ts';
 import { madeUpFiles } from '../support/module-zip.ts';
 import { ask, dial, hear, say } from '../support/raw-client.ts';
 
@@ -256,6 +256,58 @@ test('clients and an upstream that pause for longer than uWebSockets waits: all 
   const [one, other] = await Promise.all([readAll(pausing), waiting]);
   assert.ok(one.equals(coming) && other.isWhole && other.body.equals(coming));
 });
+
+/** About as much as the kernel holds of one answer on loopback, which is not the same on all machines. */
+const KERNEL_BYTES = [2_600_000, 3_400_000, 4_000_000, 4_600_000];
+
+/** A client's line: 60 kB/s. */
+const SLOW = { pieceBytes: 6_000, pauseMs: 100 };
+
+type SlowCase = { readonly why: string; readonly contentBytes: number; readonly file: FaultyFile };
+
+const slowCases = [false, true].flatMap((isChunked): SlowCase[] => [
+  { why: 'more than the kernel holds', contentBytes: 8_000_000, file: { isChunked } },
+  ...KERNEL_BYTES.map((contentBytes) => ({
+    ...{ why: 'all of it is on its way early', contentBytes, file: { isChunked } },
+  })),
+  ...KERNEL_BYTES.map((pieceBytes) => ({
+    why: 'the kernel takes all there is, and the upstream pauses',
+    contentBytes: 2 * pieceBytes - 100_000,
+    file: { isChunked, pieceBytes, pauseMs: UWS_PATIENCE_MS + 6_000 },
+  })),
+]);
+
+test('clients of 60 kB/s get the whole, with a length or without', async () => {
+  await Promise.all(
+    slowCases.map(async ({ why, contentBytes, file }, nth) => {
+      const slow = { path: `slow.example/m${nth}`, version: 'v1.0.0', contentBytes };
+      const { zip } = madeUpFiles(slow);
+      upstream.serve(`${slow.path}/@v/v1.0.0.zip`, { ...file, bytes: zip });
+      const response = await open(`${astera.url}/${slow.path}/@v/v1.0.0.zip`);
+      const got = await readSlowly(response, UWS_PATIENCE_MS + 8_000);
+      assert.ok(got.equals(zip), `${why}: ${got.length} of ${zip.length} bytes: ${JSON.stringify(file)}`);
+    }),
+  );
+});
+
+/** At a slow line's rate for so long, then at once. What came before a cut, if there is one. */
+async function readSlowly(response: IncomingMessage, slowMs: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let isOver = false;
+  response
+    .on('error', () => {})
+    .on('close', () => {
+      isOver = true;
+    });
+  for (const endMs = performance.now() + slowMs; performance.now() < endMs && !isOver; ) {
+    const part: unknown = response.read(SLOW.pieceBytes) ?? response.read();
+    if (part instanceof Buffer) parts.push(part);
+    await delay(SLOW.pauseMs);
+  }
+  response.on('data', (part: Buffer) => parts.push(part));
+  while (!isOver) await delay(SLOW.pauseMs);
+  return Buffer.concat(parts);
+}
 
 const coming = madeUpFiles({ path: 'coming.example/m', version: 'v1.0.0', contentBytes: 8_000_000 }).zip;
 

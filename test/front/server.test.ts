@@ -345,11 +345,14 @@ test('our own paths answer, and readiness tells why not', async (t) => {
 
 /** A body in pieces of 64 KiB; counts those asked for, and may fail or wait at an offset. */
 function bodyOf(size: number, at: Partial<Record<number, Error | Promise<void>>> = {}, isSized = true) {
-  const state = { pieces: 0, isClosed: false };
+  const state = { pieces: 0, isClosed: false, isSizeKnown: isSized };
   const body: ByteStream = {
-    size: isSized ? size : undefined,
+    get size() {
+      return state.isSizeKnown ? size : undefined;
+    },
     at: async (offset) => {
       state.pieces++;
+      if (offset >= size - PIECE) state.isSizeKnown = true;
       const what = at[offset];
       if (what instanceof Error) throw what;
       await what;
@@ -381,6 +384,34 @@ for (const isSized of [true, false]) {
     served.answers.set(MOD, answer('', { body, size: body.size, sha256: undefined, kind: 'zip' }));
     await assert.rejects(ask(served, `/${MOD}`), /aborted|ECONNRESET|socket hang up/);
     assert.ok(served.events.seen.includes(`brokeOff /${MOD}`));
+  });
+}
+
+const ends: { size: number | undefined; isWhole: boolean; why: string }[] = [
+  { size: 0, isWhole: true, why: 'an empty one' },
+  { size: PIECE, isWhole: true, why: 'where it says that it ends' },
+  { size: PIECE + 1, isWhole: false, why: 'a byte before that' },
+  { size: undefined, isWhole: false, why: 'where nobody knows its length' },
+];
+
+for (const { size, isWhole, why } of ends) {
+  test(`a body without a length at first that gives no more bytes: ${why}`, async (t) => {
+    const served = await serve(t);
+    const bytes = new Uint8Array(size === 0 ? 0 : PIECE);
+    let sizeNow: number | undefined;
+    const body: ByteStream = {
+      get size() {
+        return sizeNow;
+      },
+      at: async (offset) => {
+        sizeNow = size;
+        return bytes.subarray(offset);
+      },
+    };
+    served.answers.set(MOD, answer('', { body, size: undefined, sha256: undefined, kind: 'zip' }));
+    const asked = ask(served, `/${MOD}`);
+    if (isWhole) assert.equal((await asked).body.length, size);
+    else await assert.rejects(asked, /aborted|ECONNRESET|socket hang up/);
   });
 }
 
