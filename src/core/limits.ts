@@ -110,7 +110,7 @@ export const RESUME_TAIL_BYTES = 4 * KiB;
 /** New bytes that several tries at an upstream must bring before their number is counted anew: as many as a resume asks for again. At half, a file that comes byte by byte holds its key for longer; at double, small files on a bad line run out of tries. */
 export const RESUME_GAIN_BYTES_MIN = 4 * KiB;
 
-/** A body that brings fewer bytes in 30 s has stalled. One TCP segment has more, so a line that moves at all does not. */
+/** A zip that brings fewer bytes in 30 s has stalled. One TCP segment has more, so a line that moves at all does not. */
 export const STALL_BYTES_MIN = 512;
 
 /** A small file's body may take so long at any rate. At half, lists over a line that forty clients fill are given up. */

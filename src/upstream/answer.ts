@@ -95,3 +95,6 @@ export function contentEncoding(headers: Headers): string | undefined {
 export function mediaType(headers: Headers): string {
   return (header(headers, 'content-type') ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
+
+/** The media type of web pages. */
+export const HTML = 'text/html';

@@ -19,16 +19,20 @@ import {
   contentEncoding,
   contentLength,
   contentRange,
+  HTML,
   ifRange,
   isChanged,
   isSame,
+  mediaType,
   validatorOf,
 } from './answer.ts';
+import type { Headers } from './exchange.ts';
 import { gunzip } from './gunzip.ts';
 import type { Answer } from './judge.ts';
 import { Setback } from './setback.ts';
 import type { Range } from './source.ts';
 import { Tail } from './tail.ts';
+import { afterBeginning, isWebPage } from './web-page.ts';
 
 /** What is here is of another file, or cannot be told to be of the same: ask again, from 0. */
 export class StartAgain extends Error {
@@ -47,6 +51,7 @@ export class Download {
   restarts = 0;
   readonly #bytesMax: number;
   readonly #upstream: string;
+  readonly #path: string;
   readonly #tail = new Tail(RESUME_TAIL_BYTES);
   #offset = 0;
   /** How far it had got when the tries were last counted anew. */
@@ -57,10 +62,12 @@ export class Download {
   #mustStart = true;
 
   constructor({
+    path,
     resume,
     bytesMax,
     upstream,
-  }: { resume: Progress | undefined; bytesMax: number; upstream: string }) {
+  }: { path: string; resume: Progress | undefined; bytesMax: number; upstream: string }) {
+    this.#path = path;
     this.#bytesMax = bytesMax;
     this.#upstream = upstream;
     if (resume === undefined || resume.offset === 0 || !isPlausible(resume)) return;
@@ -84,7 +91,7 @@ export class Download {
    *
    * @throws {StartAgain} call {@link startAgain} and ask once more
    * @throws {Setback} ask once more for the rest
-   * @throws {BadAnswer} more bytes than promised or allowed, an unknown encoding
+   * @throws {BadAnswer} a web page, more bytes than promised or allowed, an unknown encoding
    */
   async *take(answer: Answer, asked: Range | undefined): AsyncGenerator<FetchEvent, void, void> {
     try {
@@ -133,7 +140,16 @@ export class Download {
     if (this.#offset > 0 && !this.#isSameFile(validator, size)) this.startAgain();
     const isVouched = isSame(this.#validator, validator);
     this.#learn(validator, size);
-    return { at: 0, end: size, body: isPlain ? body : gunzip(body), isVouched };
+    return { at: 0, end: size, body: this.#fileIn(isPlain ? body : gunzip(body), headers), isVouched };
+  }
+
+  #fileIn(body: AsyncIterable<Uint8Array>, headers: Headers): AsyncIterable<Uint8Array> {
+    const isCalledPage = mediaType(headers) === HTML;
+    return afterBeginning(body, (beginning) => {
+      if (isWebPage(this.#path, beginning, isCalledPage)) {
+        throw new BadAnswer('got a web page instead of the file');
+      }
+    });
   }
 
   #placedPart(

@@ -6,7 +6,7 @@
 
 import { UpstreamFailed } from '../core/errors.ts';
 import type { Clock, FetchEvent } from '../core/ports.ts';
-import { contentEncoding, contentLength, header } from './answer.ts';
+import { contentEncoding, contentLength, HTML, header, mediaType } from './answer.ts';
 import type { Dispatchers } from './dispatchers.ts';
 import { Exchange, type ExchangeObserver } from './exchange.ts';
 import { Health } from './health.ts';
@@ -96,7 +96,12 @@ export class HttpSource implements Source {
     const patience = this.patienceFor(ask);
     for (;;) {
       try {
-        const answer = await this.open(ask, undefined, 'HEAD');
+        const { status, headers, body } = await this.#asked(ask, undefined, 'HEAD');
+        if (NO_HEAD.has(status) || (status === 200 && mediaType(headers) === HTML)) {
+          await body.drain();
+          return await this.#sizeByGet(ask);
+        }
+        const answer = await this.#judged({ status, headers, body }, ask, false);
         await answer.body.drain();
         return contentEncoding(answer.headers) === undefined ? contentLength(answer.headers) : undefined;
       } catch (error) {
@@ -122,24 +127,33 @@ export class HttpSource implements Source {
    * @throws {Setback} what a new try may mend
    * @throws {NotFound | Gone | Loop | UpstreamFailed} what none will
    */
-  async open(ask: Ask, range: Range | undefined, method: 'GET' | 'HEAD' = 'GET'): Promise<Answer> {
+  async open(ask: Ask, range: Range | undefined): Promise<Answer> {
+    return this.#judged(await this.#asked(ask, range, 'GET'), ask, range !== undefined);
+  }
+
+  #judged(answer: Answer, { path }: Ask, isPart: boolean): Promise<Answer> {
+    return judged(answer, { path, upstream: this.name, isPart, wordsMs: this.#context.timeouts.wordsMs });
+  }
+
+  /** A web page must be told from a file that is called one, and only the file's beginning does. */
+  async #sizeByGet(ask: Ask): Promise<number | undefined> {
+    for await (const event of this.fetch({ ...ask, bytesMax: Number.MAX_SAFE_INTEGER, resume: undefined })) {
+      if (event.kind === 'start') return event.size;
+    }
+    return undefined;
+  }
+
+  /** The first answer that is no redirect, whatever its status. */
+  async #asked(ask: Ask, range: Range | undefined, method: 'GET' | 'HEAD'): Promise<Answer> {
     if (this.#health.isSuspect) await this.#untilHeard(ask);
     const passed = [this.#urlOf(ask.path)];
-    let verb = method;
     for (let url = passed[0]; url !== undefined; url = passed.at(-1)) {
       ask.signal.throwIfAborted();
-      const exchange = this.#send(url, { ask, range, method: verb });
+      const exchange = this.#send(url, { ask, range, method });
       const head = await exchange.head;
-      if (verb === 'HEAD' && NO_HEAD.has(head.status)) {
-        await exchange.drain();
-        verb = 'GET';
-        continue;
-      }
       if (!isRedirect(head.status)) {
         this.#badAnswers = isLater(head.status) ? this.#badAnswers + 1 : 0;
-        const { wordsMs } = this.#context.timeouts;
-        const asked = { path: ask.path, upstream: this.name, isPart: range !== undefined, wordsMs };
-        return judged({ ...head, body: exchange }, asked);
+        return { ...head, body: exchange };
       }
       await exchange.drain();
       const step = nextStep(passed, header(head.headers, 'location'));

@@ -1,6 +1,7 @@
 /**
  * Sorts answers by their status: files to read, "later" to try again, and the errors to show.
- * Only 404 and 410 say that something is not there; the `go` command reads them the same way.
+ * Only 404 and 410 say that something is not there, whatever page comes with them: plain web servers send one with each
+ * 404. The `go` command reads them the same way.
  */
 
 import { Gone, Loop, NotFound, UpstreamFailed } from '../core/errors.ts';
@@ -34,17 +35,11 @@ export type Asked = {
  * The answer itself, if there is a file in it.
  *
  * @throws {Setback} "later"
- * @throws {NotFound | Gone | Loop | UpstreamFailed} any other status, or a web page: no file this
- * proxy serves is one, but the log-in page of a hotel's network comes as 200
+ * @throws {NotFound | Gone | Loop | UpstreamFailed} any other status
  */
 export async function judged(answer: Answer, { path, upstream, isPart, wordsMs }: Asked): Promise<Answer> {
   const { status, headers, body } = answer;
-  if (isPart && status === 416) return answer;
-  if (status === 200 || (isPart && status === 206)) {
-    if (mediaType(headers) !== 'text/html') return answer;
-    body.abort();
-    throw new UpstreamFailed(cannotFetch(path, upstream, 'got a web page instead of the file'));
-  }
+  if (status === 200 || (isPart && (status === 206 || status === 416))) return answer;
   if (isLater(status)) {
     body.drain();
     throw new Setback('answer', statusLine(status), retryAfterMs(headers));

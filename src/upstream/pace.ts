@@ -1,6 +1,6 @@
 /**
- * How slowly a body may come. A body that brings next to nothing for `stallMs` has stalled. A small file must also
- * keep a mean rate as a whole, because its key is held until it is complete.
+ * How slowly a body may come. A zip that brings next to nothing for `stallMs` has stalled. A small file may trickle for
+ * `smallMs`; then it must have had a mean rate, because its key is held until it is complete.
  */
 
 import { SMALL_ANSWER_BYTES_PER_MS, STALL_BYTES_MIN } from '../core/limits.ts';
@@ -39,7 +39,8 @@ export class Pace {
   got(bytes: number): void {
     this.#bytes += bytes;
     this.#fresh += bytes;
-    if (this.#fresh < STALL_BYTES_MIN || this.#stall === undefined) return;
+    const bytesMin = this.#options.isSmall ? 1 : STALL_BYTES_MIN;
+    if (this.#fresh < bytesMin || this.#stall === undefined) return;
     this.pause();
     this.resume();
   }

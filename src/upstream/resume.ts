@@ -31,7 +31,7 @@ export async function* resumed(
   events: UpstreamEvents,
 ): AsyncGenerator<FetchEvent, void, void> {
   const { path, bytesMax, resume } = ask;
-  const download = new Download({ resume, bytesMax, upstream: source.name });
+  const download = new Download({ path, resume, bytesMax, upstream: source.name });
   let lastSetback: Setback | undefined;
   for (;;) {
     try {

@@ -8,7 +8,7 @@ import { cannotFetch, oneLine } from './redact.ts';
 
 /**
  * - `connect`: no connection: refused, unreachable, no such name, time-out.
- * - `stall`: connected, then next to no byte for too long.
+ * - `stall`: connected, then no byte, or next to none, for too long.
  * - `slow`: a small file whose bytes come, but too slowly to be waited for.
  * - `cut`: the connection broke, or the body ended early.
  * - `answer`: a status that says "later": 429, 502, 503, 504.

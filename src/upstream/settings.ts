@@ -20,7 +20,7 @@ export type Timeouts = {
   readonly silenceMs: number;
   /** From the request to the first byte of its answer: an upstream may be cloning the module's repository first. */
   readonly firstByteMs: number;
-  /** For the next `STALL_BYTES_MIN` bytes of a body; for each read of a local file. */
+  /** For the next byte of a small file, the next `STALL_BYTES_MIN` of a zip, each read of a local file. */
   readonly stallMs: number;
   /** For the body of a small file at any rate; then its mean rate counts. */
   readonly smallMs: number;

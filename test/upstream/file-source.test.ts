@@ -113,7 +113,7 @@ function hangingDisk(from: number): Disk & { letGo(): void } {
 
 test('a disk that hangs fails its readers in time, and then all others at once until it is back', async (t) => {
   const disk = hangingDisk(1);
-  const source = new FileSource(tree(t), { stallMs: 20 }, disk);
+  const source = new FileSource(tree(t), { stallMs: 400 }, disk);
   const { signal } = new AbortController();
   const request = { ...ask(`${DIR}/v1.0.0.zip`), resume: undefined, isSmall: true, via: '', signal };
   const fetched = () => collect(source.fetch({ ...request, hasFallback: false }));

@@ -39,7 +39,9 @@ const rows: { isSmall: boolean; bytesPerSecond: number; seconds: number; slow: s
     slow: [],
     why: 'a zip over a very slow line',
   },
-  { isSmall: true, bytesPerSecond: 1, seconds: 30, slow: ['stall'], why: 'a small file, a trickle' },
+  { isSmall: true, bytesPerSecond: 0, seconds: 30, slow: ['stall'], why: 'a small file, silent' },
+  { isSmall: true, bytesPerSecond: 1, seconds: 59, slow: [], why: 'a small file, a trickle, in its time' },
+  { isSmall: true, bytesPerSecond: 1, seconds: 60, slow: ['slow'], why: 'a small file, a trickle' },
   { isSmall: true, bytesPerSecond: 900, seconds: 59, slow: [], why: 'a small file, slow, but it has time' },
   { isSmall: true, bytesPerSecond: 900, seconds: 60, slow: ['slow'], why: 'a small file, slow' },
   {

@@ -275,7 +275,7 @@ const failing: Failing[] = [
   },
   { file: { status: 508 }, kind: 'loop', message: /508/, why: '508', requestsMax: 1 },
   {
-    file: { type: 'text/html; charset=utf-8' },
+    file: { bytes: Buffer.from('<!DOCTYPE html><p>Log in</p>') },
     kind: 'upstream-failed',
     message: /web page/,
     why: 'a captive portal',
