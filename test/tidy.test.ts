@@ -20,7 +20,8 @@ const mayImport: Record<string, readonly string[]> = {
   tree: ['core', 'modules', 'sumdb'],
   modules: ['core', 'modzip', 'flight', 'observe'],
   sumdb: ['core', 'modzip', 'flight', 'observe'],
-  front: ['core', 'modules', 'sumdb', 'observe'],
+  access: ['core'],
+  front: ['core', 'access', 'modules', 'sumdb', 'observe'],
   settings: ['core', 'upstream'],
   plugin: ['core'],
 };

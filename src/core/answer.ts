@@ -4,6 +4,7 @@
  * A `StoredFile` is the unit the weak cache holds: one answer that may go to many clients.
  */
 
+import type { ModulePath } from './module-path.ts';
 import type { SourceName } from './ports.ts';
 
 /** The kind of a file. It sets Content-Type and Cache-Control. */
@@ -19,6 +20,12 @@ export type Origin = 'memory' | 'store' | 'stale' | 'computed' | SourceName;
 export function isFromSource(origin: Origin): origin is SourceName {
   return origin === 'upstream' || origin === 'git' || origin === 'bucket';
 }
+
+/** Who may get a file: everybody, or only clients with the right to read private modules. */
+export type Visibility = 'public' | 'private';
+
+/** Who may get the files of a module, and what a checksum database says of it. */
+export type VisibilityOf = (module: ModulePath) => Visibility;
 
 /** A body that is not in memory as a whole. */
 export type ByteStream = {
@@ -49,11 +56,16 @@ export class StoredFile {
   freshUntilMs: number;
   /** Wall time of the last use that was noted; `modules/last-use.ts` decides when it is written again. */
   usedAtMs = 0;
+  /** A private one goes to no client that was not asked for its right. */
+  readonly visibility: Visibility;
   /** The front's memo of the headers of a hit in memory; made again when `sha256` comes. */
   head: string | undefined = undefined;
 
   constructor(
-    fields: Pick<StoredFile, 'kind' | 'status' | 'size' | 'body' | 'blob' | 'sha256' | 'freshUntilMs'>,
+    fields: Pick<
+      StoredFile,
+      'kind' | 'status' | 'size' | 'body' | 'blob' | 'sha256' | 'freshUntilMs' | 'visibility'
+    >,
   ) {
     this.kind = fields.kind;
     this.status = fields.status;
@@ -62,6 +74,7 @@ export class StoredFile {
     this.blob = fields.blob;
     this.sha256 = fields.sha256;
     this.freshUntilMs = fields.freshUntilMs;
+    this.visibility = fields.visibility;
   }
 
   /** The store has it: from here on it has an ETag. */

@@ -10,9 +10,18 @@ import type { ModulePath } from './module-path.ts';
 
 /** Whether a prefix of `path` matches one of `patterns`, as in `*.corp.example,github.com/me`. */
 export function matchPrefixPatterns(patterns: string, path: ModulePath): boolean {
-  if (patterns === '') return false;
-  const elements = path.split('/');
-  return patterns.split(',').some((pattern) => matchesPrefix(pattern.replace(/\/$/, ''), elements));
+  return patterns !== '' && prefixMatcher(patterns)(path);
+}
+
+/** The same for many paths: `patterns` are read once. */
+export function prefixMatcher(patterns: string): (path: ModulePath) => boolean {
+  const prefixes = patterns.split(',').flatMap((pattern) => parsePrefix(pattern.replace(/\/$/, '')));
+  return (path) => {
+    const elements = path.split('/');
+    return prefixes.some(({ count, places }) => {
+      return elements.length >= count && matches(places, elements.slice(0, count).join('/'));
+    });
+  };
 }
 
 /**
@@ -23,12 +32,10 @@ export function isPrefixPatterns(patterns: string): boolean {
   return !/\s/.test(patterns) && patterns.split(',').every((one) => parsePattern([...one]) !== undefined);
 }
 
-function matchesPrefix(pattern: string, elements: readonly string[]): boolean {
-  if (pattern === '') return false;
-  const count = pattern.split('/').length;
-  if (elements.length < count) return false;
-  const places = parsePattern([...pattern]);
-  return places !== undefined && matches(places, elements.slice(0, count).join('/'));
+/** How many leading elements of a path are compared, and with which places; none for an empty or malformed pattern. */
+function parsePrefix(pattern: string): { count: number; places: Place[] }[] {
+  const places = pattern === '' ? undefined : parsePattern([...pattern]);
+  return places === undefined ? [] : [{ count: pattern.split('/').length, places }];
 }
 
 /** One place of a pattern: a star, or what one character must be. */

@@ -3,11 +3,11 @@
 import type { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import { parseSumdbPath, type SumdbAsk } from '../sumdb/sumdb-path.ts';
 import { mayGoOut } from './client.ts';
-import { type Endpoint, READ_ONLY, type Route } from './endpoint.ts';
+import { type Endpoint, type HotFiles, READ_ONLY, type Route } from './endpoint.ts';
 import type { Target } from './target.ts';
 
 export type ChecksumsEndpointOptions = {
-  readonly sumdb: Pick<ChecksumDatabases, 'get'>;
+  readonly sumdb: Pick<ChecksumDatabases, 'get' | 'peek'>;
   /** This Astera's name in `Via`. */
   readonly instance: string;
 };
@@ -16,9 +16,11 @@ export type ChecksumRoute = Route & { readonly ask: SumdbAsk };
 
 export class ChecksumsEndpoint implements Endpoint {
   readonly #options: ChecksumsEndpointOptions;
+  readonly hot: HotFiles;
 
   constructor(options: ChecksumsEndpointOptions) {
     this.#options = options;
+    this.hot = { prefix: 'sumdb/', peek: (path) => options.sumdb.peek(path) };
   }
 
   route(target: Target): ChecksumRoute | undefined {
@@ -29,6 +31,8 @@ export class ChecksumsEndpoint implements Endpoint {
     return {
       name: ask.kind,
       methods: READ_ONLY,
+      // A lookup tells whether the module has the version, and the hash of its content.
+      module: ask.kind === 'lookup' ? ask.asked.module : undefined,
       ask,
       async answer(client, responder) {
         const mayFetch = mayGoOut(client, target, instance);

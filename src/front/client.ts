@@ -1,6 +1,7 @@
 /** One client's request: all that is copied of it before its handler returns, as uWebSockets takes it back then. */
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import type { Visibility } from '../core/answer.ts';
 import { UNREAD_BODY_BYTES_MAX } from '../core/limits.ts';
 import { nextVia } from '../core/via.ts';
 import type { Pump } from './pump.ts';
@@ -24,6 +25,8 @@ export class Client {
   readonly startedMs = performance.now();
   /** The client has gone, or all is sent: `res` must not be touched. */
   isOver = false;
+  /** Who else may get its answer. */
+  visibility: Visibility = 'public';
   pump: Pump | undefined;
   /** Its body, where the route takes one. */
   body: RequestBody | undefined;
@@ -50,6 +53,11 @@ export class Client {
   get mustClose(): boolean {
     if (this.body !== undefined) return !this.body.isComplete;
     return this.announcedBytes > UNREAD_BODY_BYTES_MAX;
+  }
+
+  /** Its address: 4 or 16 bytes; none for a Unix socket. To be asked for before the handler returns. */
+  get address(): Uint8Array {
+    return new Uint8Array(this.res.getRemoteAddress());
   }
 
   /** All is sent, or nobody is there to send it to. */

@@ -5,6 +5,8 @@
  * Each endpoint is given only the services that it asks.
  */
 
+import type { StoredFile } from '../core/answer.ts';
+import type { ModulePath } from '../core/module-path.ts';
 import type { Client } from './client.ts';
 import type { Responder } from './respond.ts';
 import type { Target } from './target.ts';
@@ -15,13 +17,24 @@ export type Route = {
   readonly name: string;
   /** In capitals. */
   readonly methods: readonly string[];
+  /** The module that the answer tells of: the client needs the right to read it. Undefined: everybody may have it. */
+  readonly module: ModulePath | undefined;
   /** The longest request body that it takes; undefined: it takes none. */
   readonly bodyBytesMax?: number;
   /** Answers by `responder`. An error that it throws, or rejects with, goes out as one line. */
   answer(client: Client, responder: Responder): Promise<void> | undefined;
 };
 
+/** Files in memory, which go out without a route where they are public. */
+export type HotFiles = {
+  /** The paths of these files begin so. */
+  readonly prefix: string;
+  /** The fresh file under a path below our prefixes, escaped by "!". */
+  peek(path: string): StoredFile | undefined;
+};
+
 export type Endpoint = {
+  readonly hot?: HotFiles;
   /**
    * @returns undefined: the path is not of this endpoint
    * @throws {BadRequest} it is, but a part of it is malformed

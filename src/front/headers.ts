@@ -5,7 +5,7 @@
  * ride in the value of the first, with line breaks between: nothing in them comes from a client.
  */
 
-import type { Answer, FileKind, Origin, StoredFile } from '../core/answer.ts';
+import type { Answer, FileKind, Origin, StoredFile, Visibility } from '../core/answer.ts';
 
 /** The name the block's first value belongs to. */
 export const FIRST_HEADER = 'Content-Type';
@@ -31,6 +31,9 @@ const FOREVER_KINDS: ReadonlySet<FileKind> = new Set(['info', 'mod', 'zip', 'til
 const FOREVER = 'public, max-age=31536000, immutable';
 /** Short: whoever caches between us and `go` must not make a release invisible for longer. */
 const BRIEFLY = 'public, max-age=60';
+
+/** No cache between us and the client may give it to others. */
+const PRIVATE = 'private, no-store';
 
 const cacheStatus = {
   memory: 'astera; hit; detail=memory',
@@ -62,12 +65,16 @@ export const statusLine: Readonly<Record<number, string>> = {
 };
 
 /** The block of an answer; `sha256` is in it as the ETag where the answer is stored. */
-export function answerHead(answer: Pick<Answer, 'kind' | 'status' | 'origin' | 'sha256'>): string {
+export function answerHead(
+  answer: Pick<Answer, 'kind' | 'status' | 'origin' | 'sha256'>,
+  visibility: Visibility,
+): string {
   const { kind, status, origin, sha256 } = answer;
   const isForever = status === 200 && FOREVER_KINDS.has(kind);
+  const publicly = isForever ? FOREVER : BRIEFLY;
   const lines = [
     status === 200 ? contentTypes[kind] : TEXT,
-    `Cache-Control: ${isForever ? FOREVER : BRIEFLY}`,
+    `Cache-Control: ${visibility === 'private' ? PRIVATE : publicly}`,
     `Cache-Status: ${cacheStatus[origin]}`,
   ];
   if (sha256 && status === 200) lines.push(`ETag: ${etagOf(sha256)}`, 'Accept-Ranges: bytes');
@@ -76,7 +83,8 @@ export function answerHead(answer: Pick<Answer, 'kind' | 'status' | 'origin' | '
 
 /** The block of a file that is served from memory, remembered with it. */
 export function hotHead(file: StoredFile): string {
-  file.head ??= answerHead({ kind: file.kind, status: file.status, origin: 'memory', sha256: file.sha256 });
+  const { kind, status, sha256, visibility } = file;
+  file.head ??= answerHead({ kind, status, origin: 'memory', sha256 }, visibility);
   return file.head;
 }
 

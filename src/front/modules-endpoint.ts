@@ -3,11 +3,11 @@
 import { parseResource, type Resource } from '../core/resource.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import { mayGoOut } from './client.ts';
-import { type Endpoint, READ_ONLY, type Route } from './endpoint.ts';
+import { type Endpoint, type HotFiles, READ_ONLY, type Route } from './endpoint.ts';
 import type { Target } from './target.ts';
 
 export type ModulesEndpointOptions = {
-  readonly modules: Pick<ModuleProxy, 'get'>;
+  readonly modules: Pick<ModuleProxy, 'get' | 'peek'>;
   /** This Astera's name in `Via`. */
   readonly instance: string;
 };
@@ -16,9 +16,11 @@ export type ModuleRoute = Route & { readonly resource: Resource };
 
 export class ModulesEndpoint implements Endpoint {
   readonly #options: ModulesEndpointOptions;
+  readonly hot: HotFiles;
 
   constructor(options: ModulesEndpointOptions) {
     this.#options = options;
+    this.hot = { prefix: '', peek: (path) => options.modules.peek(path) };
   }
 
   route(target: Target): ModuleRoute | undefined {
@@ -29,6 +31,7 @@ export class ModulesEndpoint implements Endpoint {
     return {
       name: resource.kind,
       methods: READ_ONLY,
+      module: resource.module,
       resource,
       answer(client, responder) {
         const mayFetch = mayGoOut(client, target, instance);

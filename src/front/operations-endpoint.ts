@@ -24,15 +24,22 @@ export class OperationsEndpoint implements Endpoint {
   constructor(options: OperationsEndpointOptions) {
     this.#options = options;
     const routes: readonly Route[] = [
-      { name: 'healthz', methods: READ_ONLY, answer: (client, responder) => this.#health(client, responder) },
+      {
+        name: 'healthz',
+        methods: READ_ONLY,
+        module: undefined,
+        answer: (client, responder) => this.#health(client, responder),
+      },
       {
         name: 'readyz',
         methods: READ_ONLY,
+        module: undefined,
         answer: (client, responder) => this.#readiness(client, responder),
       },
       {
         name: 'metrics',
         methods: READ_ONLY,
+        module: undefined,
         answer: (client, responder) => this.#metrics(client, responder),
       },
     ];
@@ -47,6 +54,7 @@ export class OperationsEndpoint implements Endpoint {
     return {
       name: 'profile',
       methods: READ_ONLY,
+      module: undefined,
       answer: (client, responder) => this.#profile(client, responder, request),
     };
   }

@@ -34,6 +34,7 @@ export class Responder {
     const ifNoneMatch = req.getHeader('if-none-match');
     if (ifNoneMatch !== '' || req.getHeader('range') !== '') {
       const client = new Client(res, req, { url, method: 'GET' });
+      client.visibility = file.visibility;
       const { kind, status, size, sha256 } = file;
       this.#write(client, { kind, status, size, sha256: sha256 || undefined, origin: 'memory', body });
       return;
@@ -134,7 +135,7 @@ export class Responder {
   #head(client: Client, answer: Answer, code: number, lines: readonly string[] = []): void {
     const { res } = client;
     if (code !== 200) res.writeStatus(statusLine[code] ?? String(code));
-    res.writeHeader(FIRST_HEADER, [answerHead(answer), ...lines].join('\r\n'));
+    res.writeHeader(FIRST_HEADER, [answerHead(answer, client.visibility), ...lines].join('\r\n'));
   }
 
   #pump(client: Client, answer: Answer, code: number, body: ByteStream, span: Span | undefined): void {

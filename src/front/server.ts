@@ -1,19 +1,21 @@
 /**
  * The server: takes requests from its listeners along one way, and counts those that it still serves.
  *
- *     hot file in memory ─▶ answer
- *     URL ─▶ route ─▶ method and body ─▶ the endpoint's answer
+ *     public file in memory ─▶ answer
+ *     URL ─▶ route ─▶ method ─▶ the client's right ─▶ body ─▶ the endpoint's answer
  *
  * Everything here runs on the front thread and never blocks.
  */
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import type { Access } from '../access/access.ts';
 import type { Address } from '../core/address.ts';
+import type { StoredFile } from '../core/answer.ts';
 import { UNREAD_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import type { Events } from '../observe/events.ts';
 import { announcedBytes, Client } from './client.ts';
-import { type Endpoint, READ_ONLY, type Route, routeOf } from './endpoint.ts';
+import { type Endpoint, type HotFiles, READ_ONLY, type Route, routeOf } from './endpoint.ts';
 import { Listener, type Tls } from './listener.ts';
 import { PumpKeeper } from './pump.ts';
 import { BodyRoom, RequestBody, tooLarge } from './request-body.ts';
@@ -23,8 +25,10 @@ import { hotKey, parseTarget } from './target.ts';
 export type ServerOptions = {
   /** The first one that takes a path answers it. */
   readonly endpoints: readonly Endpoint[];
-  /** Files in memory, which go out without a route. */
-  readonly hot: Pick<ModuleProxy, 'peek' | 'bodyNow'>;
+  /** Asked before anything is looked up or waited for. */
+  readonly access: Pick<Access, 'decide'>;
+  /** Bodies in memory. */
+  readonly bodies: Pick<ModuleProxy, 'bodyNow'>;
   readonly events: Events;
   readonly clientStallMs: number;
 };
@@ -32,6 +36,7 @@ export type ServerOptions = {
 export class Server {
   readonly #options: ServerOptions;
   readonly #responder: Responder;
+  readonly #hot: readonly HotFiles[];
   readonly #keeper: PumpKeeper;
   readonly #bodyRoom = new BodyRoom();
   readonly #open = new Set<Client>();
@@ -40,6 +45,7 @@ export class Server {
 
   constructor(options: ServerOptions) {
     this.#options = options;
+    this.#hot = options.endpoints.flatMap(({ hot }) => hot ?? []);
     this.#keeper = new PumpKeeper({ stallMs: options.clientStallMs, now: () => performance.now() });
     this.#responder = new Responder({ events: options.events, keeper: this.#keeper });
   }
@@ -77,14 +83,21 @@ export class Server {
 
   #onGet(res: HttpResponse, req: HttpRequest): void {
     const url = req.getUrl();
-    const { hot } = this.#options;
-    const file = hot.peek(hotKey(url));
-    const body = file && hot.bodyNow(file);
-    if (file !== undefined && body !== undefined && announcedBytes(req) <= UNREAD_BODY_BYTES_MAX) {
-      this.#responder.hot(res, req, url, file, body);
-      return;
+    const file = this.#peek(hotKey(url));
+    // A private one takes the way on which its client is asked for its right.
+    if (file?.visibility === 'public') {
+      const body = this.#options.bodies.bodyNow(file);
+      if (body !== undefined && announcedBytes(req) <= UNREAD_BODY_BYTES_MAX) {
+        this.#responder.hot(res, req, url, file, body);
+        return;
+      }
     }
     this.#begin(new Client(res, req, { url, method: 'GET' }));
+  }
+
+  #peek(path: string): StoredFile | undefined {
+    for (const hot of this.#hot) if (path.startsWith(hot.prefix)) return hot.peek(path);
+    return undefined;
   }
 
   #onOther(res: HttpResponse, req: HttpRequest): void {
@@ -104,6 +117,7 @@ export class Server {
       else if (route === undefined)
         this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
       else {
+        this.#demandRight(client, route);
         this.#takeBody(client, route);
         route.answer(client, this.#responder)?.catch(fail);
       }
@@ -124,6 +138,12 @@ export class Server {
       client.pump?.abort();
       client.finish();
     });
+  }
+
+  /** @throws {Forbidden} the client may not have what the route leads to */
+  #demandRight(client: Client, { module }: Route): void {
+    if (module === undefined) return;
+    client.visibility = this.#options.access.decide({ address: client.address, module });
   }
 
   /** @throws {TooLarge} it is announced as longer than the route takes */

@@ -34,7 +34,9 @@ export function parseTarget(url: string, query = ''): Target {
  * that is found there is good. All other URLs go through {@link parseTarget}.
  */
 export function hotKey(url: string): string {
-  const path = url.slice(1);
+  let from = 1;
+  for (const prefix of PREFIXES) if (url.startsWith(prefix, from)) from += prefix.length;
+  const path = url.slice(from);
   return path.includes('%') ? path.replaceAll('%21', '!') : path;
 }
 

@@ -63,5 +63,6 @@ function file(resource: Resource, bytes: Uint8Array): StoredFile {
     blob: undefined,
     sha256: '',
     freshUntilMs: 0,
+    visibility: 'private', // It is never in memory: each client was asked for its right.
   });
 }

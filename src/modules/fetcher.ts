@@ -4,7 +4,7 @@
  * What is asked is what is fetched: a missing go.mod never downloads a zip.
  */
 
-import { StoredFile } from '../core/answer.ts';
+import { StoredFile, type VisibilityOf } from '../core/answer.ts';
 import { type Gone, messageOf, type NotFound } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import type { Clock, Fetched } from '../core/ports.ts';
@@ -33,6 +33,7 @@ export type FetcherOptions = {
   readonly clock: Clock;
   readonly events: Events;
   readonly negativeTtlMs: number;
+  readonly visibilityOf: VisibilityOf;
 };
 
 /** One flight's work. */
@@ -100,7 +101,8 @@ export class Fetcher {
       () => {}, // The checksum database hears of no version that the source does not have.
     );
     const landed = download.landed.then((zip) => {
-      const file = new StoredFile({ kind: 'zip', status: 200, freshUntilMs: Infinity, ...zip });
+      const visibility = this.#options.visibilityOf(resource.module);
+      const file = new StoredFile({ kind: 'zip', status: 200, freshUntilMs: Infinity, visibility, ...zip });
       if (zip.blob !== undefined || zip.body !== undefined) memory.setFile(key, file);
       events.fetched(key, download.upstream, zip.size, clock.monotonicMs() - startedMs);
     });
@@ -172,6 +174,7 @@ export class Fetcher {
       blob: undefined,
       sha256: '',
       freshUntilMs: freshness.until(resource, status, clock.wallMs()),
+      visibility: this.#options.visibilityOf(resource.module),
     });
     memory.setFile(key, file);
     return file;

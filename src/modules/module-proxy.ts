@@ -129,6 +129,7 @@ export class ModuleProxy {
       blob: undefined,
       sha256: '',
       freshUntilMs,
+      visibility: 'private', // It answers HEAD alone, whose clients are asked for their right.
     } as const;
     memory.setFile(headKey(key), new StoredFile(head));
   }

@@ -72,6 +72,7 @@ export class ModuleSteps implements Question<Read, Found> {
       body: isWhole ? bytes : undefined,
       blob: entry.blob,
       sha256: entry.sha256,
+      visibility: this.#options.visibilityOf(this.#resource.module),
       freshUntilMs: freshness.until(this.#resource, entry.status, entry.checkedAtMs),
     });
     if (!isWhole && entry.blob !== undefined && bytes !== undefined) memory.setPiece(entry.blob, 0, bytes);

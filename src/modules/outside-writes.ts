@@ -102,5 +102,7 @@ function fileOf(
   { sha256, blob }: Written,
 ): StoredFile {
   const body = blob === undefined ? bytes : undefined;
-  return new StoredFile({ kind, status: 200, size, body, blob, sha256, freshUntilMs: Infinity });
+  // It goes to those who wait for the flight, never into memory: each was asked for its right.
+  const visibility = 'private';
+  return new StoredFile({ kind, status: 200, size, body, blob, sha256, freshUntilMs: Infinity, visibility });
 }

@@ -3,7 +3,7 @@
  * tests, which hand in a world of their own.
  */
 
-import { StoredFile } from '../core/answer.ts';
+import { StoredFile, type VisibilityOf } from '../core/answer.ts';
 import type { Checksums, VerifyMode } from '../core/checksums.ts';
 import type { Clock, ModuleSource } from '../core/ports.ts';
 import type { Builder, Store } from '../core/store-port.ts';
@@ -73,6 +73,7 @@ export type ModulesParts = ReturnType<typeof joinMemory> & {
   readonly refusedMs: number;
   readonly isOffline: boolean;
   readonly noProxyPatterns: string;
+  readonly visibilityOf: VisibilityOf;
 };
 
 /** The module proxy, and what else writes to or checks the store that it answers from. */

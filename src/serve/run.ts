@@ -67,7 +67,7 @@ export async function runServer({
     loopDelay: () => loopDelay.take(),
     storeSizes: () => store.getSizes({}),
   });
-  const { modules, sumdb } = services;
+  const { access, modules, sumdb } = services;
   const { instance } = store;
   const notReady = async () => store.full ?? (await unreadable(store));
   const server = new Server({
@@ -76,7 +76,8 @@ export async function runServer({
       new ChecksumsEndpoint({ sumdb, instance }),
       new ModulesEndpoint({ modules, instance }),
     ],
-    hot: modules,
+    access,
+    bodies: modules,
     events,
     clientStallMs: config.clientStallMs,
   });

@@ -2,6 +2,8 @@
  * The services over a store and an upstream, joined the same way for every command that fetches.
  */
 
+import { Access } from '../access/access.ts';
+import type { VisibilityOf } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
@@ -41,6 +43,12 @@ export function createServices({ config, store, builder, events }: ServicesOptio
   const upstream = upstreams.open(config.upstream);
   const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
   const lastUse = new LastUse();
+  const access = new Access({
+    // A module that may go to no proxy is no less private than one that is named so.
+    privatePatterns: [config.privatePatterns, config.noProxyPatterns],
+    privateNetworks: config.privateNetworks,
+  });
+  const { visibilityOf } = access;
   const held = joinMemory({
     store,
     lastUse,
@@ -48,7 +56,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     budget: config,
     bounds: { ...bounds, flightsMax: READ_QUEUE_MAX, onJoin: () => events.joinedFlight() },
   });
-  const base = { store, memory: held.memory, upstream, upstreams, events, config };
+  const base = { store, memory: held.memory, upstream, upstreams, events, config, visibilityOf };
   const databases = databasesOf(config).map(
     (database) => [database.name, sumdbProxy(database, base)] as const,
   );
@@ -68,8 +76,10 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     bounds: { ...bounds, onJoin: () => events.joinedFlight() },
     refusedMs: config.negativeTtlMs,
     isOffline: config.offline,
+    visibilityOf,
   });
   return {
+    access,
     ...held,
     ...joined,
     sumdb,
@@ -99,9 +109,10 @@ function sumdbProxy(
     upstreams: Upstreams;
     events: Events;
     config: Config;
+    visibilityOf: VisibilityOf;
   },
 ): SumdbProxy {
-  const { store, memory, upstream, upstreams, events, config } = parts;
+  const { store, memory, upstream, upstreams, events, config, visibilityOf } = parts;
   const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
   return new SumdbProxy({
     name,
@@ -119,6 +130,7 @@ function sumdbProxy(
     clock,
     events,
     isOffline: config.offline,
+    visibilityOf,
   });
 }
 

@@ -12,6 +12,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { type Address, parseAddress } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
+import { type Network, parseNetworks } from '../core/network.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
 import {
   choice,
@@ -39,6 +40,8 @@ export type Config = {
   readonly privatePatterns: string;
   /** Patterns of modules that no upstream hears of; GONOPROXY's, else the private ones. */
   readonly noProxyPatterns: string;
+  /** The networks whose clients may read private modules. */
+  readonly privateNetworks: readonly Network[];
   readonly listTtlMs: number;
   readonly negativeTtlMs: number;
   readonly staleWaitMs: number;
@@ -86,6 +89,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     addr: settings.read(serveOptions.addr, parseAddress),
     dbPath: readDbPath(settings),
     ...readSumdb(settings, goEnv),
+    privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
     listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
     staleWaitMs: settings.read(serveOptions.staleWaitMs, durationWithin(0, HOUR_MS)),

@@ -39,6 +39,12 @@ export const serveOptions = {
     help: 'patterns of private modules: the default of GONOPROXY and GONOSUMDB [default: GOPRIVATE]',
     form: 'comma-separated patterns such as *.corp.example,github.com/me',
   },
+  privateNetworks: {
+    name: 'private-allow',
+    help: 'networks whose clients may read private modules; loopback is this machine, none is nobody',
+    form: 'comma-separated networks such as loopback,192.168.1.0/24,fd00::/8, or none',
+    fallback: 'loopback',
+  },
   listTtlMs: {
     name: 'list-ttl',
     help: 'how long version lists and branches are fresh',

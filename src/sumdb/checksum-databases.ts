@@ -3,7 +3,7 @@
  * paths from them, and judges what the module proxy wants to keep by the first of them.
  */
 
-import type { Answer } from '../core/answer.ts';
+import type { Answer, StoredFile } from '../core/answer.ts';
 import { type Checksums, h1Among, type Summed, type Verdict, type Word } from '../core/checksums.ts';
 import { CheckFailed, Forbidden, isServeError, messageOf, NotFound } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
@@ -27,6 +27,14 @@ export class ChecksumDatabases implements Checksums {
 
   constructor(options: ChecksumDatabasesOptions) {
     this.#options = options;
+  }
+
+  /** The fresh file under a key that begins with `sumdb/`, where it is in memory: the hot path. */
+  peek(key: string): StoredFile | undefined {
+    for (const [name, database] of this.#options.databases) {
+      if (key.startsWith(name, 'sumdb/'.length)) return database.peek(key);
+    }
+    return undefined;
   }
 
   /**

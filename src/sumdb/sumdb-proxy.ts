@@ -5,7 +5,14 @@
  * head, so that what was fetched on different days proves itself against one tree.
  */
 
-import { type Answer, type Origin, StoredFile, type SumdbKind } from '../core/answer.ts';
+import {
+  type Answer,
+  type Origin,
+  StoredFile,
+  type SumdbKind,
+  type Visibility,
+  type VisibilityOf,
+} from '../core/answer.ts';
 import { Busy, CheckFailed, isServeError, messageOf, serveError, UpstreamFailed } from '../core/errors.ts';
 import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
@@ -33,6 +40,8 @@ export type SumdbProxyOptions = {
   readonly clock: Clock;
   readonly events: Events;
   readonly isOffline: boolean;
+  /** Of a lookup's answer: it tells of the module. */
+  readonly visibilityOf: VisibilityOf;
 };
 
 /** How a question is asked. */
@@ -79,6 +88,12 @@ export class SumdbProxy {
         isOffline ? Promise.reject(notStored(path)) : remote.whole(path).catch(orNoProof),
       onProven: (size, id) => this.#keeper.note(size, id),
     });
+  }
+
+  /** The fresh file under `key`: the hot path, without a promise. */
+  peek(key: string): StoredFile | undefined {
+    const file = this.#options.memory.file(key);
+    return file !== undefined && this.#isFresh(file) ? file : undefined;
   }
 
   /** @throws any of `core/errors.ts` but BadRequest */
@@ -171,8 +186,8 @@ export class SumdbProxy {
   }
 
   #held(key: string): Served | undefined {
-    const file = this.#options.memory.file(key);
-    return file !== undefined && this.#isFresh(file) ? { file, origin: 'memory' } : undefined;
+    const file = this.peek(key);
+    return file && { file, origin: 'memory' };
   }
 
   #isFresh(file: StoredFile): boolean {
@@ -207,17 +222,18 @@ export class SumdbProxy {
     const stored = await this.log.record(asked);
     if (stored === undefined || known === undefined || parseRecord(stored).id >= known.size) return undefined;
     this.#keeper.note(known.size, undefined);
-    return { file: fileOf('lookup', join(stored, known.note), this.#lookupUntil), origin: 'store' };
+    return { file: this.#lookupFile(asked, join(stored, known.note)), origin: 'store' };
   }
 
   async #fetchLookup(asked: ModuleVersion, via: string | undefined): Promise<Served> {
     const verified = await this.#fetchRecord(asked, via);
     const body = join(formatRecord(verified), verified.head.note);
-    return { file: fileOf('lookup', body, this.#lookupUntil), origin: 'upstream' };
+    return { file: this.#lookupFile(asked, body), origin: 'upstream' };
   }
 
-  get #lookupUntil(): number {
-    return this.#options.clock.monotonicMs() + SUMDB_LOOKUP_MS;
+  #lookupFile({ module }: ModuleVersion, body: Uint8Array): StoredFile {
+    const { clock, visibilityOf } = this.#options;
+    return fileOf('lookup', body, clock.monotonicMs() + SUMDB_LOOKUP_MS, visibilityOf(module));
   }
 
   async #fetchRecord(asked: ModuleVersion, via: string | undefined): Promise<VerifiedLookup> {
@@ -321,7 +337,12 @@ function join(record: Uint8Array, note: Uint8Array): Uint8Array {
   return joined;
 }
 
-function fileOf(kind: SumdbKind, body: Uint8Array, freshUntilMs: number): StoredFile {
+function fileOf(
+  kind: SumdbKind,
+  body: Uint8Array,
+  freshUntilMs: number,
+  visibility: Visibility = 'public',
+): StoredFile {
   return new StoredFile({
     kind,
     status: 200,
@@ -330,6 +351,7 @@ function fileOf(kind: SumdbKind, body: Uint8Array, freshUntilMs: number): Stored
     blob: undefined,
     sha256: '',
     freshUntilMs,
+    visibility,
   });
 }
 

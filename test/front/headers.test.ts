@@ -23,7 +23,7 @@ for (const kind of kinds) {
     for (const origin of origins) {
       for (const status of [200, 404, 410] as const) {
         for (const sha256 of [undefined, '', SHA]) {
-          const lines = linesOf(answerHead({ kind, status, origin, sha256 }));
+          const lines = linesOf(answerHead({ kind, status, origin, sha256 }, 'public'));
           const hasTag = status === 200 && sha256 === SHA;
           assert.equal(lines.get('ETag'), hasTag ? `"${SHA}"` : undefined);
           assert.equal(lines.get('Accept-Ranges'), hasTag ? 'bytes' : undefined);
@@ -32,6 +32,8 @@ for (const kind of kinds) {
             lines.get('Cache-Control'),
             isForever ? 'public, max-age=31536000, immutable' : 'public, max-age=60',
           );
+          const secret = linesOf(answerHead({ kind, status, origin, sha256 }, 'private'));
+          assert.equal(secret.get('Cache-Control'), 'private, no-store');
           assert.match(
             lines.get('Cache-Status') ?? '',
             /^astera; (hit|fwd=(miss|stale))(; stored)?; detail=[a-z]+$/,
@@ -55,7 +57,7 @@ const types: { kind: FileKind; status: 200 | 404; type: string }[] = [
 
 for (const { kind, status, type } of types) {
   test(`a ${kind} with ${status} is ${type}`, () => {
-    const lines = linesOf(answerHead({ kind, status, origin: 'store', sha256: SHA }));
+    const lines = linesOf(answerHead({ kind, status, origin: 'store', sha256: SHA }, 'public'));
     assert.equal(lines.get('Content-Type'), type);
   });
 }
@@ -81,6 +83,7 @@ test('a file in memory remembers its block until the store has said its hash', (
     blob: undefined,
     sha256: '',
     freshUntilMs: Infinity,
+    visibility: 'public',
   });
   const before = hotHead(file);
   assert.equal(file.head, before);

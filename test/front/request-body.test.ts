@@ -28,15 +28,16 @@ async function serve(t: TestContext, read: Read): Promise<{ port: number; events
   const put: Route = {
     name: 'put',
     methods: ['PUT'],
+    module: undefined,
     bodyBytesMax: MAX,
     answer: async (client, responder) => responder.text(client, 200, await read(client)),
   };
   const get: Route = {
     name: 'get',
     methods: ['GET'],
+    module: undefined,
     answer: async (client, responder) => responder.text(client, 200, 'got\n'),
   };
-  const endpoint: Endpoint = { route: ({ url }) => (url === '/put' ? put : get) };
   const body = Buffer.from('hot\n');
   const about = {
     status: 200,
@@ -44,10 +45,20 @@ async function serve(t: TestContext, read: Read): Promise<{ port: number; events
     body,
     blob: undefined,
     freshUntilMs: Infinity,
+    visibility: 'public',
   } as const;
   const file = new StoredFile({ kind: 'mod', sha256: '', ...about });
-  const hot = { peek: (key: string) => (key === 'hot' ? file : undefined), bodyNow: () => body };
-  const server = new Server({ endpoints: [endpoint], hot, events, clientStallMs: 60_000 });
+  const endpoint: Endpoint = {
+    hot: { prefix: '', peek: (path) => (path === 'hot' ? file : undefined) },
+    route: ({ url }) => (url === '/put' ? put : get),
+  };
+  const server = new Server({
+    endpoints: [endpoint],
+    access: { decide: () => 'public' },
+    bodies: { bodyNow: () => body },
+    events,
+    clientStallMs: 60_000,
+  });
   const port = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
   assert.ok(port !== undefined);
   t.after(() => server.stop(0));

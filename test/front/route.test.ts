@@ -16,8 +16,9 @@ import { hotKey, parseTarget } from '../../src/front/target.ts';
 /** Routes are made without asking a service. */
 const nobody = () => Promise.reject(new Error('asked'));
 const operations = new OperationsEndpoint({ metricsText: nobody, notReady: nobody });
-const checksums = new ChecksumsEndpoint({ sumdb: { get: nobody }, instance: 'me' });
-const modules = new ModulesEndpoint({ modules: { get: nobody }, instance: 'me' });
+const peek = () => undefined;
+const checksums = new ChecksumsEndpoint({ sumdb: { get: nobody, peek }, instance: 'me' });
+const modules = new ModulesEndpoint({ modules: { get: nobody, peek }, instance: 'me' });
 
 function nameOf(url: string, query = ''): string | undefined {
   return routeOf([operations, checksums, modules], parseTarget(url, query))?.name;
@@ -183,10 +184,10 @@ test('a hot key is the key of the route, wherever a file can be under it', () =>
   );
 });
 
-/** The key of a path that may go out; undefined for all others, malformed ones too. */
+/** The key of a path; undefined for a malformed one. */
 function goodKey(path: string): string | undefined {
   try {
-    return parseTarget(`/${path}`).mayFetch ? keyOf(`/${path}`) : undefined;
+    return keyOf(`/${path}`);
   } catch {
     return undefined;
   }

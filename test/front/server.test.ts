@@ -9,6 +9,7 @@ import { get as getSecurely } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Access } from '../../src/access/access.ts';
 import { type Answer, type ByteStream, StoredFile } from '../../src/core/answer.ts';
 import { Busy, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
 import { resourceKey } from '../../src/core/resource.ts';
@@ -36,6 +37,9 @@ type Served = {
   asked: ProxyRequest[];
 };
 
+/** Everything is public. */
+const access = new Access({ privatePatterns: [], privateNetworks: [] });
+
 type Options = Partial<OperationsEndpointOptions & Pick<ServerOptions, 'clientStallMs'>>;
 
 async function serve(
@@ -59,9 +63,10 @@ async function serve(
         notReady: async () => undefined,
         ...operations,
       }),
-      new ModulesEndpoint({ modules: { get }, instance: 'me' }),
+      new ModulesEndpoint({ modules: { get, peek: (key) => hot.get(key) }, instance: 'me' }),
     ],
-    hot: { peek: (key) => hot.get(key), bodyNow: ({ body }) => body },
+    access,
+    bodies: { bodyNow: ({ body }) => body },
     events,
     clientStallMs,
   });
@@ -70,8 +75,8 @@ async function serve(
 
 /** A server with these endpoints and nothing in memory. */
 function bareServer(endpoints: readonly Endpoint[] = [], events = new SeenEvents()): Server {
-  const hot = { peek: () => undefined, bodyNow: () => undefined };
-  return new Server({ endpoints, hot, events, clientStallMs: 60_000 });
+  const bodies = { bodyNow: () => undefined };
+  return new Server({ endpoints, access, bodies, events, clientStallMs: 60_000 });
 }
 
 async function listen(t: TestContext, server: Server, tls?: Tls): Promise<number> {
@@ -116,6 +121,7 @@ function hotFile(text: string): StoredFile {
     body,
     blob: undefined,
     freshUntilMs: Infinity,
+    visibility: 'public',
   } as const;
   return new StoredFile({ kind: 'mod', sha256: SHA, ...about });
 }

@@ -24,6 +24,7 @@ function stored(body: Uint8Array | undefined): StoredFile {
     blob: undefined,
     sha256: '',
     freshUntilMs: Infinity,
+    visibility: 'public',
   } as const;
   return new StoredFile({ ...of, body });
 }

@@ -7,6 +7,7 @@ import { mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
+import { LOOPBACK } from '../../src/core/network.ts';
 import { UsageError } from '../../src/core/usage-error.ts';
 import { type Config, loadConfig, loadStoreConfig } from '../../src/settings/config.ts';
 import { serveOptions } from '../../src/settings/serve-options.ts';
@@ -38,6 +39,7 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     upstreamFrom: 'GOPROXY',
     privatePatterns: '',
     noProxyPatterns: '',
+    privateNetworks: LOOPBACK,
     listTtlMs: 300_000,
     negativeTtlMs: 60_000,
     staleWaitMs: 1500,
@@ -70,6 +72,11 @@ const others: { field: keyof Config; text: string; value: unknown }[] = [
     value: 'https://a.example|https://b.example,off',
   },
   { field: 'privatePatterns', text: '*.corp.example,a.b', value: '*.corp.example,a.b' },
+  {
+    field: 'privateNetworks',
+    text: '192.168.1.0/24',
+    value: [{ bytes: Uint8Array.of(192, 168, 1, 0), bits: 24 }],
+  },
   { field: 'listTtlMs', text: '720h', value: 2_592_000_000 },
   { field: 'negativeTtlMs', text: '0', value: 0 },
   { field: 'staleWaitMs', text: '250ms', value: 250 },
@@ -145,6 +152,7 @@ const bad: { name: string; texts: readonly string[]; form: RegExp }[] = [
   { name: 'db', texts: ['', ' ', 'a\0b'], form: /a file/ },
   { name: 'upstream', texts: ['', ' '], form: /https:\/\/proxy\.example,direct/ },
   { name: 'private', texts: ['a.b, c.d', 'a.['], form: /comma-separated patterns/ },
+  { name: 'private-allow', texts: ['', 'localhost', '10.0.0.1/8'], form: /comma-separated networks/ },
   { name: 'list-ttl', texts: ['5', '-5m', '5 minutes', ''], form: /a duration such as/ },
   { name: 'negative-ttl', texts: ['1d'], form: /a duration such as/ },
   { name: 'stale-wait', texts: ['1h1ms', 'never'], form: /up to 1h/ },

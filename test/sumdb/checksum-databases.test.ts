@@ -35,7 +35,13 @@ function databaseOf(says: Says, asked: string[] = []): SumdbProxy {
     asked.push(`${module}@${version}`);
     if (says instanceof Error) throw says;
     const body = new TextEncoder().encode(`7\n${await says}\nthe head\n`);
-    const file = { kind: 'lookup', status: 200, size: body.byteLength, body } as const;
+    const file = {
+      kind: 'lookup',
+      status: 200,
+      size: body.byteLength,
+      body,
+      visibility: 'public',
+    } as const;
     const stored = new StoredFile({ ...file, blob: undefined, sha256: '', freshUntilMs: 0 });
     return { file: stored, origin: 'upstream' };
   };

@@ -112,6 +112,7 @@ function rigOver(
     clock,
     events,
     isOffline,
+    visibilityOf: () => 'public',
   });
   const get: Rig['get'] = async (path, how = { mayFetch: true }) => {
     const ask = parseSumdbPath(`sumdb/${go.name}/${path}`);

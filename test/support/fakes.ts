@@ -359,6 +359,7 @@ export function makeRig(store: LocalStore, options: RigOptions = {}, world = new
     refusedMs: REFUSED_MS,
     isOffline: false,
     noProxyPatterns: '',
+    visibilityOf: () => 'public',
     ...options,
   });
   const get: Rig['get'] = async (path, { mayFetch = true, isHead = false, via } = {}) => {
