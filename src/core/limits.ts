@@ -244,3 +244,15 @@ export const GIT_WORDS_BYTES_MAX = 8 * KiB;
 
 /** The longest that `git` may take for what lies on the disk: a tree of 200,000 files on an SD card. */
 export const GIT_LOCAL_MS = 120_000;
+
+/** A page with go-import tags: its head is what counts. Real ones have under 500 KB. */
+export const GO_IMPORT_PAGE_BYTES_MAX = MiB;
+
+/** How long the place of a module's repository is kept. At half, hosts are asked twice as often; at double, a move takes as long to be seen. */
+export const GIT_PLACE_MS = 600_000;
+
+/** How long a path without a repository is known as such: one `go get`. */
+export const GIT_NO_PLACE_MS = 5_000;
+
+/** Places kept at one time, some 300 bytes each. */
+export const GIT_PLACES_MAX = 10_000;

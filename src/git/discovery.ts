@@ -1,0 +1,164 @@
+/**
+ * Asks the host of a module path where its repository is: `https://host/path?go-get=1`.
+ *
+ * Only hosts of private paths are asked, with the credentials that Git would send: to a request without them GitLab names
+ * the wrong repository for a project in a subgroup. HTTP itself is handed in.
+ *
+ * Follows repoRootForImportDynamic and metaImportsForPrefix of cmd/go/internal/vcs/vcs.go.
+ */
+
+import {
+  Busy,
+  Forbidden,
+  isServeError,
+  messageOf,
+  NotFound,
+  UpstreamDown,
+  UpstreamFailed,
+} from '../core/errors.ts';
+import { matchPrefixPatterns } from '../core/glob.ts';
+import { GO_IMPORT_PAGE_BYTES_MAX, UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';
+import { type ModulePath, parseModulePath } from '../core/module-path.ts';
+import { type GoImport, matchGoImport, parseGoImports } from './go-import-tags.ts';
+import { oneLine } from './words.ts';
+
+/** An answer to one GET, redirects not followed. */
+export type HttpAnswer = {
+  readonly status: number;
+  /** The `Location` of a redirect, as it came. */
+  readonly location?: string | undefined;
+  readonly body: Uint8Array;
+};
+
+/** One GET. Rejects where the server can't be reached, or its body is longer than `bytesMax`. */
+export type HttpGet = (request: {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly bytesMax: number;
+}) => Promise<HttpAnswer>;
+
+export type DiscoveryOptions = {
+  readonly get: HttpGet;
+  /** The headers that Git would send to a URL. */
+  readonly headersFor: (url: string) => Promise<Readonly<Record<string, string>>>;
+  /** `--private`: only these paths are asked for, and redirects are followed only to them and within a host. */
+  readonly privatePatterns: string;
+  /** `--insecure`: these may be asked over http where https does not answer. */
+  readonly insecurePatterns: string;
+};
+
+export class Discovery {
+  readonly #options: DiscoveryOptions;
+
+  constructor(options: DiscoveryOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The tag that says where `path` is. A tag of a shorter prefix counts only if that prefix's own page says the same.
+   *
+   * @throws {NotFound} the host answered, and no tag is for this path
+   * @throws {UpstreamDown | UpstreamFailed | Forbidden | Busy} it did not answer, or with an error
+   */
+  async find(path: ModulePath): Promise<GoImport> {
+    const found = await this.#ask(path, path);
+    if (found.prefix === path) return found;
+    const confirmed = await this.#ask(parsePrefix(found.prefix), path);
+    if (JSON.stringify(confirmed) === JSON.stringify(found)) return found;
+    throw new NotFound(
+      `the pages of ${JSON.stringify(path)} and ${JSON.stringify(found.prefix)} disagree about its repository`,
+    );
+  }
+
+  /** The tag for `path` on the page of `asked`, which is a prefix of it. */
+  async #ask(asked: ModulePath, path: ModulePath): Promise<GoImport> {
+    const isInsecure = matchPrefixPatterns(this.#options.insecurePatterns, asked);
+    const url = (scheme: string) => `${scheme}://${asked.includes('/') ? asked : `${asked}/`}?go-get=1`;
+    try {
+      return await this.#page(url('https'), path);
+    } catch (error) {
+      if (!isInsecure || error instanceof NotFound) throw error;
+      return await this.#page(url('http'), path);
+    }
+  }
+
+  async #page(url: string, path: ModulePath): Promise<GoImport> {
+    const answer = await this.#follow(url, path);
+    const imports = parseGoImports(new TextDecoder().decode(answer.body));
+    const match = matchGoImport(imports, path);
+    if (match === 'several')
+      throw new NotFound(`${url}: several go-import tags are for ${JSON.stringify(path)}`);
+    if (match !== undefined) return match;
+    throw imports.length > 0 ? noTag(url, path) : (statusError(url, answer.status) ?? noTag(url, path));
+  }
+
+  async #follow(start: string, path: ModulePath): Promise<HttpAnswer> {
+    let url = start;
+    for (let step = 0; step <= UPSTREAM_REDIRECTS_MAX; step++) {
+      const answer = await this.#get(url);
+      if (answer.status < 300 || answer.status > 399 || answer.location === undefined) return answer;
+      url = this.#next(url, answer.location, path);
+    }
+    throw new UpstreamFailed(`${start}: more than ${UPSTREAM_REDIRECTS_MAX} redirects`);
+  }
+
+  async #get(url: string): Promise<HttpAnswer> {
+    try {
+      const headers = await this.#options.headersFor(url);
+      return await this.#options.get({ url, headers, bytesMax: GO_IMPORT_PAGE_BYTES_MAX });
+    } catch (error) {
+      if (isServeError(error)) throw error;
+      throw new UpstreamDown(`cannot ask ${url}: ${oneLine(messageOf(error))}`, { cause: error });
+    }
+  }
+
+  /** The URL of a redirect. A private path is told to no other host than those of private paths. */
+  #next(from: string, location: string, path: ModulePath): string {
+    const next = URL.parse(location, from);
+    const last = new URL(from);
+    const isSecure = next?.protocol === 'https:' || (next?.protocol === 'http:' && last.protocol === 'http:');
+    if (next === null || !isSecure || next.username !== '' || next.password !== '')
+      throw new UpstreamFailed(`${from}: a redirect that is not followed: ${oneLine(location)}`);
+    if (next.host !== last.host && !this.#isPrivate(next))
+      throw new NotFound(
+        `${from} sends ${JSON.stringify(path)} to ${next.host}, which no private pattern names (--private)`,
+      );
+    return next.href;
+  }
+
+  #isPrivate({ hostname, pathname }: URL): boolean {
+    try {
+      const path = parseModulePath(`${hostname}${pathname}`.replace(/\/+$/, ''));
+      return matchPrefixPatterns(this.#options.privatePatterns, path);
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** @throws {NotFound} a tag with a prefix that is no path */
+function parsePrefix(prefix: string): ModulePath {
+  try {
+    return parseModulePath(prefix);
+  } catch (error) {
+    throw new NotFound(`a go-import tag for ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function noTag(url: string, path: ModulePath): NotFound {
+  return new NotFound(
+    `${url} has no go-import tag for ${JSON.stringify(path)}; if its server has none at all, set --git for it`,
+  );
+}
+
+/** Undefined for 200: the page is there, without a tag. */
+function statusError(url: string, status: number): Error | undefined {
+  if (status === 200) return undefined;
+  if (status === 404 || status === 410) return new NotFound(`${url}: ${status}`);
+  if (status === 401 || status === 403)
+    return new Forbidden(
+      `${url}: ${status}; give the server's user a netrc entry or a credential helper for this host`,
+    );
+  if (status === 429 || status === 503) return new Busy(`${url}: ${status}`);
+  return new UpstreamFailed(`${url}: ${status}`);
+}

@@ -1,0 +1,87 @@
+/**
+ * The credentials that Git would send over https to a URL, for the requests that are not Git's own.
+ *
+ * In Git's order: `http.<url>.extraHeader`, the credential helpers, netrc. Never over http, as the `go` command does it.
+ */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { GitCommand } from './git-command.ts';
+import { GitFailed } from './git-command.ts';
+
+export type GitCredentialsOptions = {
+  readonly git: GitCommand;
+  /** The home directory of the server's user, with its `.netrc`. */
+  readonly home: string | undefined;
+};
+
+export class GitCredentials {
+  readonly #options: GitCredentialsOptions;
+
+  constructor(options: GitCredentialsOptions) {
+    this.#options = options;
+  }
+
+  /** The headers for one request; none without credentials. Never fails: a helper that does gives none. */
+  async headersFor(url: string): Promise<Readonly<Record<string, string>>> {
+    const { protocol, host, hostname, pathname } = new URL(url);
+    if (protocol !== 'https:') return {};
+    const extra = await this.#ask(['config', '--get-urlmatch', 'http.extraHeader', url]);
+    const header = /^([A-Za-z0-9-]+)[ \t]*:[ \t]*([^\r\n]*)/.exec(extra);
+    if (header?.[1] !== undefined) return { [header[1].toLowerCase()]: header[2] ?? '' };
+    const asked = `protocol=https\nhost=${host}\npath=${pathname.slice(1)}\n\n`;
+    const filled = await this.#ask(['credential', 'fill'], asked);
+    const [user, password] = [field(filled, 'username'), field(filled, 'password')];
+    if (user !== undefined && password !== undefined) return basic(user, password);
+    const entry = netrcEntry(await this.#netrc(), hostname);
+    return entry === undefined ? {} : basic(entry.login, entry.password);
+  }
+
+  async #ask(args: readonly string[], input?: string): Promise<string> {
+    try {
+      return (
+        await this.#options.git.run(args, { ...(input === undefined ? {} : { input }), timeoutMs: 20_000 })
+      ).toString();
+    } catch (error) {
+      if (error instanceof GitFailed) return '';
+      throw error;
+    }
+  }
+
+  async #netrc(): Promise<string> {
+    const { home } = this.#options;
+    return home === undefined ? '' : await readFile(join(home, '.netrc'), 'utf8').catch(() => '');
+  }
+}
+
+type NetrcEntry = { readonly login: string; readonly password: string };
+
+/** The entry of a machine in a netrc file. `default` and macros count for nothing, as in cmd/go/internal/auth/netrc.go. */
+export function netrcEntry(netrc: string, machine: string): NetrcEntry | undefined {
+  let here: { machine?: string; login?: string; password?: string } = {};
+  for (const line of netrc.replace(/^macdef.*\n(?:.+\n)*/gm, '').split('\n')) {
+    const words = line.trim().split(/\s+/);
+    for (let at = 0; at < words.length; at += 2) {
+      const [key, value] = [words[at], words[at + 1]];
+      if (key === 'default') return undefined;
+      if (key === 'machine') here = {};
+      if (value !== undefined && (key === 'machine' || key === 'login' || key === 'password'))
+        here[key] = value;
+      const { login, password } = here;
+      if (here.machine === machine && login !== undefined && password !== undefined)
+        return { login, password };
+    }
+  }
+  return undefined;
+}
+
+function basic(user: string, password: string) {
+  return { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
+}
+
+function field(text: string, name: string): string | undefined {
+  return text
+    .split('\n')
+    .find((line) => line.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+}
