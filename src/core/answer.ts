@@ -58,6 +58,8 @@ export class StoredFile {
   usedAtMs = 0;
   /** A private one goes to no client that was not asked for its right. */
   readonly visibility: Visibility;
+  /** The checksum database has not confirmed it, and may still refuse it: then it is dropped. */
+  isTentative: boolean;
   /** The front's memo of the headers of a hit in memory; made again when `sha256` comes. */
   head: string | undefined = undefined;
 
@@ -65,7 +67,7 @@ export class StoredFile {
     fields: Pick<
       StoredFile,
       'kind' | 'status' | 'size' | 'body' | 'blob' | 'sha256' | 'freshUntilMs' | 'visibility'
-    >,
+    > & { readonly isTentative?: boolean },
   ) {
     this.kind = fields.kind;
     this.status = fields.status;
@@ -75,12 +77,14 @@ export class StoredFile {
     this.sha256 = fields.sha256;
     this.freshUntilMs = fields.freshUntilMs;
     this.visibility = fields.visibility;
+    this.isTentative = fields.isTentative ?? false;
   }
 
   /** The store has it: from here on it has an ETag. */
-  stored({ sha256, blob }: { sha256: string; blob: number | undefined }): void {
-    this.sha256 = sha256;
-    this.blob = blob;
+  stored(as: { sha256: string; blob: number | undefined; isTentative: boolean }): void {
+    this.sha256 = as.sha256;
+    this.blob = as.blob;
+    this.isTentative = as.isTentative;
     this.head = undefined;
   }
 
@@ -101,6 +105,8 @@ export type Answer = {
   readonly size: number | undefined;
   /** SHA-256 in hex of what is stored; undefined for what is not yet. */
   readonly sha256: string | undefined;
+  /** It may turn out to be wrong: no cache may keep it for long. */
+  readonly isTentative?: boolean;
   /** Undefined for a HEAD that was asked by HEAD. */
   readonly body: Uint8Array | ByteStream | undefined;
 };

@@ -66,11 +66,11 @@ export const statusLine: Readonly<Record<number, string>> = {
 
 /** The block of an answer; `sha256` is in it as the ETag where the answer is stored. */
 export function answerHead(
-  answer: Pick<Answer, 'kind' | 'status' | 'origin' | 'sha256'>,
+  answer: Pick<Answer, 'kind' | 'status' | 'origin' | 'sha256' | 'isTentative'>,
   visibility: Visibility,
 ): string {
-  const { kind, status, origin, sha256 } = answer;
-  const isForever = status === 200 && FOREVER_KINDS.has(kind);
+  const { kind, status, origin, sha256, isTentative = false } = answer;
+  const isForever = status === 200 && FOREVER_KINDS.has(kind) && !isTentative;
   const publicly = isForever ? FOREVER : BRIEFLY;
   const lines = [
     status === 200 ? contentTypes[kind] : TEXT,
@@ -83,8 +83,8 @@ export function answerHead(
 
 /** The block of a file that is served from memory, remembered with it. */
 export function hotHead(file: StoredFile): string {
-  const { kind, status, sha256, visibility } = file;
-  file.head ??= answerHead({ kind, status, origin: 'memory', sha256 }, visibility);
+  const { kind, status, sha256, visibility, isTentative } = file;
+  file.head ??= answerHead({ kind, status, origin: 'memory', sha256, isTentative }, visibility);
   return file.head;
 }
 

@@ -35,8 +35,9 @@ export class Responder {
     if (ifNoneMatch !== '' || req.getHeader('range') !== '') {
       const client = new Client(res, req, { url, method: 'GET' });
       client.visibility = file.visibility;
-      const { kind, status, size, sha256 } = file;
-      this.#write(client, { kind, status, size, sha256: sha256 || undefined, origin: 'memory', body });
+      const { kind, status, size, isTentative } = file;
+      const sha256 = file.sha256 || undefined;
+      this.#write(client, { kind, status, size, sha256, isTentative, origin: 'memory', body });
       return;
     }
     if (file.status !== 200) res.writeStatus(statusLine[file.status] ?? '404 Not Found');

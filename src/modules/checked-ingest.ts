@@ -18,7 +18,7 @@ import { CheckFailed, isServeError, messageOf, UpstreamDown } from '../core/erro
 import { REFUSED_KEYS_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Resource } from '../core/resource.ts';
-import type { Checked, EntryRow } from '../core/store-port.ts';
+import type { Checked, EntryRow, Trust } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
 
 export type CheckedIngestOptions = {
@@ -68,6 +68,11 @@ export class CheckedIngest {
   /** Strict: whether what an earlier run kept without confirmation is as good as not there. */
   distrusts(resource: Resource, { status, trust }: Pick<EntryRow, 'status' | 'trust'>): boolean {
     return this.isStrict && status === 200 && trust !== 'confirmed' && this.covers(resource);
+  }
+
+  /** Whether the database may still refuse what is kept. `trust` undefined: nobody was asked. */
+  isTentative(resource: Resource, trust: Trust | undefined): boolean {
+    return trust !== 'confirmed' && this.covers(resource);
   }
 
   /** Asks the database at the first sight of a module version: its go.mod and zip are asked for next. */

@@ -18,7 +18,7 @@ import { Busy, isServeError, messageOf, StoreFailed, serveError, UpstreamFailed 
 import { CHUNK_BYTES, WHOLE_BODY_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
 import type { FetchEvent, ModuleRequest, SourceName } from '../core/ports.ts';
 import type { Resource } from '../core/resource.ts';
-import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
+import type { Builder, Checked, PartialRow, Store, Trust } from '../core/store-port.ts';
 import { WakeUp } from '../core/wake-up.ts';
 import type { YoungGarbage } from '../flight/young-garbage.ts';
 import type { Check } from './checked-ingest.ts';
@@ -51,6 +51,8 @@ export type Landed = {
   readonly blob: number | undefined;
   /** All of it, where it is less than a chunk. */
   readonly body: Uint8Array | undefined;
+  /** The checksum database's word, where it was asked. */
+  readonly trust?: Trust | undefined;
 };
 
 /** One client: where it reads, the size in its header, and which start from 0 its bytes are of. */
@@ -238,7 +240,7 @@ export class Download {
       const seal = { blob: this.#blob.id, key, size, source: this.source, nowMs: wallMs() };
       const sealed = await store.sealBlob({ ...seal, ...proof });
       this.#blob.becomes(sealed.blob);
-      return { size, ...sealed, body: undefined };
+      return { size, ...sealed, trust: proof.checked?.trust, body: undefined };
     } catch (error) {
       return { size, ...this.#notStored(error) };
     }
@@ -262,13 +264,14 @@ export class Download {
         bytes,
       };
       const { sha256, blob } = await store.putEntry({ ...put, ...proof });
-      if (blob === undefined) return { size, sha256, blob, body: bytes };
+      const landed = { size, sha256, blob, trust: proof.checked?.trust };
+      if (blob === undefined) return { ...landed, body: bytes };
       if (size <= CHUNK_BYTES) {
         // A copy: its clients read on from the one here, which must not be given back before they are done.
         memory.setPiece(blob, 0, bytes.slice());
         garbage.note(size);
       }
-      return { size, sha256, blob, body: undefined };
+      return { ...landed, body: undefined };
     } catch (error) {
       return { size, ...this.#notStored(error), body: size <= CHUNK_BYTES ? bytes : undefined };
     }

@@ -84,7 +84,10 @@ export class Fetcher {
     this.#keep(
       errand,
       this.#proven(errand, check).then(async (proof) =>
-        file.stored(await store.putEntry({ ...put, ...proof })),
+        file.stored({
+          ...(await store.putEntry({ ...put, ...proof })),
+          isTentative: ingest.isTentative(resource, proof.checked?.trust),
+        }),
       ),
     );
     return { file, origin: source };
@@ -102,7 +105,14 @@ export class Fetcher {
     );
     const landed = download.landed.then((zip) => {
       const visibility = this.#options.visibilityOf(resource.module);
-      const file = new StoredFile({ kind: 'zip', status: 200, freshUntilMs: Infinity, visibility, ...zip });
+      const file = new StoredFile({
+        kind: 'zip',
+        status: 200,
+        freshUntilMs: Infinity,
+        visibility,
+        ...zip,
+        isTentative: ingest.isTentative(resource, zip.trust),
+      });
       if (zip.blob !== undefined || zip.body !== undefined) memory.setFile(key, file);
       events.fetched(key, download.upstream, zip.size, clock.monotonicMs() - startedMs);
     });
@@ -174,6 +184,7 @@ export class Fetcher {
       blob: undefined,
       sha256: '',
       freshUntilMs: freshness.until(resource, status, clock.wallMs()),
+      isTentative: this.#options.ingest.isTentative(resource, undefined),
       visibility: this.#options.visibilityOf(resource.module),
     });
     memory.setFile(key, file);

@@ -69,12 +69,20 @@ export class ModuleProxy {
     if ('download' in found) {
       const body = found.download.body();
       const size = body instanceof Uint8Array ? body.byteLength : body.size;
-      return { kind: 'zip', status: 200, origin: found.download.source, size, sha256: undefined, body };
+      return {
+        kind: 'zip',
+        status: 200,
+        origin: found.download.source,
+        size,
+        sha256: undefined,
+        isTentative: true,
+        body,
+      };
     }
     const { file, origin } = found;
-    const { kind, status, size, blob } = file;
+    const { kind, status, size, blob, isTentative } = file;
     const body = file.body ?? (blob === undefined ? undefined : this.#options.memory.stream(blob, size));
-    return { kind, status, origin, size, sha256: file.sha256 || undefined, body };
+    return { kind, status, origin, size, sha256: file.sha256 || undefined, isTentative, body };
   }
 
   /** Asks for no more than the size: a client that wants the head of a zip does not make us fetch it. */

@@ -74,6 +74,7 @@ export class ModuleSteps implements Question<Read, Found> {
       sha256: entry.sha256,
       visibility: this.#options.visibilityOf(this.#resource.module),
       freshUntilMs: freshness.until(this.#resource, entry.status, entry.checkedAtMs),
+      isTentative: ingest.isTentative(this.#resource, entry.trust),
     });
     if (!isWhole && entry.blob !== undefined && bytes !== undefined) memory.setPiece(entry.blob, 0, bytes);
     memory.setFile(this.key, file);

@@ -44,6 +44,26 @@ for (const kind of kinds) {
   });
 }
 
+test('no cache keeps a file for long that the checksum database has not confirmed', () => {
+  for (const isTentative of [true, false]) {
+    const file = new StoredFile({
+      kind: 'zip',
+      status: 200,
+      size: 1,
+      body: undefined,
+      blob: 1,
+      sha256: SHA,
+      freshUntilMs: Infinity,
+      visibility: 'public',
+      isTentative,
+    });
+    const control = isTentative ? 'public, max-age=60' : 'public, max-age=31536000, immutable';
+    assert.equal(linesOf(hotHead(file)).get('Cache-Control'), control);
+    file.stored({ sha256: SHA, blob: 1, isTentative: false });
+    assert.match(linesOf(hotHead(file)).get('Cache-Control') ?? '', /immutable/, 'confirmed since');
+  }
+});
+
 const types: { kind: FileKind; status: 200 | 404; type: string }[] = [
   { kind: 'list', status: 200, type: 'text/plain; charset=utf-8' },
   { kind: 'mod', status: 200, type: 'text/plain; charset=utf-8' },
@@ -88,6 +108,6 @@ test('a file in memory remembers its block until the store has said its hash', (
   const before = hotHead(file);
   assert.equal(file.head, before);
   assert.equal(linesOf(before).get('ETag'), undefined);
-  file.stored({ sha256: SHA, blob: undefined });
+  file.stored({ sha256: SHA, blob: undefined, isTentative: false });
   assert.equal(linesOf(hotHead(file)).get('ETag'), etagOf(SHA));
 });

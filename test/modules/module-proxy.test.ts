@@ -879,6 +879,29 @@ test('with --verify=store what the database confirms, or does not know, is kept 
   }
 });
 
+test('with --verify=store an answer is tentative as long as it is not confirmed', async (t) => {
+  for (const [says, isTentative] of [
+    ['confirmed', false],
+    ['unconfirmed', true],
+    ['unknown', true],
+  ] as const) {
+    const made = filled(t, { verify: 'store' });
+    made.checksums.says = says;
+    for (const path of [MOD, ZIP]) {
+      await made.ask(path);
+      await settled();
+      const { restarted } = made;
+      assert.equal((await made.get(path)).isTentative, isTentative, `${path} in memory`);
+      assert.equal((await restarted().get(path)).isTentative, isTentative, `${path} in the store`);
+      assert.equal(
+        (await restarted({ verify: 'off' }).get(path)).isTentative,
+        false,
+        'nobody will refuse it',
+      );
+    }
+  }
+});
+
 test('with --verify=store what an unproven answer agrees with goes out, and is kept by the proof alone', async (t) => {
   for (const verdict of ['confirmed', 'unconfirmed', new CheckFailed('h1 differs')] as const) {
     for (const path of [MOD, ZIP]) {
