@@ -143,6 +143,10 @@ export class Events {
     this.#log.warn({ why }, 'control socket');
   }
 
+  notifyFailed(why: string): void {
+    this.#log.warn({ why }, 'systemd was not told');
+  }
+
   housekeepingFailed(why: string): void {
     this.#log.error({ why }, 'housekeeping failed');
   }

@@ -25,6 +25,7 @@ import { Background } from './background.ts';
 import { clock } from './clock.ts';
 import { importLocalCache } from './local-cache.ts';
 import { nameSigner } from './name-signer.ts';
+import { notifySystemd, ServiceManager } from './service-manager.ts';
 import { createServices, type Services } from './services.ts';
 import { aborted } from './stop-signal.ts';
 
@@ -81,6 +82,13 @@ export async function runServer({
     events,
     clientStallMs: config.clientStallMs,
   });
+  const manager =
+    config.systemd &&
+    new ServiceManager({
+      watchdogMs: config.systemd.watchdogMs,
+      isAlive: () => unreadable(store),
+      send: (message) => notifySystemd(message, (why) => events.notifyFailed(why)),
+    });
   const timers = [
     setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
     setInterval(() => void keepHouse(store, services, events), HOUSEKEEPING_MS),
@@ -114,8 +122,10 @@ export async function runServer({
       await announce(config, server);
       log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
       background.start();
+      manager?.ready();
     }
     await aborted(stop);
+    manager?.stopping();
     log.info('stopping');
   } finally {
     await takeDown();

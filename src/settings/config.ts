@@ -64,6 +64,8 @@ export type Config = {
   readonly localCacheDir: string | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly proxyEnv: ProxyEnv;
+  /** Systemd started this and waits for word; `watchdogMs`: how long it waits for the next. */
+  readonly systemd: { readonly watchdogMs: number | undefined } | undefined;
 };
 
 /** HTTP_PROXY and its kin, as undici's EnvHttpProxyAgent takes them: empty means none, never "look again". */
@@ -106,6 +108,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     localCacheDir: settings.readIfSet(serveOptions.localCacheDir, (text) => resolve(parseText(text))),
     logLevel: settings.read(serveOptions.logLevel, choice('debug', 'info', 'warn', 'error')),
     proxyEnv: readProxyEnv(env),
+    systemd: readSystemd(env),
   };
   // Last, as it may start a process: a mistyped value is told at once.
   const found = await findUpstream(settings, { env, goEnv, offline });
@@ -322,6 +325,14 @@ function readProxyEnv(env: Env): ProxyEnv {
     httpsProxy: either('HTTPS_PROXY'),
     noProxy: either('NO_PROXY'),
   });
+}
+
+/** As sd_notify(3) and sd_watchdog_enabled(3) have it; a watchdog of another process is none of ours. */
+function readSystemd({ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID }: Env): Config['systemd'] {
+  if (!NOTIFY_SOCKET) return undefined;
+  const isOurs = !WATCHDOG_PID || WATCHDOG_PID === String(process.pid);
+  const watchdogMs = Number(WATCHDOG_USEC) / 1000;
+  return { watchdogMs: isOurs && watchdogMs >= 1 ? watchdogMs : undefined };
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

@@ -58,6 +58,7 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     localCacheDir: undefined,
     logLevel: 'info',
     proxyEnv: { httpProxy: '', httpsProxy: '', noProxy: '' },
+    systemd: undefined,
   } satisfies Config);
   assert.ok(Object.isFrozen(config) && Object.isFrozen(config.proxyEnv));
 });
@@ -343,4 +344,30 @@ test('proxy variables are read in both cases, the upper one first', async () => 
     httpsProxy: 'http://m.example',
     noProxy: '*',
   });
+});
+
+test('systemd is told only where it asks for it, and its watchdog is fed only by the process that it watches', async () => {
+  const pid = String(process.pid);
+  const rows: { env: Record<string, string>; systemd: Config['systemd'] }[] = [
+    { env: { WATCHDOG_USEC: '90000000' }, systemd: undefined },
+    { env: { NOTIFY_SOCKET: '' }, systemd: undefined },
+    { env: { NOTIFY_SOCKET: '/run/n' }, systemd: { watchdogMs: undefined } },
+    { env: { NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '90000000' }, systemd: { watchdogMs: 90_000 } },
+    {
+      env: { NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '90000000', WATCHDOG_PID: pid },
+      systemd: { watchdogMs: 90_000 },
+    },
+    {
+      env: { NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '90000000', WATCHDOG_PID: '1' },
+      systemd: { watchdogMs: undefined },
+    },
+    { env: { NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: 'soon' }, systemd: { watchdogMs: undefined } },
+  ];
+  for (const { env, systemd } of rows) {
+    assert.deepEqual(
+      (await loadConfig({ flags: {}, env: { ...base, ...env } })).systemd,
+      systemd,
+      JSON.stringify(env),
+    );
+  }
 });
