@@ -68,8 +68,13 @@ export type Config = {
   readonly systemd: { readonly watchdogMs: number | undefined } | undefined;
 };
 
-/** HTTP_PROXY and its kin, as undici's EnvHttpProxyAgent takes them: empty means none, never "look again". */
-export type ProxyEnv = { readonly httpProxy: string; readonly httpsProxy: string; readonly noProxy: string };
+/** HTTP_PROXY and its kin; empty means none. `isCgi`: REQUEST_METHOD is set, as in a CGI program. */
+export type ProxyEnv = {
+  readonly httpProxy: string;
+  readonly httpsProxy: string;
+  readonly noProxy: string;
+  readonly isCgi: boolean;
+};
 
 export type ConfigSources = {
   /** By the flags' names without dashes: what stood on the command line, `config` among it. */
@@ -317,13 +322,14 @@ function readSmallFile(path: string): string {
   }
 }
 
-/** Upper case first, as Go has it. */
+/** Upper case first, as Go 1.26 has it. */
 function readProxyEnv(env: Env): ProxyEnv {
   const either = (name: string) => nonEmpty(env[name]) ?? env[name.toLowerCase()] ?? '';
   return Object.freeze({
     httpProxy: either('HTTP_PROXY'),
     httpsProxy: either('HTTPS_PROXY'),
     noProxy: either('NO_PROXY'),
+    isCgi: nonEmpty(env.REQUEST_METHOD) !== undefined,
   });
 }
 

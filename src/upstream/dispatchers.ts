@@ -8,11 +8,10 @@
 import { lookup as dnsLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { Dispatcher, buildConnector as dialling, Pool as PoolOptions } from 'undici';
-import { BadRequest } from '../core/errors.ts';
-import { withoutUserinfo } from './redact.ts';
+import type { HttpProxies } from './http-proxies.ts';
 import { reasonOf } from './setback.ts';
-import type { ProxyEnv, Timeouts } from './settings.ts';
-import { Agent, buildConnector, EnvHttpProxyAgent, Pool } from './undici.ts';
+import type { Timeouts } from './settings.ts';
+import { Agent, buildConnector, Pool, ProxyAgent } from './undici.ts';
 
 /** The agent for a URL of that protocol, and the end of them all. */
 export type Dispatchers = {
@@ -29,11 +28,7 @@ const ADDRESS_ATTEMPT_MS = 1_000;
  */
 const KEEP_ALIVE_MAX_MS = 15_000;
 
-/** @throws {BadRequest} a proxy that is not a URL */
-export function createDispatchers(
-  timeouts: Pick<Timeouts, 'connectMs'>,
-  proxyEnv: ProxyEnv = {},
-): Dispatchers {
+export function createDispatchers(timeouts: Pick<Timeouts, 'connectMs'>, proxies: HttpProxies): Dispatchers {
   const connect = {
     lookup: sharedLookup(),
     autoSelectFamily: true,
@@ -49,46 +44,30 @@ export function createDispatchers(
   };
   const dial = buildConnector({ ...connect, allowH2: false, timeout: timeouts.connectMs });
   const direct = new Agent({ ...common, connect: withoutMercy(dial) });
-  const httpProxy = proxyUrl('HTTP_PROXY', proxyEnv.httpProxy);
-  const httpsProxy = proxyUrl('HTTPS_PROXY', proxyEnv.httpsProxy);
-  if (httpProxy === '' && httpsProxy === '') return { of: () => direct, destroy: () => direct.destroy() };
-
-  // All three are given, if only as "": for what is undefined undici reads the environment itself.
-  const proxied = new EnvHttpProxyAgent({
-    ...common,
-    httpProxy,
-    httpsProxy,
-    noProxy: `${proxyEnv.noProxy ?? ''},${NEVER_PROXIED}`,
-    proxyTls: connect,
-    requestTls: { allowH2: false },
-    // Whatever it reaches, and however, ends here; without a `connect` NO_PROXY had it go directly.
-    factory: (origin, { connect: through, ...options }: PoolOptions.Options) =>
-      new Pool(origin, {
+  const proxied = new Map(
+    proxies.all.map((uri) => {
+      const agent = new ProxyAgent({
         ...common,
-        ...options,
-        connect: withoutMercy(typeof through === 'function' ? naming(through) : dial),
-      }),
-  });
+        uri,
+        proxyTls: connect,
+        requestTls: { allowH2: false },
+        // Whatever it reaches, and however, ends here.
+        factory: (origin, { connect: through, ...options }: PoolOptions.Options) =>
+          new Pool(origin, {
+            ...common,
+            ...options,
+            connect: withoutMercy(typeof through === 'function' ? naming(through) : dial),
+          }),
+      });
+      return [uri, agent] as const;
+    }),
+  );
   return {
-    // Without HTTPS_PROXY undici would take HTTP_PROXY for https too; the go command goes directly.
-    of: (url) => (url.protocol === 'https:' && httpsProxy === '' ? direct : proxied),
+    of: (url) => proxied.get(proxies.of(url) ?? '') ?? direct,
     destroy: async () => {
-      await Promise.all([direct.destroy(), proxied.destroy()]);
+      await Promise.all([direct, ...proxied.values()].map((agent) => agent.destroy()));
     },
   };
-}
-
-// As in golang.org/x/net/http/httpproxy: this machine is reached directly, whatever NO_PROXY says.
-const NEVER_PROXIED = 'localhost,127.0.0.1,::1';
-
-function proxyUrl(name: string, value = ''): string {
-  if (value === '') return '';
-  const full = value.includes('://') ? value : `http://${value}`;
-  const url = URL.parse(full);
-  if (url === null || !/^(https?|socks5):$/.test(url.protocol)) {
-    throw new BadRequest(`cannot read ${name}: not a proxy URL: ${JSON.stringify(withoutUserinfo(full))}`);
-  }
-  return full;
 }
 
 /**

@@ -20,6 +20,7 @@ import type { FetchEvent, Fetched, FetchRequest, ModuleSource, Upstream } from '
 import { nextVia } from '../core/via.ts';
 import { createDispatchers, type Dispatchers } from './dispatchers.ts';
 import { FileSource } from './file-source.ts';
+import { HttpProxies } from './http-proxies.ts';
 import { HttpSource } from './http-source.ts';
 import { type ListMember, parseProxyList } from './proxy-list-syntax.ts';
 import { allEvents, BACKOFF, TIMEOUTS, type UpstreamOptions } from './settings.ts';
@@ -33,7 +34,7 @@ const DIRECT_HINT =
  * The list named by `options.list`, ready to be asked. For one server, such as a checksum
  * database, a list of just its URL will do. Opens no connection before it is asked.
  *
- * @throws {BadRequest} a malformed list or HTTP proxy, an instance id that is no token
+ * @throws {BadRequest} a malformed list or HTTP proxy, HTTP_PROXY in a CGI program, an instance id that is no token
  */
 export function createUpstream(
   options: UpstreamOptions,
@@ -62,7 +63,8 @@ class ProxyList implements Upstream, ModuleSource {
   constructor(options: UpstreamOptions, list: readonly ListMember[]) {
     const timeouts = { ...TIMEOUTS, ...options.timeouts };
     this.#instance = options.instance;
-    this.#dispatchers = createDispatchers(timeouts, options.proxyEnv);
+    const proxies = new HttpProxies(options.proxyEnv ?? {});
+    this.#dispatchers = createDispatchers(timeouts, proxies);
     const queueMax = options.queueMax ?? UPSTREAM_QUEUE_MAX;
     this.#files = new Gate({ placesMax: options.requestsMax ?? UPSTREAM_REQUESTS_MAX, queueMax });
     this.#proofs = new Gate({ placesMax: UPSTREAM_PROOFS_MAX, queueMax });
@@ -80,6 +82,7 @@ class ProxyList implements Upstream, ModuleSource {
     const members: Member[] = [];
     for (const member of list) {
       if (member.kind === 'http') {
+        proxies.check(member.url);
         members.push({ source: new HttpSource(member.url, context), fallsBack: member.fallsBack });
       } else if (member.kind === 'file') {
         members.push({ source: new FileSource(member.root, timeouts), fallsBack: member.fallsBack });

@@ -35,11 +35,12 @@ export type Timeouts = {
 /** Waits before a new try: doubling from `baseMs` to `capMs`, each between half and whole by chance. */
 export type Backoff = { readonly baseMs: number; readonly capMs: number };
 
-/** HTTP proxies as HTTP_PROXY, HTTPS_PROXY and NO_PROXY name them. */
+/** HTTP proxies as HTTP_PROXY, HTTPS_PROXY and NO_PROXY name them; `isCgi`: REQUEST_METHOD is set too. */
 export type ProxyEnv = {
   readonly httpProxy?: string;
   readonly httpsProxy?: string;
   readonly noProxy?: string;
+  readonly isCgi?: boolean;
 };
 
 /** What happens here that logs and metrics want to know. Called on the front thread: must be quick. */

@@ -11,7 +11,7 @@ const require = createRequire(import.meta.url);
 
 export const Agent: typeof undici.Agent = require('undici/lib/dispatcher/agent.js');
 export const Pool: typeof undici.Pool = require('undici/lib/dispatcher/pool.js');
-export const EnvHttpProxyAgent: typeof undici.EnvHttpProxyAgent = require('undici/lib/dispatcher/env-http-proxy-agent.js');
+export const ProxyAgent: typeof undici.ProxyAgent = require('undici/lib/dispatcher/proxy-agent.js');
 export const buildConnector: typeof undici.buildConnector = require('undici/lib/core/connect.js');
 
 /** What undici's index gives every dispatcher, and a tunnel through an HTTP proxy is made by. */

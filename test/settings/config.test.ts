@@ -57,7 +57,7 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     importLocalCache: false,
     localCacheDir: undefined,
     logLevel: 'info',
-    proxyEnv: { httpProxy: '', httpsProxy: '', noProxy: '' },
+    proxyEnv: { httpProxy: '', httpsProxy: '', noProxy: '', isCgi: false },
     systemd: undefined,
   } satisfies Config);
   assert.ok(Object.isFrozen(config) && Object.isFrozen(config.proxyEnv));
@@ -338,12 +338,16 @@ test('proxy variables are read in both cases, the upper one first', async () => 
     httpProxy: 'http://l.example',
     httpsProxy: 'http://m.example',
     noProxy: 'l',
+    isCgi: false,
   });
   assert.deepEqual(await read({ ...lower, HTTP_PROXY: 'http://u.example', HTTPS_PROXY: '', NO_PROXY: '*' }), {
     httpProxy: 'http://u.example',
     httpsProxy: 'http://m.example',
     noProxy: '*',
+    isCgi: false,
   });
+  assert.equal((await read({ REQUEST_METHOD: 'PUT' })).isCgi, true);
+  assert.equal((await read({ REQUEST_METHOD: '' })).isCgi, false);
 });
 
 test('systemd is told only where it asks for it, and its watchdog is fed only by the process that it watches', async () => {
