@@ -78,7 +78,8 @@ async function fill(stage: string, platform: Platform, settings: string): Promis
   const packages = await buildCode({ home, tree, platform, out: stage });
   copy(join(home, 'dist/cacheprog.mjs'), join(stage, 'dist/cacheprog.mjs'));
   copy(nodeOf(tree, platform), join(stage, 'node_modules', `node-${platform}`, 'bin/node'));
-  for (const path of ['bin/astera', 'LICENSE', 'deploy/astera.service', 'deploy/README.md']) {
+  const deployed = ['astera.service', 'nginx.conf', 'haproxy.cfg', 'Caddyfile', 'README.md'];
+  for (const path of ['bin/astera', 'LICENSE', ...deployed.map((name) => `deploy/${name}`)]) {
     copy(join(home, path), join(stage, path));
   }
   writeFileSync(join(stage, 'astera.conf'), settings);
