@@ -55,7 +55,7 @@ test('--help of a command says what it takes, whatever else stands there', () =>
     assert.equal(code, 0);
     if (command.name !== 'serve') assert.ok(stdout.startsWith(`${command.help}\n`), stdout);
     for (const { name } of command.flags) assert.match(stdout, new RegExp(`^  --${name} `, 'm'));
-    assert.match(stdout, /^ {2}\S.*\bastera\b/m, 'has an example');
+    assert.match(stdout, /^ {2}(?:\S.*)?\bastera\b/m, 'has an example');
     assert.doesNotMatch(stdout, /\$0|.{111}/, 'fits a terminal');
   }
 });

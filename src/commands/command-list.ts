@@ -3,6 +3,7 @@
  * load only this file.
  */
 
+import { parseDuration } from '../core/quantity.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { pluginFlags } from '../plugin/options.ts';
 import { type ServeOption, serveOptions } from '../settings/serve-options.ts';
@@ -163,6 +164,28 @@ const forget: Command = {
   },
 };
 
+const wait: ServeOption = {
+  name: 'wait',
+  help: 'how long to wait for it',
+  form: 'a duration such as 30s or 2m',
+  fallback: '0s',
+};
+
+const ready: Command = {
+  name: 'ready',
+  help: 'Ask the running server whether it is ready.',
+  flags: [serveOptions.addr, config, wait],
+  examples: [
+    ['$0 ready', 'exit code 0: it is; 1: it is not, and why'],
+    ['$0 ready --addr :9000 --wait 1m', 'wait until it is'],
+  ],
+  run: async ({ flags }) => {
+    const { loadAddress } = await import('../settings/config.ts');
+    const { ready } = await import('./ready.ts');
+    await ready({ addr: loadAddress({ flags }), waitMs: durationOf(flags, wait) });
+  },
+};
+
 const cacheprog: Command = {
   name: 'cacheprog',
   help: 'Keep the build cache of the go command, which starts this by GOCACHEPROG.',
@@ -205,9 +228,19 @@ export const commands: readonly Command[] = [
   forget,
   stats,
   verify,
+  ready,
   cacheprog,
   completion,
 ];
+
+/** A command's own duration, in ms. */
+function durationOf(flags: CommandInput['flags'], { name, form, fallback = '' }: ServeOption): number {
+  try {
+    return parseDuration(flags[name] ?? fallback);
+  } catch {
+    throw new UsageError(`bad value for --${name}: ${JSON.stringify(flags[name])}: expected ${form}`);
+  }
+}
 
 /** Whether a command's own switch is given. Read like those of `config.ts`, which is not loaded here. */
 function isOn(flags: CommandInput['flags'], { name, form }: ServeOption): boolean {

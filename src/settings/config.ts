@@ -135,6 +135,15 @@ export function loadStoreConfig({ flags, env = process.env }: ConfigSources): St
   return Object.freeze({ dbPath: readDbPath(settings), ...readSumdb(settings, new GoEnv(env)) });
 }
 
+/**
+ * Where the server listens that has these settings.
+ *
+ * @throws {UsageError} bad value, unknown name in the file, unreadable file
+ */
+export function loadAddress({ flags, env = process.env }: ConfigSources): Address {
+  return new Settings(flags, env).read(serveOptions.addr, parseAddress);
+}
+
 /** Whether the log level asks for stack traces. False where it can't be known. */
 export function isDebugging({ flags, env = process.env }: ConfigSources): boolean {
   try {
