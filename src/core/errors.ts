@@ -25,6 +25,12 @@ export class TooLarge extends Error {
   readonly kind = 'too-large';
 }
 
+/** The request is for a host that is not this server: a page of that host may have sent it. */
+export class Misdirected extends Error {
+  override readonly name = 'Misdirected';
+  readonly kind = 'misdirected';
+}
+
 /** The setting forbids the answer: a private module nobody here may fetch, say. */
 export class Forbidden extends Error {
   override readonly name = 'Forbidden';
@@ -83,6 +89,7 @@ export type ServeError =
   | BadRequest
   | Unauthorized
   | TooLarge
+  | Misdirected
   | Forbidden
   | NotFound
   | Gone
@@ -100,6 +107,7 @@ export const httpStatus = {
   'bad-request': 400,
   unauthorized: 401,
   'too-large': 413,
+  misdirected: 421,
   forbidden: 403,
   'not-found': 404,
   gone: 410,
@@ -115,6 +123,7 @@ const byKind = {
   'bad-request': BadRequest,
   unauthorized: Unauthorized,
   'too-large': TooLarge,
+  misdirected: Misdirected,
   forbidden: Forbidden,
   'not-found': NotFound,
   gone: Gone,

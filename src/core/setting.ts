@@ -22,6 +22,24 @@ export function parsePatterns(text: string): string {
   return text;
 }
 
+/**
+ * Names of hosts between commas: `goproxy.example.com`, `*.corp.example` for all names below it, `*` for any.
+ *
+ * @returns in small letters, without a last dot; may be empty
+ */
+export function parseHostNames(text: string): readonly string[] {
+  if (text.length > TEXT_LENGTH_MAX) throw new BadRequest('too long');
+  const names = text.split(',').map((name) =>
+    name
+      .trim()
+      .toLowerCase()
+      .replace(/(?<!\*)\.$/, ''),
+  );
+  const given = names.filter((name) => name !== '');
+  if (!given.every((name) => HOST_NAMES.test(name))) throw new BadRequest('not a list of host names');
+  return given;
+}
+
 /** `true`, `false`, `1` or `0`. */
 export function parseSwitch(text: string): boolean {
   if (text === 'true' || text === '1') return true;
@@ -55,6 +73,8 @@ export function choice<const C extends string>(...choices: readonly C[]): (text:
     return chosen;
   };
 }
+
+const HOST_NAMES = /^(?:\*|(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){0,126})$/;
 
 /** One setting from outside; a list of proxies is the longest. */
 const TEXT_LENGTH_MAX = 8192;

@@ -15,6 +15,7 @@ export class Client {
   /** As it came: methods are case-sensitive (RFC 9110, 9.1). */
   readonly method: string;
   readonly isHead: boolean;
+  readonly host: string;
   readonly ifNoneMatch: string;
   readonly range: string;
   readonly ifRange: string;
@@ -39,6 +40,7 @@ export class Client {
     this.query = req.getQuery() ?? '';
     this.method = method;
     this.isHead = method === 'HEAD';
+    this.host = req.getHeader('host');
     this.ifNoneMatch = req.getHeader('if-none-match');
     this.range = req.getHeader('range');
     this.ifRange = this.range === '' ? '' : req.getHeader('if-range');

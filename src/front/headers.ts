@@ -57,6 +57,7 @@ export const statusLine: Readonly<Record<number, string>> = {
   410: '410 Gone',
   413: '413 Content Too Large',
   416: '416 Range Not Satisfiable',
+  421: '421 Misdirected Request',
   500: '500 Internal Server Error',
   502: '502 Bad Gateway',
   503: '503 Service Unavailable',

@@ -1,8 +1,8 @@
 /**
  * The server: takes requests from its listeners along one way, and counts those that it still serves.
  *
- *     public file in memory ─▶ answer
- *     URL ─▶ route ─▶ method ─▶ the client's right ─▶ body ─▶ the endpoint's answer
+ *     a host of ours ─▶ public file in memory ─▶ answer
+ *     a host of ours ─▶ URL ─▶ route ─▶ method ─▶ the client's right ─▶ body ─▶ the endpoint's answer
  *
  * Everything here runs on the front thread and never blocks.
  */
@@ -17,6 +17,7 @@ import type { Events } from '../observe/events.ts';
 import { announcedBytes, Client } from './client.ts';
 import { type Endpoint, type HotFiles, READ_ONLY, type Route, routeOf } from './endpoint.ts';
 import { Listener, type Tls } from './listener.ts';
+import type { OwnHosts } from './own-hosts.ts';
 import { PumpKeeper } from './pump.ts';
 import { BodyRoom, RequestBody, tooLarge } from './request-body.ts';
 import { Responder } from './respond.ts';
@@ -27,6 +28,7 @@ export type ServerOptions = {
   readonly endpoints: readonly Endpoint[];
   /** Asked before anything is looked up or waited for. */
   readonly access: Pick<Access, 'decide'>;
+  readonly hosts: OwnHosts;
   /** Bodies in memory. */
   readonly bodies: Pick<ModuleProxy, 'bodyNow'>;
   readonly events: Events;
@@ -85,7 +87,7 @@ export class Server {
     const url = req.getUrl();
     const file = this.#peek(hotKey(url));
     // A private one takes the way on which its client is asked for its right.
-    if (file?.visibility === 'public') {
+    if (file?.visibility === 'public' && this.#options.hosts.has(req.getHeader('host'))) {
       const body = this.#options.bodies.bodyNow(file);
       if (body !== undefined && announcedBytes(req) <= UNREAD_BODY_BYTES_MAX) {
         this.#responder.hot(res, req, url, file, body);
@@ -110,6 +112,7 @@ export class Server {
     let name = 'malformed';
     const fail = (error: unknown) => this.#responder.error(client, error, name);
     try {
+      this.#options.hosts.demand(client.host);
       const route = routeOf(this.#options.endpoints, parseTarget(client.url, client.query));
       name = route?.name ?? 'other';
       const methods = route?.methods ?? READ_ONLY;

@@ -10,6 +10,7 @@ import { STOP_GRACE_MS } from '../core/limits.ts';
 import { ChecksumsEndpoint } from '../front/checksums-endpoint.ts';
 import { ModulesEndpoint } from '../front/modules-endpoint.ts';
 import { OperationsEndpoint } from '../front/operations-endpoint.ts';
+import { OwnHosts } from '../front/own-hosts.ts';
 import { Server } from '../front/server.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
@@ -25,6 +26,7 @@ import { Background } from './background.ts';
 import { clock } from './clock.ts';
 import { importLocalCache } from './local-cache.ts';
 import { nameSigner } from './name-signer.ts';
+import { ownNames } from './own-names.ts';
 import { notifySystemd, ServiceManager } from './service-manager.ts';
 import { createServices, type Services } from './services.ts';
 import { aborted } from './stop-signal.ts';
@@ -78,6 +80,7 @@ export async function runServer({
       new ModulesEndpoint({ modules, instance }),
     ],
     access,
+    hosts: new OwnHosts([...config.hosts, ...ownNames(config.addr)]),
     bodies: modules,
     events,
     clientStallMs: config.clientStallMs,

@@ -18,6 +18,7 @@ import {
   choice,
   durationWithin,
   numberWithin,
+  parseHostNames,
   parsePatterns,
   parseSwitch,
   parseText,
@@ -30,6 +31,8 @@ import { type ServeOption, serveOptions } from './serve-options.ts';
 /** Durations in ms, sizes in bytes; see `serve-options.ts` for what each one sets. */
 export type Config = {
   readonly addr: Address;
+  /** Names that clients may reach it by, beside its own, as `parseHostNames` gives them. */
+  readonly hosts: readonly string[];
   /** Absolute; of a link, where it leads. */
   readonly dbPath: string;
   /** A list in GOPROXY's form, as `parseProxyList` takes it; `off` where there is none and none is needed. */
@@ -94,6 +97,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   const offline = settings.read(serveOptions.offline, parseSwitch, 'false');
   const config = {
     addr: settings.read(serveOptions.addr, parseAddress),
+    hosts: settings.read(serveOptions.hosts, parseHostNames),
     dbPath: readDbPath(settings),
     ...readSumdb(settings, goEnv),
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),

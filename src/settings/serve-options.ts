@@ -45,6 +45,11 @@ export const serveOptions = {
     form: 'comma-separated networks such as loopback,192.168.1.0/24,fd00::/8, or none',
     fallback: 'loopback',
   },
+  hosts: {
+    name: 'hosts',
+    help: "more names that clients may use in the URL, beside this machine's own and those that nobody can own on the Internet",
+    form: 'comma-separated names such as goproxy.example.com,*.corp.example, or * for any',
+  },
   listTtlMs: {
     name: 'list-ttl',
     help: 'how long version lists and branches are fresh',

@@ -13,6 +13,9 @@ import { LocalUpstream } from '../support/local-upstream.ts';
 import { madeUpFiles } from '../support/module-zip.ts';
 import { hasProxy, ReverseProxy } from '../support/reverse-proxy.ts';
 
+/** The name in the files. */
+const NAME = 'goproxy.example.com';
+
 const MIB = 1024 * 1024;
 const kinds = ['nginx', 'haproxy'] as const;
 
@@ -26,7 +29,7 @@ let astera: Astera;
 
 before(async () => {
   upstream = await LocalUpstream.start({ madeUp: [small, ...large] });
-  astera = await Astera.start({ upstream: upstream.url, flags: ['--verify', 'off'] });
+  astera = await Astera.start({ upstream: upstream.url, flags: ['--verify', 'off', '--hosts', NAME] });
 });
 
 after(async () => {
@@ -35,8 +38,8 @@ after(async () => {
 });
 
 /** A request whose head is there; the body is not read. */
-async function open(url: string): Promise<IncomingMessage> {
-  const [response] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
+async function open(url: string, headers: Readonly<Record<string, string>> = {}): Promise<IncomingMessage> {
+  const [response] = (await once(get(url, { agent: false, headers }), 'response')) as [IncomingMessage];
   return response;
 }
 
@@ -81,6 +84,18 @@ for (const [at, kind] of kinds.entries()) {
       await once(response, 'readable');
       release();
       assert.ok((await readAll(response)).equals(madeUpFiles(module).zip));
+    });
+
+    test('the name that clients use comes through, and only that one', async () => {
+      const path = `${proxy.url}/${small.path.replace('C', '%21c')}/@v/list`;
+      for (const { host, code } of [
+        { host: NAME, code: 200 },
+        { host: 'evil.example', code: 421 },
+      ]) {
+        const response = await open(path, { host });
+        assert.equal(response.statusCode, code, host);
+        response.resume();
+      }
     });
 
     test('metrics and profiles are not for its clients, and errors come as they are', async () => {

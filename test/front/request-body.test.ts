@@ -14,6 +14,7 @@ import { BadRequest, Unauthorized } from '../../src/core/errors.ts';
 import { REQUEST_BODY_AHEAD_BYTES, UNREAD_BODY_BYTES_MAX } from '../../src/core/limits.ts';
 import type { Client } from '../../src/front/client.ts';
 import type { Endpoint, Route } from '../../src/front/endpoint.ts';
+import { OwnHosts } from '../../src/front/own-hosts.ts';
 import { BodyRoom } from '../../src/front/request-body.ts';
 import { Server } from '../../src/front/server.ts';
 import { SeenEvents } from '../support/fakes.ts';
@@ -55,6 +56,7 @@ async function serve(t: TestContext, read: Read): Promise<{ port: number; events
   const server = new Server({
     endpoints: [endpoint],
     access: { decide: () => 'public' },
+    hosts: new OwnHosts([]),
     bodies: { bodyNow: () => body },
     events,
     clientStallMs: 60_000,

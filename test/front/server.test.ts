@@ -17,6 +17,7 @@ import type { Endpoint } from '../../src/front/endpoint.ts';
 import type { Tls } from '../../src/front/listener.ts';
 import { ModulesEndpoint } from '../../src/front/modules-endpoint.ts';
 import { OperationsEndpoint, type OperationsEndpointOptions } from '../../src/front/operations-endpoint.ts';
+import { OwnHosts } from '../../src/front/own-hosts.ts';
 import { Server, type ServerOptions } from '../../src/front/server.ts';
 import type { ProxyRequest } from '../../src/modules/module-proxy.ts';
 import { makeCertificate } from '../support/certificate.ts';
@@ -66,6 +67,7 @@ async function serve(
       new ModulesEndpoint({ modules: { get, peek: (key) => hot.get(key) }, instance: 'me' }),
     ],
     access,
+    hosts: new OwnHosts(['goproxy.example.com']),
     bodies: { bodyNow: ({ body }) => body },
     events,
     clientStallMs,
@@ -76,7 +78,8 @@ async function serve(
 /** A server with these endpoints and nothing in memory. */
 function bareServer(endpoints: readonly Endpoint[] = [], events = new SeenEvents()): Server {
   const bodies = { bodyNow: () => undefined };
-  return new Server({ endpoints, access, bodies, events, clientStallMs: 60_000 });
+  const hosts = new OwnHosts([]);
+  return new Server({ endpoints, access, hosts, bodies, events, clientStallMs: 60_000 });
 }
 
 async function listen(t: TestContext, server: Server, tls?: Tls): Promise<number> {
@@ -297,6 +300,26 @@ for (const { path, codes, why } of hostile) {
     assert.equal((await ask(served, '/healthz')).code, 200);
   });
 }
+
+test('a host that is not ours gets nothing, from memory neither', async (t) => {
+  const served = await serve(t);
+  offer(served, 'out of memory');
+  served.answers.set('example.com/a/@v/list', answer('v1.0.0\n', { kind: 'list' }));
+  for (const path of [`/${MOD}`, '/example.com/a/@v/list', '/metrics', '/readyz', '/healthz', '/%ff', '/']) {
+    for (const method of ['GET', 'HEAD', 'POST']) {
+      const got = await ask(served, path, { method, headers: { host: 'evil.example:8080' } });
+      assert.equal(got.code, 421, `${method} ${path}`);
+      const text =
+        'cannot answer for host "evil.example:8080": not a name of this Astera; add it to --hosts\n';
+      assert.equal(got.body, method === 'HEAD' ? '' : text);
+    }
+  }
+  assert.deepEqual(served.asked, []);
+  for (const host of ['goproxy.example.com', 'localhost:80', '127.0.0.1']) {
+    assert.equal((await ask(served, `/${MOD}`, { headers: { host } })).code, 200, host);
+    assert.equal((await ask(served, '/metrics', { headers: { host } })).code, 200, host);
+  }
+});
 
 test('who must not go out says so by path or by header', async (t) => {
   const served = await serve(t);

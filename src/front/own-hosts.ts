@@ -1,0 +1,56 @@
+/**
+ * The names that a `Host` header may have.
+ *
+ * A page of any site can have a browser ask this server under the site's own name, once that name leads to this
+ * server's address (DNS rebinding). The browser then takes the answer for the site's own, and a request
+ * from this very machine may read what loopback may read. Such a name has an owner in the public DNS. So
+ * addresses, names that nobody can own there, and the names of `--hosts` are ours. Keeps out which address asks: `access/`.
+ */
+
+import { isIP } from 'node:net';
+import { Misdirected } from '../core/errors.ts';
+
+export class OwnHosts {
+  readonly #names: ReadonlySet<string>;
+  /** With their leading dot. */
+  readonly #suffixes: readonly string[];
+  /** The last header that was ours: nearly all requests bring the same one. */
+  #last = '';
+
+  /** @param names as `parseHostNames` gives them */
+  constructor(names: readonly string[]) {
+    this.#names = new Set(names.filter((name) => !name.startsWith('*.')));
+    this.#suffixes = [...PRIVATE_SUFFIXES, ...names.flatMap((name) => /^\*(\..*)$/.exec(name)?.[1] ?? [])];
+  }
+
+  /** @param header as it came; empty for a client that names none, which is no browser */
+  has(header: string): boolean {
+    if (header === this.#last) return true;
+    if (!this.#isOwn(header)) return false;
+    this.#last = header;
+    return true;
+  }
+
+  /** @throws {Misdirected} it is not ours */
+  demand(header: string): void {
+    if (this.has(header)) return;
+    const named = JSON.stringify(header.slice(0, 200));
+    throw new Misdirected(`cannot answer for host ${named}: not a name of this Astera; add it to --hosts`);
+  }
+
+  #isOwn(header: string): boolean {
+    if (header === '' || this.#names.has('*')) return true;
+    const [, ipv6, text = ''] = HOST.exec(header) ?? [];
+    if (ipv6 !== undefined) return isIP(ipv6) === 6;
+    const name = text.toLowerCase().replace(/\.$/, '');
+    if (name === '') return false;
+    if (!name.includes('.') || isIP(name) === 4 || this.#names.has(name)) return true;
+    return this.#suffixes.some((suffix) => name.endsWith(suffix));
+  }
+}
+
+/** A host and its port, if it has one. */
+const HOST = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,255}))(?::[0-9]{0,5})?$/;
+
+/** Nobody can own a name below these in the public DNS: RFC 6762, 6761, 8375, ICANN's own, and what home routers use. */
+const PRIVATE_SUFFIXES = ['.local', '.localhost', '.home.arpa', '.internal', '.lan'];
