@@ -34,6 +34,12 @@ const online: ServeOption = {
   ...toggle(),
 };
 
+const buildCache: ServeOption = {
+  name: 'build-cache',
+  help: 'delete the build cache',
+  ...toggle(),
+};
+
 /** Flags of every command that opens a store. */
 const common: readonly ServeOption[] = [serveOptions.dbPath, config, serveOptions.logLevel];
 
@@ -151,16 +157,17 @@ const warm: Command = {
 const forget: Command = {
   name: 'forget',
   help: 'Delete a module from the store, 404s too. The next request fetches it again.',
-  words: '<module..>',
-  flags: common,
+  words: '[module..]',
+  flags: [...common, buildCache],
   examples: [
     ['$0 forget github.com/me/x@v1.2.3', 'one version, for example after its tag was moved'],
     ['$0 forget github.com/me/x', 'all its versions and its list'],
+    ['$0 forget --build-cache', 'all that builds have put into the build cache'],
   ],
   run: async ({ flags, words }) => {
     const { loadStoreConfig } = await import('../settings/config.ts');
     const { forgetCommand } = await import('./forget.ts');
-    await forgetCommand(loadStoreConfig({ flags }), words);
+    await forgetCommand(loadStoreConfig({ flags }), { names: words, isBuildCache: isOn(flags, buildCache) });
   },
 };
 

@@ -1,5 +1,5 @@
 /**
- * `astera forget MODULE[@VERSION]…`: drops what is stored of them, answers and 404s alike, so that the
+ * `astera forget MODULE[@VERSION]…`, `--build-cache`: drops what is stored of them, answers and 404s alike, so that the
  * upstream is asked again.
  *
  * MODULE stands for itself, not for modules below it. A version may also be a branch or a prefix, as
@@ -22,26 +22,53 @@ import { openStoreForWriting } from './writable-store.ts';
 const STEP_KEYS = 64;
 const STEP_BYTES = 32 * 1024 * 1024;
 
-/** @throws {UsageError} a malformed name. @throws {Error} nothing is stored of any of them */
-export async function forgetCommand(config: StoreConfig, names: readonly string[]): Promise<void> {
+export type ForgetOptions = {
+  /** Modules, and versions of modules. */
+  readonly names: readonly string[];
+  readonly isBuildCache: boolean;
+};
+
+/** @throws {UsageError} a malformed name, or nothing to forget. @throws {Error} nothing is stored of any of them */
+export async function forgetCommand(config: StoreConfig, options: ForgetOptions): Promise<void> {
+  const { names, isBuildCache } = options;
+  if (names.length === 0 && !isBuildCache) {
+    throw new UsageError(`forget needs modules, or --build-cache: see 'astera forget --help'`);
+  }
   const targets = names.map(parseTarget);
   const { store, close } = await openStoreForWriting(config, { mayBeNew: false });
   try {
-    const missing: string[] = [];
-    for (const target of targets) {
-      const { answers, negatives, partials, bodyBytes } = await forgetOne(store, target);
-      if (answers + negatives + partials === 0) missing.push(target.name);
-      else
-        process.stdout.write(
-          `${target.name}: forgot ${answers} files (${formatSize(bodyBytes)}), ${negatives} 404s, ${partials} partial downloads\n`,
-        );
-    }
-    if (missing.length === targets.length)
-      throw new Error(`cannot forget ${names.join(' ')}: nothing is stored of it`);
-    for (const name of missing) process.stdout.write(`${printable(name)}: nothing is stored of it\n`);
+    if (isBuildCache) await forgetBuildCache(store);
+    if (targets.length > 0) await forgetModules(store, targets);
   } finally {
     await close();
   }
+}
+
+async function forgetBuildCache(store: WritableStore): Promise<void> {
+  let [actions, outputs, bytes] = [0, 0, 0];
+  for (let isDone = false; !isDone; ) {
+    const step = await store.forgetActions({});
+    actions += step.actions;
+    outputs += step.outputs;
+    bytes += step.storedBytes;
+    isDone = step.isDone;
+  }
+  process.stdout.write(`build cache: forgot ${actions} actions, ${outputs} outputs (${formatSize(bytes)})\n`);
+}
+
+async function forgetModules(store: WritableStore, targets: readonly Target[]): Promise<void> {
+  const missing: string[] = [];
+  for (const target of targets) {
+    const { answers, negatives, partials, bodyBytes } = await forgetOne(store, target);
+    if (answers + negatives + partials === 0) missing.push(target.name);
+    else
+      process.stdout.write(
+        `${target.name}: forgot ${answers} files (${formatSize(bodyBytes)}), ${negatives} 404s, ${partials} partial downloads\n`,
+      );
+  }
+  if (missing.length === targets.length)
+    throw new Error(`cannot forget ${missing.join(' ')}: nothing is stored of it`);
+  for (const name of missing) process.stdout.write(`${printable(name)}: nothing is stored of it\n`);
 }
 
 /** Which keys: all of a prefix, or those that pass `isOf`. */

@@ -1,6 +1,7 @@
 /** `astera stats`: what is stored, as a table for people or as JSON for programs. */
 
 import { ENTRY_KINDS, type EntryKind } from '../core/entry-kind.ts';
+import { printable } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
 import { lookAtStore } from '../store/look.ts';
 import { readStats, type StoreStats } from '../store/stats.ts';
@@ -35,7 +36,8 @@ export function describe(found: StoreStats, dbPath: string, nowMs: number): stri
     const strange = unknown > 0 ? `, ${count(unknown)} of which it does not know` : '';
     lines.push(`not confirmed by the checksum database yet: ${count(unconfirmed)}${strange}`);
   }
-  return [...lines, '', answers(found, nowMs), ...partials(found, nowMs)].join('\n');
+  const parts = [...partials(found, nowMs), ...buildCache(found, nowMs)];
+  return [...lines, '', answers(found, nowMs), ...parts].join('\n');
 }
 
 function answers({ tallies }: StoreStats, nowMs: number): string {
@@ -70,6 +72,22 @@ function partials({ partials, partialCount }: StoreStats, nowMs: number): string
   ]);
   const left = partialCount - partials.length;
   return ['', left > 0 ? `${table}\nand ${count(left)} more` : table];
+}
+
+function buildCache({ buildCache: found }: StoreStats, nowMs: number): string[] {
+  const { actions, outputs, bytes, storedBytes, conflicts, conflictCount } = found;
+  if (actions + outputs === 0) return [];
+  const sizes = `${formatSize(bytes)}, stored in ${formatSize(storedBytes)}`;
+  const lines = ['', `build cache  ${count(actions)} actions, ${count(outputs)} outputs of ${sizes}`];
+  if (conflictCount === 0) return lines;
+  lines.push(`another output was put, and refused, for ${count(conflictCount)} actions:`);
+  const rows = conflicts.map(({ namespace, actionId, outputId, refusedOutputId, times, atMs }) => [
+    ...[printable(namespace), actionId, outputId, refusedOutputId],
+    ...[count(times), ago(nowMs - atMs)],
+  ]);
+  lines.push(formatTable([['namespace', 'action', 'output', 'refused', '>times', '>last'], ...rows]));
+  if (conflictCount > conflicts.length) lines.push(`and ${count(conflictCount - conflicts.length)} more`);
+  return lines;
 }
 
 function count(number: number): string {

@@ -5,7 +5,8 @@
  * The store is read beside a running server: an entry that was replaced or dropped meanwhile is no fault.
  */
 
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
+import type { ActionName } from '../core/build-cache-port.ts';
 import { kindOfKey } from '../core/entry-kind.ts';
 import { BadRequest, CheckFailed, isServeError, messageOf } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
@@ -16,13 +17,21 @@ import { hashGoMod } from '../modzip/go-mod-hash.ts';
 import { checkZip } from '../modzip/zip-check.ts';
 import { hashZip } from '../modzip/zip-hash.ts';
 import type { AuditedBlob, AuditedEntry, StoreAudit } from '../store/audit.ts';
+import type { AuditedOutput } from '../store/build-cache-audit.ts';
+import { BlobCheck, isDamage } from './blob-check.ts';
 
 /**
  * A fault, and the thing that has it: an answer or a partial download, by key, and whether it is worth
- * fetching again; chunks that nothing needs, by their blob's number; or the whole store file.
+ * fetching again; a build output or chunks that nothing needs, by their blob's number; a build action; or the
+ * whole store file.
  */
 export type Fault = {
-  readonly of: { readonly key: string; readonly isWanted: boolean } | { readonly unused: number } | 'file';
+  readonly of:
+    | { readonly key: string; readonly isWanted: boolean }
+    | { readonly unused: number }
+    | { readonly output: number; readonly outputId: string | null }
+    | { readonly action: ActionName }
+    | 'file';
   readonly why: string;
 };
 
@@ -37,14 +46,12 @@ export type StoreCheckOptions = {
 export class StoreCheck {
   readonly #options: StoreCheckOptions;
   readonly #audit: StoreAudit;
-  /** The fault of each blob that was read, if any. Holds only bad and growing blobs. */
-  readonly #badBlobs = new Map<number, string>();
-  readonly #growing = new Set<number>();
-  #lastBlob = -1;
+  readonly #blobs: BlobCheck;
 
   constructor(options: StoreCheckOptions) {
     this.#options = options;
     this.#audit = options.audit;
+    this.#blobs = new BlobCheck(options);
   }
 
   /** Every fault, as it is found. Ends early when told to stop. */
@@ -53,6 +60,8 @@ export class StoreCheck {
     yield* this.#guarded(() => this.#blobFaults());
     yield* this.#guarded(() => this.#ownerlessFaults());
     yield* this.#guarded(() => this.#entryFaults());
+    yield* this.#guarded(() => this.#outputFaults());
+    yield* this.#guarded(() => this.#actionFaults());
   }
 
   /** A file that is damaged may fail any read: then the rest of that part can't be checked. */
@@ -75,20 +84,16 @@ export class StoreCheck {
   *#blobFaults(): Generator<Fault> {
     for (const blob of this.#audit.blobs()) {
       if (this.#options.signal.aborted) return;
-      this.#lastBlob = blob.id;
-      if (blob.growingKey !== null) {
-        yield* this.#growingFaults(blob, blob.growingKey);
-        continue;
-      }
-      this.#checkBlob(blob);
-      if (this.#audit.isOwned(blob.id) || !this.#audit.isBlobAsRead(blob)) continue;
+      this.#blobs.check(blob);
+      if (blob.growingKind === 'entry') yield* this.#growingFaults(blob, blob.growingKey ?? '');
+      const isOurs = blob.growingKind !== null || this.#audit.isOwned(blob.id);
+      if (isOurs || !this.#audit.isBlobAsRead(blob)) continue;
       yield { of: { unused: blob.id }, why: 'nothing has this blob as its body' };
     }
   }
 
-  /** The chunks of a partial download must have no gap: a resume continues at their end. */
+  /** The chunks of a partial download must have no gap: a resume continues at their end. Nobody resumes an upload. */
   *#growingFaults(blob: AuditedBlob, key: string): Generator<Fault> {
-    this.#growing.add(blob.id);
     const { count, lastSeq } = this.#audit.chunkSpan(blob.id);
     this.#options.onProgress({ files: 0, bytes: count * CHUNK_BYTES });
     if (count === lastSeq + 1 || !this.#audit.isBlobAsRead(blob)) return;
@@ -131,40 +136,32 @@ export class StoreCheck {
     if (blob?.sha256 == null) return blob === undefined ? `no blob ${id}` : `blob ${id} is not whole`;
     if (blob.size !== size) return `blob ${id} has ${blob.size} bytes, not ${size}`;
     if (!blob.sha256.equals(sha256)) return `blob ${id} has another SHA-256`;
-    // One that came or became whole after the blobs were read.
-    if (id > this.#lastBlob || this.#growing.has(id)) this.#checkBlob(blob);
-    return this.#badBlobs.get(id);
+    if (blob.encoding !== 'identity') return `blob ${id} is packed`;
+    return this.#blobs.faultOf(blob);
   }
 
-  /** Reads a whole blob, and remembers what is wrong with it. */
-  #checkBlob(blob: AuditedBlob): void {
-    try {
-      const why = this.#readBlob(blob);
-      // Half read when it was dropped, it is nobody's.
-      if (why === undefined || !this.#audit.isBlobAsRead(blob)) return;
-      this.#badBlobs.set(blob.id, `blob ${blob.id} ${why}`);
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      this.#badBlobs.set(blob.id, `blob ${blob.id}: ${messageOf(error)}`);
+  *#outputFaults(): Generator<Fault> {
+    const { buildCache } = this.#audit;
+    for (const output of buildCache.outputs()) {
+      if (this.#options.signal.aborted) return;
+      const why = this.#outputFault(output);
+      if (why === undefined || !buildCache.isAsRead(output)) continue;
+      yield { of: { output: output.id, outputId: output.outputId }, why };
     }
   }
 
-  #readBlob({ id, size, sha256 }: AuditedBlob): string | undefined {
-    const digest = createHash('sha256');
-    const { count } = this.#audit.chunkSpan(id);
-    let bytes = 0;
-    for (let seq = 0; seq < count; seq++) {
-      const chunk = this.#audit.chunk(id, seq);
-      if (chunk === undefined) break;
-      digest.update(chunk);
-      bytes += chunk.byteLength;
-      this.#options.onProgress({ files: 0, bytes: chunk.byteLength });
-      if (this.#options.signal.aborted) return undefined;
-      if (chunk.byteLength !== CHUNK_BYTES) break;
+  #outputFault({ id, outputId, actions, counted }: AuditedOutput): string | undefined {
+    const blob = this.#audit.blob(id);
+    if (blob === undefined) return `no blob ${id}`;
+    if (outputId === null || blob.sha256 === null) return `blob ${id} is not whole`;
+    if (actions !== counted) return `counts ${actions} actions, has ${counted}`;
+    return this.#blobs.faultOf(blob);
+  }
+
+  *#actionFaults(): Generator<Fault> {
+    for (const { namespace, actionId } of this.#audit.buildCache.lostActions()) {
+      yield { of: { action: { namespace, actionId } }, why: 'its output is not there' };
     }
-    const isWhole = bytes === size && count === Math.ceil(bytes / CHUNK_BYTES);
-    if (!isWhole) return `has ${bytes} bytes in ${count} chunks where ${size} are due`;
-    return sha256?.equals(digest.digest()) === true ? undefined : 'has not its SHA-256';
   }
 
   /** @throws {ServeError} the body is not what the key says */
@@ -202,10 +199,4 @@ function checkHash(recorded: string, found: string): void {
 function bodyFault(body: Uint8Array, { size, sha256 }: { size: number; sha256: Buffer }): string | undefined {
   if (body.byteLength !== size) return `has ${body.byteLength} bytes, not ${size}`;
   return sha256.equals(hash('sha256', body, 'buffer')) ? undefined : 'has not its SHA-256';
-}
-
-/** SQLite can't read what it has written: bad pages, or a disk that fails. */
-function isDamage(error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return typeof code === 'string' && /^SQLITE_(?:CORRUPT|NOTADB|IOERR)/.test(code);
 }

@@ -161,7 +161,10 @@ function summary({ confirmed, bad, unknown, silent, private: secret }: OnlineCou
 
 function nameOf({ of }: Fault): string {
   if (of === 'file') return 'the file itself';
-  return 'key' in of ? of.key : `blob ${of.unused}`;
+  if ('key' in of) return of.key;
+  if ('output' in of) return `build output ${of.outputId ?? `of blob ${of.output}`}`;
+  if ('action' in of) return `build action ${of.action.actionId} of ${JSON.stringify(of.action.namespace)}`;
+  return `blob ${of.unused}`;
 }
 
 function counted(number: number, what: string): string {
@@ -209,6 +212,10 @@ async function drop(store: WritableStore, faults: readonly Fault[]): Promise<voi
   for (const step of steps(keys)) await store.forget({ keys: step });
   const unused = faults.flatMap(({ of }) => (of !== 'file' && 'unused' in of ? of.unused : []));
   for (const step of steps(unused)) await store.dropUnused({ blobs: step });
+  for (const { of } of faults) {
+    if (of !== 'file' && 'output' in of) await store.dropOutput({ blob: of.output });
+    if (of !== 'file' && 'action' in of) await store.dropAction(of.action);
+  }
 }
 
 function* steps<T>(items: readonly T[]): Generator<T[]> {

@@ -61,6 +61,9 @@ class ControlClient implements ServerStore {
   readonly dropBlob = this.#call('dropBlob');
   readonly forget = this.#call('forget');
   readonly dropUnused = this.#call('dropUnused');
+  readonly dropOutput = this.#call('dropOutput');
+  readonly dropAction = this.#call('dropAction');
+  readonly forgetActions = this.#call('forgetActions');
   readonly fetch = this.#call('fetch');
   readonly lookUp = this.#call('lookUp');
   readonly sumdbHead = this.#call('sumdbHead');

@@ -17,7 +17,7 @@ import {
 } from '../core/limits.ts';
 
 /** Changes with every call that is added, goes or means something else: both ends must be of one Astera. */
-export const CONTROL_PROTOCOL = 3;
+export const CONTROL_PROTOCOL = 4;
 
 /** The first message of a connection, in place of a call. */
 export type Hello = { readonly protocol: number };
@@ -96,6 +96,9 @@ const parsers: Parsers = {
   dropBlob: ({ blob }) => ({ blob: blobId(blob) }),
   forget: ({ keys }) => ({ keys: texts(keys) }),
   dropUnused: ({ blobs }) => ({ blobs: blobIds(blobs) }),
+  dropOutput: ({ blob }) => ({ blob: blobId(blob) }),
+  dropAction: ({ namespace, actionId }) => ({ namespace: text(namespace), actionId: text(actionId) }),
+  forgetActions: () => ({}),
   fetch: ({ key }) => ({ key: text(key) }),
   lookUp: ({ key }) => ({ key: text(key) }),
   sumdbHead: ({ database }) => ({ database: text(database) }),

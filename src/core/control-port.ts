@@ -12,7 +12,16 @@ import type { ReaderPort, Remote, WriterPort } from './store-port.ts';
 export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartialKeys'> &
   Pick<
     WriterPort,
-    'putEntry' | 'openBlob' | 'putChunk' | 'sealBlob' | 'dropBlob' | 'forget' | 'dropUnused'
+    | 'putEntry'
+    | 'openBlob'
+    | 'putChunk'
+    | 'sealBlob'
+    | 'dropBlob'
+    | 'forget'
+    | 'dropUnused'
+    | 'dropOutput'
+    | 'dropAction'
+    | 'forgetActions'
   > & {
     /** Fetches what is not stored yet, and waits until all of it is here. Fails as a client's request would. */
     fetch(request: { key: string }): Promise<{ origin: Origin }>;

@@ -191,6 +191,27 @@ export const CHUNKS_PER_BLOB = 2 ** 20;
 /** The last blob whose chunks' rowids JavaScript counts exactly. One blob a millisecond takes 99 days to get there. */
 export const BLOB_ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / CHUNKS_PER_BLOB) - 1;
 
+/** What was used within so long stays in the build cache: a day, as a running build reads files that it was told of, and uses are told late. */
+export const BUILD_CACHE_KEPT_MS = 25 * 3_600_000;
+
+/** An upload of a build output that makes no progress for so long, and that nobody ended, is dropped. Nobody resumes one. */
+export const OUTPUT_PARTIAL_KEPT_MS = 3_600_000;
+
+/** Actions that one step of an expiry drops: each may have a blob of its own. At double, the server's own writes wait twice as long. */
+export const ACTIONS_PER_STEP = 256;
+
+/** Stored bytes that one step of an expiry drops. At double, the server's own writes wait twice as long. */
+export const EXPIRED_BYTES_PER_STEP = 64 * MiB;
+
+/** Namespaces that one get of an action looks into: its own, its team's and the main one. */
+export const NAMESPACES_PER_CALL_MAX = 8;
+
+/** A namespace's name: as long as a file's. */
+export const NAMESPACE_LENGTH_MAX = 255;
+
+/** Text beside an action: a signature and the name of its key have some 200 characters. */
+export const ACTION_NOTE_LENGTH_MAX = 1024;
+
 /** Log lines that wait while stderr takes none: some 1,000. At half, a reader that pauses under debug loses lines sooner. */
 export const LOG_WAITING_BYTES_MAX = 256 * KiB;
 

@@ -12,6 +12,7 @@
  * sizes bytes, digests lower-case hex.
  */
 
+import type { BuildCacheReaderPort, BuildCacheWriterPort } from './build-cache-port.ts';
 import type { SourceName } from './ports.ts';
 
 /** The origin of a stored answer. */
@@ -100,7 +101,7 @@ export type Forgotten = {
 
 type Nothing = Record<never, never>;
 
-export type ReaderPort = {
+export type ReaderPort = BuildCacheReaderPort & {
   /**
    * One answer by its key, its `bytes` being the inline body or the blob's first chunk; and,
    * where no 200 is stored, the partial download of that key.
@@ -127,7 +128,7 @@ export type ReaderPort = {
   getSizes(request: Nothing): StoreSizes;
 };
 
-export type WriterPort = {
+export type WriterPort = BuildCacheWriterPort & {
   /**
    * Stores one whole answer. A 404 or 410 never replaces a 200: then `kept` is false.
    * Past NEGATIVE_ROWS_MAX of them the least used go.
@@ -183,7 +184,7 @@ export type WriterPort = {
     lastModified: string | undefined;
     nowMs: number;
   }): Nothing;
-  /** Adds chunk `seq` to a growing blob. Sent twice it changes nothing. */
+  /** Adds chunk `seq` to a growing blob, of an answer or of a build output. Sent twice it changes nothing. */
   putChunk(request: { blob: number; seq: number; bytes: Uint8Array }): Nothing;
   /**
    * Makes a growing blob the body of `key`, all its chunks being there. Where another blob has the
@@ -197,11 +198,11 @@ export type WriterPort = {
     nowMs: number;
     checked?: Checked;
   }): { sha256: string; blob: number };
-  /** Drops a growing blob and its chunks. */
+  /** Drops a growing blob and its chunks, of an answer or of a build output. */
   dropBlob(request: { blob: number }): Nothing;
   /** Drops all that is stored under `keys`, up to KEYS_PER_CALL_MAX: answers, their blobs where no other key has them, partial downloads. */
   forget(request: { keys: string[] }): Forgotten;
-  /** Drops blobs, up to KEYS_PER_CALL_MAX, that no key has as its body and that don't grow, and chunks of no blob. */
+  /** Drops blobs, up to KEYS_PER_CALL_MAX, that nothing has as its body and that don't grow, and chunks of no blob. */
   dropUnused(request: { blobs: number[] }): Nothing;
   /** Coalesced last-use times. */
   touch(request: { keys: string[]; nowMs: number }): Nothing;

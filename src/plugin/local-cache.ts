@@ -10,8 +10,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { isCacheId } from '../core/cache-id.ts';
 import { PLUGIN_KEPT_MS_MIN } from '../core/limits.ts';
-import { isCacheId, isCacheTime } from './remote-protocol.ts';
+import { isCacheTime } from './remote-protocol.ts';
 import { START_BYTES } from './shareable.ts';
 
 export type LocalEntry = {

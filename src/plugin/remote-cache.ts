@@ -6,6 +6,7 @@
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
+import { isCacheId } from '../core/cache-id.ts';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
   PLUGIN_PAUSE_MS,
@@ -15,14 +16,7 @@ import {
   PLUGIN_WHOLE_MS,
 } from '../core/limits.ts';
 import type { LocalCache, LocalEntry, LocalPut } from './local-cache.ts';
-import {
-  actionPath,
-  isCacheId,
-  isCacheTime,
-  OUTPUT_ID_HEADER,
-  outputPath,
-  TIME_HEADER,
-} from './remote-protocol.ts';
+import { actionPath, isCacheTime, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from './remote-protocol.ts';
 import { isShareable } from './shareable.ts';
 
 /** `import` of it would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */

@@ -28,15 +28,9 @@ export function outputPath(outputId: string): string {
   return `/cache/output/${outputId}`;
 }
 
-/** Whether this is an action or output ID as it stands in paths, headers and file names. */
-export function isCacheId(text: unknown): text is string {
-  return typeof text === 'string' && CACHE_ID.test(text);
-}
-
 /** Whether this is a time as it stands in headers and action files. */
 export function isCacheTime(text: unknown): text is string {
   return typeof text === 'string' && CACHE_TIME.test(text);
 }
 
-const CACHE_ID = /^[0-9a-f]{64}$/;
 const CACHE_TIME = /^[0-9]{1,19}$/;

@@ -6,10 +6,10 @@
 
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { isCacheId } from '../core/cache-id.ts';
 import { type LocalCache, type LocalEntry, type LocalPut, trimDirectory } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
 import type { RemoteCache } from './remote-cache.ts';
-import { isCacheId } from './remote-protocol.ts';
 import { type CacheRequest, RequestReader } from './request-reader.ts';
 import { isShareable } from './shareable.ts';
 import { Uploads } from './uploads.ts';

@@ -5,10 +5,10 @@
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isCacheId } from '../core/cache-id.ts';
 import { PLUGIN_UPLOADS_WAITING_MAX } from '../core/limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { RemoteCache } from './remote-cache.ts';
-import { isCacheId } from './remote-protocol.ts';
 
 export class Uploads {
   readonly #local: LocalCache;

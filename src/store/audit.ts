@@ -5,9 +5,12 @@
  * from a row that was replaced meanwhile. Says nothing of what bodies must hold.
  */
 
+import type { Encoding } from '../core/build-cache-port.ts';
 import type { EntryKind } from '../core/entry-kind.ts';
 import { CHUNKS_PER_BLOB } from '../core/limits.ts';
+import { upTo } from './audit-rows.ts';
 import { BlobOwners } from './blob-owners.ts';
+import { BuildCacheAudit } from './build-cache-audit.ts';
 import { ChunkSource } from './chunk-source.ts';
 import { type Connection, chunkId, openReadable } from './schema.ts';
 
@@ -26,10 +29,14 @@ export type AuditedEntry = {
 
 export type AuditedBlob = {
   readonly id: number;
+  readonly encoding: Encoding;
   /** Null while it grows. */
   readonly sha256: Buffer | null;
   readonly size: number | null;
-  /** The key it grows for. */
+  /** Of its chunks as they lie in the store; null while it grows. */
+  readonly storedBytes: number | null;
+  /** What it grows for. */
+  readonly growingKind: 'entry' | 'output' | null;
   readonly growingKey: string | null;
   readonly changedAtMs: number;
 };
@@ -46,9 +53,11 @@ const ENTRY_COLUMNS = 'id, key, kind, status, size, sha256, h1, blob, body';
 /** What go.sum has lines for. */
 const SUMMED = "kind IN ('zip', 'mod') AND status = 200";
 
-const BLOB_COLUMNS = 'id, sha256, size, growing_key AS growingKey, changed_at_ms AS changedAtMs';
+const BLOB_COLUMNS = `id, encoding, sha256, size, stored_bytes AS storedBytes, growing_kind AS growingKind,
+  growing_key AS growingKey, changed_at_ms AS changedAtMs`;
 
 export class StoreAudit {
+  readonly buildCache: BuildCacheAudit;
   readonly #db: Connection;
   readonly #entries;
   readonly #entry;
@@ -79,6 +88,7 @@ export class StoreAudit {
     );
     this.#blob = db.prepare<[number], AuditedBlob>(`SELECT ${BLOB_COLUMNS} FROM blob WHERE id = ?`);
     this.#owners = new BlobOwners(db);
+    this.buildCache = new BuildCacheAudit(db);
     this.#chunk = db.prepare<[number], Buffer>('SELECT bytes FROM chunk WHERE id = ?').pluck();
     this.#nextChunk = db
       .prepare<[number], number>('SELECT id FROM chunk WHERE id >= ? ORDER BY id LIMIT 1')
@@ -198,16 +208,5 @@ export class StoreAudit {
   }
 }
 
-function* upTo<Row extends { readonly id: number }>(
-  last: number,
-  read: (after: number) => Row[],
-): Generator<Row> {
-  for (let after = -1; after < last; ) {
-    const rows = read(after);
-    yield* rows;
-    after = rows.at(-1)?.id ?? last;
-  }
-}
-
 /** All but `chunk`, which is the store's bulk: its rows are each read, and hashed, one by one. */
-const TABLES = ['setting', 'blob', 'entry'];
+const TABLES = ['setting', 'blob', 'entry', 'output', 'action'];

@@ -7,7 +7,10 @@
 import type { Connection } from './schema.ts';
 
 /** Queries that find an owner of the blob `?`. */
-const OWNERS = ['SELECT 1 AS found FROM entry WHERE blob = ?'] as const;
+const OWNERS = [
+  'SELECT 1 AS found FROM entry WHERE blob = ?',
+  'SELECT 1 AS found FROM output WHERE blob = ?',
+] as const;
 
 export class BlobOwners {
   readonly #queries;

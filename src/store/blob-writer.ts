@@ -5,16 +5,29 @@
  */
 
 import { createHash } from 'node:crypto';
+import type { Encoding } from '../core/build-cache-port.ts';
 import { BadRequest, StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES, CHUNKS_PER_BLOB, INLINE_BYTES_MAX, PARTIAL_KEPT_MS } from '../core/limits.ts';
+import {
+  CHUNK_BYTES,
+  CHUNKS_PER_BLOB,
+  INLINE_BYTES_MAX,
+  OUTPUT_PARTIAL_KEPT_MS,
+  PARTIAL_KEPT_MS,
+} from '../core/limits.ts';
 import type { WriterPort } from '../core/store-port.ts';
 import { BlobOwners } from './blob-owners.ts';
 import type { FileSource } from './file-source.ts';
-import { GrowingHashes } from './growing-hashes.ts';
+import { type Content, GrowingHashes } from './growing-hashes.ts';
+import { unpackChunk } from './packing.ts';
 import { type Connection, chunkId } from './schema.ts';
 
 /** A whole blob. */
 export type Sealed = { readonly blob: number; readonly sha256: Buffer };
+
+/** A whole blob of one chunk. */
+type Chunk = Content & { readonly encoding: Encoding; readonly nowMs: number };
+
+type Growth = { readonly outputId: string; readonly encoding: Encoding; readonly nowMs: number };
 
 export class BlobWriter {
   readonly #sql;
@@ -38,6 +51,12 @@ export class BlobWriter {
     return {};
   };
 
+  /** Opens a growing blob for an output of a build. */
+  openForOutput(blob: number, { outputId, encoding, nowMs }: Growth): void {
+    this.#sql.openForOutput.run(blob, `${outputId}/${blob}`, encoding, nowMs);
+    this.#grown.add(blob);
+  }
+
   putChunk: WriterPort['putChunk'] = ({ blob, seq, bytes }) => {
     const growing = this.#sql.get.get(blob);
     if (growing === undefined) throw new StoreFailed(`cannot store chunk ${seq}: no blob ${blob} grows`);
@@ -47,9 +66,10 @@ export class BlobWriter {
     // A chunk whose transaction failed leaves a gap. The next download could not go on behind it.
     const hasGap = seq > 0 && this.#sql.hasChunk.get(chunkId(blob, seq - 1)) === undefined;
     if (hasGap) throw new StoreFailed(`cannot store chunk ${seq}: the one before it is not stored`);
+    const content = unpackChunk(bytes, growing.encoding);
     this.#grown.add(blob);
     this.#sql.putChunk.run(chunkId(blob, seq), bytes);
-    this.#hashes.add(blob, seq, bytes);
+    this.#hashes.add(blob, seq, content);
     return {};
   };
 
@@ -71,7 +91,8 @@ export class BlobWriter {
   add(id: number, bytes: Uint8Array, sha256: Buffer, nowMs: number): number {
     const twin = this.#sql.bySha.get(sha256);
     if (twin !== undefined) return twin.id;
-    this.#sql.put.run(id, sha256, bytes.byteLength, nowMs);
+    const size = bytes.byteLength;
+    this.#sql.put.run({ id, sha256, size, encoding: 'identity', storedBytes: size, nowMs });
     for (let seq = 0, at = 0; at < bytes.byteLength; seq++, at += CHUNK_BYTES) {
       this.#sql.addChunk.run(chunkId(id, seq), bytes.subarray(at, at + CHUNK_BYTES));
     }
@@ -102,6 +123,12 @@ export class BlobWriter {
     }
   }
 
+  /** Stores one chunk as the whole blob `id`. */
+  addChunk(id: number, bytes: Uint8Array, { sha256, size, encoding, nowMs }: Chunk): void {
+    this.#sql.put.run({ id, sha256, size, encoding, storedBytes: bytes.byteLength, nowMs });
+    if (bytes.byteLength > 0) this.#sql.addChunk.run(chunkId(id, 0), bytes);
+  }
+
   /**
    * Makes a growing blob whole. Where another one has the same content, that one serves, and this one's chunks go.
    *
@@ -109,14 +136,57 @@ export class BlobWriter {
    * @throws {StoreFailed} it has not `size` bytes
    */
   seal({ blob, size, nowMs }: { blob: number; size: number; nowMs: number }): Sealed | undefined {
-    const growing = this.#sql.get.get(blob);
+    const growing = this.stateOf(blob);
     if (growing === undefined) return undefined;
     if (growing.sha256 !== null) return { blob, sha256: growing.sha256 }; // Sent again after a crash.
-    const sha256 = this.#hashOf(blob, size);
-    const twin = this.#sql.bySha.get(sha256);
+    const content = this.contentOf(blob);
+    if (content.size !== size) {
+      throw new StoreFailed(`cannot seal blob: ${content.size} bytes stored where ${size} were promised`);
+    }
+    const twin = this.#sql.bySha.get(content.sha256);
     if (twin !== undefined) this.remove(blob);
-    else this.#sql.seal.run(sha256, size, nowMs, blob);
-    return { blob: twin?.id ?? blob, sha256 };
+    else this.makeWhole(blob, content, nowMs);
+    return { blob: twin?.id ?? blob, sha256: content.sha256 };
+  }
+
+  /** A blob's SHA-256, null while it grows; undefined where there is no such blob. */
+  stateOf(blob: number): { readonly sha256: Buffer | null; readonly encoding: Encoding } | undefined {
+    return this.#sql.get.get(blob);
+  }
+
+  /** The blob that has this content, in whichever encoding. */
+  find(sha256: Buffer): number | undefined {
+    return this.#sql.byShaPacked.get(sha256)?.id;
+  }
+
+  /**
+   * The content of a growing blob. Its hash is taken once.
+   *
+   * @throws {BadRequest} a chunk before the last one is not full, or can't be unpacked
+   */
+  contentOf(blob: number): Content {
+    const running = this.#hashes.take(blob);
+    if (running !== undefined) return running;
+    const { encoding } = this.stateOf(blob) ?? { encoding: 'identity' };
+    const fresh = createHash('sha256');
+    let size = 0;
+    const first = chunkId(blob, 0);
+    for (const { id, bytes } of this.#sql.chunksOf.iterate(first, first + CHUNKS_PER_BLOB)) {
+      const seq = id - first;
+      if (size !== seq * CHUNK_BYTES) {
+        throw new BadRequest(`cannot seal blob: ${size} bytes before chunk ${seq}, not ${seq * CHUNK_BYTES}`);
+      }
+      const content = unpackChunk(bytes, encoding);
+      fresh.update(content);
+      size += content.byteLength;
+    }
+    return { sha256: fresh.digest(), size };
+  }
+
+  /** Makes a growing blob whole. */
+  makeWhole(blob: number, { sha256, size }: Content, nowMs: number): void {
+    const first = chunkId(blob, 0);
+    this.#sql.seal.run({ blob, sha256, size, first, end: first + CHUNKS_PER_BLOB, nowMs });
   }
 
   /** The blob that grows for `key`. */
@@ -138,12 +208,12 @@ export class BlobWriter {
     this.#sql.drop.run(blob);
   }
 
-  /** Drops some partial downloads that nobody asked for. @returns how many */
+  /** Drops some partial downloads, and uploads, that nobody asked for. @returns how many */
   dropStale(nowMs: number): number {
     // A clock that is set forward must not make a download old that is still coming in.
     for (const blob of this.#grown) this.#sql.renew.run(nowMs, blob);
     this.#grown.clear();
-    const stale = this.#sql.stale.all(nowMs - PARTIAL_KEPT_MS);
+    const stale = this.#sql.stale.all(nowMs - PARTIAL_KEPT_MS, nowMs - OUTPUT_PARTIAL_KEPT_MS);
     for (const { id } of stale) this.remove(id);
     return stale.length;
   }
@@ -161,7 +231,8 @@ export class BlobWriter {
   /** Makes stored chunks a whole blob, unless the content is there already. @returns the blob that has it */
   #settle(id: number, { sha256, size, nowMs }: { sha256: Buffer; size: number; nowMs: number }): number {
     const twin = this.#sql.bySha.get(sha256);
-    if (twin === undefined) this.#sql.put.run(id, sha256, size, nowMs);
+    if (twin === undefined)
+      this.#sql.put.run({ id, sha256, size, encoding: 'identity', storedBytes: size, nowMs });
     else this.remove(id);
     return twin?.id ?? id;
   }
@@ -182,58 +253,57 @@ export class BlobWriter {
       throw new BadRequest(`it has ${at} bytes where it had ${size}: it changes while it is read`);
     return { body: isInline ? this.#piece.slice(0, size) : undefined, sha256: digest.digest() };
   }
-
-  #hashOf(blob: number, size: number): Buffer {
-    const running = this.#hashes.take(blob, size);
-    if (running !== undefined) return running;
-    const fresh = createHash('sha256');
-    let bytes = 0;
-    const first = chunkId(blob, 0);
-    for (const row of this.#sql.chunksOf.iterate(first, first + CHUNKS_PER_BLOB)) {
-      fresh.update(row.bytes);
-      bytes += row.bytes.byteLength;
-    }
-    if (bytes !== size) {
-      throw new StoreFailed(`cannot seal blob: ${bytes} bytes stored where ${size} were promised`);
-    }
-    return fresh.digest();
-  }
 }
 
 type Id = { id: number };
 
 function prepare(db: Connection) {
   return {
-    get: db.prepare<[number], { sha256: Buffer | null }>('SELECT sha256 FROM blob WHERE id = ?'),
-    bySha: db.prepare<[Buffer], Id>('SELECT id FROM blob WHERE sha256 = ?'),
-    growingOf: db.prepare<[string], Id>('SELECT id FROM blob WHERE growing_key = ?'),
+    get: db.prepare<[number], { sha256: Buffer | null; encoding: Encoding }>(
+      'SELECT sha256, encoding FROM blob WHERE id = ?',
+    ),
+    bySha: db.prepare<[Buffer], Id>("SELECT id FROM blob WHERE sha256 = ? AND encoding = 'identity'"),
+    byShaPacked: db.prepare<[Buffer], Id>('SELECT id FROM blob WHERE sha256 = ? ORDER BY encoding LIMIT 1'),
+    growingOf: db.prepare<[string], Id>(
+      "SELECT id FROM blob WHERE growing_kind = 'entry' AND growing_key = ?",
+    ),
     lastId: db.prepare<[], Id>('SELECT coalesce(max(id), 0) AS id FROM blob'),
     open: db.prepare(
-      `INSERT INTO blob (id, growing_key, size, etag, last_modified, changed_at_ms) VALUES (?, ?, ?, ?, ?, ?)
+      `INSERT INTO blob (id, growing_kind, growing_key, size, etag, last_modified, changed_at_ms)
+       VALUES (?, 'entry', ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET
          size = excluded.size, etag = excluded.etag, last_modified = excluded.last_modified,
          changed_at_ms = excluded.changed_at_ms
        WHERE sha256 IS NULL`,
     ),
-    put: db.prepare<[number, Buffer, number, number]>(
-      'INSERT INTO blob (id, sha256, size, changed_at_ms) VALUES (?, ?, ?, ?)',
+    openForOutput: db.prepare<[number, string, Encoding, number]>(
+      `INSERT INTO blob (id, growing_kind, growing_key, encoding, changed_at_ms) VALUES (?, 'output', ?, ?, ?)
+       ON CONFLICT (id) DO NOTHING`,
     ),
-    seal: db.prepare<[Buffer, number, number, number]>(
-      'UPDATE blob SET sha256 = ?, size = ?, changed_at_ms = ?, growing_key = NULL WHERE id = ?',
+    put: db.prepare<[Chunk & { id: number; storedBytes: number }]>(
+      `INSERT INTO blob (id, sha256, size, encoding, stored_bytes, changed_at_ms)
+       VALUES (@id, @sha256, @size, @encoding, @storedBytes, @nowMs)`,
+    ),
+    seal: db.prepare<[Content & { blob: number; first: number; end: number; nowMs: number }]>(
+      `UPDATE blob SET sha256 = @sha256, size = @size, changed_at_ms = @nowMs, growing_kind = NULL, growing_key = NULL,
+         stored_bytes = iif(encoding = 'identity', @size,
+           (SELECT total(length(bytes)) FROM chunk WHERE id >= @first AND id < @end))
+       WHERE id = @blob`,
     ),
     drop: db.prepare<[number]>('DELETE FROM blob WHERE id = ?'),
     renew: db.prepare<[number, number]>(
       'UPDATE blob SET changed_at_ms = ? WHERE id = ? AND growing_key IS NOT NULL',
     ),
-    stale: db.prepare<[number], Id>(
-      'SELECT id FROM blob WHERE growing_key IS NOT NULL AND changed_at_ms < ? LIMIT 16',
+    stale: db.prepare<[number, number], Id>(
+      `SELECT id FROM blob
+       WHERE growing_kind IS NOT NULL AND changed_at_ms < iif(growing_kind = 'entry', ?, ?) LIMIT 16`,
     ),
     addChunk: db.prepare<[number, Uint8Array]>('INSERT INTO chunk (id, bytes) VALUES (?, ?)'),
     putChunk: db.prepare<[number, Uint8Array]>('INSERT OR REPLACE INTO chunk (id, bytes) VALUES (?, ?)'),
     hasChunk: db.prepare<[number], Id>('SELECT id FROM chunk WHERE id = ?'),
     dropChunks: db.prepare<[number, number]>('DELETE FROM chunk WHERE id >= ? AND id < ?'),
-    chunksOf: db.prepare<[number, number], { bytes: Buffer }>(
-      'SELECT bytes FROM chunk WHERE id >= ? AND id < ? ORDER BY id',
+    chunksOf: db.prepare<[number, number], { id: number; bytes: Buffer }>(
+      'SELECT id, bytes FROM chunk WHERE id >= ? AND id < ? ORDER BY id',
     ),
   };
 }

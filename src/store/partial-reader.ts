@@ -14,7 +14,7 @@ export class PartialReader {
 
   constructor(db: Connection) {
     this.#partial = db.prepare<[string], PartialColumns>(
-      'SELECT id, size, etag, last_modified FROM blob WHERE growing_key = ?',
+      "SELECT id, size, etag, last_modified FROM blob WHERE growing_kind = 'entry' AND growing_key = ?",
     );
     // Behind a gap a chunk's seq is above its place in the list: such chunks do not count.
     this.#chunkCount = db.prepare<[number, number, number], { n: number }>(
@@ -25,7 +25,7 @@ export class PartialReader {
     );
     this.#growing = db.prepare<[string, string, number], KeyColumns>(
       `SELECT growing_key AS key, 0 AS status, coalesce(size, 0) AS size, id AS blob FROM blob
-       WHERE growing_key > ? AND growing_key < ? ORDER BY growing_key LIMIT ?`,
+       WHERE growing_kind = 'entry' AND growing_key > ? AND growing_key < ? ORDER BY growing_key LIMIT ?`,
     );
   }
 

@@ -8,6 +8,7 @@
 
 import { statSync } from 'node:fs';
 import type { ReaderPort } from '../core/store-port.ts';
+import { ActionReader } from './action-reader.ts';
 import { BlobReader } from './blob-reader.ts';
 import { EntryReader } from './entry-reader.ts';
 import { PartialReader } from './partial-reader.ts';
@@ -23,6 +24,10 @@ export class StoreReader implements ReaderPort {
   readonly getChunk;
   readonly writeBlob;
   readonly getUnsettled;
+  readonly getAction;
+  readonly getOutput;
+  readonly getOutputChunk;
+  readonly getOutputsStored;
   readonly getSizes: ReaderPort['getSizes'];
   readonly #db: Connection;
   readonly #batch;
@@ -36,6 +41,7 @@ export class StoreReader implements ReaderPort {
     const entries = new EntryReader(db, partials);
     const blobs = new BlobReader(db);
     const verdicts = new VerdictReader(db);
+    const actions = new ActionReader(db);
     this.getEntry = entries.getEntry;
     this.getVersions = entries.getVersions;
     this.getStored = entries.getStored;
@@ -44,6 +50,10 @@ export class StoreReader implements ReaderPort {
     this.getChunk = blobs.getChunk;
     this.writeBlob = blobs.writeBlob;
     this.getUnsettled = verdicts.getUnsettled;
+    this.getAction = actions.getAction;
+    this.getOutput = actions.getOutput;
+    this.getOutputChunk = actions.getOutputChunk;
+    this.getOutputsStored = actions.getOutputsStored;
     this.getSizes = () => ({
       storeBytes: bytesOfFile(path),
       walBytes: bytesOfFile(`${path}-wal`),

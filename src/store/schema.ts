@@ -52,11 +52,11 @@ export function openWritable(path: string, mode: WriterMode = 'shared'): Connect
         db.pragma('journal_mode = WAL');
         db.pragma('synchronous = NORMAL');
       }
-      db.pragma('foreign_keys = ON');
       db.pragma('wal_autocheckpoint = 0');
       db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
       db.pragma(`cache_size = -${mode === 'bulk' ? BULK_CACHE_KIB : 4096}`);
       migrate(db);
+      db.pragma('foreign_keys = ON');
       checkChunkBytes(db, path);
       return db;
     } catch (error) {
@@ -232,6 +232,7 @@ function checkMigrated(db: Connection, path: string): void {
 }
 
 function migrate(db: Connection): void {
+  db.pragma('foreign_keys = OFF'); // A table that is made anew is away for a moment.
   for (let version = numberPragma(db, 'user_version'); version < migrations.length; version++) {
     const step = migrations[version] ?? '';
     db.transaction(() => {

@@ -36,6 +36,30 @@ export type Partial = {
   readonly changedAtMs: number;
 };
 
+/** The build cache, counted. */
+export type BuildCacheStats = {
+  readonly actions: number;
+  readonly outputs: number;
+  /** Of the outputs' contents, and as they are stored. */
+  readonly bytes: number;
+  readonly storedBytes: number;
+  /** Actions for which another output was put, and refused. */
+  readonly conflictCount: number;
+  /** The newest CONFLICTS_LISTED_MAX of them. */
+  readonly conflicts: readonly Conflict[];
+};
+
+/** An action for which another output than its own was put. */
+export type Conflict = {
+  readonly namespace: string;
+  readonly actionId: string;
+  readonly outputId: string;
+  /** The last one refused, how many were, and when. */
+  readonly refusedOutputId: string;
+  readonly times: number;
+  readonly atMs: number;
+};
+
 export type StoreStats = Unsettled & {
   readonly storeBytes: number;
   readonly walBytes: number;
@@ -47,9 +71,11 @@ export type StoreStats = Unsettled & {
   /** The newest PARTIALS_LISTED_MAX of them. */
   readonly partials: readonly Partial[];
   readonly partialCount: number;
+  readonly buildCache: BuildCacheStats;
 };
 
 const PARTIALS_LISTED_MAX = 20;
+const CONFLICTS_LISTED_MAX = 20;
 
 /**
  * Counts what the store at `path` holds, in one short transaction beside whoever writes to it.
@@ -75,7 +101,8 @@ function countAll(db: Connection, path: string): StoreStats {
     tallies: tallies(db),
     blobs: blobs(db),
     partials: partials(db),
-    partialCount: numberOf(db, 'SELECT count(*) FROM blob WHERE growing_key IS NOT NULL'),
+    partialCount: numberOf(db, "SELECT count(*) FROM blob WHERE growing_kind = 'entry'"),
+    buildCache: buildCache(db),
     ...unsettled(db),
   };
 }
@@ -102,9 +129,29 @@ function partials(db: Connection): Partial[] {
                  ${CHUNK_BYTES} * (SELECT coalesce(max(chunk.id) + 1 - blob.id * ${CHUNKS_PER_BLOB}, 0) FROM chunk
                    WHERE chunk.id >= blob.id * ${CHUNKS_PER_BLOB}
                      AND chunk.id < (blob.id + 1) * ${CHUNKS_PER_BLOB}) AS bytes
-               FROM blob WHERE growing_key IS NOT NULL
+               FROM blob WHERE growing_kind = 'entry'
                ORDER BY changed_at_ms DESC LIMIT ${PARTIALS_LISTED_MAX}`;
   return db.prepare<[], Partial>(sql).all();
+}
+
+function buildCache(db: Connection): BuildCacheStats {
+  const sql = `SELECT count(*) AS outputs, total(size) AS bytes, total(stored_bytes) AS storedBytes
+               FROM output JOIN blob ON blob.id = output.blob`;
+  const sums = db.prepare<[], Pick<BuildCacheStats, 'outputs' | 'bytes' | 'storedBytes'>>(sql).get();
+  return {
+    actions: numberOf(db, 'SELECT count(*) FROM action'),
+    ...(sums ?? { outputs: 0, bytes: 0, storedBytes: 0 }),
+    conflictCount: numberOf(db, 'SELECT count(*) FROM action WHERE conflicts > 0'),
+    conflicts: conflicts(db),
+  };
+}
+
+function conflicts(db: Connection): Conflict[] {
+  const sql = `SELECT namespace, lower(hex(action_id)) AS actionId, lower(hex(sha256)) AS outputId,
+                 lower(hex(conflict_output)) AS refusedOutputId, conflicts AS times, conflict_at_ms AS atMs
+               FROM action JOIN blob ON blob.id = action.output WHERE conflicts > 0
+               ORDER BY conflict_at_ms DESC LIMIT ${CONFLICTS_LISTED_MAX}`;
+  return db.prepare<[], Conflict>(sql).all();
 }
 
 function numberOf(db: Connection, sql: string): number {

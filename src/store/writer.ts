@@ -6,8 +6,12 @@
  */
 
 import type { WriterPort } from '../core/store-port.ts';
+import { ActionExpiry } from './action-expiry.ts';
+import { ActionUse } from './action-use.ts';
+import { ActionWriter } from './action-writer.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { EntryWriter } from './entry-writer.ts';
+import { OutputWriter } from './output-writer.ts';
 import { type Connection, closeWritable, openWritable, readSetting, type WriterMode } from './schema.ts';
 import { Upkeep } from './upkeep.ts';
 import { VerdictWriter } from './verdict-writer.ts';
@@ -26,13 +30,27 @@ export class StoreWriter implements WriterPort {
   readonly dropUnused;
   readonly setVerdict;
   readonly confirmBy;
+  readonly putOutput;
+  readonly openOutput;
+  readonly sealOutput;
+  readonly putAction;
+  readonly touchActions;
+  readonly dropAction;
+  readonly dropOutput;
+  readonly expireActions;
+  readonly forgetActions;
   readonly checkpoint;
   readonly tidy;
   readonly #db: Connection;
   readonly #blobs: BlobWriter;
+  readonly #outputs: OutputWriter;
+  readonly #use: ActionUse;
 
-  /** @throws {StoreFailed} what `store/schema.ts` refuses */
-  constructor(path: string, mode: WriterMode = 'shared') {
+  /**
+   * @param monotonicMs a clock that nobody sets, to tell when the other one was set
+   * @throws {StoreFailed} what `store/schema.ts` refuses
+   */
+  constructor(path: string, mode: WriterMode = 'shared', monotonicMs = () => performance.now()) {
     const db = openWritable(path, mode);
     this.#db = db;
     const blobs = new BlobWriter(db);
@@ -52,6 +70,21 @@ export class StoreWriter implements WriterPort {
     const verdicts = new VerdictWriter(db);
     this.setVerdict = verdicts.setVerdict;
     this.confirmBy = verdicts.confirmBy;
+    const outputs = new OutputWriter(db, blobs);
+    this.#outputs = outputs;
+    this.putOutput = outputs.putOutput;
+    this.openOutput = outputs.openOutput;
+    this.sealOutput = outputs.sealOutput;
+    const use = new ActionUse(db, monotonicMs);
+    this.#use = use;
+    const actions = new ActionWriter(db, outputs, use);
+    this.putAction = actions.putAction;
+    this.touchActions = actions.touchActions;
+    this.dropAction = actions.dropAction;
+    this.dropOutput = actions.dropOutput;
+    const expiry = new ActionExpiry(db, { actions, outputs, use });
+    this.expireActions = expiry.expireActions;
+    this.forgetActions = expiry.forgetActions;
     const upkeep = new Upkeep(db, path, blobs);
     this.checkpoint = upkeep.checkpoint;
     this.tidy = upkeep.tidy;
@@ -59,10 +92,13 @@ export class StoreWriter implements WriterPort {
 
   /** Runs `work` in one transaction: all of it is committed when this returns, or none. */
   inTransaction<T>(work: () => T): T {
+    const { seen } = this.#use;
     try {
       return this.#db.transaction(work).immediate();
     } catch (error) {
       this.#blobs.forgetUndone();
+      this.#outputs.forgetUndone();
+      this.#use.restore(seen);
       throw error;
     }
   }

@@ -10,7 +10,7 @@
 import { Busy, messageOf, StoreFailed } from '../core/errors.ts';
 import { READ_BATCH_CHUNKS_MAX, READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ReaderPort, Remote } from '../core/store-port.ts';
-import { isLong, type Request } from '../wire/messages.ts';
+import { type CallName, isLong, type Request } from '../wire/messages.ts';
 import {
   createPool,
   entryBeside,
@@ -43,6 +43,10 @@ const calls = [
   'getKeys',
   'getPartialKeys',
   'getSizes',
+  'getAction',
+  'getOutput',
+  'getOutputChunk',
+  'getOutputsStored',
 ] as const;
 
 /** As the front has: every answer out of the store passes through here. */
@@ -110,7 +114,7 @@ export class ReaderPool {
     let size = 0;
     let chunks = 0;
     while (size < most) {
-      if (this.#queue[size]?.request.call === 'getChunk' && ++chunks > READ_BATCH_CHUNKS_MAX) break;
+      if (isChunk(this.#queue[size]?.request) && ++chunks > READ_BATCH_CHUNKS_MAX) break;
       size++;
     }
     return this.#queue.splice(0, size);
@@ -146,3 +150,10 @@ export class ReaderPool {
     }
   }
 }
+
+/** Whether the call brings a chunk, or what may be as long. */
+function isChunk(request: Request | undefined): boolean {
+  return request !== undefined && CHUNK_CALLS.has(request.call);
+}
+
+const CHUNK_CALLS: ReadonlySet<CallName> = new Set(['getChunk', 'getOutputChunk']);

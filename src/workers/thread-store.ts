@@ -35,19 +35,26 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
   });
   await disk.look();
   // What only adds is refused while there is no room; what frees or tidies is not.
-  const refuse = () => Promise.reject(new StoreFailed(`cannot store: ${disk.full}`));
-  const { putEntry, putFile, confirmEntry, openBlob, putChunk, touch } = writer.call;
+  const ifRoom =
+    <Q, R>(call: (request: Q) => Promise<R>) =>
+    (request: Q): Promise<R> =>
+      disk.full === undefined ? call(request) : Promise.reject(new StoreFailed(`cannot store: ${disk.full}`));
+  const { call } = writer;
   let lastBlob = opened.lastBlobId;
   const readers = new ReaderPool(options);
   return {
     ...readers.call,
-    ...writer.call,
-    putEntry: (request) => (disk.full === undefined ? putEntry(request) : refuse()),
-    putFile: (request) => (disk.full === undefined ? putFile(request) : refuse()),
-    confirmEntry: (request) => (disk.full === undefined ? confirmEntry(request) : refuse()),
-    openBlob: (request) => (disk.full === undefined ? openBlob(request) : refuse()),
-    putChunk: (request) => (disk.full === undefined ? putChunk(request) : refuse()),
-    touch: (request) => (disk.full === undefined ? touch(request) : refuse()),
+    ...call,
+    putEntry: ifRoom(call.putEntry),
+    putFile: ifRoom(call.putFile),
+    confirmEntry: ifRoom(call.confirmEntry),
+    openBlob: ifRoom(call.openBlob),
+    putChunk: ifRoom(call.putChunk),
+    touch: ifRoom(call.touch),
+    putOutput: ifRoom(call.putOutput),
+    openOutput: ifRoom(call.openOutput),
+    putAction: ifRoom(call.putAction),
+    touchActions: ifRoom(call.touchActions),
     get full() {
       return disk.full;
     },

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { StoreWriter } from '../../src/store/writer.ts';
-import { assertWhole, contentOf, grow, put, query } from '../store/stores.ts';
+import { assertWhole, contentOf, grow, put, putOutput, query, sha256Of } from '../store/stores.ts';
 import { Astera, runAstera } from '../support/astera.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -116,6 +116,42 @@ for (const name of ['nodot', 'a.example/', 'a.example/m@', 'a.example/m@v1@v2', 
     assert.equal(code, 2);
   });
 }
+
+/** Outputs of two namespaces in a store that has modules too. */
+function withBuildCache(db: string): void {
+  const writer = new StoreWriter(db);
+  for (const [seed, namespace] of ['', 'ci'].entries()) {
+    const bytes = contentOf(1_000, 200 + seed);
+    putOutput(writer, { bytes, blob: 200 + seed });
+    const name = { namespace, actionId: sha256Of(contentOf(1)) };
+    writer.inTransaction(() => writer.putAction({ ...name, outputId: sha256Of(bytes), time: '1', nowMs: 1 }));
+  }
+  writer.close();
+}
+
+for (const isServed of [false, true]) {
+  test(`forget --build-cache drops all of it and nothing else, ${isServed ? 'beside a server' : 'alone'}`, async (t) => {
+    const db = storeOf(t);
+    const before = keysOf(db);
+    const blobs = query(db, 'SELECT id FROM blob');
+    withBuildCache(db);
+    const server = isServed ? await Astera.start({ upstream: 'off', db }) : undefined;
+    t.after(() => server?.dispose());
+    const { code, stdout, stderr } = await runAstera(['forget', '--db', db, '--build-cache']);
+    const says = 'build cache: forgot 2 actions, 2 outputs (2KiB)\n';
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: says, stderr: '' });
+    await server?.stop();
+    assert.deepEqual(keysOf(db), before);
+    assert.deepEqual(query(db, 'SELECT id FROM blob'), blobs);
+    assertWhole(db);
+  });
+}
+
+test('wrong usage: forget without anything to forget', async (t) => {
+  const { code, stderr } = await runAstera(['forget', '--db', join(tempDir(t), 'a.db')]);
+  assert.match(stderr, /^astera: forget needs modules, or --build-cache: see 'astera forget --help'\n$/);
+  assert.equal(code, 2);
+});
 
 test('beside a server it is gone from its memory too', async (t) => {
   const db = storeOf(t);

@@ -11,7 +11,7 @@ import type { EntryKind } from '../../src/core/entry-kind.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { readStats } from '../../src/store/stats.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
-import { chunksOf, contentOf, grow, put, seal } from '../store/stores.ts';
+import { chunksOf, contentOf, grow, put, putOutput, seal, sha256Of } from '../store/stores.ts';
 import { runAstera } from '../support/astera.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -67,6 +67,17 @@ grow(writer, {
   nowMs: 5_000,
 });
 grow(writer, { key: 'example.com/bare/@v/v1.0.0.zip', blob: 5, nowMs: 6_000 });
+putOutput(writer, { bytes: contentOf(5_000), blob: 6 });
+for (const [namespace, output] of [
+  ['', contentOf(5_000)],
+  ['ci', contentOf(5_000)],
+  ['ci', contentOf(7)],
+] as const) {
+  const name = { namespace, actionId: sha256Of(contentOf(1)) };
+  writer.inTransaction(() =>
+    writer.putAction({ ...name, outputId: sha256Of(output), time: '1', nowMs: 8_000 }),
+  );
+}
 
 test('--json counts entries, each content once, and partial downloads', async () => {
   const before = readFileSync(db);
@@ -97,12 +108,21 @@ test('--json counts entries, each content once, and partial downloads', async ()
       tally('list', 404, 1, 9),
       tally('zip', 200, 1, 2 * CHUNK_BYTES),
     ],
-    blobs: { count: 2, bytes: 10_000 + 2 * CHUNK_BYTES },
+    blobs: { count: 3, bytes: 15_000 + 2 * CHUNK_BYTES },
     partials: [
       { key: 'example.com/bare/@v/v1.0.0.zip', size: null, changedAtMs: 6_000, bytes: 0 },
       { key: 'example.com/half/@v/v1.0.0.zip', size: null, changedAtMs: 5_000, bytes: CHUNK_BYTES },
     ],
     partialCount: 2,
+    buildCache: {
+      ...{ actions: 2, outputs: 1, bytes: 5_000, storedBytes: 5_000, conflictCount: 1 },
+      conflicts: [
+        {
+          ...{ namespace: 'ci', actionId: sha256Of(contentOf(1)), outputId: sha256Of(contentOf(5_000)) },
+          ...{ refusedOutputId: sha256Of(contentOf(7)), times: 1, atMs: 8_000 },
+        },
+      ],
+    },
     unchecked: 1,
     unconfirmed: 0,
     unknown: 0,
@@ -118,6 +138,9 @@ test('the table says the same', () => {
   assert.match(text, /^list 404 +upstream +1 +9B +2d +2d$/m);
   assert.match(text, /^not held against the checksum database yet: 1$/m);
   assert.match(text, /^total +6 +531\.7KiB$/m);
+  assert.match(text, /^build cache {2}2 actions, 1 outputs of 4\.9KiB, stored in 4\.9KiB$/m);
+  assert.match(text, /^another output was put, and refused, for 1 actions:$/m);
+  assert.match(text, /^ci +[0-9a-f]{64} {2}[0-9a-f]{64} {2}[0-9a-f]{64} +1 +2d$/m);
   assert.match(text, /^example\.com\/half\/@v\/v1\.0\.0\.zip +256KiB +\? +2d$/m);
 });
 

@@ -10,7 +10,7 @@ import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { StoreAudit } from '../../src/store/audit.ts';
 import { openWritable } from '../../src/store/schema.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
-import { chunksOf, grow, put, query, seal } from '../store/stores.ts';
+import { chunksOf, contentOf, grow, put, putOutput, query, seal, sha256Of } from '../store/stores.ts';
 import { madeUpFiles } from '../support/module-zip.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -30,6 +30,17 @@ function makeStore(path: string): void {
   seal(writer, { key: `${base}.zip`, blob: 5, size: files.zip.byteLength });
   const half = chunksOf(Buffer.alloc(3 * CHUNK_BYTES, 7));
   grow(writer, { key: 'example.com/half/@v/v1.0.0.zip', blob: 9, chunks: half });
+  const [small, large] = [contentOf(100, 20), contentOf(CHUNK_BYTES + 1, 21)];
+  putOutput(writer, { bytes: small, blob: 20 });
+  putOutput(writer, { bytes: large, blob: 21, encoding: 'zstd' });
+  putOutput(writer, { bytes: contentOf(9, 22), blob: 22 });
+  for (const [action, output] of [small, small, large].entries()) {
+    const name = { namespace: '', actionId: sha256Of(contentOf(action)) };
+    writer.inTransaction(() =>
+      writer.putAction({ ...name, outputId: sha256Of(output), time: '1', nowMs: 1 }),
+    );
+  }
+  writer.openOutput({ blob: 23, outputId: sha256Of(small), encoding: 'identity', nowMs: 1 });
   writer.close();
 }
 
@@ -104,7 +115,7 @@ const damages: { sql: string; of: Fault['of']; line: RegExp; why: string }[] = [
     why: "the blob's hash is not the entry's",
   },
   {
-    sql: `UPDATE blob SET sha256 = NULL, growing_key = 'x' WHERE id = 5`,
+    sql: `UPDATE blob SET sha256 = NULL, growing_kind = 'entry', growing_key = 'x' WHERE id = 5`,
     of: zip,
     line: /^blob 5 is not whole$/,
     why: 'an answer from a growing blob',
@@ -168,6 +179,42 @@ const damages: { sql: string; of: Fault['of']; line: RegExp; why: string }[] = [
     of: { unused: 5 },
     line: /nothing has this blob/,
     why: 'a blob nothing points to',
+  },
+  {
+    sql: `UPDATE chunk SET bytes = CAST('x' || substr(bytes, 2) AS BLOB) WHERE id = ${chunk(20, 0)}`,
+    of: { output: 20, outputId: sha256Of(contentOf(100, 20)) },
+    line: /^blob 20 has not its SHA-256$/,
+    why: 'a byte of an output turned',
+  },
+  {
+    sql: `UPDATE chunk SET bytes = CAST('x' || substr(bytes, 2) AS BLOB) WHERE id = ${chunk(21, 0)}`,
+    of: { output: 21, outputId: sha256Of(contentOf(CHUNK_BYTES + 1, 21)) },
+    line: /^blob 21: cannot unpack chunk: /,
+    why: 'a byte of a packed output turned',
+  },
+  {
+    sql: 'UPDATE blob SET stored_bytes = 5 WHERE id = 20',
+    of: { output: 20, outputId: sha256Of(contentOf(100, 20)) },
+    line: /^blob 20 is stored in 100 bytes where it says 5$/,
+    why: 'an output that says how large it is stored, wrong',
+  },
+  {
+    sql: 'UPDATE output SET actions = 7 WHERE blob = 20',
+    of: { output: 20, outputId: sha256Of(contentOf(100, 20)) },
+    line: /^counts 7 actions, has 2$/,
+    why: 'an output that counts its actions wrong',
+  },
+  {
+    sql: 'DELETE FROM chunk WHERE id >> 20 = 22; DELETE FROM blob WHERE id = 22',
+    of: { output: 22, outputId: null },
+    line: /^no blob 22$/,
+    why: 'an output without its blob',
+  },
+  {
+    sql: 'DELETE FROM output WHERE blob = 21; DELETE FROM chunk WHERE id >> 20 = 21; DELETE FROM blob WHERE id = 21',
+    of: { action: { namespace: '', actionId: sha256Of(contentOf(2)) } },
+    line: /^its output is not there$/,
+    why: 'an action without its output',
   },
   {
     sql: `INSERT INTO chunk VALUES (${chunk(77, 4)}, x'00')`,
@@ -237,7 +284,7 @@ test('what a writer replaces, drops and adds meanwhile is no fault', async (t) =
   writer.close();
 });
 
-for (const table of ['entry_tally', 'entry', 'chunk', 'blob']) {
+for (const table of ['entry_tally', 'entry', 'chunk', 'blob', 'output', 'action', 'action_used']) {
   test(`a page that rots is told: of ${table}`, async (t) => {
     const path = join(tempDir(t), 'a.db');
     makeStore(path);

@@ -6,7 +6,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openWritable } from '../../src/store/schema.ts';
-import { assertWhole, query } from '../store/stores.ts';
+import { StoreWriter } from '../../src/store/writer.ts';
+import { assertWhole, contentOf, putOutput, query, sha256Of } from '../store/stores.ts';
 import { Astera, runAstera } from '../support/astera.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -107,6 +108,49 @@ test('--repair beside a server: its clients get the good bytes again', async () 
   }
   assertWhole(db);
 });
+
+for (const isServed of [false, true]) {
+  test(`--repair drops what is bad of the build cache, ${isServed ? 'beside a server' : 'alone'}`, async () => {
+    const db = await filledStore(`build-cache-${isServed}`);
+    const writer = new StoreWriter(db);
+    const outputs = [contentOf(1_000, 1), contentOf(1_000, 2), contentOf(1_000, 3)];
+    outputs.forEach((bytes, seed) => {
+      putOutput(writer, { bytes, blob: 900 + seed });
+      const name = { namespace: '', actionId: sha256Of(contentOf(seed)) };
+      writer.inTransaction(() =>
+        writer.putAction({ ...name, outputId: sha256Of(bytes), time: '1', nowMs: 1 }),
+      );
+    });
+    writer.close();
+    const connection = openWritable(db);
+    connection.pragma('foreign_keys = OFF');
+    connection.exec(
+      `UPDATE chunk SET bytes = zeroblob(1000) WHERE id >> 20 = 900;
+       DELETE FROM output WHERE blob = 901; DELETE FROM chunk WHERE id >> 20 = 901; DELETE FROM blob WHERE id = 901`,
+    );
+    connection.close();
+    const server = isServed ? await Astera.start({ upstream: upstream.url, db, flags }) : undefined;
+    try {
+      const bad = await runAstera(['verify', '--db', db]);
+      assert.match(bad.stdout, /^bad: build output [0-9a-f]{64}: blob 900 has not its SHA-256$/m);
+      assert.match(bad.stdout, /^bad: build action [0-9a-f]{64} of "": its output is not there$/m);
+      const { code, stderr } = await runAstera([
+        'verify',
+        '--repair',
+        '--db',
+        db,
+        '--upstream',
+        upstream.url,
+      ]);
+      assert.equal(code, 0, stderr);
+      await server?.stop();
+    } finally {
+      await server?.dispose();
+    }
+    assert.deepEqual(query(db, 'SELECT output FROM action'), [902]);
+    assertWhole(db);
+  });
+}
 
 test('what the upstream has no more is named, and does not stay', async () => {
   const db = await filledStore('lost');

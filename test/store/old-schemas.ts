@@ -64,9 +64,29 @@ const THIRD = `
     WHERE trust <> 'confirmed' AND status = 200
       AND key NOT GLOB 'sumdb/*' AND (key GLOB '*.zip' OR key GLOB '*.mod');`;
 
+const FOURTH = `
+  -- A key's kind is written with it: as a computed column, a key that matched nothing was a list.
+  DROP INDEX entry_tally;
+  DROP INDEX entry_unsettled;
+  ALTER TABLE entry DROP COLUMN kind;
+  ALTER TABLE entry ADD COLUMN kind TEXT NOT NULL DEFAULT 'other';
+  UPDATE entry SET kind = CASE
+    WHEN key GLOB 'sumdb/?*' THEN 'sumdb'
+    WHEN key GLOB '*/@v/*.zip' THEN 'zip'
+    WHEN key GLOB '*/@v/*.mod' THEN 'mod'
+    WHEN key GLOB '*/@v/v[0-9]*.[0-9]*.[0-9]*.info' THEN 'info'
+    WHEN key GLOB '*/@v/*.info' THEN 'query'
+    WHEN key GLOB '*/@v/list' THEN 'list'
+    WHEN key GLOB '*/@latest' THEN 'latest'
+    ELSE 'other' END;
+  CREATE INDEX entry_tally ON entry (kind, status, source, stored_at_ms, size);
+  CREATE INDEX entry_unsettled ON entry (key, trust, ask_after_ms, unknown_times, status, kind)
+    WHERE trust <> 'confirmed' AND status = 200 AND kind IN ('zip', 'mod');`;
+
 /** What makes a store of each version, by that version. */
 export const oldSchemas: Readonly<Record<number, string>> = {
   1: FIRST,
   2: FIRST + SECOND,
   3: FIRST + SECOND + THIRD,
+  4: FIRST + SECOND + THIRD + FOURTH,
 };

@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import Database from 'better-sqlite3';
+import type { Encoding } from '../../src/core/build-cache-port.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import type { StoreReader } from '../../src/store/reader.ts';
 import type { StoreWriter } from '../../src/store/writer.ts';
@@ -71,6 +73,49 @@ export function bodyOf(reader: StoreReader, key: string): Uint8Array | undefined
   return new Uint8Array(Buffer.concat(parts));
 }
 
+/** A chunk of an output as it is stored. */
+export function packed(content: Uint8Array, encoding: Encoding): Uint8Array {
+  return encoding === 'zstd' ? new Uint8Array(zstdCompressSync(content)) : content.slice();
+}
+
+/** Puts an output: by one call where it has one chunk, else as one that grows. */
+export function putOutput(
+  writer: StoreWriter,
+  {
+    bytes,
+    blob,
+    encoding = 'identity',
+    nowMs = 1_000,
+  }: { bytes: Uint8Array; blob: number; encoding?: Encoding; nowMs?: number },
+) {
+  const [outputId, size] = [sha256Of(bytes), bytes.byteLength];
+  if (size <= CHUNK_BYTES) {
+    return writer.inTransaction(() =>
+      writer.putOutput({ blob, outputId, size, encoding, nowMs, bytes: packed(bytes, encoding) }),
+    );
+  }
+  return writer.inTransaction(() => {
+    writer.openOutput({ blob, outputId, encoding, nowMs });
+    chunksOf(bytes).forEach((chunk, seq) => {
+      writer.putChunk({ blob, seq, bytes: packed(chunk, encoding) });
+    });
+    return writer.sealOutput({ blob, outputId, size, nowMs });
+  });
+}
+
+/** The content of an output, all chunks of it; undefined where none is stored. */
+export function outputOf(reader: StoreReader, outputId: string): Uint8Array | undefined {
+  const { output, bytes } = reader.getOutput({ outputId, body: 'plain' });
+  if (output === undefined) return undefined;
+  const parts = [bytes ?? new Uint8Array(0)];
+  for (let seq = 1; seq * CHUNK_BYTES < output.size; seq++) {
+    const part = reader.getOutputChunk({ blob: output.blob, seq, body: 'plain' }).bytes;
+    assert.ok(part, `chunk ${seq} of ${outputId}`);
+    parts.push(part);
+  }
+  return new Uint8Array(Buffer.concat(parts));
+}
+
 /** Asks the file itself. */
 export function query(path: string, sql: string): unknown[] {
   const db = new Database(path, { readonly: true });
@@ -103,17 +148,24 @@ export function assertWhole(path: string): void {
     assert.equal(orphans.get(), 0, 'chunks without a blob');
     const idle = db.prepare(
       `SELECT count(*) FROM blob WHERE growing_key IS NULL AND id NOT IN
-         (SELECT blob FROM entry WHERE blob IS NOT NULL)`,
+         (SELECT blob FROM entry WHERE blob IS NOT NULL UNION SELECT blob FROM output)`,
     );
     assert.equal(idle.pluck().get(), 0, 'whole blobs nothing points to');
-    const blobs = db.prepare<[], { id: number; sha256: Buffer; size: number }>(
-      'SELECT id, sha256, size FROM blob WHERE sha256 IS NOT NULL',
+    const miscounted = db.prepare(
+      'SELECT count(*) FROM output WHERE actions <> (SELECT count(*) FROM action WHERE output = blob)',
     );
+    assert.equal(miscounted.pluck().get(), 0, 'outputs that count their actions wrong');
+    const blobs = db.prepare<
+      [],
+      { id: number; sha256: Buffer; size: number; encoding: Encoding; storedBytes: number }
+    >('SELECT id, sha256, size, encoding, stored_bytes AS storedBytes FROM blob WHERE sha256 IS NOT NULL');
     const chunks = db.prepare<[number, number], Buffer>(
       'SELECT bytes FROM chunk WHERE id >= ? AND id < ? ORDER BY id',
     );
-    for (const { id, sha256, size } of blobs.all()) {
-      const bytes = Buffer.concat(chunks.pluck().all(id * 2 ** 20, (id + 1) * 2 ** 20) as Buffer[]);
+    for (const { id, sha256, size, encoding, storedBytes } of blobs.all()) {
+      const rows = chunks.pluck().all(id * 2 ** 20, (id + 1) * 2 ** 20) as Buffer[];
+      assert.equal(Buffer.concat(rows).byteLength, storedBytes, `stored bytes of blob ${id}`);
+      const bytes = Buffer.concat(encoding === 'zstd' ? rows.map((row) => zstdDecompressSync(row)) : rows);
       assert.equal(bytes.byteLength, size, `size of blob ${id}`);
       assert.equal(sha256Of(bytes), sha256.toString('hex'), `hash of blob ${id}`);
     }

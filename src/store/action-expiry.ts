@@ -1,0 +1,59 @@
+/** The end of build actions and outputs: those that nobody uses any more, those that there is no room for, or all. */
+
+import type { BuildCacheWriterPort, Expired } from '../core/build-cache-port.ts';
+import { ACTIONS_PER_STEP, BUILD_CACHE_KEPT_MS, EXPIRED_BYTES_PER_STEP } from '../core/limits.ts';
+import type { ActionUse } from './action-use.ts';
+import { type ActionWriter, EVER } from './action-writer.ts';
+import type { OutputWriter } from './output-writer.ts';
+import type { Connection } from './schema.ts';
+
+export class ActionExpiry {
+  readonly #actions: ActionWriter;
+  readonly #outputs: OutputWriter;
+  readonly #use: ActionUse;
+  readonly #leastUsed;
+
+  constructor(db: Connection, parts: { actions: ActionWriter; outputs: OutputWriter; use: ActionUse }) {
+    this.#actions = parts.actions;
+    this.#outputs = parts.outputs;
+    this.#use = parts.use;
+    this.#leastUsed = db.prepare<[number, number], { id: number; output: number; used_at_ms: number }>(
+      'SELECT id, output, used_at_ms FROM action WHERE used_at_ms < ? ORDER BY used_at_ms LIMIT ?',
+    );
+  }
+
+  expireActions: BuildCacheWriterPort['expireActions'] = ({
+    nowMs,
+    unusedMs,
+    storedBytesMax,
+    mayDropRecent = false,
+  }) => {
+    this.#use.noteTime(nowMs);
+    this.#use.pullBack(nowMs);
+    const beforeMs = mayDropRecent ? EVER : nowMs - BUILD_CACHE_KEPT_MS;
+    const isDue = (usedAtMs: number) =>
+      usedAtMs < nowMs - unusedMs || this.#outputs.storedBytes() > storedBytesMax;
+    return this.#step(beforeMs, isDue);
+  };
+
+  forgetActions: BuildCacheWriterPort['forgetActions'] = () => this.#step(EVER, () => true);
+
+  /** Drops some actions that were last used before `beforeMs` and are due, then some outputs that no action has. */
+  #step(beforeMs: number, isDue: (usedAtMs: number) => boolean): Expired {
+    let [actions, outputs, storedBytes] = [0, 0, 0];
+    const isFull = () => actions + outputs >= ACTIONS_PER_STEP || storedBytes >= EXPIRED_BYTES_PER_STEP;
+    for (const action of this.#leastUsed.all(beforeMs, ACTIONS_PER_STEP)) {
+      if (isFull() || !isDue(action.used_at_ms)) break;
+      const bytes = this.#actions.drop(action, beforeMs);
+      actions++;
+      if (bytes !== undefined) outputs++;
+      storedBytes += bytes ?? 0;
+    }
+    for (const output of this.#outputs.lone(beforeMs, ACTIONS_PER_STEP)) {
+      if (isFull()) break;
+      storedBytes += this.#outputs.drop(output);
+      outputs++;
+    }
+    return { actions, outputs, storedBytes, isDone: actions + outputs === 0 };
+  }
+}

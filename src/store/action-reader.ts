@@ -1,0 +1,111 @@
+/** Reads of build actions and outputs. */
+
+import type {
+  ActionRow,
+  BodyForm,
+  BuildCacheReaderPort,
+  Encoding,
+  OutputRow,
+} from '../core/build-cache-port.ts';
+import { BadRequest, messageOf, StoreFailed } from '../core/errors.ts';
+import { CHUNKS_PER_BLOB, NAMESPACES_PER_CALL_MAX } from '../core/limits.ts';
+import { idBytes } from './cache-id.ts';
+import { unpackChunk } from './packing.ts';
+import { type Connection, chunkId } from './schema.ts';
+
+type OutputColumns = {
+  outputId: string;
+  size: number;
+  encoding: Encoding;
+  storedBytes: number;
+  blob: number;
+  bytes: Buffer | null;
+};
+
+type ActionColumns = OutputColumns & {
+  namespace: string;
+  time: string;
+  storedAtMs: number;
+  usedAtMs: number;
+  note: string | null;
+};
+
+// In hex already: a Buffer costs a row more than SQLite's own two functions. `@wants`: whether the bytes are wanted.
+const OUTPUT_COLUMNS = `lower(hex(blob.sha256)) AS outputId, blob.size, blob.encoding, blob.stored_bytes AS storedBytes,
+  blob.id AS blob,
+  iif(@wants, (SELECT bytes FROM chunk WHERE chunk.id = blob.id * ${CHUNKS_PER_BLOB}), NULL) AS bytes`;
+
+export class ActionReader {
+  readonly #action;
+  readonly #output;
+  readonly #chunk;
+  readonly #isStored;
+
+  constructor(db: Connection) {
+    this.#action = db.prepare<[{ wants: number; namespace: string; id: Buffer }], ActionColumns>(
+      `SELECT namespace, time, action.stored_at_ms AS storedAtMs, action.used_at_ms AS usedAtMs, note, ${OUTPUT_COLUMNS}
+       FROM action JOIN blob ON blob.id = action.output WHERE namespace = @namespace AND action_id = @id`,
+    );
+    this.#output = db.prepare<[{ wants: number; id: Buffer }], OutputColumns>(
+      `SELECT ${OUTPUT_COLUMNS} FROM blob JOIN output ON output.blob = blob.id WHERE sha256 = @id`,
+    );
+    this.#chunk = db.prepare<[number, number], { bytes: Buffer; encoding: Encoding }>(
+      'SELECT bytes, encoding FROM chunk JOIN blob ON blob.id = ? WHERE chunk.id = ?',
+    );
+    this.#isStored = db.prepare<[Buffer], { blob: number }>(
+      'SELECT blob FROM blob JOIN output ON output.blob = blob.id WHERE sha256 = ?',
+    );
+  }
+
+  getAction: BuildCacheReaderPort['getAction'] = ({ namespaces, actionId, body }) => {
+    if (namespaces.length > NAMESPACES_PER_CALL_MAX)
+      throw new BadRequest(`${namespaces.length} namespaces: over ${NAMESPACES_PER_CALL_MAX}`);
+    const id = idBytes(actionId);
+    for (const namespace of namespaces) {
+      const row = this.#action.get({ wants: wants(body), namespace, id });
+      if (row !== undefined) return { action: actionOf(row), ...bytesOf(row, body) };
+    }
+    return {};
+  };
+
+  getOutput: BuildCacheReaderPort['getOutput'] = ({ outputId, body }) => {
+    const row = this.#output.get({ wants: wants(body), id: idBytes(outputId) });
+    return row === undefined ? {} : { output: outputOf(row), ...bytesOf(row, body) };
+  };
+
+  getOutputChunk: BuildCacheReaderPort['getOutputChunk'] = ({ blob, seq, body }) => {
+    const row = this.#chunk.get(blob, chunkId(blob, seq));
+    return row === undefined ? {} : bytesOf(row, body);
+  };
+
+  getOutputsStored: BuildCacheReaderPort['getOutputsStored'] = ({ outputIds }) => {
+    return { stored: outputIds.map((id) => this.#isStored.get(idBytes(id)) !== undefined) };
+  };
+}
+
+function wants(body: BodyForm): number {
+  return body === 'none' ? 0 : 1;
+}
+
+/** @throws {StoreFailed} the chunk is damaged */
+function bytesOf(
+  { bytes, encoding }: Pick<OutputColumns, 'bytes' | 'encoding'>,
+  body: BodyForm,
+): { bytes?: Uint8Array } {
+  if (bytes === null) return {};
+  if (body === 'stored') return { bytes };
+  try {
+    return { bytes: unpackChunk(bytes, encoding) };
+  } catch (cause) {
+    throw new StoreFailed(`cannot read output: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function outputOf({ outputId, size, encoding, storedBytes, blob }: OutputColumns): OutputRow {
+  return { outputId, size, encoding, storedBytes, blob };
+}
+
+function actionOf(row: ActionColumns): ActionRow {
+  const { namespace, time, storedAtMs, usedAtMs, note } = row;
+  return { ...outputOf(row), namespace, time, storedAtMs, usedAtMs, note: note ?? undefined };
+}
