@@ -161,7 +161,7 @@ export type WriterPort = BuildCacheWriterPort & {
   /** Drops the answer under `key` if that is its content, and its blob if no other has it. */
   dropEntry(request: { key: string; sha256: string }): Nothing;
   /** The upstream was asked again and what is stored still holds. */
-  confirmEntry(request: { key: string; nowMs: number }): Nothing;
+  revalidateEntry(request: { key: string; nowMs: number }): Nothing;
   /**
    * Stores the file at `path` as one whole answer, unless a 200 is stored. Fails with bad-request where
    * it has not `size` bytes, or can't be read.

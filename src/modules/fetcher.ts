@@ -76,7 +76,7 @@ export class Fetcher {
       Buffer.compare(known.body, fetched.bytes) === 0
     ) {
       known.freshUntilMs = freshness.until(resource, 200, nowMs);
-      this.#keep(errand, store.confirmEntry({ key, nowMs }));
+      this.#keep(errand, store.revalidateEntry({ key, nowMs }));
       return { file: known, origin: source };
     }
     const file = this.#remember(errand, 200, fetched.bytes);
@@ -136,7 +136,10 @@ export class Fetcher {
     const bytes = new TextEncoder().encode(`${messageOf(error)}\n`);
     const file = this.#remember(errand, status, bytes);
     const put = { key, status, source, nowMs, blob: store.nextBlob(), bytes };
-    this.#keep(errand, known?.status === status ? store.confirmEntry({ key, nowMs }) : store.putEntry(put));
+    this.#keep(
+      errand,
+      known?.status === status ? store.revalidateEntry({ key, nowMs }) : store.putEntry(put),
+    );
     return { file, origin: source };
   }
 

@@ -57,8 +57,8 @@ export class EntryWriter {
     return { sha256: sealed.sha256.toString('hex'), blob: sealed.blob };
   };
 
-  confirmEntry: WriterPort['confirmEntry'] = ({ key, nowMs }) => {
-    this.#sql.confirm.run(nowMs, nowMs, key);
+  revalidateEntry: WriterPort['revalidateEntry'] = ({ key, nowMs }) => {
+    this.#sql.revalidate.run(nowMs, nowMs, key);
     return {};
   };
 
@@ -165,7 +165,7 @@ function prepare(db: Connection) {
          used_at_ms = excluded.used_at_ms, h1 = excluded.h1, trust = excluded.trust,
          unknown_times = 0, ask_after_ms = 0, blob = excluded.blob, body = excluded.body`,
     ),
-    confirm: db.prepare<[number, number, string]>(
+    revalidate: db.prepare<[number, number, string]>(
       'UPDATE entry SET checked_at_ms = ?, used_at_ms = ? WHERE key = ?',
     ),
     touch: db.prepare<[number, string]>('UPDATE entry SET used_at_ms = ? WHERE key = ?'),

@@ -20,7 +20,7 @@ export class StoreWriter implements WriterPort {
   readonly putEntry;
   readonly putFile;
   readonly sealBlob;
-  readonly confirmEntry;
+  readonly revalidateEntry;
   readonly touch;
   readonly dropEntry;
   readonly forget;
@@ -63,7 +63,7 @@ export class StoreWriter implements WriterPort {
     this.putEntry = entries.putEntry;
     this.putFile = entries.putFile;
     this.sealBlob = entries.sealBlob;
-    this.confirmEntry = entries.confirmEntry;
+    this.revalidateEntry = entries.revalidateEntry;
     this.touch = entries.touch;
     this.dropEntry = entries.dropEntry;
     this.forget = entries.forget;

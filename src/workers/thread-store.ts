@@ -47,7 +47,7 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
     ...call,
     putEntry: ifRoom(call.putEntry),
     putFile: ifRoom(call.putFile),
-    confirmEntry: ifRoom(call.confirmEntry),
+    revalidateEntry: ifRoom(call.revalidateEntry),
     openBlob: ifRoom(call.openBlob),
     putChunk: ifRoom(call.putChunk),
     touch: ifRoom(call.touch),

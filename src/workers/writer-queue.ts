@@ -66,7 +66,7 @@ const CALL_BYTES = 512;
 const calls = [
   'putEntry',
   'putFile',
-  'confirmEntry',
+  'revalidateEntry',
   'setVerdict',
   'confirmBy',
   'dropEntry',

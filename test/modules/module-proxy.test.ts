@@ -782,7 +782,7 @@ test('what lands while an upstream is asked whether a request went in a circle i
 
 test('what could not be stored is served all the same, and said', async (t) => {
   const made = filled(t);
-  for (const call of ['putEntry', 'confirmEntry'])
+  for (const call of ['putEntry', 'revalidateEntry'])
     made.store.failures.set(call, new StoreFailed('disk is full'));
   for (const path of [MOD, LIST, ZIP, `${MODULE}/none/@v/list`]) {
     assert.match(await made.ask(path), /^(200|404) upstream /);

@@ -146,10 +146,10 @@ for (const { before, after, kept, why } of overrides) {
   });
 }
 
-test('confirming and touching move the times they are for', (t) => {
+test('revalidating and touching an entry move its times', (t) => {
   const { writer, reader } = new Opened(t);
   put(writer, { key, bytes: contentOf(1), nowMs: 10 });
-  writer.confirmEntry({ key, nowMs: 20 });
+  writer.revalidateEntry({ key, nowMs: 20 });
   assert.deepEqual(times(reader), [20, 20]);
   writer.touch({ keys: [key, 'not stored'], nowMs: 30 });
   assert.deepEqual(times(reader), [20, 30]);

@@ -62,7 +62,7 @@ export type LocalStore = Store & {
 const readerCalls = ['getEntry', 'getChunk', 'getVersions', 'getSizes'] as const;
 const writerCalls = [
   'putEntry',
-  'confirmEntry',
+  'revalidateEntry',
   'openBlob',
   'putChunk',
   'sealBlob',
