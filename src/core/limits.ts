@@ -242,6 +242,12 @@ export const PLUGIN_PAUSE_MS_MAX = 300_000;
 /** Build cache files used in so long are never trimmed: cmd/go/internal/cache asks for a day, and uses are noted by the hour. */
 export const PLUGIN_KEPT_MS_MIN = 25 * 3_600_000;
 
+/** So long outputs go to the spare directory before the cache's own is tried again. At half, a full disk costs twice the failed writes. */
+export const PLUGIN_SPARE_MS = 60_000;
+
+/** Actions that a process remembers as it could not write them, some 300 bytes each: four cold builds. More are compiled again. */
+export const PLUGIN_UNWRITTEN_MAX = 10_000;
+
 /** A request's body that nobody reads is thrown away up to here; a longer one is refused, and its connection ends. */
 export const UNREAD_BODY_BYTES_MAX = 64 * KiB;
 

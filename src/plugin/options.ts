@@ -16,6 +16,8 @@ export type PluginOptions = {
   readonly bytesMax: number;
   /** Uploads at one time. */
   readonly uploads: number;
+  /** Smaller outputs are not uploaded. */
+  readonly uploadBytesMin: number;
   readonly closeWaitMs: number;
   /** Whether what cgo makes is shared: it depends on C headers that are in no action's ID. */
   readonly shareCgo: boolean;
@@ -37,6 +39,7 @@ export const pluginFlags: readonly PluginFlag[] = [
   { name: 'expiry', help: 'remove what is not used for so long (120h)', form: 'a duration such as 120h' },
   { name: 'max-cache-size', help: 'remove the least used past it (10GiB)', form: 'a size such as 10GiB' },
   { name: 'u', help: 'uploads at one time (4)', form: 'a number from 1 to 64' },
+  { name: 'min-upload-size', help: 'keep smaller outputs to this machine (0)', form: 'a size such as 4KiB' },
   {
     name: 'close-wait',
     help: 'how long uploads may hold up the go command at its end (2s)',
@@ -91,6 +94,7 @@ export function readOptions(flags: Readonly<Record<string, string>>): PluginOpti
     expiryMs: read('expiry', '120h', parseDuration),
     bytesMax: read('max-cache-size', '10GiB', parseSize),
     uploads: read('u', '4', parseUploads),
+    uploadBytesMin: read('min-upload-size', '0', parseSize),
     closeWaitMs: read('close-wait', '2s', parseDuration),
     shareCgo: read('share-cgo', 'off', parseOnOff),
     metrics: read('metrics', 'false', parseSwitch),
@@ -99,7 +103,7 @@ export function readOptions(flags: Readonly<Record<string, string>>): PluginOpti
 
 function parseRemote(text: string): URL {
   const url = new URL(text);
-  if (url.protocol !== 'http:') throw new Error('not http');
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error('neither http nor https');
   return url;
 }
 

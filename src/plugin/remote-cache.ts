@@ -15,12 +15,15 @@ import {
   PLUGIN_UPLOAD_IDLE_MS,
   PLUGIN_WHOLE_MS,
 } from '../core/limits.ts';
-import type { LocalCache, LocalEntry, LocalPut } from './local-cache.ts';
+import type { LocalEntry } from './cache-directory.ts';
+import type { LocalCache } from './local-cache.ts';
+import type { LocalPut } from './local-put.ts';
 import { actionPath, isCacheTime, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from './remote-protocol.ts';
 import { isShareable } from './shareable.ts';
 
-/** `import` of it would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */
-const http: typeof import('node:http') = createRequire(import.meta.url)('node:http');
+/** `import` of them would read all that they export, a WebSocket client among it: 45 ms of each `go` command's start. */
+const load = createRequire(import.meta.url);
+const http: typeof import('node:http') = load('node:http');
 
 export type RemoteOptions = {
   readonly url: URL;
@@ -34,19 +37,23 @@ export type RemoteOptions = {
 
 export class RemoteCache {
   readonly #options: RemoteOptions;
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
+  readonly #client: typeof http | typeof import('node:https');
+  readonly #agent: import('node:http').Agent;
   #pausedUntilMs = 0;
   #pauseMs = PLUGIN_PAUSE_MS;
   #hasWarned = false;
-  #mayWrite = true;
+  #mayWriteAtMs = 0;
 
   constructor(options: RemoteOptions) {
     this.#options = options;
+    const isHttps = options.url.protocol === 'https:';
+    this.#client = isHttps ? load('node:https') : http;
+    this.#agent = new this.#client.Agent({ keepAlive: true, maxSockets: 16, ...(isHttps && trusted()) });
   }
 
   /** Whether uploads make sense now. */
   get takesPuts(): boolean {
-    return this.#mayWrite && this.#isUp();
+    return this.#options.now() >= this.#mayWriteAtMs && this.#isUp();
   }
 
   /** Fetches an action's output into the local directory. Never rejects: a failure is a miss. */
@@ -111,9 +118,9 @@ export class RemoteCache {
 
   #accepted(status: number): boolean {
     if (status === 401 || status === 403) {
-      if (this.#mayWrite)
+      if (this.#mayWriteAtMs === 0)
         this.#options.warn(`${this.#options.url.host} takes no uploads from here: status ${status}`);
-      this.#mayWrite = false;
+      this.#mayWriteAtMs = this.#options.now() + PLUGIN_PAUSE_MS_MAX;
       return false;
     }
     if (status < 200 || status > 299) throw new Error(`upload: status ${status}`);
@@ -142,7 +149,7 @@ export class RemoteCache {
     const idleMs = body === undefined ? timeoutMs : Math.max(timeoutMs, PLUGIN_UPLOAD_IDLE_MS);
     const wholeMs = PLUGIN_WHOLE_MS + (body === undefined ? 0 : body.size / PLUGIN_UPLOAD_BYTES_PER_MS);
     return new Promise((resolve, reject) => {
-      const request = http.request(new URL(path, url), {
+      const request = this.#client.request(new URL(`${url.pathname.replace(/\/$/, '')}${path}`, url), {
         method,
         agent: this.#agent,
         timeout: idleMs,
@@ -184,4 +191,11 @@ export class RemoteCache {
     const why = error instanceof Error ? error.message : String(error);
     this.#options.warn(`goes on without ${this.#options.url.host}: ${why}`);
   }
+}
+
+/** The system's CAs beside Node's own, as `go` trusts them. A Node before 22.15 knows its own only, and NODE_EXTRA_CA_CERTS. */
+function trusted(): { readonly ca?: string[] } {
+  const tls: Partial<typeof import('node:tls')> = load('node:tls');
+  if (tls.getCACertificates === undefined) return {};
+  return { ca: [...tls.getCACertificates('default'), ...tls.getCACertificates('system')] };
 }

@@ -1,112 +1,75 @@
 /**
- * One run of the cache program: requests from stdin, answers to stdout, all else to stderr.
+ * One `go` command's session: takes its requests as they are read, writes answers.
  *
  * A put is answered when its local file is there, and never fails for the remote's sake. Answers may come in any order.
+ * Where requests come from and answers go to, its owner knows: `run-plugin.ts`, `plugin-server.ts`, `connect.ts`.
  */
 
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
-import type { Readable } from 'node:stream';
 import { isCacheId } from '../core/cache-id.ts';
-import { type LocalCache, type LocalEntry, type LocalPut, trimDirectory } from './local-cache.ts';
-import type { PluginOptions } from './options.ts';
-import type { RemoteCache } from './remote-cache.ts';
-import { type CacheRequest, RequestReader } from './request-reader.ts';
+import type { LocalEntry } from './cache-directory.ts';
+import type { LocalPut } from './local-put.ts';
+import type { PluginCache } from './plugin-cache.ts';
+import type { CacheRequest, RequestSink } from './request-reader.ts';
 import { isShareable } from './shareable.ts';
-import { Uploads } from './uploads.ts';
 
 export type SessionDoors = {
-  readonly local: LocalCache;
-  readonly remote: RemoteCache | undefined;
+  readonly cache: PluginCache;
   readonly write: (text: string) => void;
-  readonly warn: (line: string) => void;
-  readonly now: () => number;
 };
 
-export class Session {
-  readonly #options: PluginOptions;
-  readonly #doors: SessionDoors;
-  readonly #uploads: Uploads | undefined;
+/** The first message, which `go` waits for. */
+export const HELLO = `${JSON.stringify({ ID: 0, KnownCommands: ['get', 'put', 'close'] })}\n`;
+
+export class Session implements RequestSink {
+  /** Settles when `close` is asked for. Its answer: {@link answerClose}. */
+  readonly closed: Promise<void>;
+  readonly #cache: PluginCache;
+  readonly #write: (text: string) => void;
   readonly #gets = new Set<Promise<void>>();
   #put: { readonly request: CacheRequest; readonly file: LocalPut; error: unknown } | undefined;
-  #counts = { hits: 0, remoteHits: 0, misses: 0, puts: 0, bytes: 0 };
-  #closed: (() => void) | undefined;
+  #close: () => void = () => {};
   #closeId: number | undefined;
 
-  constructor(options: PluginOptions, doors: SessionDoors) {
-    this.#options = options;
-    this.#doors = doors;
-    this.#uploads = doors.remote && new Uploads(doors.local, doors.remote, options.uploads);
+  constructor({ cache, write }: SessionDoors) {
+    this.#cache = cache;
+    this.#write = write;
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve;
+    });
   }
 
-  /** Runs until `close` is answered or the input ends. Rejects where the input is not the `go` command's. */
-  async run(input: Readable): Promise<void> {
-    this.#answer({ ID: 0, KnownCommands: ['get', 'put', 'close'] });
-    this.#uploads?.takeSpool();
-    const reader = new RequestReader({
-      onRequest: (request) => this.#request(request),
-      onBody: (bytes) => this.#body(bytes),
-      onBodyEnd: () => this.#bodyEnd(),
-    });
-    await new Promise<void>((resolve, reject) => {
-      this.#closed = resolve;
-      input.on('data', (bytes: Buffer) => {
-        try {
-          reader.push(bytes);
-        } catch (error) {
-          reject(error);
-        }
-      });
-      input.on('end', resolve);
-      input.on('error', reject);
-    });
+  /** Gets that wait for the remote. */
+  get waiting(): number {
+    return this.#gets.size;
+  }
+
+  /** Forgets a put whose body did not come whole, and waits for all gets. */
+  async end(): Promise<void> {
     this.#put?.file.abort();
+    this.#put = undefined;
     await Promise.all(this.#gets);
-    await this.#uploads?.close(this.#options.closeWaitMs);
-    this.#trim();
-    this.#doors.local.close();
-    this.#doors.remote?.close();
-    if (this.#options.metrics) {
-      const { hits, remoteHits, misses, puts, bytes } = this.#counts;
-      this.#doors.warn(
-        `${hits} hits, ${remoteHits} of them remote, ${misses} misses, ${puts} puts of ${bytes} bytes, ${this.#uploads?.done ?? 0} uploaded`,
-      );
-    }
+  }
+
+  /** To be called last: `go` then waits for the end of the output only. */
+  answerClose(): void {
     if (this.#closeId !== undefined) this.#answer({ ID: this.#closeId });
   }
 
-  #request(request: CacheRequest): void {
+  onRequest(request: CacheRequest): void {
     const { id, command, actionId, outputId, bodySize } = request;
     if (command === 'close') {
       this.#closeId = id;
-      this.#closed?.();
-    } else if (command === 'get') {
-      const get = this.#get(request).finally(() => this.#gets.delete(get));
-      this.#gets.add(get);
-    } else if (command === 'put') {
+      this.#close();
+    } else if (command === 'get') this.#get(request);
+    else if (command === 'put') {
       const isGood = isCacheId(actionId) && isCacheId(outputId);
-      const file = this.#doors.local.beginPut({ outputId, size: bodySize });
-      this.#put = {
-        request,
-        file,
-        error: isGood ? undefined : new Error('bad ActionID or OutputID'),
-      };
+      const error = isGood ? undefined : new Error('bad ActionID or OutputID');
+      const file = this.#cache.local.beginPut({ outputId, size: bodySize });
+      this.#put = { request, file, error };
     } else this.#answer({ ID: id, Err: `unknown command ${JSON.stringify(command.slice(0, 40))}` });
   }
 
-  async #get({ id, actionId }: CacheRequest): Promise<void> {
-    const { local, remote } = this.#doors;
-    const isGood = isCacheId(actionId);
-    let entry = isGood ? local.get(actionId) : undefined;
-    if (entry === undefined && isGood && remote !== undefined) {
-      entry = await remote.get(actionId, local);
-      if (entry !== undefined) this.#counts.remoteHits++;
-    }
-    if (entry === undefined) this.#counts.misses++;
-    else this.#counts.hits++;
-    this.#answer(entry === undefined ? { ID: id, Miss: true } : { ID: id, ...answerOf(entry) });
-  }
-
-  #body(bytes: Buffer): void {
+  onBody(bytes: Buffer): void {
     const put = this.#put;
     if (put === undefined || put.error !== undefined) return;
     try {
@@ -116,51 +79,61 @@ export class Session {
     }
   }
 
-  #bodyEnd(): void {
+  onBodyEnd(): void {
     const put = this.#put;
     if (put === undefined) return;
     this.#put = undefined;
-    const { id, actionId, bodySize } = put.request;
+    const { id, actionId } = put.request;
     try {
       if (put.error !== undefined) throw put.error;
       const entry = put.file.finish({ actionId });
-      this.#counts.puts++;
-      this.#counts.bytes += bodySize;
+      this.#cache.counts.puts++;
+      this.#cache.counts.bytes += entry.size;
       this.#answer({ ID: id, DiskPath: entry.path });
-      if (this.#isShared(put.file.start, entry)) this.#uploads?.add(actionId);
+      this.#share(actionId, { start: put.file.start, entry });
     } catch (error) {
       put.file.abort();
       this.#answer({ ID: id, Err: error instanceof Error ? error.message : String(error) });
     }
   }
 
-  #isShared(start: Buffer, entry: LocalEntry): boolean {
-    if (this.#uploads === undefined || !this.#doors.local.isKept(entry)) return false;
-    return isShareable(start, entry.path, this.#options);
+  #get({ id, actionId }: CacheRequest): void {
+    const { local, remote, counts } = this.#cache;
+    const isGood = isCacheId(actionId);
+    const entry = isGood ? local.get(actionId) : undefined;
+    if (entry !== undefined || !isGood || remote === undefined) {
+      this.#answerGet(id, entry);
+      return;
+    }
+    const get = remote.get(actionId, local).then((found) => {
+      this.#gets.delete(get);
+      if (found !== undefined) counts.remoteHits++;
+      this.#answerGet(id, found);
+    });
+    this.#gets.add(get);
+  }
+
+  #answerGet(id: number, entry: LocalEntry | undefined): void {
+    if (entry === undefined) this.#cache.counts.misses++;
+    else this.#cache.counts.hits++;
+    this.#answer(entry === undefined ? { ID: id, Miss: true } : { ID: id, ...answerOf(entry) });
+  }
+
+  /** Never throws: the put is answered. */
+  #share(actionId: string, { start, entry }: { readonly start: Buffer; readonly entry: LocalEntry }): void {
+    const { uploads, local, options } = this.#cache;
+    if (uploads === undefined || !local.isKept(entry) || entry.size < options.uploadBytesMin) return;
+    try {
+      if (isShareable(start, entry.path, options)) uploads.add(actionId);
+    } catch {
+      // The file is gone again: somebody has deleted the directory.
+    }
   }
 
   #answer(answer: Readonly<Record<string, unknown>>): void {
-    this.#doors.write(`${JSON.stringify(answer)}\n`);
-  }
-
-  /** At most once an hour: reading the whole directory takes a while, and `go` waits for it. */
-  #trim(): void {
-    const { cacheDir, expiryMs, bytesMax } = this.#options;
-    const stamp = this.#doors.local.ownPath('trimmed');
-    const nowMs = this.#doors.now();
-    const trimmedAtMs = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    if (nowMs - trimmedAtMs < TRIM_MS) return;
-    try {
-      mkdirSync(cacheDir, { recursive: true });
-      writeFileSync(stamp, '');
-      trimDirectory(cacheDir, { expiryMs, bytesMax, nowMs });
-    } catch {
-      // A directory that can't be written does not grow either.
-    }
+    this.#write(`${JSON.stringify(answer)}\n`);
   }
 }
-
-const TRIM_MS = 3_600_000;
 
 function answerOf({ outputId, size, time, path }: LocalEntry): Readonly<Record<string, unknown>> {
   return {

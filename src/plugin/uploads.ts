@@ -3,7 +3,7 @@
  * directory at the end, which the next run empties.
  */
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isCacheId } from '../core/cache-id.ts';
 import { PLUGIN_UPLOADS_WAITING_MAX } from '../core/limits.ts';
@@ -17,6 +17,8 @@ export class Uploads {
   /** Action IDs, oldest first. */
   readonly #waiting = new Set<string>();
   readonly #open = new Map<string, Promise<void>>();
+  /** Files of the spool whose uploads are under way. */
+  readonly #claimed: string[] = [];
   done = 0;
 
   constructor(local: LocalCache, remote: RemoteCache, openMax: number) {
@@ -31,16 +33,22 @@ export class Uploads {
     this.#start();
   }
 
-  /** Takes over what earlier runs left. A rename claims a file: another process may empty the spool too. */
+  /**
+   * Takes over what earlier runs left, those among them that were killed. A rename claims a file, as another process may
+   * empty the spool too; it stays until its uploads are done.
+   */
   takeSpool(): void {
     const directory = this.#local.ownPath('spool');
     for (const name of readNames(directory)) {
-      const claimed = join(directory, `.${process.pid}-${name}`);
+      const [, owner, file = name] = CLAIMED.exec(name) ?? [];
+      const path = join(directory, name);
+      if (owner !== undefined && isClaimed(path, Number(owner))) continue;
+      const claimed = join(directory, `.${process.pid}-${file}`);
       try {
-        renameSync(join(directory, name), claimed);
+        renameSync(path, claimed);
+        this.#claimed.push(claimed);
         for (const actionId of readFileSync(claimed, 'latin1').split('\n'))
           if (isCacheId(actionId)) this.add(actionId);
-        unlinkSync(claimed);
       } catch {
         // Another process has it, or the directory is read-only: that one uploads.
       }
@@ -57,7 +65,7 @@ export class Uploads {
       if ((await Promise.race([timeout, ...this.#open.values()])) === 'late') break;
     }
     clearTimeout(timer);
-    this.#spool([...this.#open.keys(), ...this.#waiting]);
+    if (this.#spool([...this.#open.keys(), ...this.#waiting])) this.#dropClaimed();
   }
 
   #start(): void {
@@ -66,6 +74,7 @@ export class Uploads {
       this.#waiting.delete(actionId);
       const upload = this.#upload(actionId).finally(() => {
         this.#open.delete(actionId);
+        if (this.#open.size + this.#waiting.size === 0) this.#dropClaimed();
         this.#start();
       });
       this.#open.set(actionId, upload);
@@ -79,21 +88,48 @@ export class Uploads {
     else this.#waiting.add(actionId);
   }
 
-  #spool(actionIds: readonly string[]): void {
-    if (actionIds.length === 0) return;
+  /** False where they can't be written down. */
+  #spool(actionIds: readonly string[]): boolean {
+    if (actionIds.length === 0) return true;
     try {
       const directory = this.#local.ownPath('spool');
       mkdirSync(directory, { recursive: true });
       writeFileSync(join(directory, `${process.pid}-${Date.now()}`), `${actionIds.join('\n')}\n`);
+      return true;
     } catch {
       // They are not shared: a later build of the same package on another machine compiles it again.
+      return false;
     }
+  }
+
+  #dropClaimed(): void {
+    for (const path of this.#claimed.splice(0)) rmSync(path, { force: true });
+  }
+}
+
+/** `.<process>-<file>`: a process has it. */
+const CLAIMED = /^\.([0-9]+)-(.*)$/;
+
+/** A process that is gone has nothing. Its number may be another's by now, so no claim is older than a day. */
+function isClaimed(path: string, owner: number): boolean {
+  const claimedAtMs = statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? 0;
+  return owner !== process.pid && Date.now() - claimedAtMs < CLAIM_MS && isRunning(owner);
+}
+
+const CLAIM_MS = 24 * 3_600_000;
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }
 
 function readNames(directory: string): string[] {
   try {
-    return readdirSync(directory).filter((name) => !name.startsWith('.'));
+    return readdirSync(directory);
   } catch {
     return [];
   }

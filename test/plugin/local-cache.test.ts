@@ -3,14 +3,28 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { LocalCache, trimDirectory } from '../../src/plugin/local-cache.ts';
+import { after, type TestContext, test } from 'node:test';
+import { LocalCache } from '../../src/plugin/local-cache.ts';
+import { openSpareDirectory } from '../../src/plugin/spare-directory.ts';
+import { trimDirectory } from '../../src/plugin/trim.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const HOUR_MS = 3_600_000;
 const nowMs = Date.now();
+// Spare directories lie here, not among those of this machine's user.
+process.env.TMPDIR = tempDir({ after });
 
 function open(directory: string, warnings: string[] = []): LocalCache {
   return new LocalCache({ directory, now: () => nowMs, warn: (line) => warnings.push(line) });
@@ -73,10 +87,9 @@ test('a directory that goes away in the middle of a body costs no put', (t) => {
   half.write(Buffer.from('two'));
   const entry = half.finish({ actionId: sha256('a') });
   assert.equal(readFileSync(entry.path, 'latin1'), 'onetwo');
-  cache.close();
 });
 
-test('where the directory cannot be made, puts go to a spare one, with one line', (t) => {
+test('where the directory cannot be made, puts go to a spare one that outlives the program, with one line', (t) => {
   const file = join(tempDir(t), 'file');
   writeFileSync(file, '');
   const warnings: string[] = [];
@@ -85,9 +98,44 @@ test('where the directory cannot be made, puts go to a spare one, with one line'
   const second = put(cache, 'b', 'two');
   assert.equal(cache.get(sha256('b'))?.path, second.path);
   assert.equal(warnings.length, 1);
-  cache.close();
-  assert.ok(!existsSync(second.path));
+  const next = open(file);
+  put(next, 'c', 'three');
+  assert.equal(next.get(sha256('b'))?.path, second.path, 'the next program uses the same');
 });
+
+test('a directory that takes files again is used again', (t) => {
+  const directory = join(tempDir(t), 'cache');
+  writeFileSync(directory, '');
+  let passedMs = 0;
+  const cache = new LocalCache({ directory, now: () => nowMs + passedMs, warn: () => {} });
+  put(cache, 'a', 'one');
+  rmSync(directory);
+  assert.ok(!put(cache, 'b', 'two').path.startsWith(directory), 'not tried at each put');
+  passedMs = 60_001;
+  assert.ok(put(cache, 'c', 'three').path.startsWith(directory));
+  assert.ok(cache.get(sha256('a')), 'what the spare one took is still there');
+});
+
+for (const { why, make } of [
+  { why: 'others may write it', make: (path: string) => makeDirectory(path, 0o777) },
+  { why: 'it is a link', make: (path: string) => symlinkSync('/tmp', path) },
+]) {
+  test(`a spare directory is not taken where ${why}`, (t) => {
+    const parent = tempDir(t);
+    const usual = openSpareDirectory(parent);
+    assert.equal(openSpareDirectory(parent), usual);
+    rmSync(usual, { recursive: true });
+    make(usual);
+    const other = openSpareDirectory(parent);
+    assert.notEqual(other, usual);
+    assert.equal(statSync(other).mode & 0o777, 0o700);
+  });
+}
+
+function makeDirectory(path: string, mode: number): void {
+  mkdirSync(path);
+  chmodSync(path, mode);
+}
 
 for (const { hours, expiryHours, bytesMax, isKept, why } of [
   { hours: 100, expiryHours: 120, bytesMax: 1000, isKept: true, why: 'not expired' },
@@ -95,23 +143,23 @@ for (const { hours, expiryHours, bytesMax, isKept, why } of [
   { hours: 20, expiryHours: 1, bytesMax: 0, isKept: true, why: 'used within a day, whatever the settings' },
   { hours: 30, expiryHours: 120, bytesMax: 3, isKept: false, why: 'over the size' },
 ]) {
-  test(`trim: ${why}`, (t) => {
+  test(`trim: ${why}`, async (t) => {
     const directory = cacheDir(t);
     const { path } = put(open(directory), 'a', 'body');
     const usedAtS = (nowMs - hours * HOUR_MS) / 1000;
     utimesSync(path, usedAtS, usedAtS);
-    trimDirectory(directory, { expiryMs: expiryHours * HOUR_MS, bytesMax, nowMs });
+    await trimDirectory(directory, { expiryMs: expiryHours * HOUR_MS, bytesMax }, nowMs);
     assert.equal(existsSync(path), isKept);
   });
 }
 
-test('a get is a use', (t) => {
+test('a get is a use', async (t) => {
   const directory = cacheDir(t);
   const cache = open(directory);
   const { path } = put(cache, 'a', 'body');
   const usedAtS = (nowMs - 200 * HOUR_MS) / 1000;
   utimesSync(path, usedAtS, usedAtS);
   cache.get(sha256('a'));
-  trimDirectory(directory, { expiryMs: 120 * HOUR_MS, bytesMax: 1000, nowMs });
+  await trimDirectory(directory, { expiryMs: 120 * HOUR_MS, bytesMax: 1000 }, nowMs);
   assert.ok(existsSync(path));
 });

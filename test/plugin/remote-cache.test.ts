@@ -2,8 +2,11 @@
 // Method: a real HTTP server on loopback whose answers each test makes up.
 
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -11,6 +14,8 @@ import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { RemoteCache } from '../../src/plugin/remote-cache.ts';
 import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/plugin/remote-protocol.ts';
 import { Uploads } from '../../src/plugin/uploads.ts';
+import { makeCertificate } from '../support/certificate.ts';
+import { CHECKOUT } from '../support/corpus.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const ACTION = sha256('action');
@@ -116,4 +121,65 @@ test('an upload asks first, sends output and action with the token; a refused on
   await next.close(5_000);
   assert.equal(next.done, 1);
   assert.deepEqual(asked, ['HEAD /cache/output/', 'PUT /cache/output/', 'PUT /cache/action/']);
+});
+
+test('uploads that a killed process had claimed are done by the next one, those of a running process are not', async (t) => {
+  const { remote, local } = await open(t, (request, response) => {
+    request.resume().on('end', () => response.writeHead(request.method === 'HEAD' ? 404 : 201).end());
+  });
+  const spool = local.ownPath('spool');
+  mkdirSync(spool, { recursive: true });
+  for (const name of ['dead', 'alive']) {
+    const put = local.beginPut({ outputId: sha256(name), size: name.length });
+    put.write(Buffer.from(name));
+    put.finish({ actionId: sha256(name) });
+  }
+  const gone = spawnSync(process.execPath, ['-e', '']).pid;
+  writeFileSync(join(spool, `.${gone}-1-2`), `${sha256('dead')}\n`);
+  writeFileSync(join(spool, `.${process.ppid}-1-3`), `${sha256('alive')}\n`);
+  const uploads = new Uploads(local, remote, 2);
+  uploads.takeSpool();
+  assert.deepEqual(readdirSync(spool).sort(), [`.${process.pid}-1-2`, `.${process.ppid}-1-3`].sort());
+  await uploads.close(5_000);
+  assert.equal(uploads.done, 1);
+  assert.deepEqual(readdirSync(spool), [`.${process.ppid}-1-3`]);
+});
+
+test('a server behind https is one like any, and one whose certificate is wrong is a miss', async (t) => {
+  const { certPath, keyPath } = makeCertificate(t);
+  const server = createSecureServer(
+    { cert: readFileSync(certPath), key: readFileSync(keyPath) },
+    (_, response) => response.writeHead(200, headers('body')).end('body'),
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  for (const { env, answer } of [
+    {
+      env: { SSL_CERT_FILE: certPath },
+      answer: new RegExp(Buffer.from(sha256('body'), 'hex').toString('base64url')),
+    },
+    { env: {}, answer: /"Miss":true/ },
+  ]) {
+    const directory = join(tempDir(t), 'cache');
+    const program = join(CHECKOUT, 'src/plugin/cacheprog-main.ts');
+    const args = ['--disable-warning=ExperimentalWarning', program, `--cache-dir=${directory}`];
+    const child = spawn(
+      process.execPath,
+      [...args, `--remote=https://127.0.0.1:${port}`, '--remote-timeout=10s'],
+      {
+        env,
+        stdio: ['pipe', 'pipe', 'ignore'],
+      },
+    );
+    child.stdin.end(
+      `{"ID":1,"Command":"get","ActionID":"${Buffer.from(ACTION, 'hex').toString('base64')}"}\n\n`,
+    );
+    let text = '';
+    for await (const part of child.stdout) text += String(part);
+    assert.match(text.replaceAll('+', '-').replaceAll('/', '_'), answer);
+  }
 });

@@ -1,0 +1,136 @@
+/**
+ * One directory in go-cache-plugin's layout: `action/xx/<hex>` holds `<output hex> <Unix ns>`, `output/xx/<hex>` the raw
+ * bytes. Several processes use one directory at once.
+ *
+ * A file comes by rename and is never written again, since `go` may have it mapped. Last use is its mtime, noted by the
+ * hour. All calls are synchronous: on a local disk they are quicker than a thread's round trip.
+ */
+
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isCacheId } from '../core/cache-id.ts';
+import { isCacheTime } from './remote-protocol.ts';
+
+export type LocalEntry = {
+  readonly outputId: string;
+  readonly size: number;
+  /** Unix nanoseconds. */
+  readonly time: string;
+  readonly path: string;
+};
+
+/** What names an output. */
+export type OutputName = Pick<LocalEntry, 'outputId' | 'size'>;
+
+/** A file that its writer alone knows. */
+export type Temporary = { readonly path: string; readonly fd: number };
+
+export class CacheDirectory {
+  readonly path: string;
+  readonly #now: () => number;
+
+  constructor({ path, now }: { readonly path: string; readonly now: () => number }) {
+    this.path = path;
+    this.#now = now;
+  }
+
+  /** What an action gave, as long as its output is there. Notes the use. */
+  get(actionId: string): LocalEntry | undefined {
+    const actionFile = this.#path('action', actionId);
+    try {
+      const [outputId, time] = fs.readFileSync(actionFile, 'latin1').trim().split(' ');
+      if (!isCacheId(outputId) || !isCacheTime(time)) return undefined;
+      const path = this.#path('output', outputId);
+      const stat = fs.statSync(path);
+      if (!stat.isFile()) return undefined;
+      if (stat.mtimeMs < this.#now() - USE_NOTED_MS) {
+        this.#noteUse(path);
+        this.#noteUse(actionFile);
+      }
+      return { outputId, time, path, size: stat.size };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Where an output of this size lies already. Notes the use. Undefined too where the directory can't be read. */
+  find({ outputId, size }: OutputName): string | undefined {
+    const path = this.#path('output', outputId);
+    const stat = statQuietly(path);
+    if (stat === undefined || !stat.isFile() || stat.size !== size) return undefined;
+    if (stat.mtimeMs < this.#now() - USE_NOTED_MS) this.#noteUse(path);
+    return path;
+  }
+
+  /** @throws {Error} the directory can't be written */
+  openTemporary(): Temporary {
+    const path = join(this.path, 'tmp', `${process.pid}-${randomBytes(8).toString('hex')}`);
+    return withDirectoryOf(path, () => ({ path, fd: fs.openSync(path, 'wx+', 0o644) }));
+  }
+
+  /**
+   * Makes the file the output of this name. The caller has checked its bytes, and closes it.
+   *
+   * @returns where it lies now
+   * @throws {Error} the directory can't be written
+   */
+  moveIn({ path: from }: Temporary, output: OutputName): string {
+    const path = this.#path('output', output.outputId);
+    // Another process may have been quicker: its file may be mapped already.
+    if (this.find(output) !== undefined) fs.unlinkSync(from);
+    else withDirectoryOf(path, () => fs.renameSync(from, path));
+    return path;
+  }
+
+  /** Makes the output that of an action. @throws {Error} the directory can't be written */
+  link(actionId: string, { outputId, time }: LocalEntry): void {
+    const file = this.openTemporary();
+    try {
+      fs.writeSync(file.fd, `${outputId} ${time}`);
+      const path = this.#path('action', actionId);
+      withDirectoryOf(path, () => fs.renameSync(file.path, path));
+    } catch (error) {
+      fs.rmSync(file.path, { force: true });
+      throw error;
+    } finally {
+      fs.closeSync(file.fd);
+    }
+  }
+
+  #path(kind: 'action' | 'output', id: string): string {
+    return join(this.path, kind, id.slice(0, 2), id);
+  }
+
+  #noteUse(path: string): void {
+    try {
+      const nowS = this.#now() / 1000;
+      fs.utimesSync(path, nowS, nowS);
+    } catch {
+      // A directory that is read-only is not trimmed either.
+    }
+  }
+}
+
+/** Uses are noted no finer, as in Go's own cache: each note is a write. */
+const USE_NOTED_MS = 3_600_000;
+
+/** Makes a path's directory only where it turns out to be absent: nearly always it is there. */
+function withDirectoryOf<T>(path: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    fs.mkdirSync(dirname(path), { recursive: true });
+    return use();
+  }
+}
+
+/** Undefined also where the directory may not be read: the put then finds out whether it can write. */
+function statQuietly(path: string): fs.Stats | undefined {
+  try {
+    return fs.statSync(path);
+  } catch {
+    return undefined;
+  }
+}

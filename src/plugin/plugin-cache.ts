@@ -1,0 +1,49 @@
+/** All that sessions share: the local directory, the server behind it, uploads and counters. */
+
+import { readFileSync } from 'node:fs';
+import { LocalCache } from './local-cache.ts';
+import type { PluginOptions } from './options.ts';
+import { RemoteCache } from './remote-cache.ts';
+import { Uploads } from './uploads.ts';
+
+export class PluginCache {
+  readonly options: PluginOptions;
+  readonly local: LocalCache;
+  readonly remote: RemoteCache | undefined;
+  readonly uploads: Uploads | undefined;
+  readonly counts = { hits: 0, remoteHits: 0, misses: 0, puts: 0, bytes: 0 };
+  readonly #warn: (line: string) => void;
+
+  /**
+   * @param warn takes one line for the user
+   * @throws {Error} the token's file can't be read
+   */
+  constructor(options: PluginOptions, warn: (line: string) => void) {
+    const { remote: url, tokenFile, remoteTimeoutMs: timeoutMs, shareCgo } = options;
+    const now = Date.now;
+    this.options = options;
+    this.#warn = warn;
+    this.local = new LocalCache({ directory: options.cacheDir, now, warn });
+    if (url === undefined) return;
+    const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
+    this.remote = new RemoteCache({ url, token, timeoutMs, shareCgo, now, warn });
+    this.uploads = new Uploads(this.local, this.remote, options.uploads);
+    this.uploads.takeSpool();
+  }
+
+  /** Ends uploads, trims, tells of the counts where that is wanted. */
+  async close(): Promise<void> {
+    await this.uploads?.close(this.options.closeWaitMs);
+    this.remote?.close();
+    await this.trim();
+    if (!this.options.metrics) return;
+    const { hits, remoteHits, misses, puts, bytes } = this.counts;
+    this.#warn(
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses, ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded`,
+    );
+  }
+
+  trim(): Promise<void> {
+    return this.local.trim(this.options);
+  }
+}
