@@ -1,7 +1,7 @@
 /**
- * What the front thread holds in memory: files by key and pieces of blobs by chunk, in one weak cache with one budget.
+ * The front thread's memory: files by key, and pieces of blobs by chunk. One weak cache with one budget holds both.
  *
- * Strings are keys of files and numbers of pieces, so the two never meet.
+ * Files have strings as keys, and pieces have numbers. The two never collide.
  *
  * The cache owns the bytes of its pieces and lends them for one turn of the event loop. A piece that leaves the
  * cache is freed when that turn is over. A reader that goes on in a later turn asks again.
@@ -14,9 +14,9 @@ import type { Store } from '../core/store-port.ts';
 import type { Singleflight } from './singleflight.ts';
 import type { WeakCache } from './weak-cache.ts';
 
-/** One chunk of a blob, or a short one's whole, as the cache and those who read it share it. */
+/** One chunk of a blob, or all of a short blob. The cache and its readers share it. */
 export class Piece {
-  /** What it is known by: see {@link Memory}. */
+  /** Its key in the cache: blob and seq in one number. */
   readonly id: number;
   readonly bytes: Uint8Array;
 
@@ -27,8 +27,8 @@ export class Piece {
 }
 
 /**
- * For the cache's `isStrongOnly`. A weak piece would stay until the collector comes, and new pieces on top of
- * it are the reason why it comes: each time for the whole heap, for every 100 MB of zips.
+ * For the cache's `isStrongOnly`: pieces are never held weakly. A weak piece would stay until a garbage collection.
+ * New pieces on top of it would cause one of the whole heap for every 100 MB of zips.
  */
 export function isPiece(value: object): value is Piece {
   return value instanceof Piece;
@@ -38,7 +38,7 @@ const leaving: Piece[] = [];
 
 /**
  * For the cache's `onDrop`: frees a piece when this turn of the event loop is over. Until then its readers may still
- * hold it. The collector would come only when some 64 MiB have gathered.
+ * hold it. V8 would collect such pieces only after about 64 MiB of them.
  */
 export function freeAfterTurn(value: object): void {
   if (!isPiece(value)) return; // Files are small, and others may hold their bodies.
@@ -52,17 +52,19 @@ function freeLeaving(): void {
   }
 }
 
-/** More chunks than any blob has; keeps piece keys of different blobs apart. */
+/** More chunks than any blob has, so that pieces of different blobs have different keys. */
 const SEQ_MAX = 2 ** 20;
+/** The memory of a piece beside its bytes: its object and its slot in the cache. */
 const PIECE_OVERHEAD_BYTES = 256;
 
 /**
- * A piece stands for more memory than its bytes: the allocator keeps holes between those that come and go, some 45 MB
- * beside 67 in bench/soak.ts, and the half of it is counted. At 1 a soak takes 20 MB more; at 1.5 a third fewer zips fit.
+ * A piece counts for more memory than its bytes, as the allocator leaves holes between pieces. In bench/soak.ts the
+ * holes took 45 MB beside 67 MB of pieces; half of that is counted. At 1 a soak takes 20 MB more; at 1.5 a third
+ * fewer zips fit.
  */
 const HOLES = 1.25;
 
-/** In place of a chunk's number: the whole of a short blob. */
+/** The seq of the piece that holds all of a short blob. */
 const WHOLE = SEQ_MAX - 1;
 
 function idOf(blob: number, seq: number): number {
@@ -93,7 +95,7 @@ export class Memory {
     this.#cache.set(key, file, file.memoryBytes);
   }
 
-  /** What is stored under `key` has changed, or is gone. */
+  /** Forgets the file under `key`. To be called when its entry in the store changed or went. */
   deleteFile(key: string): void {
     this.#cache.delete(key);
   }
@@ -102,7 +104,11 @@ export class Memory {
     this.#keep(new Piece(idOf(blob, seq), bytes));
   }
 
-  /** Chunk `seq` of `blob`: from memory at once, else from the store, in one flight for all who ask. */
+  /**
+   * Chunk `seq` of `blob`: from memory at once, else by one read of the store that all callers share.
+   *
+   * @throws {StoreFailed} the store has no such chunk
+   */
   piece(blob: number, seq: number): Piece | Promise<Piece> {
     const held = this.heldPiece(blob, seq);
     if (held !== undefined) return held;
@@ -120,10 +126,10 @@ export class Memory {
   }
 
   /**
-   * A short blob as one piece, where its chunks were joined before.
+   * All of a short blob as one piece, if its chunks were joined.
    *
-   * @param mayJoin they are now, if all of them are in memory: it is asked for again, so that the copy is made once and
-   * not for each client. The piece takes their place.
+   * @param mayJoin joins the chunks now, if all of them are in memory. The piece takes their place, so that the copy is
+   * made once and not for each client.
    */
   whole(blob: number, size: number, mayJoin: boolean): Piece | undefined {
     const held = this.heldPiece(blob, WHOLE);
@@ -139,7 +145,7 @@ export class Memory {
       chunks.push(chunk);
       bytesHeld += chunk.bytes.byteLength;
     }
-    if (bytesHeld !== size) return undefined; // A damaged store's chunk: whoever reads it will see.
+    if (bytesHeld !== size) return undefined; // A chunk is damaged in the store: its reader gets the error.
     const bytes = new Uint8Array(size);
     for (const [seq, chunk] of chunks.entries()) {
       bytes.set(chunk.bytes, seq * CHUNK_BYTES);
@@ -148,13 +154,13 @@ export class Memory {
     return this.#keep(new Piece(idOf(blob, WHOLE), bytes));
   }
 
-  /** Starts loading a chunk that will be asked for soon. */
+  /** Starts to read a chunk that a client will need soon. */
   prefetch(blob: number, seq: number): void {
     const loading = this.piece(blob, seq);
-    if (loading instanceof Promise) loading.catch(() => {}); // Whoever needs it will see why.
+    if (loading instanceof Promise) loading.catch(() => {}); // Its reader gets the error.
   }
 
-  /** A whole blob as a stream, one chunk read ahead. */
+  /** A blob as a stream. One chunk is read ahead. */
   stream(blob: number, size: number): ByteStreamOfBlob {
     return new ByteStreamOfBlob(this, blob, size);
   }
@@ -179,7 +185,7 @@ class ByteStreamOfBlob {
 
   at(offset: number): Uint8Array | Promise<Uint8Array> {
     if (offset >= this.size) return NOTHING;
-    // A stream that begins may join them. The first stream, which loads the chunks, does not at its end.
+    // Only a stream that begins may join chunks. The first stream reads them from the store and does not join them.
     const whole = this.#isShort && this.#memory.whole(this.#blob, this.size, !this.#isBegun);
     this.#isBegun = true;
     if (whole) return whole.bytes.subarray(offset);
@@ -192,7 +198,7 @@ class ByteStreamOfBlob {
       : piece.bytes.subarray(from);
   }
 
-  /** Longer than a chunk, and short enough to go out by one send. */
+  /** Longer than a chunk, and short enough for one send. */
   get #isShort(): boolean {
     return this.size > CHUNK_BYTES && this.size <= ONE_SEND_BYTES_MAX;
   }

@@ -1,38 +1,38 @@
 /**
- * The one way to a file: memory, then the store, then outside. Each step is made once for all who ask at that moment.
+ * The one way to a file: memory, then the store, then the outside. Requests for one key share each step.
  *
  *     memory ──▶ read flight ──▶ fetch flight
  *
- * The flights have keys of their own. A request that may not go out joins only the read, so that it neither waits
- * for the network nor takes another's 404. A failure is never remembered.
+ * If the read finds nothing fresh, a fetch asks the outside. Requests that may not use the network join only the read.
+ * So they neither wait for the network nor get the 404 of another request. A failure is never remembered.
  *
- * A loop is the error of the client whose `Via` shows it. It is never the answer to others in the same flight.
+ * A loop is the error of the client whose `Via` shows it. Other clients of the same flight never get it.
  */
 
 import { Busy, isServeError } from '../core/errors.ts';
 import type { Singleflight } from './singleflight.ts';
 
-/** Keeps a flight's key taken until that settles, though its answer went out before. */
+/** Keeps a flight's key taken until `until` settles. Its answer may go out before. */
 export type Hold = (until: Promise<unknown>) => void;
 
-/** One client's question, with the steps that its service makes to answer it. `R`: a read brings it; `F`: an answer. */
+/** One client's question, with the steps to answer it. `R` is the result of a read, `F` an answer. */
 export type Question<R, F> = {
   readonly key: string;
-  /** False: answer from what is stored. */
+  /** False: the answer comes from the store alone. */
   readonly mayFetch: boolean;
   /** The client's `Via`. */
   readonly via: string | undefined;
-  /** Memory's answer: one that is fresh, or any at all. */
+  /** The answer in memory: only a fresh one, or any. */
   held(how: 'fresh' | 'any'): F | undefined;
   /** Reads the store. */
   read(): Promise<R>;
-  /** What of a read may go out unasked. */
+  /** The read's answer, if it is fresh: it may go out without a question to the outside. */
   fresh(read: R): F | undefined;
-  /** The answer of a client that may not go out. @throws {NotFound} nothing is stored */
+  /** The answer for a client that may not use the network. @throws {NotFound} nothing is stored */
   stored(read: R): F | Promise<F>;
-  /** Asks outside. `read` was made this very moment; without it nothing is known. */
+  /** Asks the outside. `read` was made just now; if it is undefined, the store has yet to be read. */
   fetch(read: R | undefined, hold: Hold): Promise<F>;
-  /** Asks outside whether this very request was there before. @throws {Loop} it was */
+  /** Asks the outside whether this request has been there before. @throws {Loop} it has */
   refuseLoop(via: string): Promise<void>;
 };
 
@@ -41,7 +41,7 @@ export type ReadThroughOptions<R, F> = {
   readonly fetches: Singleflight<F>;
 };
 
-/** Flights whose leaders' loops a client may get to see before it is told to come again. */
+/** A client may join so many flights that end in their leader's loop. After that it gets Busy. */
 const OTHERS_LOOPS_MAX = 3;
 
 export class ReadThrough<R, F> {
@@ -58,13 +58,13 @@ export class ReadThrough<R, F> {
     const held = question.held('fresh');
     if (held !== undefined) return held;
     if (!question.mayFetch) return question.held('any') ?? question.stored(await this.read(question));
-    // Nobody need read what is being fetched, or what memory has and only the outside can renew.
+    // No read is needed: a fetch of the key is under way, or memory has a file that only the outside can renew.
     if (this.isFetching(question.key) || question.held('any') !== undefined) return this.#fetch(question);
     const read = await this.read(question);
     return question.fresh(read) ?? this.#fetch(question, read);
   }
 
-  /** Reads the store, in one flight for all. */
+  /** Reads the store, in one flight for all callers. */
   read({ key, read }: Pick<Question<R, F>, 'key' | 'read'>): Promise<R> {
     return this.#reads.do(`read:${key}`, read);
   }
@@ -73,18 +73,18 @@ export class ReadThrough<R, F> {
     return this.#fetches.has(`fetch:${key}`);
   }
 
-  /** Makes `write` the fetch of `key`: whoever asks for the key meanwhile gets what is written. */
+  /** Makes `write` the fetch of `key`: requests for the key that come meanwhile get its result. */
   write(key: string, write: () => Promise<F>): Promise<F> {
     return this.#fetches.do(`fetch:${key}`, write);
   }
 
-  /** When no read of `key` is under way that was begun before now. */
+  /** Waits until all reads of `key` that are under way now are over. */
   async readsOver(key: string): Promise<void> {
     if (!this.#reads.has(`read:${key}`)) return;
     await this.#reads.do(`read:${key}`, () => Promise.reject(new Busy('no such read'))).catch(() => {});
   }
 
-  /** @param read made this very moment: nothing was awaited since, so that no fetch can have come and gone */
+  /** @param read made just now: nothing was awaited since, so no fetch can have begun and ended in between */
   #fetch(question: Question<R, F>, read?: R): Promise<F> {
     return shareButLoops(this.#fetches, `fetch:${question.key}`, {
       ...question,
@@ -94,10 +94,10 @@ export class ReadThrough<R, F> {
 }
 
 /**
- * Joins or starts a flight to the outside. A joined flight that ends in its leader's loop is flown again.
+ * Joins or starts a flight to the outside. If a joined flight ends in its leader's loop, another one is started.
  *
- * @throws {Loop} this client's own
- * @throws {Busy} one flight after the other was led by a client with a loop
+ * @throws {Loop} this client's own request is in a loop
+ * @throws {Busy} OTHERS_LOOPS_MAX flights, one after the other, ended in their leaders' loops
  */
 export async function shareButLoops<F>(
   flights: Singleflight<F>,

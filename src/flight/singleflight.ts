@@ -1,13 +1,13 @@
 /**
  * One flight per key at a time. Callers that come while it runs share its outcome.
  *
- * Nothing is kept once it lands; keeping is `flight/weak-cache.ts`'s work. A flight may
- * answer before it lands: then its key stays taken, and who comes gets the answer at once.
+ * Nothing is kept after a flight lands; `flight/weak-cache.ts` keeps values. A flight may answer before it lands.
+ * Until it lands its key stays taken, and new callers get the answer at once.
  */
 
 import { Busy } from '../core/errors.ts';
 
-/** Once it is answered nobody waits for it, though its key may stay taken. */
+/** `waiters` counts callers until the answer; after it nobody waits, though the key may stay taken. */
 type Flight<V> = { readonly answer: Promise<V>; waiters: number; isAnswered: boolean };
 
 export type SingleflightOptions = {
@@ -15,7 +15,7 @@ export type SingleflightOptions = {
   readonly flightsMax: number;
   /** Callers waiting for one flight; more are refused with Busy. */
   readonly waitersMax: number;
-  /** Told when a caller joins a flight that another started. */
+  /** Called when a caller joins a flight that another one started. */
   readonly onJoin?: () => void;
 };
 
@@ -39,10 +39,10 @@ export class Singleflight<V> {
   /**
    * Joins the flight for `key`, or starts one.
    *
-   * `start` may call `hold` with what must also settle before the key is free. The key is free
-   * again before any waiter resumes from a failure, so a failure is never remembered.
+   * `start` may call `hold` with a promise. Then the key is free only when that promise settles too. After a failure
+   * the key is free before any waiter resumes, so a failure is never remembered.
    *
-   * @throws {Busy} past one of the two bounds
+   * @throws {Busy} there are `flightsMax` flights, or `waitersMax` callers of this one
    */
   do(key: string, start: (hold: (until: Promise<unknown>) => void) => Promise<V>): Promise<V> {
     const joined = this.#flights.get(key);

@@ -1,33 +1,32 @@
 /**
- * What flights brought, kept strongly for a while and weakly after that.
+ * A cache that holds the results of flights strongly for a while, and weakly after that.
  *
- *     strong ──time is over, or bytes are──▶ weak ──garbage collected, or bytes are over──▶ gone
- *        ▲                                    │
- *        └───────── asked for again ──────────┘
+ *     strong ──time or bytes are over──▶ weak ──collected, or bytes are over──▶ gone
+ *        ▲                                │
+ *        └──────── asked for again ───────┘
  *
- * A weak entry is a WeakRef to the object that owns the bytes: while a slow client still
- * holds it, or the collector has not come by, another finds it for nothing. Both parts
- * are bounded in bytes that we count ourselves: buffers moved between threads don't show
- * in `process.memoryUsage().arrayBuffers`.
+ * A weak entry is a WeakRef to the object that owns the bytes. Another client can use it again while a slow client
+ * holds it, or until V8 collects it. Both parts are bounded in bytes. The cache counts these itself, as buffers that
+ * were moved between threads are missing from `process.memoryUsage().arrayBuffers`.
  *
- * An entry that was used since the last look stays another round (a clock, not an LRU list:
- * a hit costs one flag).
+ * An entry that was used since the last sweep stays for another round. This is a clock and not an LRU list: a hit
+ * only sets a flag.
  */
 
 export type WeakCacheOptions = {
   /** Bytes held strongly. */
   readonly strongBytesMax: number;
-  /** Bytes held weakly, on top. */
+  /** Bytes held weakly, beside the strong ones. */
   readonly weakBytesMax: number;
   /** How long an unused entry is held strongly. */
   readonly strongMs: number;
   /** Monotonic time in ms. */
   readonly now: () => number;
-  /** Whether a value is never held weakly: it goes when its strong time is over. */
+  /** Whether a value is never held weakly: it is dropped when its strong time is over. */
   readonly isStrongOnly?: (value: object) => boolean;
-  /** Told of each value that is no longer held, unless the collector took it. */
+  /** Called with each value that leaves the cache, unless V8 collected it. */
   readonly onDrop?: (value: object) => void;
-  /** Told of each entry whose strong time was prolonged, as it is in use. */
+  /** Called with each entry that was in use, so that its strong time was prolonged. */
   readonly onProlong?: (key: string | number, value: object) => void;
 };
 
@@ -37,13 +36,13 @@ type Slot<V extends object> = {
   value: V | undefined;
   ref: WeakRef<V> | undefined;
   isUsed: boolean;
-  /** When its strong time is over. */
+  /** The end of its strong time, by `now`. */
   untilMs: number;
 };
 
 export class WeakCache<V extends object> {
   readonly #slots = new Map<string | number, Slot<V>>();
-  // In order of `untilMs`, oldest first: sets keep insertion order.
+  // In the order of `untilMs`, oldest first: a Set keeps the order of insertion.
   readonly #strong = new Set<Slot<V>>();
   readonly #weak = new Set<Slot<V>>();
   readonly #options: WeakCacheOptions;
@@ -78,7 +77,7 @@ export class WeakCache<V extends object> {
     return this.#revive(slot);
   }
 
-  /** Keeps `value`, in place of what `key` had. `bytes` is all the memory it stands for. */
+  /** Holds `value` under `key`, in place of an older value. `bytes` counts all memory that the value keeps alive. */
   set(key: string | number, value: V, bytes: number): void {
     this.delete(key);
     const slot: Slot<V> = {
@@ -98,7 +97,7 @@ export class WeakCache<V extends object> {
     if (slot !== undefined) this.#drop(slot);
   }
 
-  /** Ends strong times that are over. To be called now and then: nothing here has a timer. */
+  /** Weakens or prolongs the entries whose strong time is over. The cache has no timer: call this now and then. */
   sweep(): void {
     const now = this.#options.now();
     for (const slot of this.#strong) {
@@ -119,7 +118,7 @@ export class WeakCache<V extends object> {
   }
 
   #makeRoom(): void {
-    // Each round either weakens a slot or takes its flag away, so this ends.
+    // Each round weakens a slot or clears its flag, so the loop ends.
     while (this.#strongBytes > this.#options.strongBytesMax) {
       const oldest = this.#strong.values().next().value;
       if (oldest === undefined) return;

@@ -1,20 +1,19 @@
 /**
- * Gives back the buffers that sockets were read into as soon as their bytes were taken.
+ * Frees the buffers that sockets were read into, as soon as their bytes were copied.
  *
- * Each holds up to 64 KiB outside V8's heap and a few hundred bytes inside, so that the collector sees no
- * reason to come by until 64 MiB of them have gathered, and then stops the thread for a whole round. What
- * can't be given back by hand is left to a minor round after every few megabytes, which finds them all
- * young and takes about a millisecond.
+ * Each buffer holds up to 64 KiB outside V8's heap, but only a few hundred bytes inside. So V8 does not collect them
+ * until there are 64 MiB of them, and then a full collection stops the thread. Buffers that cannot be freed by hand
+ * are left to a minor collection after every few megabytes. It finds them all young and takes about a millisecond.
  */
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Bytes between two minor rounds. At half, rounds cost 1 % of a fast line's CPU; at double, memory doubles. */
+/** Bytes between two minor collections. At half, they cost 1 % of a fast line's CPU; at double, memory doubles. */
 const ROUND_BYTES = 16 * 1024 * 1024;
 
-/** Less may lie in the pool that Node cuts small buffers from, which is not ours to give. */
-const GIVEN_BACK_BYTES_MIN = 16 * 1024;
+/** A shorter buffer may be part of the pool that Node cuts small buffers from. Others use that pool too. */
+const FREED_BYTES_MIN = 16 * 1024;
 
 type Collect = (options: { type: 'minor' }) => void;
 
@@ -23,7 +22,7 @@ export class YoungGarbage {
   readonly #roundBytes: number;
   #bytes = 0;
 
-  /** @param roundBytes noted between two rounds */
+  /** @param roundBytes garbage between two minor collections */
   constructor(roundBytes = ROUND_BYTES) {
     this.#roundBytes = roundBytes;
     setFlagsFromString('--expose-gc');
@@ -31,17 +30,17 @@ export class YoungGarbage {
   }
 
   /**
-   * A piece was copied, and nobody needs it any more: it is empty after this where it ends its buffer.
-   * Where it does not, a parser may still have to read on behind it.
+   * Tells that a piece was copied and that nobody needs it any more. If the piece ends its buffer, the buffer is freed
+   * and the piece is empty after this call. Otherwise a parser may still need the bytes behind the piece.
    */
   took({ buffer, byteOffset, byteLength }: Uint8Array): void {
     const isLast = byteOffset + byteLength === buffer.byteLength;
-    if (isLast && buffer instanceof ArrayBuffer && buffer.byteLength >= GIVEN_BACK_BYTES_MIN) {
+    if (isLast && buffer instanceof ArrayBuffer && buffer.byteLength >= FREED_BYTES_MIN) {
       buffer.transfer(0);
     } else this.note(byteLength);
   }
 
-  /** So many bytes outside the heap have become garbage. */
+  /** Tells that so many bytes outside the heap have become garbage. */
   note(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes < this.#roundBytes) return;

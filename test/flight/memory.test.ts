@@ -1,7 +1,7 @@
 // Goal: memory owns the bytes of its pieces and lends them for one turn of the event loop. Nothing is freed under a
 // reader, every piece that leaves is freed, and every byte read is right.
-// Method: a store that answers a chunk's own number. CHUNK_BYTES are large, so that bounds here count a few chunks. A
-// property test runs random reads, joins and evictions beside streams at different places.
+// Method: a store whose chunks hold their own number. The bounds are a few chunks. A property test runs random reads,
+// joins and evictions beside streams at different places.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -63,7 +63,7 @@ test('a chunk that leaves memory is freed when the turn is over, not before', as
   assert.equal(bytes.byteLength, 0, 'freed by hand, not when the collector comes');
 });
 
-test('a chunk is freed that another one replaces', async () => {
+test('a chunk that another one replaces is freed', async () => {
   const { memory } = makeMemory({ strong: 2, weak: 8 });
   const bytes = new Uint8Array(CHUNK_BYTES);
   memory.setPiece(BLOB, 0, bytes);
@@ -92,7 +92,7 @@ test('a reader goes on in a later turn, though its chunk was freed meanwhile', a
   assert.equal(reads.filter((seq) => seq === 0).length, 2);
 });
 
-test('without any room all clients of one flight get its bytes', async () => {
+test('a memory without room still gives all clients of one flight its bytes', async () => {
   const { reads, stream } = makeMemory({ strong: 0, weak: 0 });
   const clients = [stream(), stream(), stream()];
   const got = await Promise.all(clients.map(async (client) => [...(await client.at(5)).subarray(0, 2)]));
@@ -111,7 +111,7 @@ const step = fc.record({
   isNewTurn: fc.boolean(),
 });
 
-test('every byte is right and every piece is freed, whatever is read, joined and evicted', async () => {
+test('every byte is right and every piece is freed after any order of reads, joins and evictions', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 0, max: 8 }),
@@ -170,7 +170,7 @@ function setShort(memory: Memory, seqs: readonly number[] = [0, 1, 2]): Uint8Arr
   });
 }
 
-test('a short blob whose chunks are all in memory is one piece from then on, in their place', async () => {
+test('the chunks of a short blob that are all in memory are replaced by one piece', async () => {
   const { cache, memory } = makeMemory({ strong: 8, weak: 8 });
   const chunks = setShort(memory);
   const whole = [
@@ -190,13 +190,13 @@ test('a short blob whose chunks are all in memory is one piece from then on, in 
   assert.equal(buffers[0], buffers[1], 'no copy for each client');
 });
 
-test('a short blob some of which is not in memory goes by chunks', () => {
+test('a short blob goes out by chunks if one of them is not in memory', () => {
   const { memory } = makeMemory({ strong: 8, weak: 8 });
   setShort(memory, [0, 2]);
   assert.deepEqual(beginnings(memory), [[CHUNK_BYTES, 1], 'not there', [5, 3]]);
 });
 
-test('whoever reads a short blob in first goes by chunks to its end', async () => {
+test('the first reader of a short blob gets it by chunks to its end', async () => {
   const { memory, cache } = makeMemory({ strong: 8, weak: 8 });
   const [first] = setShort(memory, [0]);
   const client = memory.stream(BLOB, SHORT);
@@ -206,7 +206,7 @@ test('whoever reads a short blob in first goes by chunks to its end', async () =
   assert.equal(cache.size, 3);
 });
 
-test('a client in the middle of a blob goes on in the piece that its chunks become', async () => {
+test('a client in the middle of a blob goes on in the piece that replaced its chunks', async () => {
   const { memory } = makeMemory({ strong: 8, weak: 8 });
   setShort(memory, [0]);
   const slow = memory.stream(BLOB, SHORT);
@@ -218,7 +218,7 @@ test('a client in the middle of a blob goes on in the piece that its chunks beco
   assert.deepEqual([rest.byteLength, rest[0]], [CHUNK_BYTES + 5, 2]);
 });
 
-test('a long blob goes by chunks though they are in memory', () => {
+test('a long blob goes out by chunks, even if all are in memory', () => {
   const { memory, fill, cache } = makeMemory({ strong: 8, weak: 8 });
   fill(6);
   const client = memory.stream(BLOB + 1, 6 * CHUNK_BYTES);

@@ -1,5 +1,5 @@
-// Goal: one flight per key; its outcome goes to all who came, a failure is never remembered, both bounds hold.
-// Method: flights whose landing the test decides; microtask order is checked from inside the waiters.
+// Goal: one flight per key. All its callers get its outcome, a failure is never remembered, and both bounds hold.
+// Method: flights that land when the test says so. Waiters check the order of microtasks.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -39,7 +39,7 @@ test('callers of one key share one start, callers of two keys do not', async () 
   assert.equal(flights.size, 0);
 });
 
-test('a success is not remembered either: keeping is not this room’s work', async () => {
+test('a success is not remembered either', async () => {
   const { flights } = makeFlights();
   assert.equal(await flights.do('a', async () => 1), 1);
   assert.equal(await flights.do('a', async () => 2), 2);
@@ -65,7 +65,7 @@ for (const outcome of ['success', 'failure'] as const) {
   });
 }
 
-test('a failure goes to all who wait, and the next caller starts anew', async () => {
+test('all waiters get a failure, and the next caller starts a new flight', async () => {
   const { flights } = makeFlights();
   const failure = new Error('down');
   const landing = deferred<number>();
@@ -85,7 +85,7 @@ test('a waiter that asks once more after a failure starts a flight of its own', 
 });
 
 for (const outcome of ['kept', 'not kept'] as const) {
-  test(`a held key stays taken until what holds it settles (${outcome}), and gives its answer at once`, async () => {
+  test(`a held key stays taken until its hold settles (${outcome}), and gives its answer at once`, async () => {
     const { flights } = makeFlights();
     const holding = deferred<number>();
     const first = await flights.do('a', async (hold) => {
@@ -104,7 +104,7 @@ for (const outcome of ['kept', 'not kept'] as const) {
   });
 }
 
-test('a failed flight does not hold its key, whatever it asked for', async () => {
+test('a failed flight does not hold its key, even if it called hold', async () => {
   const { flights } = makeFlights();
   await flights
     .do('a', async (hold) => {
@@ -131,7 +131,7 @@ test('past the bound on flights a new key is refused with Busy; known keys are j
   assert.equal(await flights.do('c', async () => 3), 3);
 });
 
-test('past the bound on waiters a caller is refused with Busy; those who left make room', async () => {
+test('past the bound on waiters a caller is refused with Busy; answered waiters no longer count', async () => {
   const { flights, joined } = makeFlights({ waitersMax: 3 });
   const landing = deferred<number>();
   const holding = deferred<number>();

@@ -1,6 +1,6 @@
-// Goal: entries are strong for a time and a number of bytes, weak after that, and every byte is counted.
-// Method: a clock of the test's own; a real garbage collection; a property test that holds the counts
-// against what can be had.
+// Goal: entries are strong for a time and up to a number of bytes, weak after that, and every byte is counted.
+// Method: a clock that the test sets; a real garbage collection; a property test that compares the counts with the
+// entries that are there.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -30,7 +30,7 @@ function values(...names: string[]): Value[] {
   return names.map((name) => ({ name }));
 }
 
-test('what is set is there, strongly, until its time is over, and weakly after that', () => {
+test('an entry is strong until its time is over, and weak after that', () => {
   const { cache, clock } = makeCache();
   const [a = { name: '' }] = values('a');
   cache.set('a', a, 10);
@@ -98,7 +98,7 @@ test('past the weak bytes the one that went weak first is dropped', () => {
   assert.equal(cache.get('b'), held[1]);
 });
 
-test('what is larger than both bounds is not kept, what is larger than the first is weak', () => {
+test('an entry larger than both bounds is not kept; one larger than the strong bound is weak', () => {
   const { cache } = makeCache({ strongBytesMax: 10, weakBytesMax: 20 });
   const [a, b] = values('a', 'b') as [Value, Value];
   cache.set('a', a, 21);
@@ -123,7 +123,7 @@ test('a new value for a key takes the place and the bytes of the old one, strong
   assert.equal(cache.size, 1);
 });
 
-test('each value that leaves is told of once, and one that is strong only is never weak', () => {
+test('onDrop is called once for each value that leaves, and a strong-only value is never weak', () => {
   const gone: object[] = [];
   const isStrongOnly = (value: object) => (value as Value).name === 'a';
   const { cache, clock } = makeCache({ isStrongOnly, onDrop: (value) => gone.push(value) });
@@ -152,7 +152,7 @@ test('deleting leaves nothing, strong or weak, and a second time does nothing', 
   assert.equal(cache.size, 0);
 });
 
-test('a strong time of none still ends every sweep', () => {
+test('every sweep ends, even if the strong time is 0', () => {
   const { cache } = makeCache({ strongMs: 0 });
   const held = values('a', 'b', 'c');
   for (const value of held) {
@@ -163,7 +163,7 @@ test('a strong time of none still ends every sweep', () => {
   assert.deepEqual(cache.bytes, { strong: 0, weak: 30 });
 });
 
-test('what is collected leaves the map and the count; what somebody holds stays', async () => {
+test('a collected value leaves the map and the count; a value that somebody holds stays', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const { cache, clock } = makeCache({ strongBytesMax: 10_000, weakBytesMax: 10_000 });
@@ -173,7 +173,7 @@ test('what is collected leaves the map and the count; what somebody holds stays'
   clock.nowMs = 1_000;
   cache.sweep();
   assert.deepEqual(cache.bytes, { strong: 0, weak: 1_001 });
-  // A WeakRef keeps what it points to until the turn ends; finalizers run in one of their own.
+  // A WeakRef keeps its target until the turn ends. Finalizers run in a later turn.
   for (let turn = 0; turn < 50 && cache.size > 1; turn++) {
     await new Promise((resolve) => setImmediate(resolve));
     collect();
@@ -198,7 +198,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant('pass' as const), ms: fc.constantFrom(1, 500, 1_000) }),
 );
 
-test('whatever is done, the bytes counted are those of the entries that are there, within both bounds', () => {
+test('after any order of calls the counts are the bytes of the entries that are there, within both bounds', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const { cache, clock } = makeCache({ weakBytesMax: 80 });
@@ -220,7 +220,7 @@ test('whatever is done, the bytes counted are those of the entries that are ther
         }
         assert.ok(cache.bytes.strong <= 100 && cache.bytes.weak <= 80, 'past a bound');
       }
-      // Deleting one entry takes exactly its bytes away; at the end there are none.
+      // Each delete subtracts exactly the bytes of its entry; after the last one both counts are 0.
       for (const [one, { bytes }] of last) {
         const before = cache.bytes.strong + cache.bytes.weak;
         const sizeBefore = cache.size;

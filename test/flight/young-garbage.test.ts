@@ -1,5 +1,5 @@
-// Goal: a piece's buffer is given back when nobody can need it, and never one that others hold.
-// Method: a table of pieces, each looked at after it was taken.
+// Goal: a piece's buffer is freed when nobody can need it, and a buffer that others hold is never freed.
+// Method: a table of pieces. Each is looked at after `took`.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,12 +7,16 @@ import { YoungGarbage } from '../../src/flight/young-garbage.ts';
 
 const KiB = 1024;
 
-const cases: { piece: () => Uint8Array; isGivenBack: boolean; why: string }[] = [
-  { piece: () => new Uint8Array(64 * KiB), isGivenBack: true, why: 'a whole buffer' },
-  { piece: () => new Uint8Array(64 * KiB).subarray(300), isGivenBack: true, why: 'all behind a head' },
+const cases: { piece: () => Uint8Array; isFreed: boolean; why: string }[] = [
+  { piece: () => new Uint8Array(64 * KiB), isFreed: true, why: 'a whole buffer' },
+  {
+    piece: () => new Uint8Array(64 * KiB).subarray(300),
+    isFreed: true,
+    why: 'all of the buffer behind a header',
+  },
   {
     piece: () => new Uint8Array(64 * KiB).subarray(0, 63 * KiB),
-    isGivenBack: false,
+    isFreed: false,
     why: 'a parser reads on behind it',
   },
   {
@@ -20,21 +24,21 @@ const cases: { piece: () => Uint8Array; isGivenBack: boolean; why: string }[] = 
       const pool = new Uint8Array(Buffer.poolSize);
       return pool.subarray(4 * KiB);
     },
-    isGivenBack: false,
-    why: 'it may be the end of the pool that Node cuts small buffers from',
+    isFreed: false,
+    why: 'it may be part of the pool of small buffers',
   },
   {
     piece: () => new Uint8Array(new SharedArrayBuffer(64 * KiB)),
-    isGivenBack: false,
-    why: 'shared memory is never given away',
+    isFreed: false,
+    why: 'shared memory is never freed',
   },
 ];
 
-for (const { piece, isGivenBack, why } of cases) {
+for (const { piece, isFreed, why } of cases) {
   test(`YoungGarbage.took: ${why}`, () => {
     const taken = piece();
     const { byteLength } = taken;
     new YoungGarbage().took(taken);
-    assert.equal(taken.byteLength, isGivenBack ? 0 : byteLength);
+    assert.equal(taken.byteLength, isFreed ? 0 : byteLength);
   });
 }
