@@ -29,7 +29,7 @@ import { nameSigner } from './name-signer.ts';
 import { ownNames } from './own-names.ts';
 import { notifySystemd, ServiceManager } from './service-manager.ts';
 import { createServices, type Services } from './services.ts';
-import { aborted } from './stop-signal.ts';
+import { aborted, onHangup } from './stop-signal.ts';
 
 /** Between two rounds of writing last-use times and dropping what is past its bound. */
 const HOUSEKEEPING_MS = 60_000;
@@ -124,6 +124,7 @@ export async function runServer({
       control = await openControl(config, store, services, events);
       await announce(config, server);
       log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
+      onHangup(() => log.info('SIGHUP: nothing to read anew; settings count from the next start'));
       background.start();
       manager?.ready();
     }

@@ -7,7 +7,7 @@
 
 import type { Config } from '../settings/config.ts';
 import { startWriter } from '../workers/writer-queue.ts';
-import { stopSignal } from './stop-signal.ts';
+import { serverStopSignal } from './stop-signal.ts';
 
 /**
  * Serves until it is told to stop.
@@ -16,7 +16,7 @@ import { stopSignal } from './stop-signal.ts';
  * @throws {StoreFailed} the store is in use, or can't be opened
  */
 export async function serve(config: Config): Promise<void> {
-  const stop = stopSignal();
+  const stop = serverStopSignal();
   // Profiles must be there before any thread is. It opens nothing yet: the store is not locked.
   const writer = config.pprof ? undefined : startWriter(config.dbPath);
   const { openAndServe } = await import('./open.ts');
