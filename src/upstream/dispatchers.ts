@@ -8,66 +8,101 @@
 import { lookup as dnsLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { Dispatcher, buildConnector as dialling, Pool as PoolOptions } from 'undici';
+import { Exchange } from './exchange.ts';
 import type { HttpProxies } from './http-proxies.ts';
 import { reasonOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
-import { Agent, buildConnector, Pool, ProxyAgent } from './undici.ts';
+import { Agent, buildConnector, Client, Pool, ProxyAgent } from './undici.ts';
 
-/** The agent for a URL of that protocol, and the end of them all. */
+/** The agents. Opens no connection by itself. */
 export type Dispatchers = {
-  of(url: URL): Dispatcher;
+  /** The agent for `url`. `isFresh`: on a connection that is made for this request and not kept. */
+  of(url: URL, options?: { readonly isFresh?: boolean }): Dispatcher;
   destroy(): Promise<void>;
 };
 
 /** Node gives up on one of a host's addresses after 250 ms, less than a round trip over satellite. */
 const ADDRESS_ATTEMPT_MS = 1_000;
 
-/**
- * Idle connections live this long whatever the upstream offers: one that died unseen with the line
- * costs its next request the whole wait for a first byte.
- */
+/** Idle connections live this long whatever the upstream offers: one may die unseen with the line. */
 const KEEP_ALIVE_MAX_MS = 15_000;
 
+/** So long without a byte, the kernel asks the other end whether it is there: ten times, once a second. */
+const TCP_PROBE_MS = 15_000;
+
+/** Agents of one kind, by the HTTP proxy they go through; the direct one by an empty string. */
+type Agents = ReadonlyMap<string, Dispatcher>;
+
 export function createDispatchers(timeouts: Pick<Timeouts, 'connectMs'>, proxies: HttpProxies): Dispatchers {
+  const lookup = sharedLookup();
+  const kept = openAgents(proxies, timeouts, { lookup });
+  let fresh: Agents | undefined;
+  return {
+    of: (url, { isFresh = false } = {}) => {
+      // undici keeps no connection where nothing is pipelined.
+      if (isFresh) fresh ??= openAgents(proxies, timeouts, { lookup, pipelining: 0 });
+      const agent = (isFresh ? fresh : kept)?.get(proxies.of(url) ?? '');
+      if (agent === undefined) throw new Error(`no agent for ${url.protocol}`);
+      return agent;
+    },
+    destroy: async () => {
+      await Promise.all([...kept.values(), ...(fresh?.values() ?? [])].map((agent) => agent.destroy()));
+    },
+  };
+}
+
+function openAgents(
+  proxies: HttpProxies,
+  { connectMs }: Pick<Timeouts, 'connectMs'>,
+  { lookup, pipelining = 1 }: { lookup: LookupFunction; pipelining?: number },
+): Agents {
   const connect = {
-    lookup: sharedLookup(),
+    lookup,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: ADDRESS_ATTEMPT_MS,
+    keepAliveInitialDelay: TCP_PROBE_MS,
   };
   const common = {
     allowH2: false,
-    connectTimeout: timeouts.connectMs,
+    connectTimeout: connectMs,
+    pipelining,
     // exchange.ts has its own.
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
   };
-  const dial = buildConnector({ ...connect, allowH2: false, timeout: timeouts.connectMs });
-  const direct = new Agent({ ...common, connect: withoutMercy(dial) });
-  const proxied = new Map(
-    proxies.all.map((uri) => {
-      const agent = new ProxyAgent({
-        ...common,
-        uri,
-        proxyTls: connect,
-        requestTls: { allowH2: false },
-        // Whatever it reaches, and however, ends here.
-        factory: (origin, { connect: through, ...options }: PoolOptions.Options) =>
-          new Pool(origin, {
-            ...common,
-            ...options,
-            connect: withoutMercy(typeof through === 'function' ? naming(through) : dial),
-          }),
-      });
-      return [uri, agent] as const;
-    }),
-  );
-  return {
-    of: (url) => proxied.get(proxies.of(url) ?? '') ?? direct,
-    destroy: async () => {
-      await Promise.all([direct, ...proxied.values()].map((agent) => agent.destroy()));
-    },
+  const dial = buildConnector({ ...connect, allowH2: false, timeout: connectMs });
+  const pool = (origin: string | URL, { connect: through, ...options }: PoolOptions.Options): Dispatcher =>
+    new Pool(origin, {
+      ...common,
+      ...options,
+      factory: telling,
+      connect: withoutMercy(typeof through === 'function' ? naming(through) : dial),
+    });
+  const direct: Dispatcher = new Agent({ ...common, factory: (origin) => pool(origin, {}) });
+  const proxied = proxies.all.map((uri) => {
+    const agent: Dispatcher = new ProxyAgent({
+      ...common,
+      uri,
+      proxyTls: connect,
+      requestTls: { allowH2: false },
+      // Whatever it reaches, and however, ends here.
+      factory: pool,
+    });
+    return [uri, agent] as const;
+  });
+  return new Map([['', direct], ...proxied]);
+}
+
+/** A connection that tells each exchange whether it was there before. */
+function telling(origin: URL, options: object): Dispatcher {
+  const client = new Client(origin, options);
+  const dispatch = client.dispatch.bind(client);
+  client.dispatch = (request, handler) => {
+    if (handler instanceof Exchange) handler.isReused = client.stats.connected;
+    return dispatch(request, handler);
   };
+  return client;
 }
 
 /**

@@ -43,6 +43,8 @@ export type ExchangeOptions = {
 export class Exchange implements Dispatcher.DispatchHandler {
   /** Rejects with a {@link Setback}, or with the reason it was aborted for. */
   readonly head: Promise<Head>;
+  /** It goes out on a connection that was there before; whoever dispatches it says so. */
+  isReused = false;
   readonly #observer: ExchangeObserver;
   readonly #timeouts: ExchangeOptions['timeouts'];
   readonly #signal: AbortSignal;
@@ -129,7 +131,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#observer.connected(this);
     const { firstByteMs } = this.#timeouts;
     // Timers of our own: undici's tick every half second, and count the time before a pause.
-    this.#timer = setTimeout(() => this.fail(new Setback('stall', 'no answer in time')), firstByteMs);
+    this.#timer = setTimeout(() => this.fail(new Setback('silence', 'no answer in time')), firstByteMs);
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: Headers): void {

@@ -1,17 +1,16 @@
 /**
  * One HTTP proxy of the list: sends requests below its URL, follows redirects, and sorts the
- * answers into files, ServeErrors and setbacks. Knows its health and probes it when it is down.
- * Trying again is `resume.ts`'s work.
+ * answers into files, ServeErrors and setbacks. Whether it is there is `liveness.ts`'s work, trying again `resume.ts`'s.
  */
 
 import { UpstreamFailed } from '../core/errors.ts';
 import type { Clock, FetchEvent } from '../core/ports.ts';
 import { contentEncoding, contentLength, HTML, header, mediaType } from './answer.ts';
+import { headOf } from './beside.ts';
 import type { Dispatchers } from './dispatchers.ts';
-import { Exchange, type ExchangeObserver } from './exchange.ts';
-import { Health } from './health.ts';
+import { Exchange } from './exchange.ts';
 import { type Answer, isLater, judged } from './judge.ts';
-import { LineWatch } from './line-watch.ts';
+import { Liveness } from './liveness.ts';
 import { Patience } from './patience.ts';
 import { cannotFetch } from './redact.ts';
 import { isRedirect, nextStep } from './redirect.ts';
@@ -20,7 +19,6 @@ import { finalError, Setback } from './setback.ts';
 import type { Backoff, Timeouts, UpstreamEvents } from './settings.ts';
 import type { Ask, Range, Source } from './source.ts';
 import { encodePath } from './url-path.ts';
-import { within } from './within.ts';
 
 /** What all members of one list share. */
 export type HttpContext = {
@@ -49,12 +47,8 @@ export class HttpSource implements Source {
   readonly #prefix: string;
   readonly #authorization: string | undefined;
   readonly #context: HttpContext;
-  readonly #health: Health;
-  readonly #watch: LineWatch;
-  readonly #observer: ExchangeObserver;
-  readonly #probeObserver: ExchangeObserver;
+  readonly #liveness: Liveness;
   #badAnswers = 0;
-  #probe: { readonly done: Promise<void>; readonly beganMs: number } | undefined;
 
   /** @param url may carry userinfo, which becomes an Authorization header for its own origin only */
   constructor(url: URL, context: HttpContext) {
@@ -66,26 +60,20 @@ export class HttpSource implements Source {
     this.#base.hash = '';
     this.#prefix = this.#base.pathname.replace(/\/$/, '');
     this.#context = context;
-    this.#health = new Health({
-      clock: context.clock,
-      probeGapMs: context.timeouts.probeGapMs,
+    this.#liveness = new Liveness({
+      ...context,
       onDown: (forMs) => {
         context.events.down(this.name, forMs);
         context.onDown();
       },
+      onRequest: (status) => context.events.request(status),
+      probe: (exchange, { path, via }) =>
+        this.#dispatch(exchange, this.#urlOf(path), { via, range: undefined, method: 'HEAD', isFresh: true }),
     });
-    this.#watch = new LineWatch(context.timeouts, () => this.#health.silent());
-    this.#observer = this.#observing();
-    const watch = this.#watch;
-    // A probe is not part of the shared fate: it may take its whole time to find a slow line.
-    this.#probeObserver = {
-      ...this.#observer,
-      connected: () => watch.connectTook(performance.now() - (this.#probe?.beganMs ?? performance.now())),
-    };
   }
 
   get isDown(): boolean {
-    return this.#health.isDown;
+    return this.#liveness.isDown;
   }
 
   fetch(ask: Ask): AsyncGenerator<FetchEvent, void, void> {
@@ -96,7 +84,9 @@ export class HttpSource implements Source {
     const patience = this.patienceFor(ask);
     for (;;) {
       try {
-        const { status, headers, body } = await this.#asked(ask, undefined, 'HEAD');
+        const { status, headers, body } = await patience.waiting((waitMs) =>
+          this.#asked(ask, { range: undefined, method: 'HEAD', waitMs }),
+        );
         if (NO_HEAD.has(status) || (status === 200 && mediaType(headers) === HTML)) {
           await body.drain();
           return await this.#sizeByGet(ask);
@@ -113,10 +103,12 @@ export class HttpSource implements Source {
   }
 
   patienceFor({ hasFallback, signal }: Ask): Patience {
+    const { backoff, random, timeouts } = this.#context;
     return new Patience({
-      backoff: this.#context.backoff,
-      random: this.#context.random,
+      backoff,
+      random,
       signal,
+      firstByteMs: timeouts.firstByteMs,
       isShort: () => hasFallback || this.#badAnswers >= BAD_ANSWERS_MAX,
     });
   }
@@ -127,8 +119,9 @@ export class HttpSource implements Source {
    * @throws {Setback} what a new try may mend
    * @throws {NotFound | Gone | Loop | UpstreamFailed} what none will
    */
-  async open(ask: Ask, range: Range | undefined): Promise<Answer> {
-    return this.#judged(await this.#asked(ask, range, 'GET'), ask, range !== undefined);
+  async open(ask: Ask, range: Range | undefined, waitMs: number): Promise<Answer> {
+    const answer = await this.#asked(ask, { range, method: 'GET', waitMs });
+    return this.#judged(answer, ask, range !== undefined);
   }
 
   #judged(answer: Answer, { path }: Ask, isPart: boolean): Promise<Answer> {
@@ -143,22 +136,28 @@ export class HttpSource implements Source {
     return undefined;
   }
 
-  /** The first answer that is no redirect, whatever its status. */
-  async #asked(ask: Ask, range: Range | undefined, method: 'GET' | 'HEAD'): Promise<Answer> {
-    if (this.#health.isSuspect) await this.#untilHeard(ask);
+  /** The first answer that is no redirect, whatever its status. All steps to it share the wait. */
+  async #asked(ask: Ask, { waitMs, ...request }: Request & { readonly waitMs: number }): Promise<Answer> {
+    const { timeouts } = this.#context;
+    const untilMs = performance.now() + waitMs;
+    await this.#liveness.untilHeard(ask);
     const passed = [this.#urlOf(ask.path)];
     for (let url = passed[0]; url !== undefined; url = passed.at(-1)) {
       ask.signal.throwIfAborted();
-      const exchange = this.#send(url, { ask, range, method });
-      const head = await exchange.head;
+      const step = { ...request, url, firstByteMs: Math.max(1, untilMs - performance.now()) };
+      const { head, exchange } = await headOf(
+        (isFresh) => this.#send(ask, { ...step, isFresh }),
+        timeouts.besideMs,
+        ask.signal,
+      );
       if (!isRedirect(head.status)) {
         this.#badAnswers = isLater(head.status) ? this.#badAnswers + 1 : 0;
         return { ...head, body: exchange };
       }
       await exchange.drain();
-      const step = nextStep(passed, header(head.headers, 'location'));
-      if ('refused' in step) throw new UpstreamFailed(cannotFetch(ask.path, this.name, step.refused));
-      passed.push(step.url);
+      const next = nextStep(passed, header(head.headers, 'location'));
+      if ('refused' in next) throw new UpstreamFailed(cannotFetch(ask.path, this.name, next.refused));
+      passed.push(next.url);
     }
     throw new Error('unreachable: there is always a URL to ask');
   }
@@ -169,22 +168,25 @@ export class HttpSource implements Source {
     return url;
   }
 
-  #send(url: URL, { ask, range, method }: { ask: Ask; range: Range | undefined; method: string }): Exchange {
+  #send(
+    ask: Ask,
+    { url, firstByteMs, ...request }: Sent & { readonly url: URL; readonly firstByteMs: number },
+  ): Exchange {
     const exchange = new Exchange({
-      observer: this.#observer,
-      timeouts: this.#context.timeouts,
+      observer: this.#liveness.observer(ask),
+      timeouts: { ...this.#context.timeouts, firstByteMs },
       isSmall: ask.isSmall,
       signal: ask.signal,
     });
-    this.#watch.began(exchange);
-    this.#dispatch(exchange, url, { via: ask.via, range, method });
+    this.#liveness.began(exchange);
+    this.#dispatch(exchange, url, { ...request, via: ask.via });
     return exchange;
   }
 
   #dispatch(
     exchange: Exchange,
     url: URL,
-    { via, range, method }: { via: string; range: Range | undefined; method: string },
+    { via, range, method, isFresh }: Sent & { readonly via: string },
   ): void {
     const headers: Record<string, string> = {
       'user-agent': `astera/${this.#context.version}`,
@@ -196,71 +198,14 @@ export class HttpSource implements Source {
     if (range !== undefined) headers.range = `bytes=${range.from}-`;
     if (range?.ifRange !== undefined) headers['if-range'] = range.ifRange;
     const path = url.pathname + url.search;
-    this.#context.dispatchers.of(url).dispatch({ origin: url.origin, path, method, headers }, exchange);
-  }
-
-  /** Waits, but not for long, for a probe to find the upstream alive; starts one if it is time for it. */
-  async #untilHeard(ask: Ask): Promise<void> {
-    if (this.#probe === undefined && this.#health.mayProbe) this.#startProbe(ask);
-    const probe = this.#probe;
-    if (probe !== undefined) {
-      const restMs = this.#context.timeouts.probeWaitMs - (performance.now() - probe.beganMs);
-      if (restMs > 0) await within(probe.done, restMs, ask.signal);
-    }
-    ask.signal.throwIfAborted();
-    if (this.#health.isSuspect) throw new Setback('refused', 'it is down: no connection of late');
-  }
-
-  // A HEAD of its own, which outlives the impatient request that caused it. Of the root, which costs the upstream
-  // nothing: the path that was asked for may be the slow one.
-  #startProbe({ via }: Ask): void {
-    this.#health.probing();
-    const exchange = new Exchange({
-      observer: this.#probeObserver,
-      timeouts: this.#context.timeouts,
-      isSmall: true,
-      signal: this.#context.closing,
-    });
-    const done = exchange.head
-      .then(
-        // Any status will do: there is somebody.
-        () => this.#health.heard(),
-        () => {},
-      )
-      .finally(async () => {
-        await exchange.drain();
-        this.#probe = undefined;
-        this.#health.probed();
-      });
-    this.#probe = { done, beganMs: performance.now() };
-    this.#dispatch(exchange, this.#urlOf(''), { via, range: undefined, method: 'HEAD' });
-  }
-
-  #observing(): ExchangeObserver {
-    const { events } = this.#context;
-    return {
-      connected: (exchange) => this.#watch.connected(exchange),
-      answered: (exchange, status) => {
-        events.request(status);
-        this.#watch.heard();
-        this.#watch.ended(exchange);
-        // A 200 has yet to show a byte: some upstreams send heads and then nothing.
-        if (status >= 300) this.#health.heard();
-      },
-      heard: () => {
-        this.#watch.heard();
-        this.#health.heard();
-      },
-      failed: (exchange, { kind }) => {
-        if (!exchange.hasHead) events.request('error');
-        // A slow path is no upstream that is down while others of its answers come.
-        const isSlowPath = kind === 'stall' && this.#watch.hasHeardSince(exchange);
-        if (kind === 'connect' || (kind === 'stall' && !isSlowPath)) this.#health.failed();
-      },
-      ended: (exchange) => this.#watch.ended(exchange),
-    };
+    const agent = this.#context.dispatchers.of(url, { isFresh });
+    agent.dispatch({ origin: url.origin, path, method, headers }, exchange);
   }
 }
+
+type Request = { readonly range: Range | undefined; readonly method: 'GET' | 'HEAD' };
+
+type Sent = Request & { readonly isFresh: boolean };
 
 function basicAuthorization({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined;

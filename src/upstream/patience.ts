@@ -1,5 +1,5 @@
 /**
- * How often to try again, and after what wait. Only tries without new bytes count: a download of
+ * How often to try again, and after what wait. Only tries without new bytes count, and what they waited: a download of
  * 20 MB over a line that breaks at each megabyte makes twenty tries, and each got further.
  */
 
@@ -12,16 +12,16 @@ type Tries = Readonly<Record<SetbackKind, number>>;
 
 /**
  * Before the first byte. An upstream that answers 502 half of the time fails sixteen tries in a row
- * once in 65,000 requests, in some 5 s; eight cut connections, once in 256. Three that are refused,
- * or one that is silent, mark it down, so there is no use in more.
+ * once in 65,000 requests, in some 5 s; eight cut connections, once in 256. Three that are refused mark it down,
+ * and one that is silent has used up all of the wait, so there is no use in more.
  */
-const FIRST_TRIES: Tries = { connect: 3, stall: 2, slow: 2, cut: 8, answer: 16, refused: 1 };
+const FIRST_TRIES: Tries = { connect: 3, silence: 1, stall: 2, slow: 2, cut: 8, answer: 16, refused: 1 };
 
 /**
  * After it: a client waits with half a file, and the `go` command does not try again by itself.
  * Ten waits from 100 ms to 5 s are half a minute, the time a router takes to find its line again.
  */
-const RESUME_TRIES: Tries = { connect: 10, stall: 3, slow: 2, cut: 8, answer: 16, refused: 10 };
+const RESUME_TRIES: Tries = { connect: 10, silence: 1, stall: 3, slow: 2, cut: 8, answer: 16, refused: 10 };
 
 /** Tries at an upstream that "comes later", where the list has another member or all its answers are bad. */
 const SHORT_TRIES = 3;
@@ -36,6 +36,8 @@ export type PatienceOptions = {
   readonly backoff: Backoff;
   readonly random: () => number;
   readonly signal: AbortSignal;
+  /** How long all tries without new bytes together may wait for their answers to begin. */
+  readonly firstByteMs: number;
   /** Whether few tries must do, because there is another member or all of this one's answers are bad. */
   readonly isShort: () => boolean;
 };
@@ -43,9 +45,20 @@ export type PatienceOptions = {
 export class Patience {
   readonly #options: PatienceOptions;
   #fruitless = 0;
+  #waitedMs = 0;
 
   constructor(options: PatienceOptions) {
     this.#options = options;
+  }
+
+  /** Runs `ask`, which may take as long as it is told, and counts the time until its answer has begun. */
+  async waiting<T>(ask: (waitMs: number) => Promise<T>): Promise<T> {
+    const beganMs = performance.now();
+    try {
+      return await ask(this.#leftMs);
+    } finally {
+      this.#waitedMs += performance.now() - beganMs;
+    }
   }
 
   /**
@@ -58,12 +71,17 @@ export class Patience {
   async after(setback: Setback, state: { hasBegun: boolean; hasGained: boolean }): Promise<boolean> {
     const isFruitful = state.hasGained && setback.kind !== 'slow';
     this.#fruitless = isFruitful ? 0 : this.#fruitless + 1;
-    if (this.#fruitless >= this.#triesMax(setback.kind, state.hasBegun)) return false;
+    if (isFruitful) this.#waitedMs = 0;
+    if (this.#fruitless >= this.#triesMax(setback.kind, state.hasBegun) || this.#leftMs === 0) return false;
     const waitMs = this.#waitMs(setback.retryAfterMs, state.hasBegun);
     await timers.setTimeout(waitMs, undefined, { signal: this.#options.signal }).catch(() => {
       this.#options.signal.throwIfAborted();
     });
     return true;
+  }
+
+  get #leftMs(): number {
+    return Math.max(0, Math.ceil(this.#options.firstByteMs - this.#waitedMs));
   }
 
   #triesMax(kind: SetbackKind, hasBegun: boolean): number {

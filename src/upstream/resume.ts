@@ -20,7 +20,8 @@ const RESTARTS_MAX = 3;
 /** Where the answers come from: an `HttpSource`, or a test's. */
 export type Opener = {
   readonly name: string;
-  open(ask: Ask, range: Range | undefined): Promise<Answer>;
+  /** Asks once. The answer must begin within `waitMs`. */
+  open(ask: Ask, range: Range | undefined, waitMs: number): Promise<Answer>;
 };
 
 /** @throws {NotFound | Gone | Loop | UpstreamDown | UpstreamFailed} when finally failed; or the signal's reason */
@@ -37,7 +38,8 @@ export async function* resumed(
     try {
       const { range } = download;
       if (download.hasBegun || range !== undefined) events.resume();
-      yield* download.take(await source.open(ask, range), range);
+      const answer = await patience.waiting((waitMs) => source.open(ask, range, waitMs));
+      yield* download.take(answer, range);
       return;
     } catch (error) {
       ask.signal.throwIfAborted();

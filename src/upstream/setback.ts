@@ -8,13 +8,14 @@ import { cannotFetch, oneLine } from './redact.ts';
 
 /**
  * - `connect`: no connection: refused, unreachable, no such name, time-out.
- * - `stall`: connected, then no byte, or next to none, for too long.
+ * - `silence`: connected, then no answer for as long as was to be waited.
+ * - `stall`: an answer, then no byte of its body, or next to none, for too long.
  * - `slow`: a small file whose bytes come, but too slowly to be waited for.
  * - `cut`: the connection broke, or the body ended early.
  * - `answer`: a status that says "later": 429, 502, 503, 504.
  * - `refused`: not tried, since the upstream is down and another request is probing it.
  */
-export type SetbackKind = 'connect' | 'stall' | 'slow' | 'cut' | 'answer' | 'refused';
+export type SetbackKind = 'connect' | 'silence' | 'stall' | 'slow' | 'cut' | 'answer' | 'refused';
 
 export class Setback extends Error {
   override readonly name = 'Setback';
@@ -35,7 +36,7 @@ export function finalError(setback: Setback, path: string, upstream: string): Up
   return OUT_OF_REACH.has(setback.kind) ? new UpstreamDown(message) : new UpstreamFailed(message);
 }
 
-const OUT_OF_REACH: ReadonlySet<SetbackKind> = new Set(['connect', 'stall', 'slow', 'refused']);
+const OUT_OF_REACH: ReadonlySet<SetbackKind> = new Set(['connect', 'silence', 'stall', 'slow', 'refused']);
 
 const UNTRUSTED = 'its certificate is not trusted here: name its CA in SSL_CERT_FILE';
 

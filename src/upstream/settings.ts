@@ -18,8 +18,10 @@ export type Timeouts = {
    * connecting was seen to take, up to `connectMs`.
    */
   readonly silenceMs: number;
-  /** From the request to the first byte of its answer: an upstream may be cloning the module's repository first. */
+  /** For all tries together until an answer begins: an upstream may be cloning the module's repository first. */
   readonly firstByteMs: number;
+  /** Until a request on a kept connection is sent on a fresh one too: what the kept one led to may be gone. */
+  readonly besideMs: number;
   /** For the next byte of a small file, the next `STALL_BYTES_MIN` of a zip, each read of a local file. */
   readonly stallMs: number;
   /** For the body of a small file at any rate; then its mean rate counts. */
@@ -28,6 +30,8 @@ export type Timeouts = {
   readonly wordsMs: number;
   /** How long a request waits for a probe of an upstream that is down. Less than the promised second. */
   readonly probeWaitMs: number;
+  /** From a probe to its answer. */
+  readonly probeMs: number;
   /** Rest between two probes. */
   readonly probeGapMs: number;
 };
@@ -79,10 +83,12 @@ export const TIMEOUTS: Timeouts = {
   connectMs: 10_000,
   silenceMs: 3_000,
   firstByteMs: 300_000,
+  besideMs: 5_000,
   stallMs: 30_000,
   smallMs: SMALL_ANSWER_MS,
   wordsMs: 2_000,
   probeWaitMs: 800,
+  probeMs: 10_000,
   probeGapMs: 1_000,
 };
 

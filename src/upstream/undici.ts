@@ -10,6 +10,7 @@ import type * as undici from 'undici';
 const require = createRequire(import.meta.url);
 
 export const Agent: typeof undici.Agent = require('undici/lib/dispatcher/agent.js');
+export const Client: typeof undici.Client = require('undici/lib/dispatcher/client.js');
 export const Pool: typeof undici.Pool = require('undici/lib/dispatcher/pool.js');
 export const ProxyAgent: typeof undici.ProxyAgent = require('undici/lib/dispatcher/proxy-agent.js');
 export const buildConnector: typeof undici.buildConnector = require('undici/lib/core/connect.js');

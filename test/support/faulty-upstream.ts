@@ -106,6 +106,11 @@ export class FaultyUpstream {
     return this.#until(() => this.seen.length >= count);
   }
 
+  /** Until so many requests for one decoded path have come. */
+  askedFor(path: string, count: number): Promise<void> {
+    return this.#until(() => this.requestsFor(path).length >= count);
+  }
+
   /** Until no answer is on its way: all are ended, or their clients have gone. */
   idle(): Promise<void> {
     return this.#until(() => this.#answering === 0);

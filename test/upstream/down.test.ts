@@ -92,14 +92,17 @@ test('connections that are cut never mark an upstream down', async (t) => {
   assert.ok(!upstream.isDown);
 });
 
-test('no answer three times in a row marks it down', async (t) => {
+test('an upstream that answers nothing is down after one request and its probe', async (t) => {
   const server = await faulty(t);
   server.fallback = () => ({ isSilent: true });
-  const { upstream } = rig(t, server.url, { timeouts: { firstByteMs: 20 } });
+  const { upstream, seen } = rig(t, server.url, { timeouts: { firstByteMs: 50, probeMs: 50 } });
   await failure(upstream.whole(ask()), 'upstream-down');
-  assert.ok(!upstream.isDown, 'two are not three');
-  await failure(upstream.whole(ask()), 'upstream-down');
+  await seen.downs(1);
   assert.ok(upstream.isDown);
+  assert.deepEqual(
+    server.seen.map(({ method, url }) => `${method} ${url}`),
+    [`GET /${PATH}`, 'HEAD /'],
+  );
 });
 
 test('a path that never answers marks nothing down while another one answers', async (t) => {
@@ -107,16 +110,65 @@ test('a path that never answers marks nothing down while another one answers', a
   server.serve(PATH, { isSilent: true });
   server.serve('fast', { bytes });
   const { upstream, seen } = rig(t, server.url, { timeouts: { firstByteMs: 500 } });
-  for (let i = 0; i < 2; i += 1) {
-    const before = server.seen.length;
+  for (let i = 1; i <= 4; i += 1) {
     const slow = failure(upstream.whole(ask()), 'upstream-down');
-    for (const tries of [1, 2]) {
-      await server.asked(before + 2 * tries - 1);
-      assertSame((await upstream.whole(ask('fast'))).bytes, bytes);
-    }
+    await server.askedFor(PATH, i);
+    assertSame((await upstream.whole(ask('fast'))).bytes, bytes);
     await slow;
   }
   assert.deepEqual(seen.down, []);
+  assert.equal(server.requestsFor('').length, 0, 'there is no doubt to probe for');
+});
+
+test('a path that never answers costs one wait and marks nothing down, though nobody asks for others', async (t) => {
+  const server = await faulty(t);
+  server.serve(PATH, { isSilent: true });
+  const { upstream, seen } = rig(t, server.url, { timeouts: { firstByteMs: 50, probeGapMs: 0 } });
+  for (let i = 1; i <= 4; i += 1) {
+    const error = await failure(upstream.whole(ask()), 'upstream-down');
+    assert.match(error.message, /no answer in time/);
+    assert.equal(server.requestsFor(PATH).length, i, 'asked once each time');
+  }
+  await server.askedFor('', 1);
+  await server.idle();
+  assert.deepEqual(seen.down, []);
+  assert.ok(!upstream.isDown);
+});
+
+test('a body that stalls marks nothing down while the upstream answers', async (t) => {
+  const server = await faulty(t);
+  server.serve(PATH, { bytes: someBytes(100_000), stallAfter: 0 });
+  const { upstream, seen } = rig(t, server.url, { timeouts: { stallMs: 50, probeGapMs: 0 } });
+  for (let i = 1; i <= 4; i += 1) await failure(upstream.whole(ask()), 'upstream-down');
+  await server.askedFor('', 1);
+  await server.idle();
+  assert.deepEqual(seen.down, []);
+});
+
+test('an upstream whose root never answers is found back by a path that does', async (t) => {
+  const server = await faulty(t);
+  server.fallback = () => ({ isSilent: true });
+  const { upstream, seen, clock } = rig(t, server.url, {
+    timeouts: { firstByteMs: 100, probeMs: 100, probeGapMs: 1 },
+  });
+  await failure(upstream.whole(ask()), 'upstream-down');
+  await seen.downs(1);
+  server.serve(PATH, { bytes });
+  clock.nowMs += 1;
+  assertSame((await upstream.whole(ask())).bytes, bytes);
+  assert.equal(server.seen.filter(({ method }) => method === 'HEAD').at(-1)?.url, `/${PATH}`);
+});
+
+test('a probe whose connection is closed has found somebody', async (t) => {
+  const server = await faulty(t);
+  server.fallback = () => ({ isSilent: true });
+  const { upstream, seen, clock } = rig(t, server.url, { timeouts: { firstByteMs: 50, probeMs: 50 } });
+  await failure(upstream.whole(ask()), 'upstream-down');
+  await seen.downs(1);
+  server.fallback = () => ({ isHungUp: true });
+  server.serve(PATH, { isHungUp: (n) => n === 0, bytes });
+  clock.nowMs += 1_000;
+  assertSame((await upstream.whole(ask())).bytes, bytes);
 });
 
 test('in a black hole all requests fail together, after one wait', async (t) => {

@@ -13,6 +13,7 @@ function made(more: Partial<PatienceOptions> = {}): Patience {
     backoff: { baseMs: 0, capMs: 0 },
     random: () => 0,
     signal,
+    firstByteMs: 60_000,
     isShort: () => false,
     ...more,
   });
@@ -21,6 +22,8 @@ function made(more: Partial<PatienceOptions> = {}): Patience {
 const rows: { kind: SetbackKind; hasBegun: boolean; isShort: boolean; tries: number }[] = [
   { kind: 'connect', hasBegun: false, isShort: false, tries: 3 },
   { kind: 'connect', hasBegun: true, isShort: false, tries: 10 },
+  { kind: 'silence', hasBegun: false, isShort: false, tries: 1 },
+  { kind: 'silence', hasBegun: true, isShort: false, tries: 1 },
   { kind: 'stall', hasBegun: false, isShort: false, tries: 2 },
   { kind: 'stall', hasBegun: true, isShort: true, tries: 3 },
   { kind: 'slow', hasBegun: false, isShort: false, tries: 2 },
@@ -55,6 +58,37 @@ test('new bytes that come too slowly are no reason to go on', async () => {
   const state = { hasBegun: true, hasGained: true };
   assert.ok(await patience.after(new Setback('slow', ''), state));
   assert.ok(!(await patience.after(new Setback('slow', ''), state)));
+});
+
+/** Waits for an answer for `ms`, as nobody's clock shows it but the one that counts. */
+async function waitFor(t: TestContext, patience: Patience, ms: number): Promise<number> {
+  let told = 0;
+  const now = performance.now();
+  const clock = t.mock.method(performance, 'now', () => now);
+  await patience.waiting(async (waitMs) => {
+    told = waitMs;
+    clock.mock.mockImplementation(() => now + ms);
+  });
+  clock.mock.restore();
+  return told;
+}
+
+test('all tries until an answer begins share one wait', async (t) => {
+  const patience = made({ firstByteMs: 1_000 });
+  const state = { hasBegun: false, hasGained: false };
+  assert.equal(await waitFor(t, patience, 400), 1_000);
+  assert.ok(await patience.after(new Setback('answer', ''), state));
+  assert.equal(await waitFor(t, patience, 400), 600);
+  assert.ok(await patience.after(new Setback('cut', ''), state));
+  assert.equal(await waitFor(t, patience, 200), 200);
+  assert.ok(!(await patience.after(new Setback('answer', ''), state)), 'it is used up');
+});
+
+test('new bytes give a new wait', async (t) => {
+  const patience = made({ firstByteMs: 1_000 });
+  assert.equal(await waitFor(t, patience, 1_000), 1_000);
+  assert.ok(await patience.after(new Setback('cut', ''), { hasBegun: true, hasGained: true }));
+  assert.equal(await waitFor(t, patience, 0), 1_000);
 });
 
 /** The wait before the next try, by ticking until it comes. */

@@ -1,6 +1,7 @@
 /** What the tests of this room share: an upstream under test on short waits, bytes, and readers of its events. */
 
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { type ErrorKind, isServeError, type ServeError } from '../../src/core/errors.ts';
 import type { Clock, FetchEvent, FetchRequest, Upstream } from '../../src/core/ports.ts';
@@ -27,6 +28,8 @@ export type Seen = {
   resumes: number;
   readonly warnings: string[];
   readonly down: { readonly name: string; readonly forMs: number }[];
+  /** Until something has been marked as down so many times. */
+  downs(count: number): Promise<void>;
 };
 
 export type Rig = { readonly upstream: Upstream; readonly clock: HandClock; readonly seen: Seen };
@@ -34,7 +37,16 @@ export type Rig = { readonly upstream: Upstream; readonly clock: HandClock; read
 /** An upstream for `list` with waits of a millisecond, closed with the test. */
 export function rig(t: TestContext, list: string, options: Partial<UpstreamOptions> = {}): Rig {
   const clock = new HandClock();
-  const seen: Seen = { requests: [], resumes: 0, warnings: [], down: [] };
+  const news = new EventEmitter();
+  const seen: Seen = {
+    requests: [],
+    resumes: 0,
+    warnings: [],
+    down: [],
+    downs: async (count) => {
+      while (seen.down.length < count) await once(news, 'down');
+    },
+  };
   const upstream = createUpstream({
     list,
     instance: 'test',
@@ -48,7 +60,10 @@ export function rig(t: TestContext, list: string, options: Partial<UpstreamOptio
         seen.resumes += 1;
       },
       warn: (message) => seen.warnings.push(message),
-      down: (name, forMs) => seen.down.push({ name, forMs }),
+      down: (name, forMs) => {
+        seen.down.push({ name, forMs });
+        news.emit('down');
+      },
     },
     ...options,
   });

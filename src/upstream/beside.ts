@@ -1,0 +1,34 @@
+/**
+ * A kept connection whose server has gone without a word takes a request and never answers. So a request on such a
+ * connection is sent once more on a fresh one when it has no answer after a while, and the first answer counts. The
+ * first request goes on: a path may only be slow.
+ */
+
+import type { Exchange, Head } from './exchange.ts';
+import { within } from './within.ts';
+
+export type Headed = { readonly head: Head; readonly exchange: Exchange };
+
+/**
+ * @param send sends the request; the second time, if at all, on a fresh connection
+ * @param waitMs how long a kept connection may be silent before that
+ * @throws what the last exchange without an answer failed with
+ */
+export async function headOf(
+  send: (isFresh: boolean) => Exchange,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Headed> {
+  const first = send(false);
+  const answer = await within(first.head, waitMs, signal);
+  if (answer !== undefined) return { head: answer.value, exchange: first };
+  if (!first.isReused || signal.aborted) return headed(first);
+  const second = send(true);
+  const winner = await Promise.any([headed(first), headed(second)]).catch(() => headed(second));
+  (winner.exchange === first ? second : first).abort();
+  return winner;
+}
+
+async function headed(exchange: Exchange): Promise<Headed> {
+  return { head: await exchange.head, exchange };
+}
