@@ -16,7 +16,7 @@ export class Allowance {
   }
 
   /** Waits until there is some left; what is then taken may pass the bound once. */
-  async room(): Promise<void> {
+  async waitForRoom(): Promise<void> {
     while (this.#out >= this.#max) await this.#given.next();
   }
 

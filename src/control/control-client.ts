@@ -95,8 +95,8 @@ class ControlClient implements ServerStore {
     return ++this.#lastBlob;
   }
 
-  room(): Promise<void> {
-    return this.#bytes.room();
+  waitForRoom(): Promise<void> {
+    return this.#bytes.waitForRoom();
   }
 
   close(): void {

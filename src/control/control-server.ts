@@ -161,9 +161,9 @@ class Connection {
   }
 
   async #start(request: ControlRequest, size: number): Promise<void> {
-    await this.#calls.room();
-    await this.#bytes.room();
-    await this.#options.handlers.room();
+    await this.#calls.waitForRoom();
+    await this.#bytes.waitForRoom();
+    await this.#options.handlers.waitForRoom();
     if (this.#isCutOff) return;
     this.#calls.take(1);
     this.#bytes.take(size);

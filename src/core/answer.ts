@@ -61,7 +61,7 @@ export class StoredFile {
   /** The checksum database has not confirmed it, and may still refuse it: then it is dropped. */
   isTentative: boolean;
   /** The front's memo of the headers of a hit in memory; made again when `sha256` comes. */
-  head: string | undefined = undefined;
+  headers: string | undefined = undefined;
 
   constructor(
     fields: Pick<
@@ -85,7 +85,7 @@ export class StoredFile {
     this.sha256 = as.sha256;
     this.blob = as.blob;
     this.isTentative = as.isTentative;
-    this.head = undefined;
+    this.headers = undefined;
   }
 
   /** Memory it stands for, in bytes: the body, and about what the object and its key take. */

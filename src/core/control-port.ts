@@ -58,5 +58,5 @@ export type WritableStore = Remote<Omit<ControlPort, 'fetch' | 'lookUp' | keyof 
   /** A blob id nobody has had. */
   nextBlob(): number;
   /** Waits while the writer is behind. */
-  room(): Promise<void>;
+  waitForRoom(): Promise<void>;
 };

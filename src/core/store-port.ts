@@ -258,7 +258,7 @@ export type Store = Remote<ReaderPort> &
     /** A blob id nobody has had. */
     nextBlob(): number;
     /** Waits while the writer is behind. */
-    room(): Promise<void>;
+    waitForRoom(): Promise<void>;
     /** Why nothing can be stored now, on one line; undefined: it can. */
     readonly full: string | undefined;
   };

@@ -85,8 +85,8 @@ export function answerHead(
 /** The block of a file that is served from memory, remembered with it. */
 export function hotHead(file: StoredFile): string {
   const { kind, status, sha256, visibility, isTentative } = file;
-  file.head ??= answerHead({ kind, status, origin: 'memory', sha256, isTentative }, visibility);
-  return file.head;
+  file.headers ??= answerHead({ kind, status, origin: 'memory', sha256, isTentative }, visibility);
+  return file.headers;
 }
 
 /** The block of an error, whose text `go` shows to its user. */

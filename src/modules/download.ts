@@ -24,12 +24,12 @@ import type { YoungGarbage } from '../flight/young-garbage.ts';
 import type { Check } from './checked-ingest.ts';
 import { GrowingBlob, type GrowingBlobOptions } from './growing-blob.ts';
 import type { Position } from './pass-through.ts';
-import type { GivenEvent, Sources } from './sources.ts';
+import type { SourcedEvent, Sources } from './sources.ts';
 
 export type DownloadOptions = GrowingBlobOptions & {
   readonly resource: Extract<Resource, { readonly version: unknown }>;
   /** Goes to the source with the request. */
-  readonly manners: Pick<ModuleRequest, 'via' | 'avoid'>;
+  readonly requestOptions: Pick<ModuleRequest, 'via' | 'avoid'>;
   readonly partial: PartialRow | undefined;
   readonly store: Store;
   readonly builder: Builder;
@@ -159,11 +159,17 @@ export class Download {
 
   async #run(): Promise<Landed> {
     try {
-      const { sources, resource, key, manners, partial, store } = this.#options;
+      const { sources, resource, key, requestOptions, partial, store } = this.#options;
       // On a full disk it could not be checked whether the rest fits to what is stored.
       const isAdopting = partial !== undefined && store.full === undefined;
       const resume = isAdopting ? await this.#blob.adopt(partial) : undefined;
-      const request = { resource, path: key, bytesMax: ZIP_BYTES_MAX, ...(resume && { resume }), ...manners };
+      const request = {
+        resource,
+        path: key,
+        bytesMax: ZIP_BYTES_MAX,
+        ...(resume && { resume }),
+        ...requestOptions,
+      };
       for await (const event of sources.stream(request)) {
         if (event.kind === 'start') this.#start(event);
         else await this.#append(event);
@@ -177,7 +183,7 @@ export class Download {
     }
   }
 
-  #start(event: GivenEvent & { kind: 'start' }): void {
+  #start(event: SourcedEvent & { kind: 'start' }): void {
     const { received } = this.#blob;
     if (event.offset === 0 && received > 0) {
       this.#blob.startAgain();
@@ -203,7 +209,7 @@ export class Download {
     this.#options.garbage.took(bytes);
     this.#refuseUncheckable();
     this.#wake();
-    if (await this.#blob.room()) return;
+    if (await this.#blob.waitForRoom()) return;
     throw new StoreFailed(`cannot keep ${this.#name}: no room to store it, and nobody waits for it`);
   }
 
@@ -229,7 +235,7 @@ export class Download {
     const size = this.#blob.received;
     const bytes = this.#blob.wholeBytes();
     if (bytes !== undefined) return this.#landWhole(bytes);
-    const isStored = await this.#blob.settle();
+    const isStored = await this.#blob.flush();
     if (!isStored && this.#mustCheck) throw this.#uncheckable();
     const check = isStored ? await this.#check({ size }) : undefined;
     this.#finish();

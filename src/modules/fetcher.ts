@@ -37,7 +37,7 @@ export type FetcherOptions = {
 };
 
 /** One flight's work. */
-export type Errand = {
+export type FetchJob = {
   readonly resource: Resource;
   readonly key: string;
   /** The client's `Via`, passed on so that loops are seen. */
@@ -56,17 +56,17 @@ export class Fetcher {
   }
 
   /** A small file: whole, checked, in memory; and kept before its key is free. */
-  async small(errand: Errand, known: StoredFile | undefined): Promise<Found> {
+  async small(job: FetchJob, known: StoredFile | undefined): Promise<Found> {
     const { sources, store, clock, events, freshness, ingest } = this.#options;
-    const { resource, key } = errand;
+    const { resource, key } = job;
     const startedMs = clock.monotonicMs();
-    const request = { resource, path: key, bytesMax: SMALL_BYTES_MAX, ...this.#manners(errand) };
+    const request = { resource, path: key, bytesMax: SMALL_BYTES_MAX, ...this.#requestOptions(job) };
     const fetched = await sources.whole(request);
     const { source } = fetched;
     checkSmall(resource, key, fetched.bytes);
     // Only now: the checksum database hears of no version that the source does not have.
     ingest.expect(resource);
-    const check = this.#checkMod(errand, fetched);
+    const check = this.#checkMod(job, fetched);
     await check?.passed;
     const nowMs = clock.wallMs();
     events.fetched(key, fetched.upstream, fetched.bytes.byteLength, clock.monotonicMs() - startedMs);
@@ -76,14 +76,14 @@ export class Fetcher {
       Buffer.compare(known.body, fetched.bytes) === 0
     ) {
       known.freshUntilMs = freshness.until(resource, 200, nowMs);
-      this.#keep(errand, store.revalidateEntry({ key, nowMs }));
+      this.#keep(job, store.revalidateEntry({ key, nowMs }));
       return { file: known, origin: source };
     }
-    const file = this.#remember(errand, 200, fetched.bytes);
+    const file = this.#remember(job, 200, fetched.bytes);
     const put = { key, status: 200, source, nowMs, blob: store.nextBlob(), bytes: fetched.bytes };
     this.#keep(
-      errand,
-      this.#proven(errand, check).then(async (proof) =>
+      job,
+      this.#proven(job, check).then(async (proof) =>
         file.stored({
           ...(await store.putEntry({ ...put, ...proof })),
           isTentative: ingest.isTentative(resource, proof.checked?.trust),
@@ -94,11 +94,11 @@ export class Fetcher {
   }
 
   /** A zip: its download, once the source has begun to answer; in strict mode once it is confirmed. */
-  async zip(errand: Errand, resource: Versioned, partial: PartialRow | undefined): Promise<Found> {
+  async zip(job: FetchJob, resource: Versioned, partial: PartialRow | undefined): Promise<Found> {
     const { ingest, events, clock, memory } = this.#options;
-    const { key, hold } = errand;
+    const { key, hold } = job;
     const startedMs = clock.monotonicMs();
-    const download = this.#download(errand, resource, partial);
+    const download = this.#download(job, resource, partial);
     download.started.then(
       () => ingest.expect(resource),
       () => {}, // The checksum database hears of no version that the source does not have.
@@ -122,10 +122,10 @@ export class Fetcher {
   }
 
   /** The source has no such file: that is kept for its time, unless a good answer is stored, which wins. */
-  absent(errand: Errand, error: NotFound | Gone, known: StoredFile | undefined): Found {
+  absent(job: FetchJob, error: NotFound | Gone, known: StoredFile | undefined): Found {
     const { sources, store, clock, negativeTtlMs, events } = this.#options;
-    const { key } = errand;
-    const source = sources.decisive(errand.resource);
+    const { key } = job;
+    const source = sources.decisive(job.resource);
     const nowMs = clock.wallMs();
     if (known?.status === 200) {
       events.keptStale(key, messageOf(error));
@@ -134,25 +134,22 @@ export class Fetcher {
     }
     const status = error.kind === 'gone' ? 410 : 404;
     const bytes = new TextEncoder().encode(`${messageOf(error)}\n`);
-    const file = this.#remember(errand, status, bytes);
+    const file = this.#remember(job, status, bytes);
     const put = { key, status, source, nowMs, blob: store.nextBlob(), bytes };
-    this.#keep(
-      errand,
-      known?.status === status ? store.revalidateEntry({ key, nowMs }) : store.putEntry(put),
-    );
+    this.#keep(job, known?.status === status ? store.revalidateEntry({ key, nowMs }) : store.putEntry(put));
     return { file, origin: source };
   }
 
-  #download(errand: Errand, resource: Versioned, partial: PartialRow | undefined): Download {
+  #download(job: FetchJob, resource: Versioned, partial: PartialRow | undefined): Download {
     const { ingest, events, clock } = this.#options;
-    const { key } = errand;
+    const { key } = job;
     const isCovered = ingest.covers(resource);
     return new Download({
       ...this.#options,
       key,
       resource,
       partial,
-      manners: this.#manners(errand),
+      requestOptions: this.#requestOptions(job),
       wallMs: () => clock.wallMs(),
       isStrict: ingest.isStrict,
       onNotStored: (why) => events.notStored(key, why),
@@ -160,14 +157,14 @@ export class Fetcher {
     });
   }
 
-  #checkMod({ resource, key }: Errand, { bytes, upstream }: Fetched): Check | undefined {
+  #checkMod({ resource, key }: FetchJob, { bytes, upstream }: Fetched): Check | undefined {
     const { ingest } = this.#options;
     if (!ingest.covers(resource)) return undefined;
     return ingest.check(resource, { key, h1: hashGoMod(bytes), upstream });
   }
 
   /** What to keep a file with that went out already; without it, it goes out no more. */
-  async #proven({ key }: Errand, check: Check | undefined): Promise<{ checked?: Checked }> {
+  async #proven({ key }: FetchJob, check: Check | undefined): Promise<{ checked?: Checked }> {
     if (check === undefined) return {};
     try {
       return { checked: await check.checked };
@@ -177,7 +174,7 @@ export class Fetcher {
     }
   }
 
-  #remember({ resource, key }: Errand, status: StoredFile['status'], bytes: Uint8Array): StoredFile {
+  #remember({ resource, key }: FetchJob, status: StoredFile['status'], bytes: Uint8Array): StoredFile {
     const { clock, memory, freshness } = this.#options;
     const file = new StoredFile({
       kind: resource.kind,
@@ -195,12 +192,12 @@ export class Fetcher {
   }
 
   /** What could not be stored is served all the same; the log says so. */
-  #keep({ key, hold }: Errand, stored: Promise<unknown>): void {
+  #keep({ key, hold }: FetchJob, stored: Promise<unknown>): void {
     hold(stored.catch((error: unknown) => this.#options.events.notStored(key, messageOf(error))));
   }
 
   /** What else to tell the source. */
-  #manners({ key, via }: Errand): { via?: string; avoid?: string } {
+  #requestOptions({ key, via }: FetchJob): { via?: string; avoid?: string } {
     const avoid = this.#options.ingest.avoided(key);
     return { ...(via !== undefined && { via }), ...(avoid !== undefined && { avoid }) };
   }

@@ -159,11 +159,11 @@ export class GrowingBlob {
    *
    * @returns false when it can't be stored and nobody reads it
    */
-  async room(): Promise<boolean> {
-    await this.#options.store.room();
+  async waitForRoom(): Promise<boolean> {
+    await this.#options.store.waitForRoom();
     const [oldest] = this.#pending.values();
     if (oldest !== undefined && this.#pending.size >= PENDING_CHUNKS_MAX) await oldest.committed;
-    return this.#isPassing ? this.window.room() : true;
+    return this.#isPassing ? this.window.waitForRoom() : true;
   }
 
   /** Bytes from `offset` on, up to `to` or the end of their chunk. Both are below `received`. */
@@ -188,7 +188,7 @@ export class GrowingBlob {
   }
 
   /** Sends the last chunk and waits for all. @returns whether every chunk is stored */
-  async settle(): Promise<boolean> {
+  async flush(): Promise<boolean> {
     if (this.#filled > 0) this.#send(this.#open.subarray(0, this.#filled));
     await Promise.all(Array.from(this.#pending.values(), ({ committed }) => committed));
     return !this.#isPassing;

@@ -9,11 +9,11 @@ import { isServeError, messageOf } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store, UnsettledRow } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
-import type { Settled, StoredCheck } from './stored-check.ts';
+import type { CheckOutcome, StoredCheck } from './stored-check.ts';
 
 export type LaterConfirmOptions = {
   readonly store: Pick<Store, 'getUnsettled'>;
-  readonly check: Pick<StoredCheck, 'settle'>;
+  readonly check: Pick<StoredCheck, 'check'>;
   readonly clock: Clock;
   readonly events: Events;
   /** Resolves after so long. */
@@ -74,7 +74,7 @@ export class LaterConfirm {
     const done = { confirmed: 0, others: 0 };
     for (const row of rows) {
       if (this.#isStopped) break;
-      const outcome = await this.#settle(row);
+      const outcome = await this.#check(row);
       if (outcome === 'confirmed') done.confirmed++;
       else if (outcome !== 'damaged' && (outcome !== 'unconfirmed' || row.h1 === undefined)) done.others++;
     }
@@ -82,10 +82,10 @@ export class LaterConfirm {
     return done.confirmed + done.others > 0;
   }
 
-  async #settle(row: UnsettledRow): Promise<Settled | 'damaged'> {
+  async #check(row: UnsettledRow): Promise<CheckOutcome | 'damaged'> {
     const { check, clock, events, rest } = this.#options;
     const startedMs = clock.monotonicMs();
-    const outcome = await check.settle(row).catch((error: unknown): 'damaged' => {
+    const outcome = await check.check(row).catch((error: unknown): 'damaged' => {
       // A damaged file must not keep those behind it waiting. `astera verify` names it, and how to repair it.
       if (!isServeError(error) || this.#isStopped) throw error;
       events.housekeepingFailed(`cannot check ${JSON.stringify(row.key)}: ${messageOf(error)}`);

@@ -18,7 +18,7 @@ import { StaleWait } from './stale-wait.ts';
 
 export type ModuleProxyOptions = FetcherOptions &
   Pick<ModuleStepsOptions, 'lastUse' | 'storedCheck'> & {
-    readonly ways: ReadThrough<Read, Found>;
+    readonly readThrough: ReadThrough<Read, Found>;
     /** Flights of the `head:` key space. */
     readonly heads: Singleflight<Answer>;
     readonly staleWaitMs: number;
@@ -57,12 +57,12 @@ export class ModuleProxy {
 
   /** @throws any of `core/errors.ts` but BadRequest */
   async get(request: ProxyRequest): Promise<Answer> {
-    const { ways, memory, sources, isOffline } = this.#options;
+    const { readThrough, memory, sources, isOffline } = this.#options;
     sources.of(request.resource);
     const mayFetch = request.mayFetch && !isOffline;
     const steps = new ModuleSteps({ ...request, mayFetch }, this.#stepsOptions);
     const isAskedByHead = request.isHead && mayFetch && memory.file(request.key) === undefined;
-    return isAskedByHead ? this.#head(request, steps) : this.#answer(await ways.get(steps));
+    return isAskedByHead ? this.#answerHead(request, steps) : this.#answer(await readThrough.get(steps));
   }
 
   #answer(found: Found): Answer {
@@ -86,13 +86,13 @@ export class ModuleProxy {
   }
 
   /** Asks for no more than the size: a client that wants the head of a zip does not make us fetch it. */
-  async #head(request: ProxyRequest, steps: ModuleSteps): Promise<Answer> {
-    const { ways, heads, freshness } = this.#options;
-    const { file } = await ways.read(steps);
+  async #answerHead(request: ProxyRequest, steps: ModuleSteps): Promise<Answer> {
+    const { readThrough, heads, freshness } = this.#options;
+    const { file } = await readThrough.read(steps);
     if (file !== undefined && (freshness.isFresh(file) || file.status === 200)) {
       return this.#answer({ file, origin: freshness.isFresh(file) ? 'store' : 'stale' });
     }
-    const remembered = this.peek(headKey(steps.key));
+    const remembered = this.peek(headAnswerKey(steps.key));
     if (remembered !== undefined) return this.#answer({ file: remembered, origin: 'memory' });
     return shareButLoops(heads, `head:${steps.key}`, {
       key: steps.key,
@@ -118,7 +118,7 @@ export class ModuleProxy {
     } catch (error) {
       if (!isServeError(error)) throw error;
       if (error.kind === 'not-found' || error.kind === 'gone') {
-        return this.#answer(this.#stepsOptions.fetcher.absent(steps.errand(hold), error, known));
+        return this.#answer(this.#stepsOptions.fetcher.absent(steps.fetchJob(hold), error, known));
       }
       if (known !== undefined) return this.#answer({ file: known, origin: 'stale' });
       return this.#answer(await steps.computed(error));
@@ -129,7 +129,7 @@ export class ModuleProxy {
     const { memory, clock, negativeTtlMs } = this.#options;
     const freshUntilMs = clock.monotonicMs() + negativeTtlMs;
     const { kind } = resource;
-    const head = {
+    const answer = {
       kind,
       status: 200,
       size,
@@ -139,11 +139,11 @@ export class ModuleProxy {
       freshUntilMs,
       visibility: 'private', // It answers HEAD alone, whose clients are asked for their right.
     } as const;
-    memory.setFile(headKey(key), new StoredFile(head));
+    memory.setFile(headAnswerKey(key), new StoredFile(answer));
   }
 }
 
 /** The place in memory of an answer to HEAD. No URL has a space, so that no GET can find it. */
-function headKey(key: string): string {
+function headAnswerKey(key: string): string {
   return `HEAD ${key}`;
 }

@@ -12,7 +12,7 @@ import { type Resource, resourceKey } from '../core/resource.ts';
 import type { PartialRow } from '../core/store-port.ts';
 import type { Hold, Question } from '../flight/read-through.ts';
 import { computeAnswer } from './computed.ts';
-import type { Errand, Fetcher, FetcherOptions } from './fetcher.ts';
+import type { Fetcher, FetcherOptions, FetchJob } from './fetcher.ts';
 import type { Found, Read } from './found.ts';
 import type { LastUse } from './last-use.ts';
 import type { StaleWait } from './stale-wait.ts';
@@ -20,7 +20,7 @@ import type { StoredCheck } from './stored-check.ts';
 
 export type ModuleStepsOptions = FetcherOptions & {
   readonly lastUse: LastUse;
-  readonly storedCheck: Pick<StoredCheck, 'settle'>;
+  readonly storedCheck: Pick<StoredCheck, 'check'>;
   readonly fetcher: Fetcher;
   readonly staleWait: StaleWait<Found>;
 };
@@ -144,7 +144,7 @@ export class ModuleSteps implements Question<Read, Found> {
   }
 
   /** This question as the fetcher takes it. */
-  errand(hold: Hold): Errand {
+  fetchJob(hold: Hold): FetchJob {
     return { resource: this.#resource, key: this.key, via: this.via, hold };
   }
 
@@ -155,7 +155,7 @@ export class ModuleSteps implements Question<Read, Found> {
     const { key } = this;
     try {
       const row = { key, trust, sha256, h1: undefined, unknownTimes: undefined };
-      return (await this.#options.storedCheck.settle(row)) === 'confirmed' ? await this.read() : read;
+      return (await this.#options.storedCheck.check(row)) === 'confirmed' ? await this.read() : read;
     } catch (error) {
       if (!isServeError(error)) throw error;
       this.#options.events.housekeepingFailed(`cannot check ${JSON.stringify(key)}: ${messageOf(error)}`);
@@ -165,13 +165,13 @@ export class ModuleSteps implements Question<Read, Found> {
 
   async #ask(hold: Hold, partial: PartialRow | undefined, known: StoredFile | undefined): Promise<Found> {
     const { fetcher, events } = this.#options;
-    const errand = this.errand(hold);
+    const job = this.fetchJob(hold);
     try {
-      if (this.#resource.kind === 'zip') return await fetcher.zip(errand, this.#resource, partial);
-      return await fetcher.small(errand, known);
+      if (this.#resource.kind === 'zip') return await fetcher.zip(job, this.#resource, partial);
+      return await fetcher.small(job, known);
     } catch (error) {
       if (!isServeError(error)) throw error;
-      if (error.kind === 'not-found' || error.kind === 'gone') return fetcher.absent(errand, error, known);
+      if (error.kind === 'not-found' || error.kind === 'gone') return fetcher.absent(job, error, known);
       if (this.#resource.kind !== 'zip') events.fetchFailed(this.key, error); // A zip's landing tells it.
       if (known !== undefined) throw error;
       return this.computed(error);

@@ -17,7 +17,7 @@ export type OutsideWritesOptions = {
   readonly store: Pick<Store, 'putEntry' | 'sealBlob' | 'forget' | 'dropEntry'>;
   readonly memory: Memory;
   /** The module proxy's. */
-  readonly ways: ReadThrough<Read, Found>;
+  readonly readThrough: ReadThrough<Read, Found>;
 };
 
 type Written = { readonly sha256: string; readonly blob: number | undefined };
@@ -67,7 +67,7 @@ export class OutsideWrites {
     this.#refuseFetched(key);
     const writing = write();
     writing.catch(() => {}); // The flight's own failure says it.
-    await this.#options.ways.write(key, async () => {
+    await this.#options.readThrough.write(key, async () => {
       const written = await writing;
       await this.#dropFromMemory(key);
       return { file: fileOf(kind, what, written), origin: 'store' };
@@ -76,15 +76,15 @@ export class OutsideWrites {
   }
 
   #refuseFetched(key: string): void {
-    if (!this.#options.ways.isFetching(key)) return;
+    if (!this.#options.readThrough.isFetching(key)) return;
     throw new Busy(`cannot change ${JSON.stringify(key)}: it is just being fetched`);
   }
 
   /** A read that is on its way may have seen what was there before. */
   async #dropFromMemory(key: string): Promise<void> {
-    const { memory, ways } = this.#options;
+    const { memory, readThrough } = this.#options;
     memory.deleteFile(key);
-    await ways.readsOver(key);
+    await readThrough.readsOver(key);
     memory.deleteFile(key);
   }
 }

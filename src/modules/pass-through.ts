@@ -53,11 +53,11 @@ export class PassThrough {
    *
    * @returns false when nobody reads any more, so that there is nothing to wait for
    */
-  async room(): Promise<boolean> {
+  async waitForRoom(): Promise<boolean> {
     for (;;) {
       if (this.#chunks.size < WINDOW_CHUNKS_MAX) return true;
       if (this.#readers.size === 0) return false;
-      this.#letGo();
+      this.#dropRead();
       if (this.#chunks.size < WINDOW_CHUNKS_MAX) return true;
       await new Promise<void>((resolve) => {
         this.#onMove = resolve;
@@ -67,7 +67,7 @@ export class PassThrough {
   }
 
   /** What every client has passed. Without clients that would be all of it. */
-  #letGo(): void {
+  #dropRead(): void {
     const slowest = Math.min(...Array.from(this.#readers, ({ offset }) => offset));
     for (const seq of this.#chunks.keys()) {
       if ((seq + 1) * CHUNK_BYTES > slowest) continue;

@@ -23,11 +23,11 @@ export type SourcesOptions = {
 };
 
 /** The source that gave something. */
-export type Given = { readonly source: SourceName };
+export type FromSource = { readonly source: SourceName };
 
 /** The events of {@link ModuleSource.stream}; the first of each beginning names the source. */
-export type GivenEvent =
-  | (Extract<FetchEvent, { readonly kind: 'start' }> & Given)
+export type SourcedEvent =
+  | (Extract<FetchEvent, { readonly kind: 'start' }> & FromSource)
   | Extract<FetchEvent, { readonly kind: 'bytes' }>;
 
 export class Sources {
@@ -56,16 +56,16 @@ export class Sources {
     return this.#last(resource).isDown;
   }
 
-  head(request: ModuleRequest): Promise<{ readonly size: number | undefined } & Given> {
+  head(request: ModuleRequest): Promise<{ readonly size: number | undefined } & FromSource> {
     return this.#walk(request, (source) => source.head(request));
   }
 
-  whole(request: ModuleRequest): Promise<Fetched & Given> {
+  whole(request: ModuleRequest): Promise<Fetched & FromSource> {
     return this.#walk(request, (source) => source.whole(request));
   }
 
   /** All bytes come from the source that gave the first of them. */
-  async *stream(request: ModuleRequest): AsyncGenerator<GivenEvent, void, void> {
+  async *stream(request: ModuleRequest): AsyncGenerator<SourcedEvent, void, void> {
     const begun = await this.#walk(request, async (source) => {
       const events = source.stream(request)[Symbol.asyncIterator]();
       return { events, first: await events.next() };
@@ -90,7 +90,7 @@ export class Sources {
   async #walk<T extends object>(
     { resource }: ModuleRequest,
     ask: (source: ModuleSource) => Promise<T>,
-  ): Promise<T & Given> {
+  ): Promise<T & FromSource> {
     const last = this.#last(resource);
     for (const source of this.of(resource)) {
       if (source === last) break;

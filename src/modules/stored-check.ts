@@ -34,7 +34,7 @@ export type UnsettledFile = Omit<UnsettledRow, 'unknownTimes'> & {
 };
 
 /** `gone`: nothing is stored there now; `private`: nobody may be asked. */
-export type Settled = Verdict | 'dropped' | 'private' | 'gone';
+export type CheckOutcome = Verdict | 'dropped' | 'private' | 'gone';
 
 export class StoredCheck {
   readonly #options: StoredCheckOptions;
@@ -48,7 +48,7 @@ export class StoredCheck {
    *
    * @throws {StoreFailed} it is damaged, or the outcome could not be recorded
    */
-  async settle(row: UnsettledFile): Promise<Settled> {
+  async check(row: UnsettledFile): Promise<CheckOutcome> {
     const { checksums } = this.#options;
     const resource = summedOf(row.key);
     if (resource === undefined || !checksums.covers(resource)) return this.#setAside(row);

@@ -79,13 +79,13 @@ export type ModulesParts = ReturnType<typeof joinMemory> & {
 /** The module proxy, and what else writes to or checks the store that it answers from. */
 export function joinModules({ bounds, verify, refusedMs, checksums, ...parts }: ModulesParts) {
   const { store, builder, memory, reads, clock, events, negativeTtlMs } = parts;
-  const ways = new ReadThrough({ reads, fetches: new Singleflight<Found>(bounds) });
-  const outsideWrites = new OutsideWrites({ store, memory, ways });
+  const readThrough = new ReadThrough({ reads, fetches: new Singleflight<Found>(bounds) });
+  const outsideWrites = new OutsideWrites({ store, memory, readThrough });
   const { drop } = outsideWrites;
   const checks = { store, checksums, drop, clock, events, unknownMs: negativeTtlMs };
   const modules = new ModuleProxy({
     ...parts,
-    ways,
+    readThrough,
     heads: new Singleflight(bounds),
     sources: new Sources(parts),
     garbage: new YoungGarbage(),

@@ -126,7 +126,7 @@ function sumdbProxy(
       clock,
     }),
     memory,
-    ways: new ReadThrough({ reads: new Singleflight(bounds), fetches: new Singleflight(bounds) }),
+    readThrough: new ReadThrough({ reads: new Singleflight(bounds), fetches: new Singleflight(bounds) }),
     clock,
     events,
     isOffline: config.offline,

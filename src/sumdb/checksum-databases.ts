@@ -12,7 +12,7 @@ import type { Resource } from '../core/resource.ts';
 import { NotStored } from './proven-log.ts';
 import { linesFor, parseRecord } from './record.ts';
 import type { SumdbAsk } from './sumdb-path.ts';
-import type { Manners, SumdbProxy } from './sumdb-proxy.ts';
+import type { AskOptions, SumdbProxy } from './sumdb-proxy.ts';
 import type { ModuleVersion } from './verifier.ts';
 
 export type ChecksumDatabasesOptions = {
@@ -41,7 +41,7 @@ export class ChecksumDatabases implements Checksums {
    * @throws {NotFound} no such database here: the client goes on to the next proxy, or asks directly
    * @throws {Forbidden} the module is private here
    */
-  async get(ask: SumdbAsk, how: Manners): Promise<Answer> {
+  async get(ask: SumdbAsk, how: AskOptions): Promise<Answer> {
     const database = this.#options.databases.get(ask.database);
     if (database === undefined) {
       throw new NotFound(`cannot proxy checksum database ${JSON.stringify(ask.database)}: not among --sumdb`);

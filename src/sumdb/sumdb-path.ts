@@ -61,7 +61,7 @@ export function tileKey(database: string, tile: Tile): string {
 }
 
 /** Where the newest head is stored. */
-export function headKey(database: string): string {
+export function treeHeadKey(database: string): string {
   return `sumdb/${database}/latest`;
 }
 

@@ -24,7 +24,7 @@ import { ProofKeeper } from './proof-keeper.ts';
 import { notStored, ProvenLog } from './proven-log.ts';
 import { cutDataTile, formatRecord, linesFor, parseRecord } from './record.ts';
 import type { SumdbAsk } from './sumdb-path.ts';
-import { headKey, recordKey } from './sumdb-path.ts';
+import { recordKey, treeHeadKey } from './sumdb-path.ts';
 import type { SumdbRemote } from './sumdb-remote.ts';
 import type { SumdbStore } from './sumdb-store.ts';
 import { cutTile, DATA_LEVEL, type Tile, tileBytes, tilePath } from './tile.ts';
@@ -36,7 +36,7 @@ export type SumdbProxyOptions = {
   readonly store: SumdbStore;
   readonly remote: Pick<SumdbRemote, 'whole' | 'lookup' | 'mayTellList' | 'refuseLoop'>;
   readonly memory: Memory;
-  readonly ways: ReadThrough<StoredServed, Served>;
+  readonly readThrough: ReadThrough<StoredServed, Served>;
   readonly clock: Clock;
   readonly events: Events;
   readonly isOffline: boolean;
@@ -45,14 +45,14 @@ export type SumdbProxyOptions = {
 };
 
 /** How a question is asked. */
-export type Manners = {
+export type AskOptions = {
   /** False: answer from what is stored. */
   readonly mayFetch: boolean;
   /** The client's `Via`, passed on so that loops are seen. */
   readonly via?: string | undefined;
 };
 
-const OUTSIDE: Manners = { mayFetch: true };
+const OUTSIDE: AskOptions = { mayFetch: true };
 
 /** A file and where it came from, as a flight brings it. */
 export type Served = { readonly file: StoredFile; readonly origin: Origin };
@@ -97,14 +97,14 @@ export class SumdbProxy {
   }
 
   /** @throws any of `core/errors.ts` but BadRequest */
-  async get(ask: SumdbAsk, asked: Manners): Promise<Answer> {
+  async get(ask: SumdbAsk, asked: AskOptions): Promise<Answer> {
     const { name } = this.#options;
     const how = this.#allowed(asked);
     switch (ask.kind) {
       case 'supported':
         return answerOf({ file: fileOf('supported', new Uint8Array(0), Infinity), origin: 'memory' });
       case 'head':
-        return answerOf(await this.#served(headKey(name), how, this.#headSteps(how)));
+        return answerOf(await this.#served(treeHeadKey(name), how, this.#headSteps(how)));
       case 'lookup':
         return answerOf(await this.lookup(ask.asked, how));
       case 'tile':
@@ -113,9 +113,9 @@ export class SumdbProxy {
   }
 
   /** One lookup's answer: the record, and the newest head. */
-  lookup(asked: ModuleVersion, manners = OUTSIDE): Promise<Served> {
+  lookup(asked: ModuleVersion, options = OUTSIDE): Promise<Served> {
     const { name, remote } = this.#options;
-    const how = this.#allowed(manners);
+    const how = this.#allowed(options);
     const key = recordKey(name, asked);
     const served = () =>
       this.#served(key, how, {
@@ -153,13 +153,13 @@ export class SumdbProxy {
     return `sumdb/${this.#options.name}/${tilePath(tile)}`;
   }
 
-  #allowed(how: Manners): Manners {
+  #allowed(how: AskOptions): AskOptions {
     return this.#options.isOffline ? { mayFetch: false } : how;
   }
 
   /** One way for all kinds: memory, the store, the database. */
-  #served(key: string, { mayFetch, via }: Manners, steps: Steps): Promise<Served> {
-    const { memory, ways, remote } = this.#options;
+  #served(key: string, { mayFetch, via }: AskOptions, steps: Steps): Promise<Served> {
+    const { memory, readThrough, remote } = this.#options;
     const keep = (served: Served): Served => {
       if (this.#isFresh(served.file)) memory.setFile(key, served.file);
       return served;
@@ -169,7 +169,7 @@ export class SumdbProxy {
       return { served: served === undefined || served.origin === 'stale' ? served : keep(served) };
     };
     const fresh = ({ served }: StoredServed) => (served?.origin === 'stale' ? undefined : served);
-    return ways.get({
+    return readThrough.get({
       key,
       mayFetch,
       via,
@@ -243,7 +243,7 @@ export class SumdbProxy {
     return this.log.keepLookup(asked, answer);
   }
 
-  #headSteps({ via }: Manners): Steps {
+  #headSteps({ via }: AskOptions): Steps {
     const { clock, remote } = this.#options;
     const freshUntil = () => clock.monotonicMs() + SUMDB_LATEST_MS;
     const known = async (): Promise<Served | undefined> => {
@@ -263,7 +263,7 @@ export class SumdbProxy {
     return { read: known, miss: () => Promise.reject(notStored('latest')), fetch };
   }
 
-  #tileSteps(tile: Tile, { via }: Manners): Steps {
+  #tileSteps(tile: Tile, { via }: AskOptions): Steps {
     const read = async (): Promise<Served | undefined> => {
       const stored = cut(await this.log.tile(tile), tile);
       return stored && { file: fileOf('tile', stored, Infinity), origin: 'store' };

@@ -58,10 +58,10 @@ export class SumdbRemote {
    * @throws what an Upstream throws
    */
   async whole(path: string, via?: string): Promise<Uint8Array> {
-    const manners = { ...PROOF, ...(via !== undefined && { via }) };
+    const request = { ...PROOF, ...(via !== undefined && { via }) };
     const { bytes } = (await this.#isInList())
-      ? await this.#list.whole({ path: `sumdb/${this.#name}/${path}`, ...manners })
-      : await this.#host.whole({ path, ...manners });
+      ? await this.#list.whole({ path: `sumdb/${this.#name}/${path}`, ...request })
+      : await this.#host.whole({ path, ...request });
     return bytes;
   }
 

@@ -8,7 +8,7 @@ import { isServeError, messageOf } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
-import { headKey, recordKey, tileKey } from './sumdb-path.ts';
+import { recordKey, tileKey, treeHeadKey } from './sumdb-path.ts';
 import { DATA_LEVEL, type Tile } from './tile.ts';
 import type { ModuleVersion } from './verifier.ts';
 
@@ -56,11 +56,11 @@ export class SumdbStore {
   }
 
   head(): Promise<Uint8Array | undefined> {
-    return this.#get(headKey(this.#options.name));
+    return this.#get(treeHeadKey(this.#options.name));
   }
 
   putHead(note: Uint8Array): Promise<void> {
-    return this.#put(headKey(this.#options.name), note);
+    return this.#put(treeHeadKey(this.#options.name), note);
   }
 
   /** Drops all of it; the head last, as who finds it begins anew. */
@@ -73,7 +73,7 @@ export class SumdbStore {
         await store.forget({ keys: rows.map(({ key }) => key) });
       }
     }
-    await store.forget({ keys: [headKey(name)] });
+    await store.forget({ keys: [treeHeadKey(name)] });
   }
 
   async #widen(tile: Tile, bytes: Uint8Array): Promise<void> {

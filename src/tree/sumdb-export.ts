@@ -10,7 +10,7 @@
  */
 
 import { parseRecord } from '../sumdb/record.ts';
-import { headKey, parseSumdbPath } from '../sumdb/sumdb-path.ts';
+import { parseSumdbPath, treeHeadKey } from '../sumdb/sumdb-path.ts';
 import {
   cutTile,
   DATA_LEVEL,
@@ -42,7 +42,7 @@ export async function* sumdbFiles(options: SumdbExportOptions): AsyncGenerator<T
 
 async function* databaseFiles(options: SumdbExportOptions, name: string): AsyncGenerator<TreeEntry> {
   const { store, signal, onUnproven } = options;
-  const note = await wholeOf(store, headKey(name));
+  const note = await wholeOf(store, treeHeadKey(name));
   if (note === undefined) return;
   const { size } = parseTree(Buffer.from(note).toString('utf8'));
   const written = new Set<string>();
@@ -63,7 +63,7 @@ async function* databaseFiles(options: SumdbExportOptions, name: string): AsyncG
     if (isProven) yield { kind: 'made', path: key, bytes: Buffer.concat([record, note]) };
     else onUnproven(key);
   }
-  yield { kind: 'made', path: headKey(name), bytes: note };
+  yield { kind: 'made', path: treeHeadKey(name), bytes: note };
   // Last: with it `go` asks nobody else.
   yield { kind: 'made', path: `sumdb/${name}/supported`, bytes: new Uint8Array(0) };
 }

@@ -172,7 +172,7 @@ async function importFile(options: ImportOptions, file: Missing): Promise<number
   const { size } = await options.builder.checkZipFile({ module, version, path });
   if (size > ZIP_BYTES_MAX) throw new BadRequest(`${size} bytes: over ${ZIP_BYTES_MAX}`);
   if (store.putFile !== undefined) return putFile(options, store.putFile, { path, key, size });
-  await store.room();
+  await store.waitForRoom();
   if (signal.aborted) return undefined;
   if (size <= CHUNK_BYTES) return put(options, key, readWhole(path, CHUNK_BYTES));
   const opened = await open(path, READ_FLAGS);
@@ -189,14 +189,14 @@ async function putFile(
   send: NonNullable<WritableStore['putFile']>,
   file: { readonly path: string; readonly key: string; readonly size: number },
 ): Promise<number | undefined> {
-  await store.room();
+  await store.waitForRoom();
   if (signal.aborted) return undefined;
   await send({ ...file, source: 'import', nowMs: wallMs(), blob: store.nextBlob() });
   return file.size;
 }
 
 async function put({ store, wallMs }: ImportOptions, key: string, bytes: Uint8Array): Promise<number> {
-  await store.room();
+  await store.waitForRoom();
   const blob = store.nextBlob();
   const size = bytes.byteLength; // They may be handed away.
   await store.putEntry({ key, status: 200, source: 'import', nowMs: wallMs(), blob, bytes });
@@ -220,7 +220,7 @@ async function putByChunks(
   try {
     sent.add(store.openBlob({ blob, key: `${IMPORT_PREFIX}${key}`, size, nowMs, ...validator }));
     for (let seq = 0; seq * CHUNK_BYTES < size && !sent.hasFailed && !signal.aborted; seq++) {
-      await store.room();
+      await store.waitForRoom();
       const offset = seq * CHUNK_BYTES;
       const bytes = await readPart(opened, offset, Math.min(CHUNK_BYTES, size - offset));
       sent.add(store.putChunk({ blob, seq, bytes }));

@@ -60,7 +60,7 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
     },
     instance: opened.instance,
     nextBlob: () => ++lastBlob,
-    room: () => writer.room(),
+    waitForRoom: () => writer.waitForRoom(),
     threadIds: () => ({ reader: readers.threadIds, writer: writer.threadIds }),
     close: async () => {
       disk.stop();

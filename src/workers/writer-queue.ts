@@ -147,7 +147,7 @@ export class WriterQueue {
   }
 
   /** Waits while more than WRITE_QUEUE_BYTES_MAX are queued: writers ask this before they send chunks. */
-  async room(): Promise<void> {
+  async waitForRoom(): Promise<void> {
     const bytesMax = this.#isBulk ? 2 * BULK_GROUP_BYTES_MAX : WRITE_QUEUE_BYTES_MAX;
     while (this.#queuedBytes > bytesMax) {
       await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));

@@ -79,7 +79,7 @@ class Rig {
       sumdbHead: answer('sumdbHead', { state: 'proxied', size: 5 }),
       sumdbLearn: answer('sumdbLearn', { state: 'proxied', size: 6 }),
       nextBlob: () => ++this.#lastBlob,
-      room: () => Promise.resolve(),
+      waitForRoom: () => Promise.resolve(),
     };
   }
 }
@@ -196,7 +196,7 @@ test('bytes that nobody commits are not read past their bound', async (t) => {
     sent.push(client.putChunk({ blob: 1, seq, bytes: new Uint8Array(CHUNK_BYTES) }));
   }
   let hasRoom = false;
-  void client.room().then(() => {
+  void client.waitForRoom().then(() => {
     hasRoom = true;
   });
   const taken = CONTROL_BYTES_IN_FLIGHT_MAX / CHUNK_BYTES + 1;
@@ -261,7 +261,7 @@ test('a server that goes away fails what is under way and all that comes', async
   await rig.server?.stop();
   await underWay;
   await assert.rejects(client.fetch({ key: KEY }), /run the same command again$/);
-  await client.room();
+  await client.waitForRoom();
 });
 
 test('what is no server of ours is refused in one line', async (t) => {

@@ -106,7 +106,7 @@ test('a file in memory remembers its block until the store has said its hash', (
     visibility: 'public',
   });
   const before = hotHead(file);
-  assert.equal(file.head, before);
+  assert.equal(file.headers, before);
   assert.equal(linesOf(before).get('ETag'), undefined);
   file.stored({ sha256: SHA, blob: undefined, isTentative: false });
   assert.equal(linesOf(hotHead(file)).get('ETag'), etagOf(SHA));

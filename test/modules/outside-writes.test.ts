@@ -60,7 +60,7 @@ function rig() {
       return {};
     },
   };
-  const writes = new OutsideWrites({ store, memory, ways: new ReadThrough({ reads, fetches }) });
+  const writes = new OutsideWrites({ store, memory, readThrough: new ReadThrough({ reads, fetches }) });
   return { writes, memory, reads, fetches, commit, calls };
 }
 
@@ -120,7 +120,7 @@ test('memory forgets what was before, also what a read under way brings', async 
 test('a write that fails is not remembered', async () => {
   const { memory, reads, fetches } = rig();
   const store = { putEntry: () => Promise.reject(new Busy('no room')) } as never;
-  const writes = new OutsideWrites({ store, memory, ways: new ReadThrough({ reads, fetches }) });
+  const writes = new OutsideWrites({ store, memory, readThrough: new ReadThrough({ reads, fetches }) });
   await assert.rejects(writes.putEntry({ ...put, bytes }), /no room/);
   assert.equal(fetches.size, 0);
 });

@@ -25,7 +25,7 @@ import { WeakCache } from '../../src/flight/weak-cache.ts';
 import { parseVerifierKey } from '../../src/sumdb/note.ts';
 import { ProofKeeper } from '../../src/sumdb/proof-keeper.ts';
 import { parseSumdbPath } from '../../src/sumdb/sumdb-path.ts';
-import { type Manners, SumdbProxy } from '../../src/sumdb/sumdb-proxy.ts';
+import { type AskOptions, SumdbProxy } from '../../src/sumdb/sumdb-proxy.ts';
 import { SumdbRemote } from '../../src/sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../../src/sumdb/sumdb-store.ts';
 import { parseTilePath, tilePath } from '../../src/sumdb/tile.ts';
@@ -72,7 +72,7 @@ type Rig = {
   readonly store: LocalStore;
   readonly clock: FakeClock;
   readonly events: SeenEvents;
-  get(path: string, how?: Manners): Promise<Uint8Array>;
+  get(path: string, how?: AskOptions): Promise<Uint8Array>;
   /** The same store and line, with an empty memory: as after a restart. */
   restarted(isOffline?: boolean): Rig;
 };
@@ -108,7 +108,7 @@ function rigOver(
       clock,
     }),
     memory: new Memory({ cache, store, flights: new Singleflight(bounds) }),
-    ways: new ReadThrough({ reads: new Singleflight(bounds), fetches: new Singleflight(bounds) }),
+    readThrough: new ReadThrough({ reads: new Singleflight(bounds), fetches: new Singleflight(bounds) }),
     clock,
     events,
     isOffline,

@@ -99,7 +99,7 @@ export function openLocalStore(path: string): LocalStore {
     failures,
     full: undefined,
     nextBlob: () => ++lastBlob,
-    room: () => Promise.resolve(),
+    waitForRoom: () => Promise.resolve(),
     close: () => {
       reader.close();
       writer.close();

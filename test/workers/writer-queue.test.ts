@@ -131,12 +131,12 @@ test('a group is bounded in bytes', async (t) => {
 test('there is no room while more is queued than allowed, and room again when it is written', async (t) => {
   const { queue } = await openQueue(t);
   let hasRoom = false;
-  await queue.room();
+  await queue.waitForRoom();
   const count = WRITE_QUEUE_BYTES_MAX / CHUNK_BYTES + 1;
   const calls = Array.from({ length: count }, (_, i) =>
     queue.call.putEntry(entry(`k${i}`, { size: CHUNK_BYTES, blob: i + 1 })),
   );
-  const waiting = queue.room().then(() => {
+  const waiting = queue.waitForRoom().then(() => {
     hasRoom = true;
   });
   await new Promise((resolve) => setImmediate(resolve));
@@ -248,7 +248,7 @@ test('the WAL stays bounded under many writes while readers read, and is empty a
   });
   let walBytes = 0;
   for (let i = 1; i <= 360; i++) {
-    await queue.room();
+    await queue.waitForRoom();
     const written = queue.call.putEntry(entry(`k${i}`, { size: CHUNK_BYTES, blob: i + 1 }));
     if (i % 36 === 0) {
       await written;
