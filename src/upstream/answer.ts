@@ -46,7 +46,7 @@ export function isChanged(a: Validator, b: Validator): boolean {
 }
 
 /** A strong ETag vouches for every byte; a weak one, like a date, does not. */
-function isStrong(etag: string | undefined): etag is string {
+export function isStrong(etag: string | undefined): etag is string {
   return etag !== undefined && /^"[^"]*"$/.test(etag);
 }
 
@@ -54,6 +54,12 @@ function isStrong(etag: string | undefined): etag is string {
 export function contentLength(headers: Headers): number | undefined {
   const value = header(headers, 'content-length');
   return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}
+
+/** Whether a body shows where it ends. If not, it ends with its connection, and a broken one looks like a whole one. */
+export function hasEnd(headers: Headers): boolean {
+  const isChunked = /\bchunked\b/i.test(header(headers, 'transfer-encoding') ?? '');
+  return isChunked || contentLength(headers) !== undefined;
 }
 
 /** `first` and `last` are undefined in a 416's `bytes * /size`; `size` where the upstream does not know it. */

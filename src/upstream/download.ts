@@ -10,7 +10,8 @@
  * A validator counts only where the answer repeats it: some servers ignore If-Range. Bytes that were joined
  * without a repeated strong ETag are marked `isPatched`, so that their content is checked.
  *
- * Where none of these holds, the file starts again from 0 and the caller is told.
+ * Where none of these holds, the file starts again from 0 and the caller is told. Nobody checks a small file's content:
+ * its bytes are joined only under a repeated strong ETag.
  */
 
 import { RESUME_GAIN_BYTES_MIN, RESUME_TAIL_BYTES } from '../core/limits.ts';
@@ -20,9 +21,11 @@ import {
   contentLength,
   contentRange,
   HTML,
+  hasEnd,
   ifRange,
   isChanged,
   isSame,
+  isStrong,
   mediaType,
   validatorOf,
 } from './answer.ts';
@@ -30,7 +33,7 @@ import type { Headers } from './exchange.ts';
 import { gunzip } from './gunzip.ts';
 import type { Answer } from './judge.ts';
 import { Setback } from './setback.ts';
-import type { Range } from './source.ts';
+import type { Ask, Range } from './source.ts';
 import { Tail } from './tail.ts';
 import { afterBeginning, isWebPage } from './web-page.ts';
 
@@ -49,9 +52,12 @@ export class Download {
   hasBegun = false;
   /** How often what was here had to be thrown away. */
   restarts = 0;
+  /** The last answer showed where it ends, by a length, chunks or gzip's own sum. */
+  isEndSure = true;
   readonly #bytesMax: number;
   readonly #upstream: string;
   readonly #path: string;
+  readonly #isSmall: boolean;
   readonly #tail = new Tail(RESUME_TAIL_BYTES);
   #offset = 0;
   /** How far it had got when the tries were last counted anew. */
@@ -61,13 +67,12 @@ export class Download {
   #canRange = true;
   #mustStart = true;
 
-  constructor({
-    path,
-    resume,
-    bytesMax,
-    upstream,
-  }: { path: string; resume: Progress | undefined; bytesMax: number; upstream: string }) {
+  constructor(
+    { path, resume, bytesMax, isSmall }: Omit<Ask, 'signal' | 'via' | 'hasFallback'>,
+    upstream: string,
+  ) {
     this.#path = path;
+    this.#isSmall = isSmall;
     this.#bytesMax = bytesMax;
     this.#upstream = upstream;
     if (resume === undefined || resume.offset === 0 || !isPlausible(resume)) return;
@@ -78,8 +83,9 @@ export class Download {
     this.#tail.push(resume.tail);
   }
 
-  /** What to ask for next; undefined is the whole file. */
-  get range(): Range | undefined {
+  /** What to ask for next; undefined is the whole file. Forgets what nothing could be joined to. */
+  next(): Range | undefined {
+    if (this.#isSmall && !isStrong(this.#validator.etag)) this.#forget();
     if (this.#offset === 0 || !this.#canRange) return undefined;
     const condition = ifRange(this.#validator);
     if (condition === undefined && this.#tail.length === 0) return undefined;
@@ -116,6 +122,10 @@ export class Download {
   /** Forgets what is here. The caller is told by the next `start` event. */
   startAgain(): void {
     this.restarts += 1;
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#offset = 0;
     this.#size = undefined;
     this.#validator = {};
@@ -139,6 +149,7 @@ export class Download {
     const size = isPlain ? contentLength(headers) : undefined;
     if (this.#offset > 0 && !this.#isSameFile(validator, size)) this.startAgain();
     const isVouched = isSame(this.#validator, validator);
+    this.isEndSure = !isPlain || hasEnd(headers);
     this.#learn(validator, size);
     return { at: 0, end: size, body: this.#fileIn(isPlain ? body : gunzip(body), headers), isVouched };
   }
@@ -173,7 +184,8 @@ export class Download {
     if (isChanged(this.#validator, validator) || !agree(this.#size, size))
       throw new StartAgain('the file changed');
     const isVouched = isSame(this.#validator, validator);
-    if (!isVouched && this.#tail.length === 0) throw new StartAgain('nothing says that it is the same file');
+    if (!isVouched && !this.#canCompare) throw new StartAgain('nothing says that it is the same file');
+    this.isEndSure = true;
     this.#learn(validator, size);
     return { at: first, end: last + 1, body, isVouched };
   }
@@ -188,7 +200,11 @@ export class Download {
 
   #isSameFile(validator: Validator, size: number | undefined): boolean {
     if (isChanged(this.#validator, validator) || !agree(this.#size, size)) return false;
-    return isSame(this.#validator, validator) || this.#tail.length > 0;
+    return isSame(this.#validator, validator) || this.#canCompare;
+  }
+
+  get #canCompare(): boolean {
+    return !this.#isSmall && this.#tail.length > 0;
   }
 
   #learn(validator: Validator, size: number | undefined): void {

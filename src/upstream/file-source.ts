@@ -14,7 +14,7 @@ import type { FetchEvent } from '../core/ports.ts';
 import { cannotFetch } from './redact.ts';
 import { codeOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
-import type { Ask, Source } from './source.ts';
+import { type Ask, joined, type Source } from './source.ts';
 import { within } from './within.ts';
 
 /** What one read takes; libuv's own stream size. */
@@ -64,6 +64,10 @@ export class FileSource implements Source {
     } finally {
       leave(file);
     }
+  }
+
+  whole(ask: Ask): Promise<Uint8Array> {
+    return joined(this.fetch(ask));
   }
 
   async head(ask: Ask): Promise<number | undefined> {

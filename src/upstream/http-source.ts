@@ -8,6 +8,7 @@ import type { Clock, FetchEvent } from '../core/ports.ts';
 import { contentEncoding, contentLength, HTML, header, mediaType } from './answer.ts';
 import { headOf } from './beside.ts';
 import type { Dispatchers } from './dispatchers.ts';
+import { Download } from './download.ts';
 import { Exchange } from './exchange.ts';
 import { type Answer, isLater, judged } from './judge.ts';
 import { Liveness } from './liveness.ts';
@@ -17,7 +18,7 @@ import { isRedirect, nextStep } from './redirect.ts';
 import { resumed } from './resume.ts';
 import { finalError, Setback } from './setback.ts';
 import type { Backoff, Timeouts, UpstreamEvents } from './settings.ts';
-import type { Ask, Range, Source } from './source.ts';
+import { type Ask, joined, type Range, type Source } from './source.ts';
 import { encodePath } from './url-path.ts';
 
 /** What all members of one list share. */
@@ -37,6 +38,9 @@ export type HttpContext = {
 
 /** So many bad answers in a row, over all requests, and the upstream is not having a bad moment: it is broken. */
 const BAD_ANSWERS_MAX = 16;
+
+/** So often is a file asked for whose end nothing shows. */
+const UNSURE_MAX = 4;
 
 /** "Method not allowed", "not implemented": some proxies know only GET. */
 const NO_HEAD: ReadonlySet<number> = new Set([405, 501]);
@@ -77,7 +81,26 @@ export class HttpSource implements Source {
   }
 
   fetch(ask: Ask): AsyncGenerator<FetchEvent, void, void> {
-    return resumed(this, ask, this.patienceFor(ask), this.#context.events);
+    return this.#resumed(ask, new Download(ask, this.name));
+  }
+
+  /** A file whose end nothing shows counts when it has come twice. */
+  async whole(ask: Ask): Promise<Uint8Array> {
+    const unsure: Uint8Array[] = [];
+    while (unsure.length < UNSURE_MAX) {
+      const download = new Download(ask, this.name);
+      const bytes = await joined(this.#resumed(ask, download));
+      if (download.isEndSure || unsure.some((other) => Buffer.compare(other, bytes) === 0)) return bytes;
+      unsure.push(bytes);
+    }
+    throw new UpstreamFailed(
+      cannotFetch(ask.path, this.name, 'nothing shows where it ends, and it is another file each time'),
+    );
+  }
+
+  #resumed(ask: Ask, download: Download): AsyncGenerator<FetchEvent, void, void> {
+    const { events } = this.#context;
+    return resumed(this, ask, { download, patience: this.patienceFor(ask), events });
   }
 
   async head(ask: Ask): Promise<number | undefined> {

@@ -101,20 +101,15 @@ class ProxyList implements Upstream, ModuleSource {
     return { [Symbol.asyncIterator]: () => cancellable((aborter) => this.#events(asked, aborter)) };
   }
 
-  async whole(request: FetchRequest): Promise<Fetched> {
-    let pieces: Uint8Array[] = [];
-    let upstream = '';
-    for await (const event of this.#events(
-      { ...withoutResume(request), isSmall: true },
-      new AbortController(),
-    )) {
-      if (event.kind === 'bytes') pieces.push(event.bytes);
-      else {
-        pieces = [];
-        upstream = event.upstream;
-      }
-    }
-    return { bytes: joined(pieces), upstream };
+  whole(request: FetchRequest): Promise<Fetched> {
+    const asked = { ...withoutResume(request), isSmall: true };
+    const aborter = new AbortController();
+    return this.#inPlace(request, aborter, (via) =>
+      this.#walk(asked, { via, signal: aborter.signal }, async (source, ask) => ({
+        bytes: await source.whole(ask),
+        upstream: source.name,
+      })),
+    );
   }
 
   head(request: FetchRequest): Promise<{ readonly size: number | undefined; readonly upstream: string }> {
@@ -271,17 +266,6 @@ function cancellable(
 
 function withoutResume({ resume: _, ...request }: FetchRequest): FetchRequest {
   return request;
-}
-
-/** One array with a buffer of its own, so that it can be moved to another thread. */
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.byteLength;
-  }
-  return bytes;
 }
 
 function allDown(): UpstreamDown {

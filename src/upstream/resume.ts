@@ -6,7 +6,7 @@
 
 import { Gone, NotFound, UpstreamFailed } from '../core/errors.ts';
 import type { FetchEvent } from '../core/ports.ts';
-import { BadAnswer, Download, StartAgain } from './download.ts';
+import { BadAnswer, type Download, StartAgain } from './download.ts';
 import type { Answer } from './judge.ts';
 import type { Patience } from './patience.ts';
 import { cannotFetch } from './redact.ts';
@@ -24,19 +24,20 @@ export type Opener = {
   open(ask: Ask, range: Range | undefined, waitMs: number): Promise<Answer>;
 };
 
-/** @throws {NotFound | Gone | Loop | UpstreamDown | UpstreamFailed} when finally failed; or the signal's reason */
+/**
+ * @param parts `download` has nothing of the file yet, but what is to be resumed
+ * @throws {NotFound | Gone | Loop | UpstreamDown | UpstreamFailed} when finally failed; or the signal's reason
+ */
 export async function* resumed(
   source: Opener,
   ask: Ask,
-  patience: Patience,
-  events: UpstreamEvents,
+  { download, patience, events }: { download: Download; patience: Patience; events: UpstreamEvents },
 ): AsyncGenerator<FetchEvent, void, void> {
-  const { path, bytesMax, resume } = ask;
-  const download = new Download({ path, resume, bytesMax, upstream: source.name });
+  const { path } = ask;
   let lastSetback: Setback | undefined;
   for (;;) {
     try {
-      const { range } = download;
+      const range = download.next();
       if (download.hasBegun || range !== undefined) events.resume();
       const answer = await patience.waiting((waitMs) => source.open(ask, range, waitMs));
       yield* download.take(answer, range);
@@ -49,7 +50,8 @@ export async function* resumed(
       } else if (error instanceof Setback) {
         // "It is down" says less than what brought it down.
         lastSetback = error.kind === 'refused' ? (lastSetback ?? error) : error;
-        const { hasBegun } = download;
+        // Of a small file the caller has nothing before it has all.
+        const hasBegun = download.hasBegun && !ask.isSmall;
         const again = await patience.after(error, { hasBegun, hasGained: download.hasGained() });
         if (!again) throw finalError(lastSetback, path, source.name);
       } else throw asSeenFrom(error, { path, upstream: source.name, hasBegun: download.hasBegun });

@@ -8,7 +8,10 @@ export type Ask = {
   readonly path: string;
   readonly bytesMax: number;
   readonly resume: Progress | undefined;
-  /** A small file, wanted as a whole: its bytes must come at a certain rate. */
+  /**
+   * A small file, wanted as a whole: its bytes must come at a certain rate, and nobody checks its content later. So what
+   * came of it is joined only under a strong ETag.
+   */
   readonly isSmall: boolean;
   /** The whole `Via` header to send. */
   readonly via: string;
@@ -26,6 +29,24 @@ export type Source = {
   readonly isDown: boolean;
   /** See `Upstream.stream`. Throws ServeErrors only, or the signal's reason. */
   fetch(ask: Ask): AsyncGenerator<FetchEvent, void, void>;
+  /** The same file in one array, whose buffer is its own. Fails as `fetch` does. */
+  whole(ask: Ask): Promise<Uint8Array>;
   /** The file's size, if it is known without reading the file. */
   head(ask: Ask): Promise<number | undefined>;
 };
+
+/** All bytes of a fetch in one array with a buffer of its own, so that it can be moved to another thread. */
+export async function joined(events: AsyncIterable<FetchEvent>): Promise<Uint8Array> {
+  let pieces: Uint8Array[] = [];
+  for await (const event of events) {
+    if (event.kind === 'bytes') pieces.push(event.bytes);
+    else pieces = [];
+  }
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.byteLength;
+  }
+  return bytes;
+}

@@ -41,7 +41,7 @@ test('userinfo becomes a header for its own host, and is in no name, error or wa
   for (const { headers } of server.seen) assert.equal(headers.authorization, basic);
   assert.equal(other.seen[0]?.headers.authorization, undefined);
   const errors = [await failure(upstream.whole(ask('bad')), 'upstream-failed')];
-  errors.push(await failure(upstream.whole(ask('odd')), 'upstream-failed'));
+  errors.push(await failure(collect(upstream.stream(ask('odd'))), 'upstream-failed'));
   assert.ok(seen.warnings.length > 0);
   const shown = [...errors.map(({ message }) => message), ...seen.warnings].join(' ');
   assert.doesNotMatch(shown, /me:|s3cr/);
@@ -162,7 +162,11 @@ test('what breaks on the way through an HTTP proxy is said to, and half a file i
   });
   const proxyEnv = { httpProxy: `127.0.0.1:${proxy.port}`, httpsProxy: `127.0.0.1:${proxy.port}` };
   assertSame((await rig(t, 'http://mods.example', { proxyEnv }).upstream.whole(ask())).bytes, large);
-  assert.equal(proxy.seen.length, 2, 'the half was asked for again');
+  assert.equal(
+    proxy.seen.length,
+    3,
+    'the half was asked for again, and the whole once more as nothing shows its end',
+  );
   await proxy.close();
   for (const url of ['http://mods.example', 'https://mods.example']) {
     const { upstream } = rig(t, url, { proxyEnv });
