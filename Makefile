@@ -7,7 +7,7 @@ UNIT := $(filter-out test/e2e/% test/support/%,$(wildcard test/*.test.ts test/*/
 SRC  := $(wildcard src/*.ts src/*/*.ts)
 E2E  := $(wildcard test/e2e/*.test.ts)
 
-.PHONY: bundle run test check unit e2e types lint bench bench-quick bench-long clean
+.PHONY: bundle deploy rollback undeploy run test check unit e2e types lint bench bench-quick bench-long clean
 
 run: dist/.built
 	@bin/astera serve $(ARGS)
@@ -36,6 +36,11 @@ lint: node_modules
 # Archives that need nothing but themselves:  make bundle PLATFORM=linux-arm64 UPSTREAM=https://proxy.example
 bundle: dist/.built
 	$(NODE) deploy/bundle/build-main.ts $(PLATFORM:%=--platform %) $(if $(UPSTREAM),--upstream '$(UPSTREAM)')
+
+# To another machine over ssh, and back:  make deploy HOST=pi@raspberrypi.local   (variables: deploy/deploy.sh)
+deploy rollback undeploy:
+	@BUNDLE='$(BUNDLE)' UPSTREAM='$(UPSTREAM)' WAIT='$(WAIT)' PURGE='$(PURGE)' ROOT='$(ROOT)' MAKE='$(MAKE)' \
+		deploy/deploy.sh $@ '$(HOST)'
 
 bench: dist/.built
 	$(NODE) bench/run.ts $(ARGS)

@@ -78,7 +78,7 @@ async function fill(stage: string, platform: Platform, settings: string): Promis
   const packages = await buildCode({ home, tree, platform, out: stage });
   copy(join(home, 'dist/cacheprog.mjs'), join(stage, 'dist/cacheprog.mjs'));
   copy(nodeOf(tree, platform), join(stage, 'node_modules', `node-${platform}`, 'bin/node'));
-  const deployed = ['astera.service', 'nginx.conf', 'haproxy.cfg', 'Caddyfile', 'README.md'];
+  const deployed = ['astera.service', 'remote.sh', 'nginx.conf', 'haproxy.cfg', 'Caddyfile', 'README.md'];
   for (const path of ['bin/astera', 'LICENSE', ...deployed.map((name) => `deploy/${name}`)]) {
     copy(join(home, path), join(stage, path));
   }
