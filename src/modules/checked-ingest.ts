@@ -1,16 +1,17 @@
 /**
- * What `--verify` asks before a zip or a go.mod is kept.
+ * The check by `--verify` before a zip or a go.mod is kept.
  *
- *     off      nothing
- *     store    h1 agrees with the checksum database, or the database can't be asked or does not know it (`unconfirmed`)
+ *     off      no check
+ *     store    h1 agrees with the checksum database; if the database can't be asked or does not know the version, the
+ *              file is kept as `unconfirmed`
  *     strict   h1 agrees
  *
- * With `store` a client need not wait for the proof that the database's answer is in its tree, a round
- * trip more: an answer that agrees lets it go. Who could make one up could as well suppress it, and
- * the file would go out as unconfirmed. What is kept, and what is refused, goes by the proof alone.
+ * With `store` a client does not wait for the proof that the database's answer is in its tree, which takes one more
+ * round trip. It waits for an answer that agrees. Somebody who can forge this answer can suppress it too, and then the
+ * file goes out as unconfirmed. The proof alone decides whether the file is kept or refused.
  *
- * A key whose content was contradicted is refused for a time, then fetched anew, from another
- * upstream first. The same wrong hash twice is no accident, and is said loudly.
+ * If the database contradicts a key's content, the key is refused for a time. Then it is fetched again, from another
+ * upstream first. The same wrong hash for a second time is no accident: it gets a loud line in the log.
  */
 
 import type { Checksums, Summed, VerifyMode } from '../core/checksums.ts';
@@ -30,15 +31,15 @@ export type CheckedIngestOptions = {
   readonly refusedMs: number;
 };
 
-/** Both fail where content is contradicted, or can't be confirmed and must be. */
+/** Both promises fail if the database contradicts the content, or if it must be confirmed and can't be. */
 export type Check = {
-  /** When a client may have all of the content. */
+  /** Resolves when a client may have all of the content. */
   readonly passed: Promise<void>;
-  /** What to keep it with. */
+  /** The h1 and the trust to store with the content. */
   readonly checked: Promise<Checked>;
 };
 
-/** A file's key, its own h1, and who gave it. */
+/** A file's key, the h1 of its content, and the upstream it came from. */
 type Content = { readonly key: string; readonly h1: string; readonly upstream: string };
 
 type Refusal = {
@@ -56,26 +57,27 @@ export class CheckedIngest {
     this.#options = options;
   }
 
-  /** Nothing goes to a client before it is confirmed. */
+  /** True: no content goes to a client before it is confirmed. */
   get isStrict(): boolean {
     return this.#options.mode === 'strict';
   }
 
+  /** Whether content of `resource` is checked against the database. */
   covers(resource: Resource): resource is Summed {
     return this.#options.mode !== 'off' && this.#options.checksums.covers(resource);
   }
 
-  /** Strict: whether what an earlier run kept without confirmation is as good as not there. */
+  /** Whether `strict` must ignore a stored file, as an earlier run kept it without confirmation. */
   distrusts(resource: Resource, { status, trust }: Pick<EntryRow, 'status' | 'trust'>): boolean {
     return this.isStrict && status === 200 && trust !== 'confirmed' && this.covers(resource);
   }
 
-  /** Whether the database may still refuse what is kept. `trust` undefined: nobody was asked. */
+  /** Whether the database may still contradict a file that is kept. `trust` undefined: it was not asked. */
   isTentative(resource: Resource, trust: Trust | undefined): boolean {
     return trust !== 'confirmed' && this.covers(resource);
   }
 
-  /** Asks the database at the first sight of a module version: its go.mod and zip are asked for next. */
+  /** Asks the database early, at the first request of a version: clients ask for its go.mod and zip next. */
   expect(resource: Resource): void {
     if (this.#options.mode !== 'off' && 'version' in resource) this.#options.checksums.prefetch(resource);
   }
@@ -88,26 +90,26 @@ export class CheckedIngest {
     }
   }
 
-  /** The upstream to ask last for `key`: what it gave was contradicted. */
+  /** The upstream to ask last for `key`, as the database contradicted its content. */
   avoided(key: string): string | undefined {
     return this.#refusals.get(key)?.upstream;
   }
 
   /**
-   * Whether content with this h1 may be given, and kept.
+   * Checks whether content with this h1 may go out and may be kept.
    *
-   * Fails with CheckFailed where the database has another h1; strict, with UpstreamDown where it could
-   * not confirm it.
+   * The check fails with CheckFailed if the database has another h1. With `strict` it fails with UpstreamDown if the
+   * database did not confirm it.
    */
   check(resource: Summed, what: Content): Check {
     const checked = this.#check(resource, what);
     const passed = this.isStrict ? checked : Promise.race([this.#claimed(resource, what, checked), checked]);
     const check = { passed: passed.then(() => {}), checked };
-    check.passed.catch(() => {}); // Whoever waits for either sees it.
+    check.passed.catch(() => {}); // Callers that await either promise get the error.
     return check;
   }
 
-  /** When the database's answer agrees, though it is not proven yet; else when that is known. */
+  /** Resolves when the database's answer agrees, proven or not; if it does not agree, after the proof. */
   async #claimed(resource: Summed, { h1 }: Content, checked: Promise<Checked>): Promise<void> {
     if (!(await this.#options.checksums.isClaimed(resource, h1))) await checked;
   }

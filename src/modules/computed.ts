@@ -1,9 +1,10 @@
 /**
- * Lists and `@latest` out of the store alone, for when nobody can be asked and no answer is kept.
+ * Lists and `@latest` computed from the stored versions. They are used when no source can be asked and no answer is
+ * stored.
  *
- * As a proxy would answer: releases and pre-releases are listed, pseudo-versions are not; `@latest`
- * is the highest release, else the highest pre-release, else the newest pseudo-version, and needs its
- * `.info` (https://go.dev/ref/mod#goproxy-protocol).
+ * The rules are those of a GOPROXY (https://go.dev/ref/mod#goproxy-protocol). A list has releases and pre-releases,
+ * but no pseudo-versions. `@latest` is the highest release, else the highest pre-release, else the newest
+ * pseudo-version; only versions with a stored `.info` count for it.
  */
 
 import { StoredFile } from '../core/answer.ts';
@@ -14,7 +15,11 @@ import type { Store } from '../core/store-port.ts';
 import { compareVersions, unescapeVersion, type Version } from '../core/version.ts';
 import { latestOf } from '../core/version-list.ts';
 
-/** @returns undefined where the store has nothing to compute from, or `resource` is neither list nor latest */
+/**
+ * Computes the answer to a list or `@latest` from the store.
+ *
+ * @returns undefined if the store has no version for it, or if `resource` is neither a list nor latest
+ */
 export async function computeAnswer(
   store: Pick<Store, 'getVersions' | 'getEntry'>,
   resource: Resource,
@@ -53,7 +58,7 @@ async function latest(
   return entry?.status === 200 && bytes !== undefined ? file(resource, bytes) : undefined;
 }
 
-/** Never fresh, never stored: the next request asks again. */
+/** A file that is never fresh and never stored, so that the next request asks the source again. */
 function file(resource: Resource, bytes: Uint8Array): StoredFile {
   return new StoredFile({
     kind: resource.kind,
@@ -63,6 +68,6 @@ function file(resource: Resource, bytes: Uint8Array): StoredFile {
     blob: undefined,
     sha256: '',
     freshUntilMs: 0,
-    visibility: 'private', // It is never in memory: each client was asked for its right.
+    visibility: 'private', // It never comes into memory, and each client's right was checked.
   });
 }

@@ -1,16 +1,16 @@
 /**
- * One zip on its way in: bytes go to waiting clients as they come, and to the store.
+ * The download of one zip. Bytes go to its clients as they come, and to the store.
  *
  *     upstream ──bytes──▶ growing blob ──whole──▶ check ──good──▶ sealed under its key
  *                              └──▶ clients, each at its pace, up to the last chunk
  *
- * The last chunk is held back until the whole is checked, so that no client ever gets a clean end
- * of a wrong body. Nothing points to the blob until then. What is stored of a download that broke
- * stays, and the next one of that key goes on from there.
+ * The last chunk is held back until the whole zip is checked, so that no client gets a wrong body with a clean end.
+ * No entry points to the blob until then. If a download breaks, its stored chunks stay, and the next download of the
+ * key goes on from them.
  *
- * On a full disk the bytes pass through a window. A zip that has to be checked is refused there as soon as it
- * cannot be: its clients get an error, or a cut connection. Others pass unchecked, in one piece: `go` holds them
- * against its go.sum.
+ * On a full disk the bytes pass through a window. A zip that must be checked is refused as soon as it no longer can be:
+ * its clients get an error or are cut off. Other zips pass unchecked, but only in one piece: `go` compares them with
+ * its go.sum.
  */
 
 import type { ByteStream } from '../core/answer.ts';
@@ -28,55 +28,56 @@ import type { SourcedEvent, Sources } from './sources.ts';
 
 export type DownloadOptions = GrowingBlobOptions & {
   readonly resource: Extract<Resource, { readonly version: unknown }>;
-  /** Goes to the source with the request. */
+  /** Sent to the source with the request. */
   readonly requestOptions: Pick<ModuleRequest, 'via' | 'avoid'>;
   readonly partial: PartialRow | undefined;
   readonly store: Store;
   readonly builder: Builder;
   readonly sources: Pick<Sources, 'stream'>;
   readonly garbage: YoungGarbage;
-  /** Holds the zip's h1 against the checksum database; fails where it must not be kept. */
+  /** Checks the zip's h1 against the checksum database. Undefined: no checksum covers the zip. */
   readonly confirm?: (h1: string, upstream: string) => Check;
-  /** No byte of it may go out unchecked, though no checksum covers it. */
+  /** True: the zip is checked before it goes out, even if no checksum covers it. */
   readonly isStrict?: boolean;
-  /** Told why a good zip could not be stored. */
+  /** Called with the reason if a good zip could not be stored. */
   readonly onNotStored: (why: string) => void;
 };
 
-/** What came of a download, for the key to point to. */
+/** The result of a download, for the file in memory. */
 export type Landed = {
   readonly size: number;
-  /** Empty where it could not be stored. */
+  /** Empty if the zip could not be stored. */
   readonly sha256: string;
   readonly blob: number | undefined;
-  /** All of it, where it is less than a chunk. */
+  /** The whole zip, if it has no blob and fits a chunk. */
   readonly body: Uint8Array | undefined;
-  /** The checksum database's word, where it was asked. */
+  /** The checksum database's word, if it was asked. */
   readonly trust?: Trust | undefined;
 };
 
-/** One client: where it reads, the size in its header, and which start from 0 its bytes are of. */
+/** One client: its position, the size in its header, and the start from 0 that its bytes belong to. */
 type Reader = Position & { generation: number; readonly size: number | undefined };
 
 export class Download {
   /**
-   * When the upstream has begun to answer; what may be less than a chunk is awaited whole, as none of
-   * it can go out before it is checked. Rejects with why nothing came of it: a clear error, no cut.
+   * Resolves when the source has begun to answer. A zip that may be shorter than a chunk is whole and checked by then,
+   * as none of it can go out before. If the promise rejects, the client gets an error with a text, no cut connection.
    */
   readonly started: Promise<void>;
-  /** When the whole is checked, and committed where it can be. */
+  /** Resolves when the whole zip is checked, and committed if it can be. */
   readonly landed: Promise<Landed>;
   readonly #options: DownloadOptions;
   readonly #blob: GrowingBlob;
   #size: number | undefined;
   #upstream = '';
   #source: SourceName | undefined;
-  /** Whether some of it was joined to the rest without a strong validator: then its CRCs decide. */
+  /** Whether parts were joined without a strong validator. Then the CRCs of the content are checked. */
   #isPatched = false;
-  /** Counts starts from 0: a client with bytes of an earlier one can't go on. */
+  /** Counts starts from 0. A client that has bytes of an earlier start can't go on. */
   #generation = 0;
+  /** Whether all bytes are here and checked. */
   #isWhole = false;
-  /** All of it, checked, where it is small. */
+  /** The whole zip, checked, if it is at most WHOLE_BODY_BYTES_MAX long. */
   #whole: Uint8Array | undefined;
   #failure: Error | undefined;
   readonly #news = new WakeUp();
@@ -89,23 +90,23 @@ export class Download {
       this.#onStarted = resolve;
     });
     this.landed = this.#run();
-    this.landed.catch(() => {}); // Whoever waits sees it; the service logs it.
+    this.landed.catch(() => {}); // Its waiters get the error, and the fetcher logs it.
     this.started = Promise.race([begun, this.landed.then(() => {})]);
     this.started.catch(() => {});
   }
 
-  /** The server or repository that gives it, for logs. */
+  /** The server or repository that sends the zip, for logs. */
   get upstream(): string {
     return this.#upstream;
   }
 
-  /** The kind of place it comes from, once it has begun. */
+  /** The kind of place that the zip comes from. To be asked after `started` only. */
   get source(): SourceName {
     if (this.#source === undefined) throw new Error(`${this.#name} has not begun`);
     return this.#source;
   }
 
-  /** For one client: what is small and checked as it is, else the bytes as that client reads them. */
+  /** The body for one client: the whole zip if it is small and checked, else a stream. */
   body(): Uint8Array | ByteStream {
     return this.#whole ?? this.#stream();
   }
@@ -113,12 +114,12 @@ export class Download {
   /**
    * The bytes as one client reads them.
    *
-   * @throws {Busy} its beginning was not stored, for want of room, and is gone
+   * @throws {Busy} the disk is full, and the beginning was dropped
    */
   #stream(): ByteStream {
     const { window } = this.#blob;
     if (window.hasLost)
-      throw new Busy(`cannot give ${this.#name}: it is passed through, as the disk is full`);
+      throw new Busy(`cannot give ${this.#name}: the disk is full, and its beginning is gone; try again`);
     const reader: Reader = { offset: 0, generation: this.#generation, size: this.#size };
     const sizeNow = () => this.#size;
     return {
@@ -134,7 +135,7 @@ export class Download {
     };
   }
 
-  /** How far clients may read: all of it when it is checked, else not into the last chunk. */
+  /** Clients may read up to here: to the end if the zip is checked, else to the start of the last chunk. */
   get #visible(): number {
     const { received } = this.#blob;
     if (this.#isWhole) return received;
@@ -160,7 +161,7 @@ export class Download {
   async #run(): Promise<Landed> {
     try {
       const { sources, resource, key, requestOptions, partial, store } = this.#options;
-      // On a full disk it could not be checked whether the rest fits to what is stored.
+      // On a full disk nobody could check whether the rest fits the stored part.
       const isAdopting = partial !== undefined && store.full === undefined;
       const resume = isAdopting ? await this.#blob.adopt(partial) : undefined;
       const request = {
@@ -192,7 +193,7 @@ export class Download {
     } else if (event.offset !== received) {
       throw new UpstreamFailed(`cannot go on with ${this.#name}: at ${event.offset} instead of ${received}`);
     }
-    // The store does not say how the pieces of a partial were joined, and its validator is of the first answer alone.
+    // The store does not say how the pieces of a partial were joined, and its validator belongs to the first answer.
     this.#isPatched ||= event.offset > 0;
     this.#size = event.size;
     this.#upstream = event.upstream;
@@ -210,16 +211,16 @@ export class Download {
     this.#refuseUncheckable();
     this.#wake();
     if (await this.#blob.waitForRoom()) return;
-    throw new StoreFailed(`cannot keep ${this.#name}: no room to store it, and nobody waits for it`);
+    throw new StoreFailed(`cannot keep ${this.#name}: no room to store it, and no client waits for it`);
   }
 
-  /** Only a zip that no checksum covers, and that came in one piece, may go out without a look into it. */
+  /** False: no checksum covers the zip and it came in one piece, so it may go out unchecked. */
   get #mustCheck(): boolean {
     const { confirm, isStrict } = this.#options;
     return confirm !== undefined || isStrict === true || this.#isPatched;
   }
 
-  /** @throws {Busy} there is no room to check what must be checked */
+  /** @throws {Busy} the zip must be checked, and there is no room for that */
   #refuseUncheckable(): void {
     if (!this.#mustCheck || this.#blob.canHoldWhole(this.#size)) return;
     throw this.#uncheckable();
@@ -252,7 +253,7 @@ export class Download {
     }
   }
 
-  /** None of it went to the store: one call keeps it, and no growing blob is made. */
+  /** Lands a zip that is whole in memory: one call stores it, without a growing blob. */
   async #landWhole(bytes: Uint8Array): Promise<Landed> {
     const size = bytes.byteLength;
     const check = await this.#check({ size, bytes: bytes.slice() });
@@ -273,7 +274,7 @@ export class Download {
       const landed = { size, sha256, blob, trust: proof.checked?.trust };
       if (blob === undefined) return { ...landed, body: bytes };
       if (size <= CHUNK_BYTES) {
-        // A copy: its clients read on from the one here, which must not be given back before they are done.
+        // A copy, as memory may free its piece while clients still read from `bytes`.
         memory.setPiece(blob, 0, bytes.slice());
         garbage.note(size);
       }
@@ -289,7 +290,7 @@ export class Download {
     return { sha256: '', blob: undefined, body: undefined };
   }
 
-  /** Its form, and its h1 where that is asked for: clients may have all of it. What fails is dropped. */
+  /** Checks the zip's structure, and its h1 if a checksum covers it. Then clients may have it. A bad zip is dropped. */
   async #check(what: { size: number; bytes?: Uint8Array }): Promise<Check | undefined> {
     const { builder, resource, confirm } = this.#options;
     const how = { content: this.#isPatched, hash: confirm !== undefined };
@@ -309,7 +310,7 @@ export class Download {
     }
   }
 
-  /** What to keep it with, which may be known a little later than that clients may have it. */
+  /** The check's result, to be stored with the zip. It may come later than the clients' permission to read it. */
   async #proven(check: Check | undefined): Promise<{ checked?: Checked }> {
     if (check === undefined) return {};
     try {

@@ -1,4 +1,4 @@
-/** One file fetched for later: asked for as a client would, and read to its end, for nobody. */
+/** Fetches one file into the store for later, without a client. */
 
 import { type Answer, type ByteStream, isFromSource, type Origin } from '../core/answer.ts';
 import { BadRequest, NotFound } from '../core/errors.ts';
@@ -6,11 +6,12 @@ import { parseResource } from '../core/resource.ts';
 import type { ModuleProxy } from './module-proxy.ts';
 
 /**
- * Makes sure that what `key` names is stored, or on its way there.
+ * Asks for `key` as a client would, and reads the answer to its end.
  *
- * @throws {BadRequest} not the key of a GOPROXY's file
- * @throws {NotFound} the upstream has it not
- * @throws what {@link ModuleProxy.get} throws
+ * @returns the origin of the answer. Its file is stored, or its write is under way
+ * @throws {BadRequest} `key` is not the key of a GOPROXY's file
+ * @throws {NotFound} the source does not have it
+ * @throws all errors of {@link ModuleProxy.get}
  */
 export async function fetchWhole(
   modules: Pick<ModuleProxy, 'get'>,
@@ -23,7 +24,7 @@ export async function fetchWhole(
   if (answer.status !== 200) throw new NotFound(textOf(answer));
   const { body, origin } = answer;
   if (body === undefined || body instanceof Uint8Array) return { origin };
-  // Only a body that is just coming must be read to its end.
+  // Only a body that is still arriving must be read to its end.
   if (isFromSource(origin)) await drain(body);
   else body.close?.();
   return { origin };
@@ -41,7 +42,7 @@ async function drain(body: ByteStream): Promise<void> {
   }
 }
 
-/** The source's own words. */
+/** The text of the source's answer. */
 function textOf({ body }: Answer): string {
   return body instanceof Uint8Array ? Buffer.from(body).toString() : 'not found';
 }

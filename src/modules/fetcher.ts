@@ -1,7 +1,7 @@
 /**
- * What a flight does when the upstream must be asked: fetch, check, keep, and put into memory.
+ * The work of a fetch flight: it fetches a file from the source, checks it, stores it and puts it into memory.
  *
- * What is asked is what is fetched: a missing go.mod never downloads a zip.
+ * It fetches only the file that was asked for: a missing go.mod never downloads a zip.
  */
 
 import { StoredFile, type VisibilityOf } from '../core/answer.ts';
@@ -36,13 +36,13 @@ export type FetcherOptions = {
   readonly visibilityOf: VisibilityOf;
 };
 
-/** One flight's work. */
+/** The fetch of one key, for one flight. */
 export type FetchJob = {
   readonly resource: Resource;
   readonly key: string;
   /** The client's `Via`, passed on so that loops are seen. */
   readonly via: string | undefined;
-  /** Keeps the key taken until that settles, though the answer went out before. */
+  /** Keeps the key taken until the file is stored. The answer may go out before. */
   readonly hold: Hold;
 };
 
@@ -55,7 +55,7 @@ export class Fetcher {
     this.#options = options;
   }
 
-  /** A small file: whole, checked, in memory; and kept before its key is free. */
+  /** Fetches a small file, checks it and puts it into memory. It is stored before its key is free. */
   async small(job: FetchJob, known: StoredFile | undefined): Promise<Found> {
     const { sources, store, clock, events, freshness, ingest } = this.#options;
     const { resource, key } = job;
@@ -64,7 +64,7 @@ export class Fetcher {
     const fetched = await sources.whole(request);
     const { source } = fetched;
     checkSmall(resource, key, fetched.bytes);
-    // Only now: the checksum database hears of no version that the source does not have.
+    // Not earlier: the checksum database must hear only of versions that the source has.
     ingest.expect(resource);
     const check = this.#checkMod(job, fetched);
     await check?.passed;
@@ -93,7 +93,7 @@ export class Fetcher {
     return { file, origin: source };
   }
 
-  /** A zip: its download, once the source has begun to answer; in strict mode once it is confirmed. */
+  /** Downloads a zip. Resolves when the source has begun to answer; in strict mode when the zip is confirmed. */
   async zip(job: FetchJob, resource: Versioned, partial: PartialRow | undefined): Promise<Found> {
     const { ingest, events, clock, memory } = this.#options;
     const { key, hold } = job;
@@ -101,7 +101,7 @@ export class Fetcher {
     const download = this.#download(job, resource, partial);
     download.started.then(
       () => ingest.expect(resource),
-      () => {}, // The checksum database hears of no version that the source does not have.
+      () => {}, // The checksum database must hear only of versions that the source has.
     );
     const landed = download.landed.then((zip) => {
       const visibility = this.#options.visibilityOf(resource.module);
@@ -121,7 +121,7 @@ export class Fetcher {
     return { download };
   }
 
-  /** The source has no such file: that is kept for its time, unless a good answer is stored, which wins. */
+  /** The answer if the source has no such file: the stored good answer, else a 404 or 410, which is stored. */
   absent(job: FetchJob, error: NotFound | Gone, known: StoredFile | undefined): Found {
     const { sources, store, clock, negativeTtlMs, events } = this.#options;
     const { key } = job;
@@ -163,7 +163,7 @@ export class Fetcher {
     return ingest.check(resource, { key, h1: hashGoMod(bytes), upstream });
   }
 
-  /** What to keep a file with that went out already; without it, it goes out no more. */
+  /** The check's result, to be stored with a file that is in memory. If the check fails, memory forgets the file. */
   async #proven({ key }: FetchJob, check: Check | undefined): Promise<{ checked?: Checked }> {
     if (check === undefined) return {};
     try {
@@ -191,12 +191,12 @@ export class Fetcher {
     return file;
   }
 
-  /** What could not be stored is served all the same; the log says so. */
+  /** Holds the key until the file is stored. If that fails, the file is served all the same, and the log says so. */
   #keep({ key, hold }: FetchJob, stored: Promise<unknown>): void {
     hold(stored.catch((error: unknown) => this.#options.events.notStored(key, messageOf(error))));
   }
 
-  /** What else to tell the source. */
+  /** The client's `Via` and the upstream to ask last, for the request to the source. */
   #requestOptions({ key, via }: FetchJob): { via?: string; avoid?: string } {
     const avoid = this.#options.ingest.avoided(key);
     return { ...(via !== undefined && { via }), ...(avoid !== undefined && { avoid }) };

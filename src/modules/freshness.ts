@@ -1,8 +1,8 @@
 /**
- * How long an answer may go out unasked: the table of DESIGN, Freshness.
+ * How long an answer is fresh: it may go out without a question to the source. See the table in DESIGN, Freshness.
  *
- * In memory times are monotonic; stored ones are wall time, and one from the future is never
- * fresh: a Pi may boot without a clock.
+ * Times in memory are monotonic. Stored times are wall time. A stored time in the future is never fresh, as a Pi may
+ * boot without a clock.
  */
 
 import type { StoredFile } from '../core/answer.ts';
@@ -26,7 +26,11 @@ export class Freshness {
     return file.freshUntilMs === Infinity || file.freshUntilMs > this.#options.clock.monotonicMs();
   }
 
-  /** Monotonic time until which an answer last confirmed at `checkedAtMs` is fresh. */
+  /**
+   * The monotonic time in ms at which an answer stops being fresh. Infinity for immutable ones.
+   *
+   * @param checkedAtMs wall time of the last fetch or revalidation
+   */
   until(resource: Resource, status: number, checkedAtMs: number): number {
     if (status === 200 && isImmutable(resource)) return Infinity;
     const { clock, listTtlMs, negativeTtlMs } = this.#options;

@@ -1,9 +1,9 @@
 /**
- * The bytes of one download as they come: an open chunk, full ones on their way to the writer,
- * stored ones behind that.
+ * The bytes of one download as they come. The last chunk is open, full ones are on their way to the writer, and older
+ * ones are stored.
  *
- * A chunk the store refuses for want of room goes into a window instead (`pass-through.ts`), and so
- * do all after it; what was stored before stays, for a later download to go on from.
+ * If the store has no room for a chunk, this chunk and all later ones go into a window instead (`pass-through.ts`).
+ * The chunks that are stored already stay, and a later download goes on from them.
  */
 
 import { isServeError } from '../core/errors.ts';
@@ -20,21 +20,22 @@ export type GrowingBlobOptions = {
   readonly wallMs: () => number;
 };
 
-/** What the upstream said of the file: kept with the blob, to know it again. */
+/** The file's size and validator, as the upstream sent them. They are stored with the blob for a later resume. */
 export type Described = { readonly size: number | undefined; readonly validator: Validator };
 
-/** Chunks a download may have on their way to the writer: more would hold memory, fewer would idle it. */
+/** Chunks of one download on their way to the writer. More would hold memory, fewer would leave the writer idle. */
 const PENDING_CHUNKS_MAX = 2;
 
 export class GrowingBlob {
   readonly #options: GrowingBlobOptions;
-  /** Chunks that no store took. */
+  /** The chunks that the store had no room for. */
   readonly window = new PassThrough();
   #id: number;
-  /** Whether the store knows of it. */
+  /** Whether the blob was opened in the store. */
   #isOpened = false;
+  /** Whether chunks go into the window, as the store has no room. */
   #isPassing = false;
-  /** Full chunks so far: the open one has this seq. */
+  /** Full chunks so far. This is also the seq of the open chunk. */
   #chunks = 0;
   #open: Uint8Array = NOTHING;
   #filled = 0;
@@ -55,7 +56,7 @@ export class GrowingBlob {
     return this.#chunks * CHUNK_BYTES + this.#filled;
   }
 
-  /** Whether any of it went to the store. */
+  /** Whether any chunk went to the store. */
   get isOpened(): boolean {
     return this.#isOpened;
   }
@@ -65,10 +66,9 @@ export class GrowingBlob {
   }
 
   /**
-   * Whether the whole can still be looked into at its end: because it is stored, or because the window holds it from
-   * the first byte on. The window lets go of a longer one.
+   * Whether the whole file can still be checked at its end: either it will be stored, or the window can hold all of it.
    *
-   * @param size of the whole, where the upstream said it
+   * @param size of the whole file, if the upstream sent it
    */
   canHoldWhole(size: number | undefined): boolean {
     if (!this.#isPassing && this.#options.store.full === undefined) return true;
@@ -79,9 +79,9 @@ export class GrowingBlob {
     return true;
   }
 
-  /** Goes on with what an earlier download left. @returns where the upstream should go on, if anywhere */
+  /** Takes over the chunks of an earlier download. @returns the resume point for the source; undefined: from 0 */
   async adopt(partial: PartialRow): Promise<Progress | undefined> {
-    // The last byte must be asked for again, even when all were stored: else a Range would be empty.
+    // If all chunks are stored, the last one is fetched again: a Range must not be empty.
     const isFull = partial.size !== undefined && partial.chunks * CHUNK_BYTES >= partial.size;
     const chunks = isFull ? partial.chunks - 1 : partial.chunks;
     if (chunks <= 0) return undefined;
@@ -96,11 +96,11 @@ export class GrowingBlob {
     this.#isOpened = true;
     this.#chunks = chunks;
     this.#described = { size, validator };
-    this.#openBlob(); // Renews its time: a tidy must not take it while it is gone on with.
+    this.#openBlob(); // Renews its time, so that a tidy does not delete it meanwhile.
     return { offset: this.received, tail: last.slice(-RESUME_TAIL_BYTES), size, validator };
   }
 
-  /** @returns nothing where it cannot be read; the partial is then dropped, so that the next download is not held up */
+  /** @returns undefined if the chunk can't be read. The partial is then dropped, as it would stop the next download */
   async #lastOf(blob: number, seq: number): Promise<Uint8Array | undefined> {
     try {
       return (await this.#options.memory.piece(blob, seq)).bytes;
@@ -115,7 +115,7 @@ export class GrowingBlob {
     this.#described = described;
   }
 
-  /** What came was of another file: from 0 again, as another blob. */
+  /** Drops all bytes, as they are of another file, and starts from 0 with a new blob. */
   startAgain(): void {
     this.drop();
     this.#id = this.#options.store.nextBlob();
@@ -127,7 +127,7 @@ export class GrowingBlob {
     this.window.startAgain();
   }
 
-  /** Takes bytes in; full chunks go to the writer. */
+  /** Copies `bytes` in. Full chunks go to the writer. */
   append(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.byteLength; ) {
       const part = bytes.subarray(at, at + CHUNK_BYTES - this.#filled);
@@ -143,7 +143,7 @@ export class GrowingBlob {
     }
   }
 
-  /** Of most zips the open chunk is all there will be: it gets their size, if that is known. */
+  /** Makes the open chunk larger. Most zips are shorter than a chunk, so it gets their size if that is known. */
   #makeRoom(bytes: number): void {
     if (this.#open.byteLength >= bytes) return;
     const { size = Infinity } = this.#described;
@@ -154,10 +154,10 @@ export class GrowingBlob {
   }
 
   /**
-   * Waits while the writer, or the slowest reader of what can't be stored, is behind: this is what
-   * pauses the upstream's socket.
+   * Waits while the writer is behind. If chunks can't be stored, waits for the slowest reader. This wait pauses the
+   * upstream's socket.
    *
-   * @returns false when it can't be stored and nobody reads it
+   * @returns false if chunks can't be stored and no client reads them
    */
   async waitForRoom(): Promise<boolean> {
     await this.#options.store.waitForRoom();
@@ -166,7 +166,7 @@ export class GrowingBlob {
     return this.#isPassing ? this.window.waitForRoom() : true;
   }
 
-  /** Bytes from `offset` on, up to `to` or the end of their chunk. Both are below `received`. */
+  /** The bytes from `offset` to `to`, or to the end of their chunk. `offset < to <= received`. */
   read(offset: number, to: number): Uint8Array | Promise<Uint8Array> {
     const seq = Math.floor(offset / CHUNK_BYTES);
     const start = seq * CHUNK_BYTES;
@@ -179,7 +179,7 @@ export class GrowingBlob {
     return piece instanceof Promise ? piece.then(cut) : cut(piece);
   }
 
-  /** All of it, where none went to the store and none was let go; with a buffer of its own. */
+  /** All bytes in a buffer of their own; undefined if a chunk was stored, or dropped from the window. */
   wholeBytes(): Uint8Array | undefined {
     if (this.#isOpened && !this.#isPassing) return undefined;
     const chunks = this.window.whole(this.#chunks);
@@ -187,14 +187,14 @@ export class GrowingBlob {
     return chunks && new Uint8Array(Buffer.concat([...chunks, this.#open.subarray(0, this.#filled)]));
   }
 
-  /** Sends the last chunk and waits for all. @returns whether every chunk is stored */
+  /** Sends the last chunk to the writer and waits for all chunks. @returns whether every chunk is stored */
   async flush(): Promise<boolean> {
     if (this.#filled > 0) this.#send(this.#open.subarray(0, this.#filled));
     await Promise.all(Array.from(this.#pending.values(), ({ committed }) => committed));
     return !this.#isPassing;
   }
 
-  /** Another blob has the same content and serves instead. */
+  /** Reads from blob `id` from now on: it has the same content, and this one was dropped. */
   becomes(id: number): void {
     this.#id = id;
   }
@@ -216,7 +216,7 @@ export class GrowingBlob {
     const pending = this.#pending;
     const committed = store.putChunk({ blob, seq, bytes }).then(
       () => {
-        // Memory owns the bytes from here on, and may free them. Until now they were the only copy.
+        // From here on memory owns the bytes and may free them. Before this they were the only copy.
         pending.delete(seq);
         if (this.#open.buffer === bytes.buffer) this.#open = NOTHING;
         memory.setPiece(blob, seq, bytes);
@@ -224,12 +224,12 @@ export class GrowingBlob {
       (error: unknown) => {
         if (!isServeError(error)) throw error;
         this.#isPassing = true;
-        if (pending !== this.#pending) return; // It is of a file that was thrown away since.
+        if (pending !== this.#pending) return; // The chunk's file was dropped since.
         this.window.put(seq, bytes);
         pending.delete(seq);
       },
     );
-    committed.catch(() => {}); // A bug: thrown again by whoever waits.
+    committed.catch(() => {}); // A bug: `waitForRoom` or `flush` throws it.
     pending.set(seq, { bytes, committed });
   }
 
@@ -238,7 +238,7 @@ export class GrowingBlob {
     const { size, validator } = this.#described;
     const { etag, lastModified } = validator;
     const opened = store.openBlob({ blob: this.#id, key, size, etag, lastModified, nowMs: wallMs() });
-    opened.catch(() => {}); // The chunks behind it fail too, and say why.
+    opened.catch(() => {}); // The chunks after it fail too, with the reason.
     this.#isOpened = true;
   }
 }

@@ -1,27 +1,27 @@
 /**
- * Last-use times, coalesced: an SD card is below. A key is written at most once an hour,
- * and all that were used since the last look go in one call.
+ * Times of last use, gathered to spare SD cards. A key's time is written at most once an hour. One call writes all
+ * times since the last flush.
  */
 
 import type { Store } from '../core/store-port.ts';
 
-/** Times older than this are worth a write. */
+/** A use is noted only if the stored time is this old. */
 const GRAIN_MS = 3_600_000;
 
-/** Keys waiting for one write; past it new ones wait for their next use. */
+/** Keys that wait for one write. Beyond this a key is noted at a later use. */
 const KEYS_MAX = 20_000;
 
 export class LastUse {
   readonly #keys = new Set<string>();
 
-  /** What is stored under `key` was used; `file` knows when that was last noted. */
+  /** Notes a use of the file under `key`. `usedAtMs` holds the time of its last noted use. */
   note(key: string, file: { usedAtMs: number }, nowMs: number): void {
     if (Math.abs(nowMs - file.usedAtMs) < GRAIN_MS || this.#keys.size >= KEYS_MAX) return;
     file.usedAtMs = nowMs;
     this.#keys.add(key);
   }
 
-  /** Writes what gathered. */
+  /** Writes the noted times. Fails as the store does. */
   async flush(store: Pick<Store, 'touch'>, nowMs: number): Promise<void> {
     if (this.#keys.size === 0) return;
     const keys = Array.from(this.#keys);

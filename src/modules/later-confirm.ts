@@ -1,8 +1,8 @@
 /**
- * The background's part of the promise that nothing stays for good which the checksum database
- * contradicts: asks about all that is not confirmed, key by key, a rest after each.
+ * Checks stored files against the checksum database in the background. No file that the database contradicts may stay
+ * for good. All unconfirmed files are checked key by key, with a rest after each.
  *
- * Where it stands is in the rows themselves, so that it goes on after a restart.
+ * The rows themselves hold the progress, so the work goes on after a restart.
  */
 
 import { isServeError, messageOf } from '../core/errors.ts';
@@ -16,16 +16,16 @@ export type LaterConfirmOptions = {
   readonly check: Pick<StoredCheck, 'check'>;
   readonly clock: Clock;
   readonly events: Events;
-  /** Resolves after so long. */
+  /** Resolves after `ms`. */
   readonly rest: (ms: number) => Promise<unknown>;
 };
 
-/** Keys of one round, and of one line in the log. */
+/** Keys in one round. A round writes one line to the log. */
 const ROUND_KEYS_MAX = 50;
 
 /**
- * Rests for each unit of work: three quarters of the front, the disk and the line are left to clients. With one,
- * clients that took all they could get got a fifth less meanwhile.
+ * A rest lasts so many times as long as the work before it. Three quarters of the front thread, the disk and the line
+ * stay free for clients. At 1, clients that took all they could get got a fifth less.
  */
 const RESTS = 3;
 
@@ -34,7 +34,7 @@ const REST_MS_MAX = 1_000;
 
 export class LaterConfirm {
   readonly #options: LaterConfirmOptions;
-  /** Where the last round ended: what no database knows must not hold up the rest. */
+  /** The last key of the last round. Rounds go on from it, so that files no database knows do not block the others. */
   #after = '';
   #running: Promise<void> | undefined;
   #isStopped = false;
@@ -43,7 +43,10 @@ export class LaterConfirm {
     this.#options = options;
   }
 
-  /** Works as long as it gets on, unless it works already: call it every now and then. Never throws. */
+  /**
+   * Does rounds while they make progress. To be called now and then; a call while it works joins the work.
+   * Never rejects.
+   */
   start(): Promise<void> {
     this.#running ??= this.#work().finally(() => {
       this.#running = undefined;
@@ -51,21 +54,21 @@ export class LaterConfirm {
     return this.#running;
   }
 
-  /** For good. What is under way is not waited for: its store may close. */
+  /** Stops for good. It does not wait for the check that is under way, and the store may close at once. */
   stop(): void {
     this.#isStopped = true;
   }
 
   async #work(): Promise<void> {
     try {
-      // A round without any outcome means a line that is down, mostly: the next start is soon enough.
+      // A round without progress mostly means that the line is down. The next start tries again.
       while ((await this.#round()) && !this.#isStopped);
     } catch (error) {
       if (!this.#isStopped) this.#options.events.housekeepingFailed(messageOf(error));
     }
   }
 
-  /** @returns whether it got on with any key */
+  /** Does one round. @returns whether any key made progress */
   async #round(): Promise<boolean> {
     const { store, clock, events } = this.#options;
     const nowMs = clock.wallMs();
@@ -86,7 +89,7 @@ export class LaterConfirm {
     const { check, clock, events, rest } = this.#options;
     const startedMs = clock.monotonicMs();
     const outcome = await check.check(row).catch((error: unknown): 'damaged' => {
-      // A damaged file must not keep those behind it waiting. `astera verify` names it, and how to repair it.
+      // A damaged file must not block the files after it. `astera verify` names it and says how to repair it.
       if (!isServeError(error) || this.#isStopped) throw error;
       events.housekeepingFailed(`cannot check ${JSON.stringify(row.key)}: ${messageOf(error)}`);
       return 'damaged';

@@ -37,7 +37,7 @@ export class ModuleProxy {
     this.#stepsOptions = { ...options, fetcher: new Fetcher(options), staleWait };
   }
 
-  /** The fresh file under `key`: the hot path, without a promise. */
+  /** The file under `key`, if it is in memory and fresh. This is the hot path: no promise. */
   peek(key: string): StoredFile | undefined {
     const { memory, freshness } = this.#options;
     const file = memory.file(key);
@@ -45,7 +45,7 @@ export class ModuleProxy {
   }
 
   /**
-   * All of a file's body of up to WHOLE_BODY_BYTES_MAX, where it is in memory. A zip's is lent for this
+   * All of a file's body, if it is in memory and has at most WHOLE_BODY_BYTES_MAX bytes. A zip's body is lent for this
    * turn of the event loop.
    */
   bodyNow({ body, blob, size }: StoredFile): Uint8Array | undefined {
@@ -55,7 +55,7 @@ export class ModuleProxy {
     return bytes?.byteLength === size ? bytes : undefined;
   }
 
-  /** @throws any of `core/errors.ts` but BadRequest */
+  /** The answer to one request. @throws any of `core/errors.ts` but BadRequest */
   async get(request: ProxyRequest): Promise<Answer> {
     const { readThrough, memory, sources, isOffline } = this.#options;
     sources.of(request.resource);
@@ -85,7 +85,7 @@ export class ModuleProxy {
     return { kind, status, origin, size, sha256: file.sha256 || undefined, isTentative, body };
   }
 
-  /** Asks for no more than the size: a client that wants the head of a zip does not make us fetch it. */
+  /** Answers a HEAD. It asks the source for the size alone, so that no zip is fetched for it. */
   async #answerHead(request: ProxyRequest, steps: ModuleSteps): Promise<Answer> {
     const { readThrough, heads, freshness } = this.#options;
     const { file } = await readThrough.read(steps);
@@ -137,13 +137,13 @@ export class ModuleProxy {
       blob: undefined,
       sha256: '',
       freshUntilMs,
-      visibility: 'private', // It answers HEAD alone, whose clients are asked for their right.
+      visibility: 'private', // It answers only HEAD requests, and the right of their clients is checked.
     } as const;
     memory.setFile(headAnswerKey(key), new StoredFile(answer));
   }
 }
 
-/** The place in memory of an answer to HEAD. No URL has a space, so that no GET can find it. */
+/** The key in memory of an answer to HEAD. No URL has a space, so no GET can find it. */
 function headAnswerKey(key: string): string {
   return `HEAD ${key}`;
 }

@@ -1,8 +1,8 @@
 /**
- * The steps to one file of a module: memory, the store, the source. `flight/read-through.ts` makes them in order.
+ * The steps to one file of a module: memory, the store, the source. `flight/read-through.ts` runs them in order.
  *
- * A file that may change is fresh for a time. After it the source is asked again, and the client waits for that only
- * so long (DESIGN, Freshness). A stored answer wins over any failure.
+ * A file that may change is fresh for a time. After that the source is asked again, and the client waits a bounded
+ * time for its answer (DESIGN, Freshness). A stored answer wins over any failure.
  */
 
 import { StoredFile } from '../core/answer.ts';
@@ -28,9 +28,9 @@ export type ModuleStepsOptions = FetcherOptions & {
 /** One client's request. */
 export type ModuleAsk = {
   readonly resource: Resource;
-  /** The resource's own: see `resourceKey`. */
+  /** The key of `resource`, by `resourceKey`. */
   readonly key: string;
-  /** False: answer from what is stored. */
+  /** False: the answer comes from the store alone. */
   readonly mayFetch: boolean;
   /** The client's `Via`, passed on so that loops are seen. */
   readonly via: string | undefined;
@@ -62,7 +62,7 @@ export class ModuleSteps implements Question<Read, Found> {
     const { entry, partial, bytes } = await store.getEntry({ key: this.key });
     if (entry === undefined) return { file: undefined, partial };
     if (ingest.distrusts(this.#resource, entry)) return { file: undefined, partial, distrusted: entry };
-    // Memory frees a zip's chunks by hand; the few other files of that size may wait for the collector.
+    // A zip is held by chunks, which memory frees by hand. Other files of this size are few; V8 may collect them.
     const isWhole =
       entry.blob === undefined || (this.#resource.kind !== 'zip' && entry.size <= WHOLE_BODY_BYTES_MAX);
     const file = new StoredFile({
@@ -94,11 +94,11 @@ export class ModuleSteps implements Question<Read, Found> {
     const computed = await computeAnswer(this.#options.store, this.#resource);
     if (computed !== undefined) return { file: computed, origin: 'computed' };
     throw new NotFound(
-      `cannot find ${JSON.stringify(this.key)}: not stored, and the request or --offline forbids to ask`,
+      `cannot find ${JSON.stringify(this.key)}: not stored, and the request or --offline forbids to ask upstream`,
     );
   }
 
-  /** A file that is known and fresh after all, else the source's, else the one that is known. */
+  /** The known file if it is fresh after all, else the source's file, else the known one as stale. */
   async fetch(before: Read | undefined, hold: Hold): Promise<Found> {
     const { memory, freshness, sources, staleWait, events, ingest } = this.#options;
     ingest.admit(this.key);
@@ -122,8 +122,8 @@ export class ModuleSteps implements Question<Read, Found> {
   }
 
   /**
-   * Another Astera asks for a file that is just being fetched. If it is our upstream, each would wait for the other:
-   * so the source is asked, by HEAD, whether the request has been there before.
+   * Another Astera asks for a file that is being fetched. If it is our upstream, each would wait for the other. So a
+   * HEAD asks the source whether the request has been there before.
    */
   refuseLoop = async (via: string): Promise<void> => {
     try {
@@ -134,7 +134,11 @@ export class ModuleSteps implements Question<Read, Found> {
     }
   };
 
-  /** @throws {ServeError} `error`: it says more than that nobody could be asked, or nothing is stored to compute from */
+  /**
+   * A computed answer after a failed fetch.
+   *
+   * @throws {ServeError} `error` itself, if it is not upstream-down or if nothing is stored to compute from
+   */
   async computed(error: ServeError): Promise<Found> {
     const { store, events } = this.#options;
     const file = error.kind === 'upstream-down' ? await computeAnswer(store, this.#resource) : undefined;
@@ -143,12 +147,12 @@ export class ModuleSteps implements Question<Read, Found> {
     return { file, origin: 'computed' };
   }
 
-  /** This question as the fetcher takes it. */
+  /** This request as a job for the fetcher. */
   fetchJob(hold: Hold): FetchJob {
     return { resource: this.#resource, key: this.key, via: this.via, hold };
   }
 
-  /** Checks a stored, unconfirmed file against the database before it is fetched anew over the line. */
+  /** Checks a stored, unconfirmed file against the database, so that a good one need not be fetched again. */
   async #confirmed(read: Read): Promise<Read> {
     if (read.distrusted === undefined) return read;
     const { trust, sha256 } = read.distrusted;
@@ -172,7 +176,7 @@ export class ModuleSteps implements Question<Read, Found> {
     } catch (error) {
       if (!isServeError(error)) throw error;
       if (error.kind === 'not-found' || error.kind === 'gone') return fetcher.absent(job, error, known);
-      if (this.#resource.kind !== 'zip') events.fetchFailed(this.key, error); // A zip's landing tells it.
+      if (this.#resource.kind !== 'zip') events.fetchFailed(this.key, error); // A zip's download reports it itself.
       if (known !== undefined) throw error;
       return this.computed(error);
     }

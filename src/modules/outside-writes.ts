@@ -1,8 +1,8 @@
 /**
- * What is written into the store by others than a fetch, commands mostly, kept true to flights and memory.
+ * Writes into the store by others than a fetch: commands, mostly. Flights and memory stay in step with them.
  *
- * A write of a key is the flight of that key: who asks for it meanwhile gets what is written, and no
- * download of the same key runs beside it, whose partial blob it would take away.
+ * A write of a key is the fetch flight of that key. Requests that come meanwhile get the written file. No download of
+ * the same key runs beside it, as the write would delete that download's partial blob.
  */
 
 import { type FileKind, StoredFile } from '../core/answer.ts';
@@ -16,7 +16,7 @@ import type { Found, Read } from './found.ts';
 export type OutsideWritesOptions = {
   readonly store: Pick<Store, 'putEntry' | 'sealBlob' | 'forget' | 'dropEntry'>;
   readonly memory: Memory;
-  /** The module proxy's. */
+  /** The one that the module proxy uses. */
   readonly readThrough: ReadThrough<Read, Found>;
 };
 
@@ -41,7 +41,7 @@ export class OutsideWrites {
   };
 
   /**
-   * A client that is just being sent one of these gets a cut connection.
+   * Drops stored files. A client that is in the middle of one of them is cut off.
    *
    * @throws {Busy} one of the keys is being fetched
    */
@@ -52,7 +52,10 @@ export class OutsideWrites {
     return forgotten;
   };
 
-  /** Drops what is stored under `key`, if its SHA-256 is still that: a fetch of the key may be what found it wrong. */
+  /**
+   * Drops the file under `key` if it still has this SHA-256. A fetch of the key may be under way: it may be the one
+   * that found the file wrong.
+   */
   drop = async (what: { readonly key: string; readonly sha256: string }): Promise<void> => {
     await this.#options.store.dropEntry(what);
     await this.#dropFromMemory(what.key);
@@ -66,7 +69,7 @@ export class OutsideWrites {
     const kind = kindOf(key);
     this.#refuseFetched(key);
     const writing = write();
-    writing.catch(() => {}); // The flight's own failure says it.
+    writing.catch(() => {}); // The flight fails with the same error.
     await this.#options.readThrough.write(key, async () => {
       const written = await writing;
       await this.#dropFromMemory(key);
@@ -77,10 +80,10 @@ export class OutsideWrites {
 
   #refuseFetched(key: string): void {
     if (!this.#options.readThrough.isFetching(key)) return;
-    throw new Busy(`cannot change ${JSON.stringify(key)}: it is just being fetched`);
+    throw new Busy(`cannot change ${JSON.stringify(key)}: it is being fetched; try again`);
   }
 
-  /** A read that is on its way may have seen what was there before. */
+  /** Forgets the file twice: a read that was under way may put the old file into memory again. */
   async #dropFromMemory(key: string): Promise<void> {
     const { memory, readThrough } = this.#options;
     memory.deleteFile(key);
@@ -89,7 +92,7 @@ export class OutsideWrites {
   }
 }
 
-/** Only what never changes is taken from outside: of anything else the upstream knows better. */
+/** @throws {BadRequest} the file may change, so the upstream knows better */
 function kindOf(key: string): FileKind {
   const resource = parseResource(key);
   if (resource !== undefined && isImmutable(resource)) return resource.kind;
@@ -102,7 +105,7 @@ function fileOf(
   { sha256, blob }: Written,
 ): StoredFile {
   const body = blob === undefined ? bytes : undefined;
-  // It goes to those who wait for the flight, never into memory: each was asked for its right.
+  // It goes to the flight's waiters, whose rights were checked, and never into memory.
   const visibility = 'private';
   return new StoredFile({ kind, status: 200, size, body, blob, sha256, freshUntilMs: Infinity, visibility });
 }

@@ -1,20 +1,20 @@
 /**
- * Whether the outside keeps us waiting: some refresh took longer than its client waits, still runs,
- * and no other has brought anything since.
+ * Tells whether the outside is silent: a refresh took longer than its client waits, it still runs, and no other
+ * refresh has succeeded since.
  *
- * An upstream counts as down only after minutes of taking requests without answering any, and a
- * `go mod tidy` asks in a dozen rounds: with this it is `--stale-wait` late once, not at each round.
+ * An upstream that takes requests and answers none counts as down only after minutes. A `go mod tidy` asks in about
+ * a dozen rounds. With this class it waits for `--stale-wait` once, and not in each round.
  */
 
 export class Overdue {
   readonly #running = new Set<Promise<unknown>>();
 
-  /** Clients of what is stored should not wait for a refresh now. */
+  /** True: a client that can have a stored file should not wait for a refresh now. */
   get isSilent(): boolean {
     return this.#running.size > 0;
   }
 
-  /** A refresh was begun. What it brings says that there is somebody. */
+  /** Watches a refresh from its start: its success ends the silence. */
   watch(refresh: Promise<unknown>): void {
     refresh.then(
       () => this.#running.clear(),
@@ -22,7 +22,7 @@ export class Overdue {
     );
   }
 
-  /** Its client did not wait for it. */
+  /** Tells that `refresh` took longer than its client waits. */
   add(refresh: Promise<unknown>): void {
     this.#running.add(refresh);
   }

@@ -1,20 +1,21 @@
 /**
- * The window of a download that can't be stored: a few chunks, held until its slowest client has them.
+ * The window of a download that can't be stored, as the disk is full. It holds a few chunks until the slowest client
+ * has read them.
  *
- * For when the disk is full. Clients that were there when a chunk was let go still get the whole;
- * who comes later can't, and is told to come again.
+ * A chunk that all clients have read is dropped. These clients still get the whole file. A client that comes later
+ * can't, and gets Busy.
  */
 
 import { CHUNK_BYTES, WINDOW_CHUNKS_MAX } from '../core/limits.ts';
 
-/** How far a client has read. */
+/** A client's position: it has read the bytes before `offset`. */
 export type Position = { offset: number };
 
 export class PassThrough {
   readonly #chunks = new Map<number, Uint8Array>();
   readonly #readers = new Set<Position>();
   #onMove: (() => void) | undefined;
-  /** Whether a chunk was let go: the beginning can't be had any more. */
+  /** Whether a chunk was dropped, so that a new client can't get the beginning. */
   hasLost = false;
 
   get(seq: number): Uint8Array | undefined {
@@ -25,24 +26,25 @@ export class PassThrough {
     this.#chunks.set(seq, bytes);
   }
 
-  /** What it held is of no use: the file begins anew. */
+  /** Drops all chunks, as the file starts again from 0. */
   startAgain(): void {
     this.#chunks.clear();
     this.hasLost = false;
   }
 
-  /** All the chunks from the first on, where none was stored and none let go. */
+  /** The first `chunks` chunks; undefined if the window lacks one of them. */
   whole(chunks: number): Uint8Array[] | undefined {
     const parts = Array.from({ length: chunks }, (_, seq) => this.#chunks.get(seq));
     return parts.every((part) => part !== undefined) ? parts : undefined;
   }
 
-  /** A client reads at its position. */
+  /** Tells that a client has moved on to `reader.offset`. The first call adds the client. */
   moved(reader: Position): void {
     this.#readers.add(reader);
     this.#onMove?.();
   }
 
+  /** Tells that a client is gone. */
   left(reader: Position): void {
     this.#readers.delete(reader);
     this.#onMove?.();
@@ -51,7 +53,7 @@ export class PassThrough {
   /**
    * Waits until the window has room for one more chunk.
    *
-   * @returns false when nobody reads any more, so that there is nothing to wait for
+   * @returns false if the window is full and no client is left to wait for
    */
   async waitForRoom(): Promise<boolean> {
     for (;;) {
@@ -66,7 +68,7 @@ export class PassThrough {
     }
   }
 
-  /** What every client has passed. Without clients that would be all of it. */
+  /** Drops the chunks that every client has read. To be called only with clients: without one, all chunks would go. */
   #dropRead(): void {
     const slowest = Math.min(...Array.from(this.#readers, ({ offset }) => offset));
     for (const seq of this.#chunks.keys()) {

@@ -1,15 +1,19 @@
 /**
- * What must hold of a small answer before it is kept: `.info`, `.mod`, lists and `@latest`.
+ * The check of a small answer before it is kept: `.info`, `.mod`, lists and `@latest`.
  *
- * As strict as the `go` command is with them (cmd/go/internal/modfetch/proxy.go), no stricter:
- * an odd file that works online must work through us.
+ * It is as strict as the `go` command (cmd/go/internal/modfetch/proxy.go) and no stricter. An odd file that works
+ * with `go` directly must work through Astera.
  */
 
 import { CheckFailed } from '../core/errors.ts';
 import type { Resource } from '../core/resource.ts';
 import { parseVersion } from '../core/version.ts';
 
-/** @throws {CheckFailed} it is not what was asked for */
+/**
+ * Checks that `bytes` can be the answer to `resource`: no markup, and an `.info` that Go can read.
+ *
+ * @throws {CheckFailed} it is no such answer, or the `.info` of another version
+ */
 export function checkSmall(resource: Resource, key: string, bytes: Uint8Array): void {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   if (/^\s*</.test(text))
@@ -46,7 +50,7 @@ function versionOf(key: string, text: string): string {
   return version;
 }
 
-/** By name in small letters: to Go's encoding/json case is all one, and null is as good as nothing. */
+/** The fields by lower-case name, without nulls: Go's encoding/json ignores a name's case, and null sets nothing. */
 function fieldsOf(key: string, text: string): Readonly<Record<string, unknown>> {
   let info: unknown;
   try {
@@ -62,12 +66,12 @@ function fieldsOf(key: string, text: string): Readonly<Record<string, unknown>> 
   );
 }
 
-/** As lax as UnmarshalJSON of Go's time.Time, which takes a comma, and an hour of one digit. */
+/** As lax as UnmarshalJSON of Go's time.Time, which accepts a comma and an hour of one digit. */
 function isTime(time: unknown): boolean {
   const date = typeof time === 'string' ? TIME.exec(time)?.[1] : undefined;
   if (date === undefined) return false;
   const day = new Date(`${date}T00:00:00Z`);
-  // Date takes February 30 for March 1.
+  // Date turns February 30 into March 1.
   return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(date);
 }
 

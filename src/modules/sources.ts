@@ -1,11 +1,11 @@
 /**
- * The sources of modules in their order, as one.
+ * The sources of modules, in order.
  *
- *     private   Git                  no proxy ever hears of it
+ *     private   Git                  no proxy ever hears of the module
  *     public    bucket, upstreams
  *
- * An earlier source only saves the way to the last one: whatever it fails with, the next one is asked. The last one
- * decides, so that its 404 is the answer and its failure the client's error.
+ * Sources are asked one after the other. After any failure of an earlier source the next one is asked. The last source
+ * decides: its 404 is the answer, and its failure is the client's error.
  */
 
 import { Forbidden, isServeError } from '../core/errors.ts';
@@ -16,16 +16,16 @@ import type { Resource } from '../core/resource.ts';
 export type SourcesOptions = {
   /** Patterns of modules that no proxy may hear of: GONOPROXY. */
   readonly noProxyPatterns: string;
-  /** For these modules, in order; none: they can't be had. */
+  /** The sources of these modules, in order. Without any, these modules are refused. */
   readonly inside: readonly ModuleSource[];
-  /** For all others, in order; at least one. */
+  /** The sources of all other modules, in order; at least one. */
   readonly outside: readonly ModuleSource[];
 };
 
-/** The source that gave something. */
+/** The source that an answer or an event came from. */
 export type FromSource = { readonly source: SourceName };
 
-/** The events of {@link ModuleSource.stream}; the first of each beginning names the source. */
+/** An event of {@link ModuleSource.stream}; each `start` names the source. */
 export type SourcedEvent =
   | (Extract<FetchEvent, { readonly kind: 'start' }> & FromSource)
   | Extract<FetchEvent, { readonly kind: 'bytes' }>;
@@ -37,7 +37,7 @@ export class Sources {
     this.#options = options;
   }
 
-  /** @throws {Forbidden} no source may be asked for this module */
+  /** The sources of a module, in order. @throws {Forbidden} no source may be asked for this module */
   of(resource: Resource): readonly ModuleSource[] {
     const { noProxyPatterns, inside, outside } = this.#options;
     if (!matchPrefixPatterns(noProxyPatterns, resource.module)) return outside;
@@ -47,7 +47,7 @@ export class Sources {
     );
   }
 
-  /** The source whose 404 counts. */
+  /** The last source: its 404 is the answer. */
   decisive(resource: Resource): SourceName {
     return this.#last(resource).name;
   }
@@ -64,7 +64,7 @@ export class Sources {
     return this.#walk(request, (source) => source.whole(request));
   }
 
-  /** All bytes come from the source that gave the first of them. */
+  /** A zip as it comes. All bytes come from the source that sent the first event. */
   async *stream(request: ModuleRequest): AsyncGenerator<SourcedEvent, void, void> {
     const begun = await this.#walk(request, async (source) => {
       const events = source.stream(request)[Symbol.asyncIterator]();

@@ -1,6 +1,6 @@
 /**
- * How long a client waits for a refresh of a file that is stored: up to `--stale-wait`, and not at all while nobody
- * outside answers. The refresh itself goes on.
+ * How long a client waits for the refresh of a stored file: up to `--stale-wait`, and not at all while the outside is
+ * silent. The refresh itself goes on.
  */
 
 import { isServeError } from '../core/errors.ts';
@@ -15,10 +15,11 @@ export class StaleWait<T> {
   }
 
   /**
-   * What the refresh brings in time, else `stale`.
+   * Gives the result of `refresh` if it comes in time, and else `stale`.
    *
-   * @param how `isDown`: nobody can be asked now; `onKept`: told why the refresh failed, by an error of `core/errors.ts`
-   * @throws what the refresh throws, where that is none of `core/errors.ts`
+   * @param how `isDown`: no source can be reached now. `onKept`: called with the error if the refresh fails with one
+   * of `core/errors.ts`
+   * @throws any other error of the refresh
    */
   freshOr(
     stale: T,

@@ -1,12 +1,12 @@
 /**
- * Holds what is stored against the checksum database: what came in by import, was kept under
- * `--verify=off`, or while the database could not be asked.
+ * Checks unconfirmed stored files against the checksum database: imported files, files kept under `--verify=off`, and
+ * files kept while the database could not be asked.
  *
  *     h1, recorded or hashed now ──▶ database ──the same──▶ confirmed
- *                                       ├──another──▶ dropped, and said loudly
+ *                                       ├──another──▶ dropped, with a loud line in the log
  *                                       └──no answer, no such version──▶ unconfirmed
  *
- * What is private is neither hashed nor asked about. No hash of anyone else's is believed.
+ * Private files are neither hashed nor asked about. Only hashes that Astera made itself count.
  */
 
 import { type Checksums, type Summed, summedOf, type Verdict } from '../core/checksums.ts';
@@ -20,20 +20,20 @@ export type StoredCheckOptions = {
   readonly store: Pick<Store, 'setVerdict'>;
   readonly builder: Pick<Builder, 'hashStored'>;
   readonly checksums: Checksums;
-  /** Drops the file under `key`, if that is still its content. */
+  /** Drops the file under `key` if it still has this SHA-256. */
   readonly drop: (what: { readonly key: string; readonly sha256: string }) => Promise<void>;
   readonly clock: Clock;
   readonly events: Events;
-  /** The first wait before it is asked again about what it does not know; each later one is twice as long. */
+  /** The first wait before the next question about a file that the database does not know. It doubles each time. */
   readonly unknownMs: number;
 };
 
-/** `unknownTimes` undefined: not known here, so that the wait stays what it is. */
+/** A stored file to check. With `unknownTimes` undefined, its stored wait does not change. */
 export type UnsettledFile = Omit<UnsettledRow, 'unknownTimes'> & {
   readonly unknownTimes: number | undefined;
 };
 
-/** `gone`: nothing is stored there now; `private`: nobody may be asked. */
+/** `dropped`: it was wrong. `private`: nobody may be asked. `gone`: nothing is stored under the key now. */
 export type CheckOutcome = Verdict | 'dropped' | 'private' | 'gone';
 
 export class StoredCheck {
@@ -44,9 +44,9 @@ export class StoredCheck {
   }
 
   /**
-   * Asks about one file, and records what came of it.
+   * Asks about one file and records the outcome.
    *
-   * @throws {StoreFailed} it is damaged, or the outcome could not be recorded
+   * @throws {StoreFailed} the file is damaged, or the outcome could not be recorded
    */
   async check(row: UnsettledFile): Promise<CheckOutcome> {
     const { checksums } = this.#options;
@@ -77,7 +77,7 @@ export class StoredCheck {
       return hashed ?? 'gone';
     } catch (error) {
       if (!isServeError(error) || error.kind !== 'check-failed') throw error;
-      // No database can ever confirm it, nor would `go` take it.
+      // No database can confirm it, and `go` would refuse it.
       this.#options.events.unhashable(key, messageOf(error));
       return this.#drop(key, sha256);
     }
@@ -90,7 +90,7 @@ export class StoredCheck {
     await this.#options.store.setVerdict({ key: row.key, sha256, trust, h1, wait });
   }
 
-  /** What it does not know is most likely private, though nobody named it so: each question tells of it. */
+  /** A version that the database does not know is most likely private, and each question names it to the database. */
   #longerWait({ unknownTimes }: UnsettledFile): { unknownTimes: number; askAfterMs: number } | undefined {
     if (unknownTimes === undefined) return undefined;
     const { clock, unknownMs } = this.#options;
@@ -98,7 +98,7 @@ export class StoredCheck {
     return { unknownTimes: unknownTimes + 1, askAfterMs: clock.wallMs() + waitMs };
   }
 
-  /** What is private now may be public after a restart: it is looked at again, and only then. */
+  /** Sets a private file aside for a day. After a restart with other settings it may be public. */
   async #setAside({ key, sha256 }: UnsettledFile): Promise<'private'> {
     const askAfterMs = this.#options.clock.wallMs() + SUMDB_UNKNOWN_MS_MAX;
     const wait = { unknownTimes: 0, askAfterMs };

@@ -1,5 +1,5 @@
-// Goal: what may be kept under each mode, and what becomes of a key whose content was contradicted.
-// Method: a table of modes and judgements; then a clock that stands still until it is moved.
+// Goal: each mode keeps the right files, and a key whose content was contradicted is refused for a time.
+// Method: a table of modes and verdicts; then a clock that the test moves.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -61,7 +61,7 @@ const outcomes: {
   { mode: 'store', says: new CheckFailed('differs'), kept: CheckFailed, why: 'contradicted' },
   { mode: 'strict', says: 'confirmed', kept: 'confirmed', why: 'the database has the same' },
   { mode: 'strict', says: 'unconfirmed', kept: UpstreamDown, why: 'nothing unconfirmed goes out' },
-  { mode: 'strict', says: 'unknown', kept: UpstreamDown, why: 'what it does not know neither' },
+  { mode: 'strict', says: 'unknown', kept: UpstreamDown, why: 'nothing unknown goes out' },
   { mode: 'strict', says: new CheckFailed('differs'), kept: CheckFailed, why: 'contradicted' },
 ];
 
@@ -109,7 +109,7 @@ for (const { mode, claims, isPassed, why } of passes) {
       if (verdict instanceof Error) proof.reject(verdict);
       else proof.resolve(verdict);
       await settled();
-      // What is kept goes by the proof, whatever was claimed.
+      // The proof alone decides whether it is kept.
       const isKept = verdict === 'confirmed' || (verdict === 'unconfirmed' && mode === 'store');
       assert.deepEqual([hasPassed, isChecked], [isPassed || isKept, isKept]);
       if (isKept) assert.equal((await checked).trust, verdict);
@@ -132,7 +132,7 @@ test('zips and go.mod files are checked, nothing else, and with --verify=off not
   }
 });
 
-test('what an earlier run kept without confirmation is served by store, and is not there for strict', () => {
+test('store serves a file that an earlier run kept unconfirmed, strict ignores it', () => {
   const [store, strict] = [makeIngest('store').ingest, makeIngest('strict').ingest];
   const rows: { path: string; status: number; trust: Trust; isDistrusted: boolean; why: string }[] = [
     { path: KEY, status: 200, trust: 'unconfirmed', isDistrusted: true, why: 'the line was down then' },
@@ -190,7 +190,7 @@ test('a contradicted key is refused for its time with the reason, others are not
   assert.equal(ingest.avoided(KEY), 'liar.example', 'and asked of another upstream first');
 });
 
-test('what is confirmed after that is as if nothing had been', async () => {
+test('a confirmed file ends the refusal of its key', async () => {
   const { ingest, clock, check, contradict, events } = makeIngest();
   await contradict('h1:wrong');
   clock.pass(REFUSED_MS);
@@ -200,7 +200,7 @@ test('what is confirmed after that is as if nothing had been', async () => {
   assert.deepEqual(events.tamperedKeys, []);
 });
 
-test('the same wrong content twice is said loudly, another wrong one is not', async () => {
+test('the same wrong content twice is logged loudly, other wrong content is not', async () => {
   const { contradict, events } = makeIngest();
   await contradict('h1:one');
   await contradict('h1:two');

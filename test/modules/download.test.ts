@@ -1,6 +1,6 @@
-// Goal: clients get the right bytes as they come, never a clean end of a wrong body, and what is stored
-// of a broken download is gone on with.
-// Method: downloads over a real store whose upstream sends event by event, as the test says.
+// Goal: clients get the right bytes as they come, and never a wrong body with a clean end. A later download goes on
+// from the stored chunks of a broken one.
+// Method: downloads over a real store. The upstream sends each event when the test says so.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ import { tempDir } from '../support/temp-dir.ts';
 
 const ZIP = 'example.com/a/@v/v1.0.0.zip';
 
-/** Bytes that differ everywhere, so that no piece can stand for another. */
+/** Bytes that differ everywhere, so that a test sees a wrong piece. */
 function noise(size: number, seed = 1): Uint8Array {
   const bytes = new Uint8Array(size);
   let state = seed;
@@ -44,7 +44,7 @@ function scripted(t: TestContext, options: RigOptions = {}): { rig: Rig; script:
   return { rig, script };
 }
 
-/** The body of an answer that is on its way. */
+/** The body of an answer that still arrives. */
 async function open(rig: Rig): Promise<ByteStream> {
   const { body } = await rig.get(ZIP);
   assert.ok(body !== undefined && !(body instanceof Uint8Array));
@@ -89,7 +89,7 @@ for (const isSized of [true, false]) {
   }
 }
 
-test('forty readers at different paces, who come at different times, all get the right bytes', async (t) => {
+test('forty readers that start at different times and read at different paces all get the right bytes', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise(6 * CHUNK_BYTES + 777);
   const readers: Promise<Uint8Array>[] = [];
@@ -125,7 +125,7 @@ async function readSlowly(body: ByteStream, pace: number): Promise<Uint8Array> {
   }
 }
 
-test('the first byte goes out before the last has come, the last chunk only after the check', async (t) => {
+test('the first byte goes out before the last one has come, and the last chunk only after the check', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise(CHUNK_BYTES + 100);
   const checked = Promise.withResolvers<void>();
@@ -150,13 +150,13 @@ test('the first byte goes out before the last has come, the last chunk only afte
   assert.equal((await body.at(zip.byteLength)).byteLength, 0);
 });
 
-test('a zip that is refused ends cleanly for no client, and nothing of it is kept', async (t) => {
+test('no client gets a clean end of a refused zip, and nothing of it is kept', async (t) => {
   for (const size of [100, 2 * CHUNK_BYTES + 100]) {
     const { rig, script } = scripted(t);
     rig.builder.refuses = 'cannot read zip: not a zip';
     const opening = open(rig);
     await script.send(start({ size, etag: '"e"' }));
-    // Less than a chunk is refused before its head goes out: an error with a text, no cut.
+    // A zip shorter than a chunk is refused before its headers go out: an error with a text, no cut.
     const reading = assert.rejects(size < CHUNK_BYTES ? opening : opening.then((body) => readAll(body)), {
       kind: 'check-failed',
       message: `cannot take "${ZIP}" from proxy.example: cannot read zip: not a zip`,
@@ -170,7 +170,7 @@ test('a zip that is refused ends cleanly for no client, and nothing of it is kep
   }
 });
 
-test('a download that breaks leaves a partial one, and the next goes on at the chunk', async (t) => {
+test('a broken download leaves a partial, and the next download goes on after its last whole chunk', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise(4 * CHUNK_BYTES + 100);
   const opening = open(rig);
@@ -203,7 +203,7 @@ test('a download that breaks leaves a partial one, and the next goes on at the c
   assertWhole(rig.store.path);
 });
 
-test('joined without an ETag, the content is checked too', async (t) => {
+test('the content is checked too if parts were joined without an ETag', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise(2 * CHUNK_BYTES);
   const opening = open(rig);
@@ -220,7 +220,7 @@ test('joined without an ETag, the content is checked too', async (t) => {
   );
 });
 
-test('a partial with a gap is gone on with from its gap', async (t) => {
+test('a download goes on from the gap of a partial', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise(4 * CHUNK_BYTES + 100);
   const opening = open(rig);
@@ -246,7 +246,7 @@ test('a partial with a gap is gone on with from its gap', async (t) => {
   assertWhole(rig.store.path);
 });
 
-test('a server killed when all chunks were stored goes on with the last one', async (t) => {
+test('a server that was killed when all chunks were stored fetches the last one again', async (t) => {
   for (const size of [2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 100]) {
     const { rig } = scripted(t);
     rig.upstream.scripts.clear();
@@ -265,7 +265,7 @@ test('a server killed when all chunks were stored goes on with the last one', as
   }
 });
 
-test('when the upstream’s file changes those with bytes are closed, those without are served', async (t) => {
+test('when the upstream’s file changes, clients with bytes are cut off and clients without are served', async (t) => {
   const { rig, script } = scripted(t);
   const [old, fresh] = [noise(3 * CHUNK_BYTES, 1), noise(3 * CHUNK_BYTES, 2)];
   const opening = open(rig);
@@ -285,7 +285,7 @@ test('when the upstream’s file changes those with bytes are closed, those with
   assertWhole(rig.store.path);
 });
 
-test('a client that was told another length is closed when the file starts again', async (t) => {
+test('a client that was told another length is cut off when the file starts again', async (t) => {
   const { rig, script } = scripted(t);
   const opening = open(rig);
   await script.send(start({ size: 3 * CHUNK_BYTES, etag: '"old"' }));
@@ -298,7 +298,7 @@ test('a client that was told another length is closed when the file starts again
   script.end();
 });
 
-test('an upstream that goes on elsewhere is refused', async (t) => {
+test('an upstream that goes on at another offset is refused', async (t) => {
   const { rig, script } = scripted(t);
   const opening = open(rig);
   await script.send(start({ size: 3 * CHUNK_BYTES }));
@@ -308,7 +308,7 @@ test('an upstream that goes on elsewhere is refused', async (t) => {
   await reading;
 });
 
-test('an upstream that never begins is everybody’s error, and the next caller asks anew', async (t) => {
+test('an upstream that never begins is an error for all callers, and the next caller asks again', async (t) => {
   const { rig, script } = scripted(t);
   const opening = Promise.allSettled([open(rig), open(rig)]);
   script.fail(new UpstreamDown('cannot reach proxy.example'));
@@ -336,7 +336,7 @@ test('two keys with equal content are stored once, and both are served', async (
   assertWhole(rig.store.path);
 });
 
-test('what may be less than a chunk is answered only when it is checked', async (t) => {
+test('a zip that may be shorter than a chunk is answered only when it is checked', async (t) => {
   const { rig, script } = scripted(t);
   const checked = Promise.withResolvers<void>();
   rig.builder.until = checked.promise;
@@ -355,7 +355,7 @@ test('what may be less than a chunk is answered only when it is checked', async 
 
 // Without room on the disk.
 
-test('with no room a zip is passed through; what fits the window is kept whole when there is room at its end', async (t) => {
+test('with no room a zip is passed through; one that fits the window is stored if there is room at its end', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise(2 * CHUNK_BYTES + 100);
   rig.store.full = 'disk is full';
@@ -371,7 +371,7 @@ test('with no room a zip is passed through; what fits the window is kept whole w
   assertWhole(rig.store.path);
 });
 
-test('with no room a large zip goes at the pace of its slowest client; who comes late is told to come again', async (t) => {
+test('with no room a large zip goes at the pace of its slowest client; a late client gets Busy', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise((WINDOW_CHUNKS_MAX + 4) * CHUNK_BYTES + 100);
   rig.store.full = 'disk is full';
@@ -399,7 +399,7 @@ test('with no room a large zip goes at the pace of its slowest client; who comes
   assert.ok(rig.events.seen.includes(`notStored ${ZIP}`));
 });
 
-test('with no room, who joins after the beginning was let go gets Busy', async (t) => {
+test('with no room, a client that joins after the beginning was dropped gets Busy', async (t) => {
   const { rig, script } = scripted(t);
   rig.store.full = 'disk is full';
   const opening = open(rig);
@@ -416,7 +416,7 @@ test('with no room, who joins after the beginning was let go gets Busy', async (
   await settled();
 });
 
-test('with no room and nobody who reads, the download ends', async (t) => {
+test('with no room and no reader the download ends', async (t) => {
   const { rig, script } = scripted(t);
   rig.store.full = 'disk is full';
   const opening = open(rig);
@@ -432,7 +432,7 @@ test('with no room and nobody who reads, the download ends', async (t) => {
   assert.ok(rig.events.seen.includes(`fetchFailed ${ZIP}`));
 });
 
-test('a disk that fills in the middle keeps what was stored for a later download', async (t) => {
+test('when the disk fills in the middle, the stored chunks stay for a later download', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise(5 * CHUNK_BYTES + 100);
   const opening = open(rig);
@@ -561,7 +561,7 @@ for (const { verify, chunks, fill, isSized, isPatched = false, outcome, why } of
   });
 }
 
-test('with --verify=strict not even what no checksum covers goes out without a look into it', async (t) => {
+test('with --verify=strict even a zip that no checksum covers is checked before it goes out', async (t) => {
   const { rig, script } = scripted(t, { verify: 'strict' });
   rig.checksums.covers = (_): _ is never => false;
   rig.store.full = 'disk is full';
@@ -570,7 +570,7 @@ test('with --verify=strict not even what no checksum covers goes out without a l
   await answer;
 });
 
-test('on a full disk a partial is not gone on with: what passes through must be in one piece', async (t) => {
+test('on a full disk a download does not go on from a partial: it must pass through in one piece', async (t) => {
   const { rig, script } = scripted(t);
   const zip = noise(4 * CHUNK_BYTES + 100);
   const put = { key: ZIP, size: zip.byteLength, etag: '"e"', lastModified: undefined, nowMs: 1 };
@@ -586,7 +586,7 @@ test('on a full disk a partial is not gone on with: what passes through must be 
   assertSame(await reading, zip);
 });
 
-test('a chunk of a file that was thrown away, and that the disk refuses late, is no part of the next', async (t) => {
+test('a chunk of a dropped file that the disk refuses late is no part of the next file', async (t) => {
   const { rig, script } = scripted(t);
   const [old, fresh] = [noise(3 * CHUNK_BYTES, 1), noise(3 * CHUNK_BYTES, 2)];
   const refused = Promise.withResolvers<void>();
@@ -641,7 +641,7 @@ function busyAs<T>(outcome: T): (error: unknown) => T {
 }
 
 for (const size of [CHUNK_BYTES - 1, CHUNK_BYTES + 500, 2 * CHUNK_BYTES]) {
-  test(`a client so slow that memory has let go of ${size} bytes gets them all the same`, async (t) => {
+  test(`a slow client gets all ${size} bytes, even if memory has dropped them`, async (t) => {
     const { rig, script } = scripted(t);
     const zip = noise(size);
     const answer = rig.get(ZIP);

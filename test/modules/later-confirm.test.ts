@@ -1,7 +1,7 @@
-// Goal: what was kept without the database's word, or came in unchecked, is settled in the background:
-// confirmed, or dropped without a trace; what no database knows, or is damaged, holds up nothing.
-// Method: starts over a real store without threads, with a database that says what the test says, and
-// rests that are counted, not slept.
+// Goal: unconfirmed and unchecked files are checked in the background. They are confirmed, or dropped without a trace.
+// Files that no database knows, and damaged ones, do not block the others.
+// Method: starts over a real store without threads. The test sets the database's verdicts, and counts the rests
+// instead of sleeping.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { dumpStore } from '../support/dump-store.ts';
 import { FakeBuilder, FakeChecksums, makeRig, openLocalStore } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-/** Judges each key by its own. */
+/** A database with a verdict for each key. */
 class Judges extends FakeChecksums {
   readonly byModule = new Map<string, Verdict | Error>();
   isPrivate = false;
@@ -59,7 +59,7 @@ async function makeWorld(t: TestContext, names: readonly string[], kept: Kept = 
   for (const name of names) {
     const blob = store.nextBlob();
     const put = { key: keyOf(name), status: 200, source: 'upstream', nowMs: 1, blob } as const;
-    // Larger than what is stored inline, so that there is a blob to be dropped too.
+    // Too large to be stored inline, so that a blob must be dropped too.
     const bytes = new Uint8Array(INLINE_BYTES_MAX + 1).fill(blob);
     const checked = { h1: `h1:${name}`, trust };
     const { sha256 } = await store.putEntry({ ...put, bytes, ...(isHashed && { checked }) });
@@ -84,13 +84,13 @@ async function makeWorld(t: TestContext, names: readonly string[], kept: Kept = 
   return { ...parts, later: restarted(), restarted, trustOf, counts };
 }
 
-/** What `astera stats` counts. */
+/** The counts of `astera stats`. */
 function unsettledOf(path: string) {
   const { unchecked, unconfirmed, unknown } = readStats(path);
   return { unchecked, unconfirmed, unknown };
 }
 
-test('while the database cannot be asked nothing changes; when it is back all is confirmed', async (t) => {
+test('nothing changes while the database cannot be asked; when it is back, all files are confirmed', async (t) => {
   const { checksums, later, seen, trustOf, counts } = await makeWorld(t, ['a', 'b']);
   checksums.says = 'unconfirmed';
   await later.start();
@@ -103,10 +103,10 @@ test('while the database cannot be asked nothing changes; when it is back all is
   assert.deepEqual(checksums.judged, ['h1:a', 'h1:b', 'h1:a', 'h1:b']);
   assert.deepEqual(await counts(), { unchecked: 0, unconfirmed: 0, unknown: 0 });
   await later.start();
-  assert.equal(checksums.judged.length, 4, 'nothing is left to settle');
+  assert.equal(checksums.judged.length, 4, 'nothing is left to check');
 });
 
-test('what came in unchecked is hashed, once, and confirmed', async (t) => {
+test('an unchecked file is hashed once and confirmed', async (t) => {
   const { checksums, builder, later, trustOf, counts } = await makeWorld(t, ['a'], { trust: 'unchecked' });
   assert.deepEqual(await counts(), { unchecked: 1, unconfirmed: 0, unknown: 0 });
   checksums.says = 'unconfirmed';
@@ -120,7 +120,7 @@ test('what came in unchecked is hashed, once, and confirmed', async (t) => {
 });
 
 for (const trust of ['unconfirmed', 'unchecked'] as const) {
-  test(`what is ${trust} and the database contradicts is dropped from store and memory, and said loudly`, async (t) => {
+  test(`a contradicted file that was ${trust} is dropped from store and memory, and logged loudly`, async (t) => {
     const { checksums, later, seen, store, memory, trustOf, proxy } = await makeWorld(t, ['a', 'b'], {
       trust,
     });
@@ -143,7 +143,7 @@ for (const trust of ['unconfirmed', 'unchecked'] as const) {
   });
 }
 
-test('what no checksum can be made of is dropped', async (t) => {
+test('a file that has no checksum is dropped', async (t) => {
   const { builder, later, seen, trustOf, store } = await makeWorld(t, ['a', 'b'], { trust: 'unchecked' });
   builder.stored.set(keyOf('a'), new CheckFailed('wrong CRC'));
   await later.start();
@@ -152,7 +152,7 @@ test('what no checksum can be made of is dropped', async (t) => {
   assert.equal(dumpStore(store.path).blobs.length, 1);
 });
 
-test('what was put there meanwhile is not taken for what was asked about', async (t) => {
+test('a verdict is not recorded for a file that was replaced meanwhile', async (t) => {
   const outcomes = { contradicted: new CheckFailed('h1 differs'), confirmed: 'confirmed' } as const;
   for (const [why, says] of Object.entries(outcomes)) {
     const { checksums, builder, later, store, trustOf } = await makeWorld(t, ['a'], { trust: 'unchecked' });
@@ -171,7 +171,7 @@ test('what was put there meanwhile is not taken for what was asked about', async
   }
 });
 
-test('what is private is neither hashed nor looked up, nor counted from then on; a day later it is looked at again', async (t) => {
+test('a private file is neither hashed nor looked up, and no longer counted; a day later it is looked at again', async (t) => {
   for (const trust of ['unconfirmed', 'unchecked'] as const) {
     const { checksums, builder, later, trustOf, time, counts } = await makeWorld(t, ['a'], { trust });
     checksums.isPrivate = true;
@@ -187,7 +187,7 @@ test('what is private is neither hashed nor looked up, nor counted from then on;
   }
 });
 
-test('what is confirmed is left alone, and what has no checksum', async (t) => {
+test('confirmed files, and kinds without checksums, are left alone', async (t) => {
   const { checksums, later, trustOf, store } = await makeWorld(t, ['a'], { trust: 'confirmed' });
   for (const key of ['example.com/a/@v/v1.0.0.info', 'example.com/a/@v/list', 'sumdb/x.example/latest']) {
     const put = { key, status: 200, source: 'import', nowMs: 1, blob: store.nextBlob() } as const;
@@ -203,7 +203,7 @@ test('what is confirmed is left alone, and what has no checksum', async (t) => {
 
 const many = Array.from({ length: 120 }, (_, n) => `m${String(n).padStart(3, '0')}`);
 
-test('one start settles all there is, and rests after each key three times as long as it took', async (t) => {
+test('one start checks all files, and rests after each key three times as long as its check took', async (t) => {
   const { checksums, later, rests, time, seen } = await makeWorld(t, many, { trust: 'unchecked' });
   const { judge } = checksums;
   const tookMs = [7, 90_000, 0];
@@ -217,7 +217,7 @@ test('one start settles all there is, and rests after each key three times as lo
   assert.deepEqual(seen, ['confirmed 50', 'confirmed 50', 'confirmed 20'], 'a line a round');
 });
 
-test('starts go through all there is, however many no database knows', async (t) => {
+test('starts go through all files, even if the database knows none of many', async (t) => {
   const { checksums, later } = await makeWorld(t, many);
   checksums.says = 'unconfirmed';
   for (let start = 0; start < 3; start++) await later.start();
@@ -229,7 +229,7 @@ test('starts go through all there is, however many no database knows', async (t)
   assert.equal(checksums.judged[120], 'h1:m000', 'and from the first again');
 });
 
-test('after a restart it goes on where it stood', async (t) => {
+test('after a restart the work goes on from the same place', async (t) => {
   const { builder, later, restarted, counts, rests } = await makeWorld(t, many, { trust: 'unchecked' });
   const push = rests.push.bind(rests);
   rests.push = (...ms) => {
@@ -245,7 +245,7 @@ test('after a restart it goes on where it stood', async (t) => {
   assert.deepEqual(builder.hashed, many.map(keyOf), 'each once');
 });
 
-test('what the database does not know is asked about again after twice the time, up to a day', async (t) => {
+test('a file that the database does not know is asked about again after twice the time, up to a day', async (t) => {
   const { checksums, later, counts, time, trustOf } = await makeWorld(t, ['private', 'z']);
   checksums.byModule.set('example.com/private', 'unknown');
   checksums.says = 'unconfirmed';
@@ -263,7 +263,7 @@ test('what the database does not know is asked about again after twice the time,
   assert.deepEqual(await counts(), { unchecked: 0, unconfirmed: 2, unknown: 1 });
 });
 
-test('what it knows at last is confirmed, and a clock that went back holds up nothing', async (t) => {
+test('a file that the database knows at last is confirmed, even if the clock went back', async (t) => {
   const { checksums, later, counts, time, trustOf } = await makeWorld(t, ['a']);
   checksums.says = 'unknown';
   for (let day = 0; day < 30; day++, time.nowMs += SUMDB_UNKNOWN_MS_MAX) await later.start();
@@ -275,13 +275,13 @@ test('what it knows at last is confirmed, and a clock that went back holds up no
   assert.equal((await counts()).unknown, 0);
 });
 
-test('it works once at a time', async (t) => {
+test('a second start joins the first one', async (t) => {
   const { checksums, later } = await makeWorld(t, ['a', 'b']);
   await Promise.all([later.start(), later.start(), later.start()]);
   assert.equal(checksums.judged.length, 2);
 });
 
-test('a damaged file is told of, and keeps none behind it waiting', async (t) => {
+test('a damaged file is logged, and does not block the files after it', async (t) => {
   const { builder, later, seen, trustOf } = await makeWorld(t, ['a', 'b'], { trust: 'unchecked' });
   builder.stored.set(keyOf('a'), new StoreFailed('no chunk 1'));
   await later.start();
@@ -291,7 +291,7 @@ test('a damaged file is told of, and keeps none behind it waiting', async (t) =>
   assert.deepEqual(seen, [line, 'confirmed 1', line], 'and the round without progress is the last');
 });
 
-test('a failing store ends a start, not the next one', async (t) => {
+test('a failing store ends one start, and the next one works', async (t) => {
   const { store, later, trustOf, seen } = await makeWorld(t, ['a']);
   for (const call of ['getUnsettled', 'setVerdict']) {
     store.failures.set(call, new StoreFailed('disk full'));
@@ -303,7 +303,7 @@ test('a failing store ends a start, not the next one', async (t) => {
   assert.equal(await trustOf('a'), 'confirmed');
 });
 
-test('once it was stopped a store that closes is no failure', async (t) => {
+test('after a stop a store that closes is no failure', async (t) => {
   const { store, later, checksums, seen } = await makeWorld(t, ['a', 'b']);
   const { judge } = checksums;
   checksums.judge = (...asked) => {

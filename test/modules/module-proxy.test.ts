@@ -1,6 +1,6 @@
-// Goal: where an answer comes from, for how long it counts as fresh, and what wins when the outside fails.
-// Method: the real service over a real store, with an upstream and a clock of the test's own. Each row of
-// DESIGN's table of freshness has its tests; `restarted` empties the memory, so that the store must answer.
+// Goal: each answer comes from the right place and is fresh for the right time, and a stored answer outlives failures.
+// Method: the real service over a real store; the test sets the upstream's answers and the clock. Each row of DESIGN's
+// table of freshness has its tests. `restarted` empties the memory, so that the store must answer.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ function rig(t: TestContext, options: RigOptions = {}): Rig {
   return makeRig(store, options);
 }
 
-/** A rig whose upstream has a module of two versions. */
+/** A rig whose upstream has a module with two versions. */
 function filled(t: TestContext, options: RigOptions = {}): Rig {
   const made = rig(t, options);
   const { says } = made.upstream;
@@ -59,7 +59,7 @@ function filled(t: TestContext, options: RigOptions = {}): Rig {
   return made;
 }
 
-test('first the upstream, then memory, then after a restart the store, then memory', async (t) => {
+test('answers come first from the upstream, then from memory; after a restart from the store, then from memory', async (t) => {
   for (const path of [INFO, MOD, ZIP, LIST, LATEST, BRANCH]) {
     const first = filled(t);
     const body = Buffer.from(first.upstream.says.get(path) as string).toString();
@@ -73,7 +73,7 @@ test('first the upstream, then memory, then after a restart the store, then memo
   }
 });
 
-test('a stored answer has its hash and size from then on', async (t) => {
+test('an answer has its hash and size once it is stored', async (t) => {
   const made = filled(t);
   await made.get(MOD);
   await settled();
@@ -105,7 +105,7 @@ type Row = {
   why: string;
   path: string;
   passMs: number;
-  /** What the upstream says the second time. */
+  /** The upstream's second answer. */
   says: string | Error;
   expect: string;
   asked: number;
@@ -324,7 +324,7 @@ const negatives: Row[] = [
     asked: 2,
   },
   {
-    why: 'a 404 that is confirmed',
+    why: 'a 404 that the upstream repeats',
     path: LIST,
     passMs: NEGATIVE_TTL_MS,
     says: new NotFound('second'),
@@ -365,7 +365,7 @@ test('an answer from the future is stale, never fresh', async (t) => {
     const first = filled(t);
     await first.ask(path);
     await settled();
-    first.clock.wall -= 3_600_000; // It had been an hour ahead.
+    first.clock.wall -= 3_600_000; // The clock was an hour ahead.
     const second = first.restarted();
     await second.ask(path);
     assert.equal(first.upstream.asked.length, 2, path);
@@ -376,7 +376,7 @@ test('an answer from the future is stale, never fresh', async (t) => {
   }
 });
 
-test('a clock that jumps changes nothing for what is in memory', async (t) => {
+test('a clock that jumps changes nothing for files in memory', async (t) => {
   const made = filled(t);
   await made.ask(LIST);
   await settled();
@@ -386,7 +386,7 @@ test('a clock that jumps changes nothing for what is in memory', async (t) => {
   assert.equal(await made.ask(LIST), `200 memory ${list}`);
 });
 
-test('without an answer within the stale wait the stored one goes out, and the refresh runs on', async (t) => {
+test('after the stale wait the stored answer goes out, and the refresh runs on', async (t) => {
   const first = filled(t);
   await first.ask(LIST);
   await settled();
@@ -417,7 +417,7 @@ test('a refresh that fails after the stale wait harms nobody, and the next calle
   assert.equal(await second.ask(LIST), '200 upstream v9.0.0\n');
 });
 
-test('while a refresh is overdue and nothing else comes, others are answered at once', async (t) => {
+test('while a refresh is overdue and none succeeds, other clients are answered at once', async (t) => {
   const first = filled(t);
   for (const path of [LIST, LATEST]) await first.ask(path);
   await settled();
@@ -434,7 +434,7 @@ test('while a refresh is overdue and nothing else comes, others are answered at 
   assert.equal(first.upstream.asked.length, 4, 'the upstream is asked all the same');
 });
 
-test('while the upstream counts as down what is stored goes out without a wait', async (t) => {
+test('while the upstream counts as down a stored file goes out at once', async (t) => {
   const first = filled(t);
   await first.ask(LIST);
   await settled();
@@ -445,7 +445,7 @@ test('while the upstream counts as down what is stored goes out without a wait',
   assert.equal(first.upstream.asked.length, 2, 'one probe goes out all the same');
 });
 
-// With nothing stored: what the upstream says, never a 404 for what is only unreachable.
+// With nothing stored the upstream's answer goes out. An unreachable upstream is never a 404.
 
 const failures: { error: Error; why: string }[] = [
   { error: down, why: 'unreachable' },
@@ -467,7 +467,7 @@ for (const { error, why } of failures) {
   });
 }
 
-// What is not what was asked for.
+// Wrong answers.
 
 const refusals: { path: string; says: string; why: string }[] = [
   { path: INFO, says: info('v1.0.1'), why: 'an .info of another version' },
@@ -519,7 +519,7 @@ test('concurrent callers of one key cost one fetch and one read of the store', a
   }
 });
 
-test('forty callers of a failing key get its one failure', async (t) => {
+test('forty callers of a failing key share one failure', async (t) => {
   const made = rig(t);
   made.upstream.says.set(MOD, down);
   const outcomes = await Promise.allSettled(Array.from({ length: 40 }, () => made.ask(MOD)));
@@ -534,9 +534,9 @@ test('a caller that comes after the answer, but before it is stored, is answered
   assert.equal(made.upstream.asked.length, 1);
 });
 
-// Not going out.
+// Requests that may not use the network.
 
-test('who must not go out gets what is stored, however old, and else a 404', async (t) => {
+test('a request that may not use the network gets the stored answer, however old, else a 404', async (t) => {
   const first = filled(t);
   for (const path of [INFO, MOD, ZIP, LIST, LATEST, BRANCH, `${MODULE}/none/@v/list`]) await first.ask(path);
   await settled();
@@ -557,7 +557,7 @@ test('who must not go out gets what is stored, however old, and else a 404', asy
   assert.equal(first.upstream.asked.length, before, 'nothing was asked');
 });
 
-test('who must not go out does not wait for one who does', async (t) => {
+test('a request that may not use the network does not wait for one that may', async (t) => {
   const made = rig(t);
   made.upstream.says.set(MOD, () => new Promise(() => {}));
   void made.get(MOD).catch(() => {});
@@ -581,7 +581,7 @@ async function withVersions(t: TestContext, versions: readonly string[]): Promis
 }
 
 for (const how of ['down', 'offline'] as const) {
-  test(`with none stored a list is computed from the versions (${how}), pseudo-versions left out`, async (t) => {
+  test(`a list that is not stored is computed from the versions (${how}), without pseudo-versions`, async (t) => {
     const versions = stored.filter((version) => !version.startsWith('v2'));
     const made = await withVersions(t, versions);
     for (const path of [LIST, LATEST]) made.upstream.says.set(path, down);
@@ -621,7 +621,7 @@ for (const { versions, expect, why } of latest) {
   });
 }
 
-test('nothing is computed where the upstream says 404, or is broken, or there are no versions', async (t) => {
+test('nothing is computed if the upstream says 404 or is broken, or if there are no versions', async (t) => {
   const made = await withVersions(t, ['v1.0.0']);
   made.upstream.says.set(LIST, new UpstreamFailed('502'));
   await assert.rejects(made.ask(LIST), UpstreamFailed);
@@ -650,7 +650,7 @@ test('private modules are refused before anything is asked or read', async (t) =
 
 // HEAD.
 
-test('a cold HEAD asks by HEAD and stores nothing; a HEAD of what is stored asks nobody', async (t) => {
+test('a cold HEAD asks by HEAD and stores nothing; a HEAD of a stored file asks nobody', async (t) => {
   const made = filled(t);
   const cold = await made.get(ZIP, { isHead: true });
   assert.deepEqual([cold.status, cold.origin, cold.size, cold.body], [200, 'upstream', 13, undefined]);
@@ -666,7 +666,7 @@ test('a cold HEAD asks by HEAD and stores nothing; a HEAD of what is stored asks
   assert.equal(made.upstream.asked.length, 2);
 });
 
-test('HEADs of one cold key at one time are one question, and its answer is remembered', async (t) => {
+test('concurrent HEADs of one cold key share one question, and its answer is remembered', async (t) => {
   const made = filled(t);
   const missing = `${MODULE}/@v/v9.9.9.zip`;
   const sizes = await Promise.all(Array.from({ length: 200 }, () => made.get(ZIP, { isHead: true })));
@@ -704,7 +704,7 @@ function circling(made: Rig): { lead(): void } {
   return { lead: held.resolve };
 }
 
-test('a loop is the error of the client that brought it, and of nobody who joined its flight', async (t) => {
+test('a loop is the error of the client that brought it, and not of clients that joined its flight', async (t) => {
   for (const path of [MOD, ZIP]) {
     const made = rig(t);
     const { lead } = circling(made);
@@ -719,7 +719,7 @@ test('a loop is the error of the client that brought it, and of nobody who joine
   }
 });
 
-test('a loop of a HEAD is not the error of others either', async (t) => {
+test('a loop of a HEAD is not the error of other clients either', async (t) => {
   const made = rig(t);
   const { lead } = circling(made);
   const looping = assert.rejects(made.get(ZIP, { isHead: true, via: '1.1 mirror' }), Loop);
@@ -757,7 +757,7 @@ test('the client’s Via goes on to the upstream', async (t) => {
   );
 });
 
-test('what lands while an upstream is asked whether a request went in a circle is not fetched again', async (t) => {
+test('a file that lands while the upstream is asked about a loop is not fetched again', async (t) => {
   const made = rig(t);
   const tell: ((bytes: Uint8Array) => void)[] = [];
   made.upstream.says.set(MOD, () => new Promise((resolve) => tell.push(resolve)));
@@ -778,9 +778,9 @@ test('what lands while an upstream is asked whether a request went in a circle i
   assert.equal(made.upstream.asked.length, 2);
 });
 
-// A store that can not store.
+// A store that fails.
 
-test('what could not be stored is served all the same, and said', async (t) => {
+test('a file that could not be stored is served all the same, and logged', async (t) => {
   const made = filled(t);
   for (const call of ['putEntry', 'revalidateEntry'])
     made.store.failures.set(call, new StoreFailed('disk is full'));
@@ -794,7 +794,7 @@ test('what could not be stored is served all the same, and said', async (t) => {
   assert.match(await made.restarted().ask(MOD), /^200 upstream /, 'nothing of it was stored');
 });
 
-test('a store that can not be read is an error of the store, and not remembered', async (t) => {
+test('a store that cannot be read is an error of the store, and not remembered', async (t) => {
   const made = filled(t);
   made.store.failures.set('getEntry', new StoreFailed('the reader died'));
   await assert.rejects(made.ask(MOD), StoreFailed);
@@ -804,7 +804,7 @@ test('a store that can not be read is an error of the store, and not remembered'
 
 // The hot path.
 
-test('peek sees what is fresh and in memory, and nothing else', async (t) => {
+test('peek sees only files that are fresh and in memory', async (t) => {
   const made = filled(t);
   assert.equal(made.proxy.peek(MOD), undefined);
   await made.ask(MOD);
@@ -816,7 +816,7 @@ test('peek sees what is fresh and in memory, and nothing else', async (t) => {
   assert.equal(made.proxy.peek(MOD)?.status, 200, 'for ever');
 });
 
-test('a body of up to 64 KiB can be had at once, a zip of one piece as well', async (t) => {
+test('a body of up to 64 KiB is there at once, and so is a zip of one piece', async (t) => {
   const made = rig(t);
   const bodies = [
     [MOD, 30_000],
@@ -843,7 +843,7 @@ test('a body of up to 64 KiB can be had at once, a zip of one piece as well', as
 
 // Last use.
 
-test('a use is worth a write after an hour, and all uses go in one', async (t) => {
+test('a use is written after an hour at the earliest, and one write takes all uses', async (t) => {
   const first = filled(t);
   for (const path of [MOD, INFO, ZIP]) await first.ask(path);
   await settled();
@@ -865,7 +865,7 @@ test('a use is worth a write after an hour, and all uses go in one', async (t) =
 
 // --verify.
 
-test('with --verify=store what the database confirms, or does not know, is kept as that', async (t) => {
+test('with --verify=store a file is kept with the database’s verdict: confirmed or unknown', async (t) => {
   for (const trust of ['confirmed', 'unconfirmed'] as const) {
     const made = filled(t, { verify: 'store' });
     made.checksums.says = trust;
@@ -902,7 +902,7 @@ test('with --verify=store an answer is tentative as long as it is not confirmed'
   }
 });
 
-test('with --verify=store what an unproven answer agrees with goes out, and is kept by the proof alone', async (t) => {
+test('with --verify=store a file goes out if an unproven answer agrees, and is kept by the proof alone', async (t) => {
   for (const verdict of ['confirmed', 'unconfirmed', new CheckFailed('h1 differs')] as const) {
     for (const path of [MOD, ZIP]) {
       const made = filled(t, { verify: 'store' });
@@ -925,7 +925,7 @@ test('with --verify=store what an unproven answer agrees with goes out, and is k
   }
 });
 
-test('what the database contradicts is refused for a time and not kept, then fetched from another upstream', async (t) => {
+test('a contradicted file is not kept; its key is refused for a time, then fetched from another upstream', async (t) => {
   for (const path of [MOD, ZIP]) {
     const made = filled(t, { verify: 'store' });
     made.checksums.says = new CheckFailed('h1 differs');
@@ -952,7 +952,7 @@ test('with --verify=strict nothing goes out that is not confirmed', async (t) =>
   }
 });
 
-/** What an earlier run kept unchecked under ZIP and MOD, for a strict one that finds it hashed to what it says. */
+/** A strict rig over a store in which an earlier run kept ZIP and MOD unchecked. */
 async function imported(t: TestContext): Promise<Rig> {
   const made = filled(t, { verify: 'strict' });
   const { store, builder } = made;
@@ -965,7 +965,7 @@ async function imported(t: TestContext): Promise<Rig> {
   return made;
 }
 
-test('with --verify=strict what is stored unchecked is hashed and asked about, not fetched anew', async (t) => {
+test('with --verify=strict a stored, unchecked file is hashed and asked about, not fetched again', async (t) => {
   const made = await imported(t);
   for (const path of [MOD, ZIP]) {
     const asked = await Promise.all([made.ask(path), made.ask(path)]);
@@ -976,7 +976,7 @@ test('with --verify=strict what is stored unchecked is hashed and asked about, n
   assert.deepEqual(made.upstream.asked, []);
 });
 
-test('with --verify=strict what is stored and contradicted is dropped, and fetched anew', async (t) => {
+test('with --verify=strict a stored file that is contradicted is dropped and fetched again', async (t) => {
   const made = await imported(t);
   const { judge } = made.checksums;
   made.checksums.judge = (resource, h1) => {
@@ -994,7 +994,7 @@ test('with --verify=strict what is stored and contradicted is dropped, and fetch
   );
 });
 
-test('with --verify=strict what is stored and cannot be confirmed stays, and is not given', async (t) => {
+test('with --verify=strict a stored file that cannot be confirmed stays, and does not go out', async (t) => {
   for (const says of ['unconfirmed', 'unknown'] as const) {
     const made = await imported(t);
     made.checksums.says = says;
@@ -1007,7 +1007,7 @@ test('with --verify=strict what is stored and cannot be confirmed stays, and is 
   }
 });
 
-test('with --verify=strict what is stored and damaged is fetched anew', async (t) => {
+test('with --verify=strict a stored file that is damaged is fetched again', async (t) => {
   const made = await imported(t);
   for (const path of [MOD, ZIP]) {
     made.builder.stored.set(path, new StoreFailed('no chunk 1'));

@@ -1,4 +1,4 @@
-// Goal: what a command writes beside a server never disturbs a download, and nobody is served what was before.
+// Goal: a command's write beside a server never disturbs a download, and no client gets the old file after it.
 // Method: the real flights and memory over a store that answers when the test says so.
 
 import assert from 'node:assert/strict';
@@ -64,7 +64,7 @@ function rig() {
   return { writes, memory, reads, fetches, commit, calls };
 }
 
-test('who asks while it is written gets what is written', async () => {
+test('a client that asks during a write gets the written file', async () => {
   const { writes, fetches, commit } = rig();
   const writing = writes.putEntry({ ...put, bytes });
   const asked = fetches.do(`fetch:${KEY}`, () => assert.fail('no second flight'));
@@ -76,7 +76,7 @@ test('who asks while it is written gets what is written', async () => {
   assert.equal(fetches.size, 0, 'the key is free again');
 });
 
-test('of a zip it gets the blob, not the bytes', async () => {
+test('a client that asks during the write of a zip gets its blob, not its bytes', async () => {
   const { writes, fetches, commit } = rig();
   const key = 'example.com/a/@v/v1.0.0.zip';
   const writing = writes.sealBlob({ blob: 7, key, size: 1e6, source: 'import', nowMs: 1 });
@@ -88,7 +88,7 @@ test('of a zip it gets the blob, not the bytes', async () => {
   await writing;
 });
 
-test('a key that is being fetched is refused, and the store not touched', async () => {
+test('a write of a key that is being fetched is refused, and the store stays as it is', async () => {
   const { writes, fetches, calls } = rig();
   let land: (found: Found) => void = () => {};
   const fetching = fetches.do(`fetch:${KEY}`, () => new Promise((resolve) => (land = resolve)));
@@ -99,7 +99,7 @@ test('a key that is being fetched is refused, and the store not touched', async 
   await fetching;
 });
 
-test('memory forgets what was before, also what a read under way brings', async () => {
+test('memory forgets the old file, even one that a read under way brings', async () => {
   for (const write of ['putEntry', 'forget'] as const) {
     const { writes, memory, reads, commit } = rig();
     memory.setFile(KEY, stored(Buffer.from('old')));

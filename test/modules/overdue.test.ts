@@ -1,5 +1,5 @@
-// Goal: one slow refresh spares others their wait, and only as long as nothing else is heard.
-// Method: refreshes as promises, settled by hand.
+// Goal: after one slow refresh other clients do not wait, until a refresh succeeds.
+// Method: refreshes are promises that the test settles.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -34,7 +34,7 @@ for (const [why, end] of [
   });
 }
 
-test('another one that fails says nothing of the overdue one', async () => {
+test('the failure of another refresh does not end the silence', async () => {
   const overdue = new Overdue();
   const [own, other] = [refreshOf(overdue), refreshOf(overdue)];
   overdue.add(own.promise);

@@ -1,5 +1,5 @@
-// Goal: of small answers what the `go` command would take is kept, and what it would refuse is not.
-// Method: a table; what becomes of each `.info` was seen with encoding/json and time of Go 1.26.
+// Goal: a small answer is kept if the `go` command would take it, and refused if `go` would.
+// Method: a table; encoding/json and time of Go 1.26 gave the result for each `.info`.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

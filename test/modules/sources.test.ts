@@ -1,5 +1,5 @@
 // Goal: a private module is asked of its own sources alone, and the last source of each order decides.
-// Method: sources that say what the test tells them to, and remember what they were asked.
+// Method: sources that give the test's answers and record their requests.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -70,7 +70,7 @@ test('the first source that has a file gives it, and no later one is asked', asy
   assert.deepEqual(upstream.asked, []);
 });
 
-test('whatever an earlier source fails with, the next one is asked', async () => {
+test('after any failure of an earlier source the next one is asked', async () => {
   for (const bucket of [gone, new UpstreamDown('silent')]) {
     const { sources } = rig({ bucket, upstream: 'fresh' });
     const { bytes, source } = await sources.whole(requestOf(PUBLIC));
@@ -83,13 +83,13 @@ test('whatever an earlier source fails with, the next one is asked', async () =>
   }
 });
 
-test('the last source decides what is not there', async () => {
+test('the 404 of the last source is the answer', async () => {
   const { sources } = rig({ bucket: new UpstreamDown('silent'), upstream: gone });
   await assert.rejects(sources.whole(requestOf(PUBLIC)), NotFound);
   assert.equal(sources.decisive(resourceOf(PUBLIC)), 'upstream');
 });
 
-test('a stream says which source its bytes are of', async () => {
+test('a stream names the source of its bytes', async () => {
   const { sources } = rig({ bucket: gone, upstream: 'fresh' });
   const seen: string[] = [];
   for await (const event of sources.stream(requestOf(PUBLIC))) {
