@@ -1,7 +1,8 @@
 // Goal: who hears of a module under GOPRIVATE, GONOPROXY, GONOSUMDB and their kin, on every way out: clients'
 // requests and lookups, the check of an import in the background, `warm`, `verify --online`.
 // Method: a table of settings; for each a real server and real commands between an upstream list and a checksum
-// database's host, both of which write down what they are asked.
+// database's host, both of which write down what they are asked. One test has the go command ask for itself, of servers
+// of one store that know it as private or not, from networks that may read it or not.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -13,6 +14,7 @@ import { after, before, test } from 'node:test';
 import { Astera, runAstera } from '../support/astera.ts';
 import { writeDownloadCache } from '../support/download-cache.ts';
 import { fileOf, hidden, madeUp, startDatabaseOf } from '../support/forged-modules.ts';
+import { GoClient } from '../support/go.ts';
 import { LyingUpstream } from '../support/lying-upstream.ts';
 import type { SumdbServer } from '../support/sumdb-server.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -142,3 +144,37 @@ for (const { env = {}, flags = [], files, lookups, why } of table) {
     assert.deepEqual(told(), { files: false, lookups }, 'verify --online');
   });
 }
+
+test('the go command gets a private module from an allowed network only, whatever was stored before', async (t) => {
+  const upstream = await LyingUpstream.start(modules, {});
+  t.after(() => upstream.close());
+  const store = join(tempDir(t), 'a.db');
+  const secret = { GOPRIVATE: H, GONOPROXY: 'none', ASTERA_VERIFY: 'off' };
+  const far = ['--private-allow', '10.0.0.0/8,::ffff:10.0.0.0/104'];
+  const rows: { why: string; env: Row['env']; flags: readonly string[]; isGiven: boolean }[] = [
+    { why: 'public, and so it is stored', env: { ASTERA_VERIFY: 'off' }, flags: [], isGiven: true },
+    { why: 'private from now on, for another network', env: secret, flags: far, isGiven: false },
+    { why: 'private, for this machine', env: secret, flags: [], isGiven: true },
+    { why: 'public again', env: { ASTERA_VERIFY: 'off' }, flags: far, isGiven: true },
+  ];
+  for (const { why, env, flags, isGiven } of rows) {
+    const astera = await Astera.start({ upstream: upstream.url, db: store, flags, ...(env && { env }) });
+    t.after(() => astera.dispose());
+    const isPrivate = env === secret;
+    const go = await GoClient.create(astera.url);
+    t.after(() => go.dispose());
+    // Twice: the second client's files are in memory.
+    for (const round of [1, 2]) {
+      await go.emptyModuleCache();
+      const got = await go.run('mod', 'download', '-json', `${H}@v1.0.0`);
+      assert.equal(got.code, isGiven ? 0 : 1, `${why}, ${round}: ${got.stdout}`);
+      if (!isGiven) assert.match(got.stdout, /403 Forbidden.*private here.*--private-allow/);
+      assert.equal((await go.run('mod', 'download', '-json', `${open.path}@v1.0.0`)).code, 0, why);
+    }
+    const { status, headers } = await astera.get(fileOf(hidden, 'mod'));
+    assert.equal(status, isGiven ? 200 : 403);
+    assert.equal(/^(?:private, )?no-store$/.test(headers.get('cache-control') ?? ''), isPrivate, why);
+    await astera.stop();
+    if (!isGiven) assert.doesNotMatch(astera.log, /made-up\.example\/hidden/);
+  }
+});

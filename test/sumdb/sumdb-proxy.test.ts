@@ -15,6 +15,7 @@ import {
   type ServeError,
   UpstreamDown,
 } from '../../src/core/errors.ts';
+import { SUMDB_LOOKUP_MS } from '../../src/core/limits.ts';
 import { parseModulePath } from '../../src/core/module-path.ts';
 import type { FetchRequest } from '../../src/core/ports.ts';
 import { parseVersion } from '../../src/core/version.ts';
@@ -66,6 +67,9 @@ class Line extends FakeUpstream {
   }
 }
 
+/** A private module. */
+const SECRET = 'example.com/m7';
+
 type Rig = {
   readonly proxy: SumdbProxy;
   readonly line: Line;
@@ -112,7 +116,7 @@ function rigOver(
     clock,
     events,
     isOffline,
-    visibilityOf: () => 'public',
+    visibilityOf: (module) => (module === SECRET ? 'private' : 'public'),
   });
   const get: Rig['get'] = async (path, how = { mayFetch: true }) => {
     const ask = parseSumdbPath(`sumdb/${go.name}/${path}`);
@@ -228,6 +232,18 @@ test('no head goes out before it is stored with all that proves it', async (t) =
 });
 
 // Who asks how.
+
+test('the answer about a private module is a private file in memory; all others are public', async (t) => {
+  const rig = makeRig(t);
+  const visibilityOf = (path: string) => rig.proxy.peek(`sumdb/${go.name}/${path}`)?.visibility;
+  for (const made of [rig, rig.restarted()]) {
+    assert.equal(made.proxy.peek(`sumdb/${go.name}/${lookup(7)}`), undefined);
+    for (const path of [lookup(7), lookup(8), 'latest']) await made.get(path);
+  }
+  assert.deepEqual([lookup(7), lookup(8), 'latest'].map(visibilityOf), ['private', 'public', 'public']);
+  rig.clock.pass(SUMDB_LOOKUP_MS);
+  assert.equal(visibilityOf(lookup(7)), undefined, 'it is not fresh any more');
+});
 
 test('a client that must not go out neither joins one that may, nor gives it its own miss', async (t) => {
   for (const path of [lookup(3), 'tile/8/0/000', 'latest']) {

@@ -1,0 +1,316 @@
+// Goal: nothing of a private module reaches a client without the right, on whatever way it asks and wherever the
+// file is; and a public module, or a client with the right, gets its answer as ever.
+// Method: a table of settings, each crossed with paths, prefixes, methods, client addresses and places of the file.
+// A real listener in front of the real module proxy over a real store; clients have addresses of loopback's network.
+
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { createRequire } from 'node:module';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { pino as pinoType } from 'pino';
+import { Access } from '../../src/access/access.ts';
+import { StoredFile } from '../../src/core/answer.ts';
+import { parseNetworks } from '../../src/core/network.ts';
+import { ChecksumsEndpoint } from '../../src/front/checksums-endpoint.ts';
+import { ModulesEndpoint } from '../../src/front/modules-endpoint.ts';
+import { OperationsEndpoint } from '../../src/front/operations-endpoint.ts';
+import { OwnHosts } from '../../src/front/own-hosts.ts';
+import { Server } from '../../src/front/server.ts';
+import { Events } from '../../src/observe/events.ts';
+import { Metrics } from '../../src/observe/metrics.ts';
+import { makeRig, openLocalStore, type Rig, Script, start } from '../support/fakes.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const { pino }: { readonly pino: typeof pinoType } = createRequire(import.meta.url)('pino');
+
+const M = 'corp.example/secret';
+const V = `${M}/@v/v1.0.0`;
+/** In every answer that tells of the module. */
+const TELLTALE = 'tell-tale';
+const INFO = `{"Version":"v1.0.0","Time":"2024-02-03T04:05:06Z","Origin":{"Ref":"${TELLTALE}"}}`;
+
+const says: Record<string, string> = {
+  [`${V}.info`]: INFO,
+  [`${V}.mod`]: `module ${M} // ${TELLTALE}\n`,
+  [`${V}.zip`]: `zip of ${TELLTALE}`,
+  [`${M}/@v/list`]: 'v1.0.0\nv1.0.1-tell-tale\n',
+  [`${M}/@latest`]: INFO,
+  [`${M}/@v/main.info`]: INFO,
+};
+const LOOKUP = `sumdb/sum.example/lookup/${M}@v1.0.0`;
+const paths = [...Object.keys(says), `${M}/sub/@v/list`, LOOKUP];
+
+const OWN = '127.0.0.1';
+const OTHER = '127.0.0.2';
+const UNIX = 'a Unix socket';
+
+type Setting = {
+  /** `--private`. */
+  readonly secret: string;
+  /** GONOPROXY: what no upstream hears of. */
+  readonly noProxy: string;
+  readonly allow: string;
+  /** Who gets an answer. */
+  readonly may: Readonly<Record<typeof OWN | typeof OTHER | typeof UNIX, boolean>>;
+  readonly cacheControl: RegExp;
+  readonly why: string;
+};
+
+const everybody = { [OWN]: true, [OTHER]: true, [UNIX]: true };
+const settings: readonly Setting[] = [
+  { secret: '', noProxy: '', allow: 'none', may: everybody, cacheControl: /^public, /, why: 'all is public' },
+  {
+    secret: 'corp.example',
+    noProxy: '',
+    allow: OWN,
+    may: { ...everybody, [OTHER]: false },
+    cacheControl: /^private, no-store$/,
+    why: 'GOPRIVATE with GONOPROXY=none',
+  },
+  {
+    secret: '',
+    noProxy: 'corp.example',
+    allow: OWN,
+    may: { ...everybody, [OTHER]: false },
+    cacheControl: /^private, no-store$/,
+    why: 'GONOPROXY alone',
+  },
+  {
+    secret: 'corp.example',
+    noProxy: 'corp.example',
+    allow: OTHER,
+    may: { [OWN]: false, [OTHER]: true, [UNIX]: false },
+    cacheControl: /^private, no-store$/,
+    why: 'another network than this machine',
+  },
+  {
+    secret: 'corp.example',
+    noProxy: '',
+    allow: 'none',
+    may: { [OWN]: false, [OTHER]: false, [UNIX]: false },
+    cacheControl: /^private, no-store$/,
+    why: 'nobody',
+  },
+];
+
+/** Ways to ask that must make no difference. */
+const manners: { why: string; method?: string; prefix?: string; headers?: Record<string, string> }[] = [
+  { why: 'GET' },
+  { why: 'HEAD', method: 'HEAD' },
+  { why: 'GET below /mod/', prefix: 'mod/' },
+  { why: 'GET below /cached-only/', prefix: 'cached-only/' },
+  { why: 'HEAD below /cached-only/mod/', method: 'HEAD', prefix: 'cached-only/mod/' },
+  { why: 'GET of what is stored', headers: { 'disable-module-fetch': '1' } },
+  { why: 'a range', headers: { range: 'bytes=0-3' } },
+  { why: 'any version but', headers: { 'if-none-match': '*' } },
+];
+
+type Place = 'nowhere' | 'memory' | 'store';
+
+type Served = { rig: Rig; log: string[]; ports: { tcp: number; unix: string }; metrics: Metrics };
+
+async function serve(t: TestContext, setting: Setting, place: Place): Promise<Served> {
+  const directory = tempDir(t);
+  const store = openLocalStore(join(directory, 'a.db'));
+  t.after(() => store.close());
+  const log: string[] = [];
+  const metrics = new Metrics();
+  const events = new Events(
+    pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
+    metrics,
+  );
+  const access = new Access({
+    privatePatterns: [setting.secret, setting.noProxy],
+    privateNetworks: parseNetworks(setting.allow),
+  });
+  const { visibilityOf } = access;
+  // What is stored was fetched while nothing was private, as if the settings came later.
+  const before = makeRig(store, {});
+  for (const [path, text] of Object.entries(says)) before.upstream.says.set(path, text);
+  if (place !== 'nowhere') for (const path of Object.keys(says)) await before.ask(path);
+  const rig = before.restarted({ noProxyPatterns: setting.noProxy, visibilityOf, events });
+  if (place === 'memory') {
+    for (const path of Object.keys(says)) await rig.ask(path, { mayFetch: false }).catch(() => {});
+  }
+  before.upstream.asked.length = 0;
+  const server = new Server({
+    endpoints: [
+      new OperationsEndpoint({ metricsText: () => metrics.text(), notReady: async () => undefined }),
+      new ChecksumsEndpoint({ sumdb: sumdbOf(visibilityOf, place), instance: 'me' }),
+      new ModulesEndpoint({ modules: rig.proxy, instance: 'me' }),
+    ],
+    access,
+    hosts: new OwnHosts([]),
+    bodies: rig.proxy,
+    events,
+    clientStallMs: 60_000,
+  });
+  t.after(() => server.stop(0));
+  const unix = join(directory, 'a.sock');
+  // Every address of this machine, by one dual-stack socket: clients of IPv4 come with mapped addresses.
+  const tcp = await server.listen({ kind: 'tcp', host: '', port: 0 });
+  assert.equal(await server.listen({ kind: 'unix', path: unix }), 0);
+  assert.ok(tcp !== undefined);
+  return { rig, log, ports: { tcp, unix }, metrics };
+}
+
+/** A checksum database that has the module's record, in memory or not. */
+function sumdbOf(visibilityOf: Access['visibilityOf'], place: Place) {
+  const body = Buffer.from(`1\n${TELLTALE}\n`);
+  const fileOf = (visibility: StoredFile['visibility']) =>
+    new StoredFile({
+      kind: 'lookup',
+      status: 200,
+      size: body.byteLength,
+      body,
+      blob: undefined,
+      sha256: '',
+      freshUntilMs: Infinity,
+      visibility,
+    });
+  return {
+    peek: (key: string) =>
+      place === 'memory' && key === LOOKUP ? fileOf(visibilityOf(M as never)) : undefined,
+    get: async () =>
+      ({ kind: 'lookup', status: 200, origin: 'store', size: 1, sha256: undefined, body }) as const,
+  };
+}
+
+type Got = { code: number; head: string; cacheControl: string; body: string };
+
+function ask(
+  { tcp, unix }: Served['ports'],
+  from: string,
+  path: string,
+  how: (typeof manners)[number] = { why: '' },
+): Promise<Got> {
+  const { method = 'GET', prefix = '', headers = {} } = how;
+  const to =
+    from === UNIX
+      ? { socketPath: unix }
+      : { host: from === '::1' ? from : OWN, port: tcp, localAddress: from };
+  return new Promise((resolve, reject) => {
+    const asked = request({ ...to, path: `/${prefix}${path}`, method, headers, agent: false }, (res) => {
+      const parts: Buffer[] = [];
+      res.on('data', (part: Buffer) => parts.push(part));
+      res.on('error', reject);
+      res.on('end', () =>
+        resolve({
+          code: res.statusCode ?? 0,
+          head: JSON.stringify(res.headers),
+          cacheControl: res.headers['cache-control'] ?? '',
+          body: Buffer.concat(parts).toString(),
+        }),
+      );
+    });
+    asked.on('error', reject);
+    asked.end();
+  });
+}
+
+for (const setting of settings) {
+  for (const place of ['nowhere', 'memory', 'store'] as const) {
+    test(`${setting.why}, allowed ${setting.allow}: the files are in ${place}`, async (t) => {
+      const { ports, rig, log, metrics } = await serve(t, setting, place);
+      // Those without the right come first: nobody has brought anything into memory for them.
+      const askers = Object.entries(setting.may).sort(([, a], [, b]) => Number(a) - Number(b));
+      for (const [from, may] of askers) {
+        const readsBefore = rig.store.calls.length;
+        for (const path of paths) {
+          for (const how of manners) {
+            const got = await ask(ports, from, path, how);
+            const what = `${how.why} of ${path} from ${from}: ${got.code} ${got.head} ${got.body}`;
+            if (!may) {
+              assert.equal(got.code, 403, what);
+              assert.equal(got.cacheControl, 'no-store', what);
+              assert.doesNotMatch(got.head + got.body, /tell-tale|etag|cache-status|content-range/i, what);
+              if (how.method !== 'HEAD') assert.match(got.body, /private here.*--private-allow/, what);
+            } else if ([200, 206, 304, 404].includes(got.code) && got.cacheControl !== 'no-store') {
+              assert.match(got.cacheControl, setting.cacheControl, what);
+            } else {
+              // What Astera itself has to say: no source, or nothing stored.
+              assert.match(String(got.code), /^(?:403|404)$/, what);
+              assert.doesNotMatch(got.body, /--private-allow/, what);
+            }
+          }
+        }
+        if (!may) {
+          assert.deepEqual(rig.upstream.asked, [], 'no upstream heard of it');
+          assert.equal(rig.store.calls.length, readsBefore, 'the store was not asked');
+          assert.deepEqual(log, [], 'nor is a word of it in the log');
+        }
+      }
+      assert.doesNotMatch(await metrics.text(), /corp\.example/);
+    });
+  }
+}
+
+test('the table is no empty one: with the right there are files, hashes, ranges and 304s', async (t) => {
+  const [, secret] = settings;
+  assert.ok(secret !== undefined);
+  const { ports } = await serve(t, secret, 'memory');
+  const codes = new Set<string>();
+  for (const how of manners) {
+    const { code, body } = await ask(ports, OWN, `${V}.zip`, how);
+    codes.add(`${code} ${body}`);
+  }
+  assert.deepEqual(codes, new Set([`200 zip of ${TELLTALE}`, '200 ', '206 zip ', '304 ']));
+});
+
+test('a client without the right does not join the download of one that has it', {
+  timeout: 20_000,
+}, async (t) => {
+  const [, secret] = settings;
+  assert.ok(secret !== undefined);
+  const { ports, rig } = await serve(t, secret, 'nowhere');
+  const script = new Script();
+  rig.upstream.scripts.set(`${V}.zip`, script);
+  const given = ask(ports, OWN, `${V}.zip`);
+  await script.send(start({ size: 10 }));
+  await script.bytes(Buffer.from('tell-'));
+  const refused = ask(ports, OTHER, `${V}.zip`);
+  await script.bytes(Buffer.from('tale!'));
+  script.end();
+  assert.equal((await refused).code, 403);
+  assert.equal((await given).body, 'tell-tale!');
+  assert.equal(rig.upstream.asked.length, 1);
+});
+
+test('an IPv6 client is one of its own network', async (t) => {
+  const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+    all?.some(({ address }) => address === '::1'),
+  );
+  if (!hasIpv6) return t.skip('this machine has no ::1');
+  const base = { secret: 'corp.example', noProxy: '', may: everybody, cacheControl: /./, why: '' };
+  const refusing = await serve(t, { ...base, allow: OWN }, 'memory');
+  assert.equal((await ask(refusing.ports, '::1', `${V}.mod`)).code, 403);
+  const open = await serve(t, { ...base, allow: '::1' }, 'memory');
+  assert.equal((await ask(open.ports, '::1', `${V}.mod`)).code, 200);
+  assert.equal((await ask(open.ports, OWN, `${V}.mod`)).code, 403);
+});
+
+test('a pattern that is taken away makes its modules public at once', async (t) => {
+  const open = { secret: '', noProxy: '', allow: 'none', may: everybody, cacheControl: /./, why: '' };
+  const { ports } = await serve(t, open, 'store');
+  for (const round of ['from the store', 'from memory']) {
+    const { code, cacheControl } = await ask(ports, OTHER, `${V}.mod`);
+    assert.equal(code, 200, round);
+    assert.match(cacheControl, /^public, /, round);
+  }
+});
+
+test('a forged X-Forwarded-For, Forwarded or X-Real-IP gives no right', async (t) => {
+  const [, secret] = settings;
+  assert.ok(secret !== undefined);
+  const { ports } = await serve(t, secret, 'memory');
+  for (const [name, value] of [
+    ['x-forwarded-for', OWN],
+    ['forwarded', `for=${OWN}`],
+    ['x-real-ip', OWN],
+  ] as const) {
+    const got = await ask(ports, OTHER, `${V}.mod`, { why: name, headers: { [name]: value } });
+    assert.equal(got.code, 403, name);
+  }
+});
