@@ -209,9 +209,28 @@ class ProxyList implements Upstream, ModuleSource {
   }
 }
 
-/** The list with the members named `name` behind the others. */
+/**
+ * The list with the members named `name` behind the others that bars join them to. No comma is crossed: behind it may
+ * stand a public proxy that must not hear of what the internal one before it has.
+ */
 function lastOf(members: readonly Member[], name: string): Member[] {
-  return members.toSorted((a, b) => Number(a.source.name === name) - Number(b.source.name === name));
+  return joinedByBars(members).flatMap((run) => {
+    const isAvoided = ({ source }: Member): number => Number(source.name === name);
+    const order = run.toSorted((a, b) => isAvoided(a) - isAvoided(b));
+    // What follows a place stays there.
+    return order.map(({ source }, place) => ({ source, fallsBack: run[place]?.fallsBack === true }));
+  });
+}
+
+function joinedByBars(members: readonly Member[]): Member[][] {
+  const runs: Member[][] = [];
+  let isJoined = false;
+  for (const member of members) {
+    if (isJoined) runs.at(-1)?.push(member);
+    else runs.push([member]);
+    isJoined = member.fallsBack;
+  }
+  return runs;
 }
 
 /** The error to show: any other is better than "not there", and a later one better than an earlier. */

@@ -166,6 +166,44 @@ for (const { list, a = {}, b = {}, kind, message = /./, askedB, why } of rows) {
   }
 }
 
+const avoided: { list: string; files: Record<string, FaultyFile>; asked: string; why: string }[] = [
+  { list: 'A|B', files: { A: found, B: found }, asked: 'B', why: 'behind its neighbour' },
+  { list: 'A|B', files: { A: found, B: missing }, asked: 'BA', why: 'it is asked at last' },
+  { list: 'A,B', files: { A: found, B: found }, asked: 'A', why: 'no comma is crossed' },
+  { list: 'A,B|C', files: { A: missing, B: found, C: found }, asked: 'AB', why: 'nor by going first' },
+  { list: 'B|A,C', files: { A: found, B: missing, C: found }, asked: 'BA', why: 'it is last of its own' },
+  {
+    list: 'A|B,C',
+    files: { A: missing, B: missing, C: found },
+    asked: 'BAC',
+    why: 'a 404 crosses the comma',
+  },
+  { list: 'A|B,C', files: { A: denied, B: missing, C: found }, asked: 'BA', why: 'an error does not' },
+  { list: 'A|B,C', files: { A: found, B: denied, C: found }, asked: 'BA', why: 'the bar stays where it was' },
+  { list: 'C,A|B|off', files: { A: found, B: found, C: missing }, asked: 'CB', why: 'before off' },
+];
+for (const { list, files, asked, why } of avoided) {
+  test(`A is to be avoided: ${list}: ${why}`, async (t) => {
+    const order: string[] = [];
+    const servers = new Map<string, string>();
+    for (const [letter, file] of Object.entries(files)) {
+      const server = await faulty(t);
+      server.fallback = () => {
+        order.push(letter);
+        return file;
+      };
+      servers.set(letter, server.url);
+    }
+    const { upstream } = rig(
+      t,
+      list.replace(/[ABC]/g, (letter) => servers.get(letter) ?? ''),
+    );
+    const avoid = new URL(servers.get('A') ?? '').host;
+    await upstream.whole(ask(PATH, { avoid })).catch(() => {});
+    assert.equal(order.join(''), asked);
+  });
+}
+
 test('once bytes have come from one member, only that one is asked', async (t) => {
   const [serverA, serverB] = [await faulty(t), await faulty(t)];
   serverA.serve(PATH, { bytes: someBytes(100_000), cutAfter: (n) => (n === 0 ? 50_000 : 0) });
