@@ -8,11 +8,11 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, NotFound, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
+import { Busy, messageOf, NotFound, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
 import { HUNG_READS_MAX } from '../core/limits.ts';
 import type { FetchEvent } from '../core/ports.ts';
 import { cannotFetch } from './redact.ts';
-import { codeOf } from './setback.ts';
+import { codeOf, isOfThisMachine, reasonOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
 import { type Ask, joined, type Source } from './source.ts';
 import { within } from './within.ts';
@@ -76,7 +76,7 @@ export class FileSource implements Source {
     return size;
   }
 
-  /** @throws {NotFound} no such file @throws {UpstreamDown} the disk hangs @throws {UpstreamFailed} any other error */
+  /** @throws {NotFound} no such file @throws {Busy} no descriptor is left @throws {UpstreamDown} the disk hangs @throws {UpstreamFailed} any other error */
   async #opened(ask: Ask): Promise<Opened> {
     const { path } = ask;
     if (this.isDown) throw this.#hangs(path);
@@ -117,6 +117,7 @@ export class FileSource implements Source {
 
   // A tree that is not mounted is unreachable; its files are not "not there".
   async #errorOf(error: unknown, path: string): Promise<Error> {
+    if (isOfThisMachine(error)) return new Busy(cannotFetch(path, this.name, reasonOf(error)));
     if (!MISSING.has(codeOf(error))) return this.#failed(path, messageOf(error));
     const hasRoot = await this.#disk.stat(this.#root).then(
       (info) => info.isDirectory(),

@@ -15,13 +15,31 @@ type Tries = Readonly<Record<SetbackKind, number>>;
  * once in 65,000 requests, in some 5 s; eight cut connections, once in 256. Three that are refused mark it down,
  * and one that is silent has used up all of the wait, so there is no use in more.
  */
-const FIRST_TRIES: Tries = { connect: 3, silence: 1, stall: 2, slow: 2, cut: 8, answer: 16, refused: 1 };
+const FIRST_TRIES: Tries = {
+  connect: 3,
+  silence: 1,
+  stall: 2,
+  slow: 2,
+  cut: 8,
+  answer: 16,
+  local: 3,
+  refused: 1,
+};
 
 /**
  * After it: a client waits with half a file, and the `go` command does not try again by itself.
  * Ten waits from 100 ms to 5 s are half a minute, the time a router takes to find its line again.
  */
-const RESUME_TRIES: Tries = { connect: 10, silence: 1, stall: 3, slow: 2, cut: 8, answer: 16, refused: 10 };
+const RESUME_TRIES: Tries = {
+  connect: 10,
+  silence: 1,
+  stall: 3,
+  slow: 2,
+  cut: 8,
+  answer: 16,
+  local: 10,
+  refused: 10,
+};
 
 /** Tries at an upstream that "comes later", where the list has another member or all its answers are bad. */
 const SHORT_TRIES = 3;

@@ -1,9 +1,9 @@
 /**
- * A failure that a new try may mend. Never leaves this room: what runs out of tries becomes an
- * UpstreamDown or UpstreamFailed by {@link finalError}.
+ * A failure that a new try may mend. Never leaves this room: what runs out of tries becomes a Busy, UpstreamDown or
+ * UpstreamFailed by {@link finalError}.
  */
 
-import { messageOf, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
+import { Busy, messageOf, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
 import { cannotFetch, oneLine } from './redact.ts';
 
 /**
@@ -13,9 +13,10 @@ import { cannotFetch, oneLine } from './redact.ts';
  * - `slow`: a small file whose bytes come, but too slowly to be waited for.
  * - `cut`: the connection broke, or the body ended early.
  * - `answer`: a status that says "later": 429, 502, 503, 504.
+ * - `local`: this machine has no descriptor, port or memory left for a connection; the upstream is not to blame.
  * - `refused`: not tried, since the upstream is down and another request is probing it.
  */
-export type SetbackKind = 'connect' | 'silence' | 'stall' | 'slow' | 'cut' | 'answer' | 'refused';
+export type SetbackKind = 'connect' | 'silence' | 'stall' | 'slow' | 'cut' | 'answer' | 'local' | 'refused';
 
 export class Setback extends Error {
   override readonly name = 'Setback';
@@ -31,8 +32,13 @@ export class Setback extends Error {
 }
 
 /** What the caller sees when no try is left. */
-export function finalError(setback: Setback, path: string, upstream: string): UpstreamDown | UpstreamFailed {
+export function finalError(
+  setback: Setback,
+  path: string,
+  upstream: string,
+): Busy | UpstreamDown | UpstreamFailed {
   const message = cannotFetch(path, upstream, setback.message);
+  if (setback.kind === 'local') return new Busy(message);
   return OUT_OF_REACH.has(setback.kind) ? new UpstreamDown(message) : new UpstreamFailed(message);
 }
 
@@ -40,12 +46,19 @@ const OUT_OF_REACH: ReadonlySet<SetbackKind> = new Set(['connect', 'silence', 's
 
 const UNTRUSTED = 'its certificate is not trusted here: name its CA in SSL_CERT_FILE';
 
+const NO_FILES = 'out of file descriptors here: raise the limit of open files (LimitNOFILE)';
+
 const byCode: Record<string, string> = {
+  EADDRNOTAVAIL: 'out of ports here',
   DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
   EHOSTUNREACH: 'host unreachable',
+  EMFILE: NO_FILES,
   ENETUNREACH: 'network unreachable',
+  ENFILE: NO_FILES,
+  ENOBUFS: 'out of memory for connections here',
+  ENOMEM: 'out of memory here',
   ENOTFOUND: 'no such host',
   EAI_AGAIN: 'name lookup failed',
   EPIPE: 'connection closed',
@@ -59,8 +72,17 @@ const byCode: Record<string, string> = {
 
 /** Whatever undici or the socket threw, as a setback. `isConnected`: the request was on its way. */
 export function setbackOf(error: unknown, isConnected: boolean): Setback {
-  return new Setback(isConnected ? 'cut' : 'connect', reasonOf(error));
+  const kind = isConnected ? 'cut' : 'connect';
+  return new Setback(isOfThisMachine(error) ? 'local' : kind, reasonOf(error));
 }
+
+/** Whether it is this machine that lacks something; on the way through an HTTP proxy too. */
+export function isOfThisMachine(error: unknown): boolean {
+  if (OWN_LIMITS.has(codeOf(error))) return true;
+  return error instanceof Error && OWN_LIMITS.has(codeOf(error.cause));
+}
+
+const OWN_LIMITS: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 /** What an error of undici's or a socket's comes to, in a line. */
 export function reasonOf(error: unknown): string {

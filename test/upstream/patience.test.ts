@@ -33,6 +33,8 @@ const rows: { kind: SetbackKind; hasBegun: boolean; isShort: boolean; tries: num
   { kind: 'cut', hasBegun: true, isShort: true, tries: 8 },
   { kind: 'answer', hasBegun: false, isShort: false, tries: 16 },
   { kind: 'answer', hasBegun: false, isShort: true, tries: 3 },
+  { kind: 'local', hasBegun: false, isShort: false, tries: 3 },
+  { kind: 'local', hasBegun: true, isShort: false, tries: 10 },
   { kind: 'refused', hasBegun: false, isShort: false, tries: 1 },
 ];
 for (const { kind, hasBegun, isShort, tries } of rows) {
