@@ -62,7 +62,8 @@ export class HttpSource implements Source {
     this.#base.username = '';
     this.#base.password = '';
     this.#base.hash = '';
-    this.#prefix = this.#base.pathname.replace(/\/$/, '');
+    // As Go's path.Join does it; what is left of that URL has done.
+    this.#prefix = this.#base.pathname.replace(/\/{2,}/g, '/').replace(/\/$/, '');
     this.#context = context;
     this.#liveness = new Liveness({
       ...context,

@@ -22,6 +22,15 @@ test('requests say who they are, escape "!" and keep the query of their proxy', 
   assert.equal(seen?.headers.authorization, undefined);
 });
 
+for (const base of ['//sub', '/sub//', '//sub///', '/a/../sub']) {
+  test(`the path of a proxy's URL is cleaned: ${base}`, async (t) => {
+    const server = await faulty(t);
+    server.serve(`sub/${PATH}`, { bytes });
+    assertSame((await rig(t, server.url + base).upstream.whole(ask())).bytes, bytes);
+    assert.equal(server.seen[0]?.url, `/sub/${PATH}`);
+  });
+}
+
 test('userinfo becomes a header for its own host, and is in no name, error or warning', async (t) => {
   const [server, other] = [await faulty(t), await faulty(t)];
   const own = `${server.url.replace('//', '//me:s3cr%40t@')}`;
