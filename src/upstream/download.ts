@@ -151,7 +151,13 @@ export class Download {
     const isVouched = isSame(this.#validator, validator);
     this.isEndSure = !isPlain || hasEnd(headers);
     this.#learn(validator, size);
-    return { at: 0, end: size, body: this.#fileIn(isPlain ? body : gunzip(body), headers), isVouched };
+    return {
+      at: 0,
+      end: size,
+      body: this.#fileIn(isPlain ? body : gunzip(body), headers),
+      isVouched,
+      isOpen: false,
+    };
   }
 
   #fileIn(body: AsyncIterable<Uint8Array>, headers: Headers): AsyncIterable<Uint8Array> {
@@ -187,7 +193,7 @@ export class Download {
     if (!isVouched && !this.#canCompare) throw new StartAgain('nothing says that it is the same file');
     this.isEndSure = true;
     this.#learn(validator, size);
-    return { at: first, end: last + 1, body, isVouched };
+    return { at: first, end: last + 1, body, isVouched, isOpen: true };
   }
 
   // "Nothing from there on" is the end of the file if the file ends there.
@@ -213,9 +219,10 @@ export class Download {
     if (this.#size !== undefined && this.#size > this.#bytesMax) throw this.#tooLarge();
   }
 
-  async *#joined({ at, end, body, isVouched }: Part): AsyncGenerator<FetchEvent, void, void> {
+  async *#joined({ at, end, body, isVouched, isOpen }: Part): AsyncGenerator<FetchEvent, void, void> {
     let position = at;
     const isPatched = this.#offset > 0 && !isVouched;
+    let isNew = false;
     for await (const piece of body) {
       const known = Math.min(Math.max(this.#offset - position, 0), piece.byteLength);
       if (known > 0 && !this.#tail.matches(piece.subarray(0, known), position - this.#offset)) {
@@ -224,12 +231,18 @@ export class Download {
       position += piece.byteLength;
       if (end !== undefined && position > end) throw new BadAnswer('more bytes than promised');
       if (position < this.#offset || known === piece.byteLength) continue;
+      isNew = true;
       yield* this.#started();
       const event = this.#gained(known === 0 ? piece : piece.subarray(known));
       yield isPatched ? { ...event, isPatched } : event;
     }
     if (position < this.#offset) throw new StartAgain('the file is shorter than what came of it');
     if (end !== undefined && position < end) throw new Setback('cut', 'fewer bytes than promised');
+    if (isOpen && this.#size === undefined) {
+      // Only a whole answer shows the end, if no part does.
+      if (!isNew) this.#canRange = false;
+      throw new Setback('cut', 'a part of a file whose size is not said');
+    }
     this.#size ??= this.#offset;
     if (this.#offset < this.#size) throw new Setback('cut', 'only a part of what was asked for');
     yield* this.#started();
@@ -269,6 +282,8 @@ type Part = {
   readonly body: AsyncIterable<Uint8Array>;
   /** The answer itself carries the strong ETag of what is here. */
   readonly isVouched: boolean;
+  /** Its end need not be the file's: an answer to Range may bring less than what is left. */
+  readonly isOpen: boolean;
 };
 
 function agree(a: number | undefined, b: number | undefined): boolean {

@@ -263,20 +263,20 @@ describe('faults', { concurrency: true }, () => {
 
   test('--first-byte-wait is waited once, and other paths are there meanwhile and afterwards', async () => {
     const upstream = await FaultyUpstream.start();
-    const { paths, mod, info } = filesOf(0);
-    upstream.serve(paths.list, { isSilent: true });
-    upstream.serve(paths.mod, { bytes: mod });
+    const { paths, list, info } = filesOf(0);
+    upstream.serve(paths.mod, { isSilent: true });
+    upstream.serve(paths.list, { bytes: list });
     upstream.serve(paths.info, { bytes: info });
     const flags = ['--verify', 'off', '--first-byte-wait', '3s'];
     const astera = await Astera.start({ ...options(upstream, 'wait.db'), flags });
     try {
-      const slow = ask(`${astera.url}/${paths.list}`);
+      const slow = ask(`${astera.url}/${paths.mod}`);
       await upstream.asked(1);
-      assert.equal((await ask(`${astera.url}/${paths.mod}`)).status, 200);
+      assert.equal((await ask(`${astera.url}/${paths.list}`)).status, 200);
       const { status, body } = await slow;
       assert.equal(status, 504);
       assert.match(body.toString(), /no answer in time/);
-      assert.equal(upstream.requestsFor(paths.list).length, 1);
+      assert.equal(upstream.requestsFor(paths.mod).length, 1);
       assert.equal((await ask(`${astera.url}/${paths.info}`)).status, 200);
     } finally {
       await astera.dispose();

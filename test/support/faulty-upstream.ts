@@ -17,6 +17,10 @@ export type FaultyFile = {
   readonly lastModified?: PerRequest<string>;
   /** Default `honour`. `shifted`: answers from one byte later than asked. `unconditional`: ignores If-Range. */
   readonly range?: PerRequest<'honour' | 'ignore' | 'shifted' | 'unconditional'>;
+  /** What a 206 says of where its part lies; default: what is true. `at` is its first byte, `size` the file's. */
+  readonly contentRange?: (at: number, size: number) => string;
+  /** The most bytes of one 206. */
+  readonly partBytesMax?: number;
   /** The connection breaks after so many bytes of a body. */
   readonly cutAfter?: PerRequest<number | undefined>;
   /** How it breaks. Default `end`: a clean FIN. */
@@ -246,8 +250,9 @@ class Answering {
       this.headers['content-range'] = `bytes */${all.byteLength}`;
     } else {
       this.status = 206;
-      this.headers['content-range'] = `bytes ${from}-${all.byteLength - 1}/${all.byteLength}`;
-      this.body = all.subarray(from);
+      this.body = all.subarray(from, from + (file.partBytesMax ?? all.byteLength));
+      const plain = `bytes ${from}-${from + this.body.byteLength - 1}/${all.byteLength}`;
+      this.headers['content-range'] = file.contentRange?.(from, all.byteLength) ?? plain;
     }
     if (!file.isChunked && !file.isUntilClose) this.headers['content-length'] = this.body.byteLength + off;
   }

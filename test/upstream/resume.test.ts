@@ -150,6 +150,37 @@ const survived: Row[] = [
     why: 'a 206 from another byte than asked is not believed',
     starts: [0, 0],
   },
+  {
+    file: { cutAfter: (n) => (n === 0 ? 500_000 : undefined), partBytesMax: 300_000, etag },
+    why: 'parts that are shorter than what is left',
+  },
+  {
+    file: {
+      ...{ cutAfter: (n: number) => (n === 0 ? 500_000 : undefined), partBytesMax: 300_000, isChunked: true },
+      contentRange: (at: number) => `bytes ${at}-${Math.min(at + 300_000, SIZE) - 1}/*`,
+    },
+    why: 'parts of a file whose size nobody says: a part is no end',
+  },
+  {
+    file: {
+      ...{
+        cutAfter: (n: number) => (n === 0 ? 500_000 : undefined),
+        partBytesMax: 300_000,
+        isChunked: true,
+        etag,
+      },
+      contentRange: (at: number) => `bytes ${at}-${Math.min(at + 300_000, SIZE) - 1}/*`,
+    },
+    why: 'the same under an ETag',
+  },
+  {
+    file: {
+      ...{ cutAfter: (n: number) => (n === 0 ? 500_000 : undefined), partBytesMax: RESUME_TAIL_BYTES },
+      ...{ isChunked: true, etag },
+      contentRange: (at: number) => `bytes ${at}-${at + RESUME_TAIL_BYTES - 1}/*`,
+    },
+    why: 'parts that bring only what is here: the whole is asked for',
+  },
   { file: { stallAfter: (n) => (n < 2 ? 500_000 : undefined), etag }, why: 'stalls', sentMax: 2 * SIZE },
   {
     file: { bytes: bytes.subarray(0, 3000), pieceBytes: 1 },
