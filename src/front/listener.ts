@@ -23,37 +23,73 @@ export type Handlers = {
 };
 
 export class Listener {
+  readonly #tls: Tls | undefined;
+  readonly #handlers: Handlers;
   readonly #app: TemplatedApp;
+  /** Where it listens: with the port that the system chose. */
+  #address: Address | undefined;
   #socket: us_listen_socket | undefined;
   /** To be removed at the end. */
   #unixPath: string | undefined;
 
   /** @throws {Error} TLS files that can't be read or don't fit together */
-  constructor(tls: Tls | undefined, { onGet, onOther }: Handlers) {
+  constructor(tls: Tls | undefined, handlers: Handlers) {
+    this.#tls = tls;
+    this.#handlers = handlers;
     this.#app =
       tls === undefined ? App() : SSLApp({ cert_file_name: tls.certPath, key_file_name: tls.keyPath });
-    this.#app.get('/*', onGet);
-    this.#app.any('/*', onOther);
+    this.#app.get('/*', handlers.onGet);
+    this.#app.any('/*', handlers.onOther);
   }
 
   /** @returns the port, or 0 for a Unix socket; undefined when the address is taken or not ours */
   async listen(address: Address): Promise<number | undefined> {
     if (address.kind === 'unix' && !(await isFreeUnixPath(address.path))) return undefined;
+    // Without the option a second server would share the port, silently.
+    if (!(await this.#bind(address, EXCLUSIVE_PORT)) || this.#socket === undefined) return undefined;
+    this.#address = address;
+    if (address.kind === 'unix') {
+      this.#unixPath = address.path;
+      return 0;
+    }
+    const port = us_socket_local_port(this.#socket as never);
+    this.#address = { ...address, port };
+    if (this.#tls === undefined) return port;
+    // The port was free. From here on its successor may share it; a server of another user can't.
+    us_listen_socket_close(this.#socket);
+    return (await this.#bind(this.#address, SHARED_PORT)) ? port : undefined;
+  }
+
+  /**
+   * A listener at the same address with the certificate that the files hold now. It takes the new connections; those of
+   * this one go on.
+   *
+   * @returns undefined: there is no certificate
+   * @throws {Error} TLS files that can't be read or don't fit together, or the port is lost: then this one listens on
+   */
+  async renewed(): Promise<Listener | undefined> {
+    const address = this.#address;
+    if (this.#tls === undefined || address?.kind !== 'tcp') return undefined;
+    const next = new Listener(this.#tls, this.#handlers);
+    if (!(await next.#bind(address, SHARED_PORT))) throw new Error('the port is not ours any more');
+    next.#address = address;
+    this.#address = undefined; // It has a successor already.
+    this.stopAccepting();
+    return next;
+  }
+
+  async #bind(address: Address, option: number): Promise<boolean> {
     const socket = await new Promise<us_listen_socket | false>((resolve) => {
       const app = this.#app;
       if (address.kind === 'unix') app.listen_unix(resolve, address.path);
-      // Without the option a second server would share the port, silently.
-      else if (address.host === '') app.listen(address.port, EXCLUSIVE_PORT, resolve);
+      else if (address.host === '') app.listen(address.port, option, resolve);
       else {
         const { listen } = app as unknown as { listen: ListenAtHost };
-        listen.call(app, address.host, address.port, EXCLUSIVE_PORT, resolve);
+        listen.call(app, address.host, address.port, option, resolve);
       }
     });
-    if (socket === false) return undefined;
-    this.#socket = socket;
-    if (address.kind === 'tcp') return us_socket_local_port(socket as never);
-    this.#unixPath = address.path;
-    return 0;
+    this.#socket = socket === false ? undefined : socket;
+    return socket !== false;
   }
 
   /** Takes no new connections. */
@@ -82,3 +118,6 @@ type ListenAtHost = (
 
 /** LIBUS_LISTEN_EXCLUSIVE_PORT: exported, but missing from the package's types. */
 const EXCLUSIVE_PORT = 1;
+
+/** LIBUS_LISTEN_DEFAULT: sockets of one user may listen at one port (SO_REUSEPORT). */
+const SHARED_PORT = 0;

@@ -67,6 +67,19 @@ export class Server {
     return listener.listen(address);
   }
 
+  /**
+   * New connections get the certificates that the TLS files hold now; open ones go on as they are.
+   *
+   * @returns how many listeners have one
+   * @throws {Error} files that can't be read or don't fit together: the certificates from before stay
+   */
+  async renewCertificates(): Promise<number> {
+    const renewed = await Promise.all(this.#listeners.map((listener) => listener.renewed()));
+    const successors = renewed.flatMap((listener) => listener ?? []);
+    this.#listeners.push(...successors);
+    return successors.length;
+  }
+
   /** Stops accepting, lets answers in flight end within `graceMs`, closes everything. */
   async stop(graceMs: number): Promise<void> {
     for (const listener of this.#listeners) listener.stopAccepting();

@@ -12,6 +12,7 @@ import type { WriterThread } from '../workers/writer-queue.ts';
 import { clock } from './clock.ts';
 import { databasesOf } from './databases.ts';
 import { runServer } from './run.ts';
+import { tlsOf } from './tls.ts';
 
 /** `writer`: its thread, where that is on its way already. */
 export type Started = { readonly stop: AbortSignal; readonly writer: WriterThread | undefined };
@@ -26,6 +27,7 @@ export async function openAndServe(config: Config, { stop, writer }: Started): P
   });
   const events = new Events(log, metrics);
   databasesOf(config); // Looked into here too: a mistyped one makes no store.
+  tlsOf(config);
   lookAtStore(config.dbPath, { mayBeNew: true });
   const lock = lockStore(config.dbPath);
   try {

@@ -124,7 +124,7 @@ export async function runServer({
       control = await openControl(config, store, services, events);
       await announce(config, server);
       log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
-      onHangup(() => log.info('SIGHUP: nothing to read anew; settings count from the next start'));
+      onHangup(() => void renew(server, log));
       background.start();
       manager?.ready();
     }
@@ -133,6 +133,20 @@ export async function runServer({
     log.info('stopping');
   } finally {
     await takeDown();
+  }
+}
+
+/** At SIGHUP. All other settings count from the next start. */
+async function renew(server: Server, log: Logger): Promise<void> {
+  try {
+    const listeners = await server.renewCertificates();
+    const what = listeners > 0 ? 'the certificate was read again' : 'nothing to read anew';
+    log.info(`SIGHUP: ${what}; settings count from the next start`);
+  } catch (error) {
+    log.error(
+      { why: messageOf(error) },
+      'SIGHUP: cannot read the certificate again: the one from before stays',
+    );
   }
 }
 

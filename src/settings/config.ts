@@ -45,6 +45,9 @@ export type Config = {
   readonly noProxyPatterns: string;
   /** The networks whose clients may read private modules. */
   readonly privateNetworks: readonly Network[];
+  /** Absolute; both or none. */
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
   readonly listTtlMs: number;
   readonly negativeTtlMs: number;
   readonly staleWaitMs: number;
@@ -101,6 +104,8 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     dbPath: readDbPath(settings),
     ...readSumdb(settings, goEnv),
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
+    tlsCert: settings.readIfSet(serveOptions.tlsCert, parsePath),
+    tlsKey: settings.readIfSet(serveOptions.tlsKey, parsePath),
     listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
     staleWaitMs: settings.read(serveOptions.staleWaitMs, durationWithin(0, HOUR_MS)),
@@ -114,7 +119,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     verify: settings.read(serveOptions.verify, choice('off', 'store', 'strict')),
     pprof: settings.read(serveOptions.pprof, parseSwitch, 'false'),
     importLocalCache: settings.read(serveOptions.importLocalCache, parseSwitch, 'false'),
-    localCacheDir: settings.readIfSet(serveOptions.localCacheDir, (text) => resolve(parseText(text))),
+    localCacheDir: settings.readIfSet(serveOptions.localCacheDir, parsePath),
     logLevel: settings.read(serveOptions.logLevel, choice('debug', 'info', 'warn', 'error')),
     proxyEnv: readProxyEnv(env),
     systemd: readSystemd(env),
@@ -155,6 +160,10 @@ export function isDebugging({ flags, env = process.env }: ConfigSources): boolea
   } catch {
     return false;
   }
+}
+
+function parsePath(text: string): string {
+  return resolve(parseText(text));
 }
 
 /** Through a link too it is the file itself whose lock and socket count: two servers would spoil one store. */

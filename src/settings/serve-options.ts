@@ -50,6 +50,16 @@ export const serveOptions = {
     help: "more names that clients may use in the URL, beside this machine's own and those that nobody can own on the Internet",
     form: 'comma-separated names such as goproxy.example.com,*.corp.example, or * for any',
   },
+  tlsCert: {
+    name: 'tls-cert',
+    help: 'serve https with this certificate and those that signed it, in PEM; SIGHUP reads it again',
+    form: 'a file',
+  },
+  tlsKey: {
+    name: 'tls-key',
+    help: 'the private key of --tls-cert, in PEM',
+    form: 'a file',
+  },
   listTtlMs: {
     name: 'list-ttl',
     help: 'how long version lists and branches are fresh',

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, linkSync, readFileSync, writeFileSync } from 'node:fs';
 import { type IncomingHttpHeaders, request } from 'node:http';
-import { get as getSecurely } from 'node:https';
+import { Agent, get as getSecurely } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -582,6 +582,51 @@ test('several listeners, plain and TLS, have the same endpoints, and end togethe
   await served.server.stop(0);
   await assert.rejects(get('/healthz'), /ECONNREFUSED/);
   await assert.rejects(ask(served, '/healthz'), /ECONNREFUSED/);
+});
+
+test('a renewed certificate is for new connections; open ones go on, and a bad one changes nothing', async (t) => {
+  const { server } = await serve(t);
+  const [first, second] = [makeCertificate(t), makeCertificate(t)];
+  const files = { certPath: join(tempDir(t), 'cert.pem'), keyPath: join(tempDir(t), 'key.pem') };
+  const put = ({ certPath, keyPath }: Tls) => {
+    writeFileSync(files.certPath, readFileSync(certPath));
+    writeFileSync(files.keyPath, readFileSync(keyPath));
+  };
+  put(first);
+  const port = await listen(t, server, files);
+  const agents = [first, second].map(({ certPath }) => {
+    return new Agent({ ca: readFileSync(certPath), keepAlive: true, maxSockets: 1 });
+  });
+  const get = (agent: Agent | undefined) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const asking = getSecurely({ host: '127.0.0.1', port, path: '/healthz', agent }, (res) => {
+        res.resume().on('end', () => resolve(res.statusCode));
+      });
+      asking.on('error', reject);
+    });
+  const [before, after] = agents;
+  assert.equal(await get(before), 200);
+  await assert.rejects(get(after), /certificate/);
+
+  writeFileSync(files.keyPath, 'no key');
+  await assert.rejects(server.renewCertificates());
+  assert.equal(await get(new Agent({ ca: readFileSync(first.certPath) })), 200, 'the one from before');
+
+  put(second);
+  assert.equal(await server.renewCertificates(), 1);
+  assert.equal(await get(before), 200, 'its connection is open still');
+  await assert.rejects(get(new Agent({ ca: readFileSync(first.certPath) })), /certificate/);
+  assert.equal(await get(after), 200);
+  assert.equal(await server.renewCertificates(), 1, 'any number of times');
+  assert.equal(await get(new Agent({ ca: readFileSync(second.certPath) })), 200);
+
+  const other = bareServer();
+  t.after(() => other.stop(0));
+  const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
+  assert.equal(await other.listen(address, second), undefined, 'no second server shares the port');
+  for (const agent of agents) agent.destroy();
+  await server.stop(0);
+  await assert.rejects(get(new Agent({})), /ECONNREFUSED/);
 });
 
 test('TLS files that are none are refused', async (t) => {
