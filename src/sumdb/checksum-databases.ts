@@ -1,6 +1,6 @@
 /**
- * All the checksum databases of this Astera: routes questions to the one they name, keeps private
- * paths from them, and judges what the module proxy wants to keep by the first of them.
+ * All checksum databases of this Astera. It sends each request to the database that it names, and keeps private paths
+ * from them. The first database judges the files that the module proxy wants to keep.
  */
 
 import type { Answer, StoredFile } from '../core/answer.ts';
@@ -16,9 +16,9 @@ import type { AskOptions, SumdbProxy } from './sumdb-proxy.ts';
 import type { ModuleVersion } from './verifier.ts';
 
 export type ChecksumDatabasesOptions = {
-  /** By name, in the order they were set. */
+  /** The databases by name, in the order of the setting. */
   readonly databases: ReadonlyMap<string, SumdbProxy>;
-  /** Patterns of modules no database is asked about: GONOSUMDB, whose default is GOPRIVATE. */
+  /** Patterns of modules that no database hears of: GONOSUMDB, whose default is GOPRIVATE. */
   readonly exemptPatterns: string;
 };
 
@@ -29,7 +29,7 @@ export class ChecksumDatabases implements Checksums {
     this.#options = options;
   }
 
-  /** The fresh file under a key that begins with `sumdb/`, where it is in memory: the hot path. */
+  /** The file under a key that begins with `sumdb/`, if it is in memory and fresh. This is the hot path. */
   peek(key: string): StoredFile | undefined {
     for (const [name, database] of this.#options.databases) {
       if (key.startsWith(name, 'sumdb/'.length)) return database.peek(key);
@@ -38,7 +38,9 @@ export class ChecksumDatabases implements Checksums {
   }
 
   /**
-   * @throws {NotFound} no such database here: the client goes on to the next proxy, or asks directly
+   * The answer to one request.
+   *
+   * @throws {NotFound} there is no such database here; the client goes on to its next proxy, or to the database
    * @throws {Forbidden} the module is private here
    */
   async get(ask: SumdbAsk, how: AskOptions): Promise<Answer> {
@@ -62,7 +64,7 @@ export class ChecksumDatabases implements Checksums {
 
   prefetch(resource: Summed): void {
     if (!this.#isExempt(resource)) {
-      this.lookUp(resource).catch(() => {}); // judge() asks again, and says why.
+      this.lookUp(resource).catch(() => {}); // `judge` asks again and gives the reason.
     }
   }
 
@@ -85,9 +87,9 @@ export class ChecksumDatabases implements Checksums {
   }
 
   /**
-   * The first database's word on a module version.
+   * The first database's answer about a module version.
    *
-   * @param how `isAnew`: asks it though its record is stored, and proves the answer in the newest tree
+   * @param how `isAnew`: asks the database even if the record is stored, and proves the answer in the newest tree
    */
   async lookUp(asked: ModuleVersion, how: { readonly isAnew?: boolean } = {}): Promise<Word> {
     const [database] = this.#options.databases.values();
@@ -97,7 +99,7 @@ export class ChecksumDatabases implements Checksums {
       const record = how.isAnew ? await database.recordAnew(asked) : await recordOf(database, asked);
       return { kind: 'record', lines: linesFor(record, asked) };
     } catch (error) {
-      // A security event, or a database that can't be asked: either way nothing is confirmed by it.
+      // An attack was found, or the database can't be asked. In both cases nothing is confirmed.
       if (!isServeError(error)) throw error;
       const isDefinite = error.kind === 'not-found' || error.kind === 'gone';
       const kind = isDefinite && !(error instanceof NotStored) ? 'unknown' : 'silent';
@@ -105,12 +107,15 @@ export class ChecksumDatabases implements Checksums {
     }
   }
 
-  /** When the background has what offline clients need of what was looked up. */
+  /** Resolves when the background has fetched the proofs that offline clients will need. */
   async settled(): Promise<void> {
     await Promise.all(Array.from(this.#options.databases.values(), (database) => database.settled()));
   }
 
-  /** The `go` command looks toolchains up whatever its settings (cmd/go/internal/modfetch/sumdb.go, useSumDB). */
+  /**
+   * Whether no database may hear of a module. Toolchains are always looked up, as `go` does it
+   * (cmd/go/internal/modfetch/sumdb.go, useSumDB).
+   */
   #isExempt({ module }: Pick<ModuleVersion, 'module'>): boolean {
     return module !== 'golang.org/toolchain' && matchPrefixPatterns(this.#options.exemptPatterns, module);
   }

@@ -1,5 +1,5 @@
 /**
- * Which checksum databases there are: names, keys and hosts, as GOSUMDB writes them.
+ * The list of checksum databases: names, keys and hosts, as GOSUMDB writes them.
  *
  * Follows cmd/go/internal/modfetch/sumdb.go (dbDial) and key.go.
  */
@@ -9,10 +9,10 @@ import { type NoteVerifier, parseVerifierKey } from './note.ts';
 import { isDatabaseName } from './sumdb-path.ts';
 
 export type Database = {
-  /** As in the paths of requests: `sum.golang.org`. */
+  /** The name in the paths of requests: `sum.golang.org`. */
   readonly name: string;
   readonly key: NoteVerifier;
-  /** Its own host, asked where the upstream list does not proxy it. No trailing slash. */
+  /** The database's own host, without a trailing slash. It is asked if the upstream list does not proxy it. */
   readonly url: string;
 };
 
@@ -21,12 +21,12 @@ const knownKeys: Readonly<Record<string, string>> = {
   'sum.golang.org': 'sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8',
 };
 
-/** Another host of a database that has its name elsewhere. */
+/** Other hosts of a database, with the name in its key. */
 const aliases: Readonly<Record<string, string>> = { 'sum.golang.google.cn': 'sum.golang.org' };
 
 /**
- * Reads a comma-separated list; each member is a name the `go` command knows, or a verifier key,
- * and may be followed by a URL. `off` among them means none.
+ * Reads a comma-separated list. Each member is a name that the `go` command knows, or a verifier key. A URL may follow
+ * it. If one member is `off`, the list is empty.
  *
  * @throws {BadRequest} an unknown name without a key, a malformed key or URL, a name twice
  */
@@ -36,7 +36,7 @@ export function parseDatabases(text: string): Database[] {
   const databases = members.filter((member) => member !== '').map(parseDatabase);
   const names = new Set(databases.map(({ name }) => name));
   if (names.size < databases.length)
-    throw new BadRequest(`cannot use checksum databases: a name twice: ${text}`);
+    throw new BadRequest(`cannot use checksum databases: a name is given twice: ${text}`);
   return databases;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Signed notes: a text, a blank line, and a line for each signature.
  *
- * Nothing of a note counts unless a known key signed it. Signatures by other keys are ignored;
- * a wrong one by a known key makes the whole note worthless.
+ * A note counts only if a known key signed it. Signatures by other keys are ignored. A wrong signature by a known key
+ * makes the note invalid.
  *
  * Follows golang.org/x/mod/sumdb/note/note.go, whose package comment is the format.
  */
@@ -25,21 +25,21 @@ export type NoteVerifier = {
 export type NoteSignature = { readonly name: string; readonly keyHash: string; readonly base64: string };
 
 export type Note = {
-  /** What was signed; ends in a newline. */
+  /** The signed text; it ends in a newline. */
   readonly text: string;
-  /** By known keys, all of them right; at least one, one a key. */
+  /** The signatures by known keys, all of them right. At least one; one for each key. */
   readonly verified: readonly NoteSignature[];
-  /** By keys not known: they say nothing. */
+  /** The signatures by unknown keys. They prove nothing. */
   readonly unknown: readonly NoteSignature[];
 };
 
-/** A key we trust did not sign this note: worse than a note that is only malformed. */
+/** A trusted key did not sign this note. This is worse than a malformed note. */
 export class BadSignature extends CheckFailed {}
 
 /**
- * Reads a verifier key: `name+hash+base64`, the key's bytes after one byte for the algorithm.
+ * Reads a verifier key: `name+hash+base64`. The base64 holds one byte for the algorithm and the key's bytes.
  *
- * @throws {BadRequest} malformed, a hash that is not the key's, or an algorithm that is not Ed25519
+ * @throws {BadRequest} it is malformed, its hash is of another key, or its algorithm is not Ed25519
  */
 export function parseVerifierKey(text: string): NoteVerifier {
   const [, name = '', keyHash = '', base64 = ''] = VERIFIER_KEY.exec(text) ?? [];
@@ -65,7 +65,7 @@ export function openNote(message: Uint8Array, verifiers: readonly NoteVerifier[]
   const unknown = new Map<string, NoteSignature>();
   for (const [at, line] of lines.entries()) {
     const signature = parseSignature(line);
-    // Counted one by one, so that what is wrong earlier in the note is what is said.
+    // Each line is counted in turn, so that the error names the first fault in the note.
     if (signature === undefined || at >= SIGNATURES_MAX) throw malformed(message);
     const verifier = findVerifier(verifiers, signature);
     if (verifier === undefined) unknown.set(line, signature);
@@ -77,24 +77,24 @@ export function openNote(message: Uint8Array, verifiers: readonly NoteVerifier[]
   return { text: text.toString('utf8'), verified: [...verified.values()], unknown: [...unknown.values()] };
 }
 
-/** Whether a well-formed note was signed by other keys alone, right or wrong: it is of another database. */
+/** Whether all signatures of a well-formed note name other keys, so that it is of another database. */
 export function isOfOthers(message: Uint8Array, verifier: NoteVerifier): boolean {
   const signatures = splitNote(message).lines.map(parseSignature);
   return signatures.every((one) => one !== undefined && findVerifier([verifier], one) === undefined);
 }
 
 /**
- * The note with the signatures that were verified, and no others: they say nothing, and could say anything.
+ * The note with its verified signatures only.
  *
- * Go's own client keeps such signatures in its notes (x/mod/sumdb/note, UnverifiedSigs). Here nothing is stored
- * or served that was not signed: what an upstream adds would reach every client behind this Astera.
+ * Go's own client keeps the others in its notes (x/mod/sumdb/note, UnverifiedSigs). They prove nothing and may hold any
+ * text. An upstream could send such text to every client behind this Astera.
  */
 export function formatNote({ text, verified }: Note): Uint8Array {
   const lines = verified.map(({ name, base64 }) => `— ${name} ${base64}\n`);
   return new TextEncoder().encode(`${text}\n${lines.join('')}`);
 }
 
-/** The text with its newline, and the signature lines without theirs. */
+/** The text with its newline, and the signature lines without newlines. */
 function splitNote(message: Uint8Array): { text: Buffer; lines: string[] } {
   const bytes = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
   const split = bytes.lastIndexOf('\n\n');
@@ -128,7 +128,7 @@ function checked(signature: NoteSignature, text: Uint8Array, verifier: NoteVerif
   throw new BadSignature(`cannot open note: bad signature by ${keyName(verifier)}`);
 }
 
-/** The name a key goes by in messages: its database and its hash. */
+/** A key's name in messages: its database and its hash. */
 function keyName({ name, keyHash }: { name: string; keyHash: string }): string {
   return `${name}+${keyHash}`;
 }
@@ -150,7 +150,7 @@ function badKey(why: string, text: string): BadRequest {
   return new BadRequest(`cannot read verifier key: ${why}: ${JSON.stringify(text.slice(0, 200))}`);
 }
 
-/** Signatures in a note, as in Go: reading a note must not take for ever. */
+/** Signatures in a note, as in Go. The bound keeps the reading of a note short. */
 const SIGNATURES_MAX = 100;
 
 const ALGORITHM_ED25519 = 1;

@@ -1,10 +1,11 @@
 /**
- * What an offline client needs, fetched while the line is there.
+ * Fetches the tiles that offline clients will need, while the line works.
  *
- * A lookup goes out with the newest head H; its client then asks for the tiles that prove the
- * record in H, and H over the head it has. The first are H's right edge and the record's own path;
- * the second, for every head that passed through here, are there when each head's step to the next
- * was fetched: a tile that changed between an earlier head and H was on the edge of some head between.
+ * A lookup goes out with the newest tree head H. Its client asks for the tiles that prove two things:
+ *
+ * - The record is in H. The tiles are H's right edge and the record's own path.
+ * - H continues the tree that the client knows. It is enough to fetch the tiles of each step from one tree head to the
+ *   next. A tile that changed between an earlier head and H was at the right edge of some head in between.
  */
 
 import { messageOf } from '../core/errors.ts';
@@ -13,18 +14,18 @@ import type { Tile } from './tile.ts';
 import { edgeTiles, recordTiles, treeTiles } from './tile-plan.ts';
 
 export type ProofKeeperOptions = {
-  /** Brings a tile into the store, if it is not there in that width already. */
+  /** Fetches a tile into the store, unless it is stored in that width. */
   readonly ensure: (tile: Tile) => Promise<void>;
   readonly events: Events;
 };
 
 /**
- * Steps that wait for their tiles, some 100 bytes each. Past it the oldest is dropped: what it names was
- * mostly kept by the verification behind it. At half, a herd of forty on a slow line loses some.
+ * Steps that wait for their tiles, about 100 bytes each. Beyond this the oldest is dropped. Its verification has mostly
+ * stored its tiles already. At half, forty clients on a slow line lose some.
  */
 const QUEUE_MAX = 10_000;
 
-/** What to prove in a tree of `size` records: a record, the tree of an earlier head, or the head itself. */
+/** One proof in a tree of `size` records: of record `id`, of an earlier tree, or of the tree head itself. */
 type Step = { readonly size: number; readonly id?: number; readonly earlier?: number };
 
 export class ProofKeeper {
@@ -37,7 +38,7 @@ export class ProofKeeper {
     this.#options = options;
   }
 
-  /** The newest head has `size` records now, and record `id` was proven in it. */
+  /** Tells that the newest tree has `size` records now, and that record `id` was proven in it. */
   note(size: number, id: number | undefined): void {
     if (size !== this.#size) {
       const earlier = this.#size;
@@ -47,7 +48,7 @@ export class ProofKeeper {
     if (id !== undefined) this.#add({ size, id });
   }
 
-  /** When all that is queued is there, or was given up. */
+  /** Resolves when all queued steps are done or failed. */
   async settled(): Promise<void> {
     while (this.#working !== undefined) await this.#working;
   }

@@ -1,8 +1,8 @@
 /**
- * One checksum database's log as far as it is proven here: records, tiles and the newest head, in the store.
+ * The proven part of one checksum database's log: records, tiles and the newest tree head, in the store.
  *
- * Whatever comes in, from the database or from elsewhere, is verified first; nothing unproven is kept.
- * Asks nobody but by `readRemote`, and that only for the tiles of a proof.
+ * Every record, tile and tree head is verified before it is stored, also one from the database itself. The log uses the
+ * network only by `readRemote`, for the tiles of a proof.
  */
 
 import { BadRequest, CheckFailed, NotFound } from '../core/errors.ts';
@@ -20,9 +20,9 @@ export type ProvenLogOptions = {
   readonly key: NoteVerifier;
   readonly store: SumdbStore;
   readonly events: Events;
-  /** Fetches what is missing of a proof, by its path below the database's root. */
+  /** Fetches a tile that a proof needs, by its path below the database's root. */
   readonly readRemote: (path: string) => Promise<Uint8Array>;
-  /** Told what was proven: the newest head's records, and the number of a record among them. */
+  /** Called after each proof, with the size of the newest tree and the number of the proven record, if any. */
   readonly onProven?: (size: number, id: number | undefined) => void;
 };
 
@@ -43,38 +43,38 @@ export class ProvenLog {
     });
   }
 
-  /** The newest head proven; `undefined` before the first. */
+  /** The newest proven tree head; `undefined` before the first. */
   head(): Promise<TreeHead | undefined> {
     return this.#verifier.head();
   }
 
-  /** The newest head that is stored, too: what clients are told of. */
+  /** The newest tree head that is proven and stored. Clients are told of this one. */
   savedHead(): Promise<TreeHead | undefined> {
     return this.#verifier.savedHead();
   }
 
-  /** Records of {@link savedHead}; 0 before the first. */
+  /** The number of records in the tree of {@link savedHead}; 0 before the first. */
   async size(): Promise<number> {
     return (await this.savedHead())?.size ?? 0;
   }
 
-  /** The stored record of a module version, as a lookup's answer starts with it. */
+  /** The stored record of a module version, as a lookup's answer begins with it. */
   record(asked: ModuleVersion): Promise<Uint8Array | undefined> {
     return this.#options.store.record(asked);
   }
 
-  /** The stored tile at that place, as wide as it was ever seen. */
+  /** The stored tile at that place, at its widest. */
   async tile(tile: Tile): Promise<Uint8Array | undefined> {
-    await this.head(); // What is stored counts under its key alone.
+    await this.head(); // Drops the stored files first if they belong to another key.
     return this.#options.store.tile(tile);
   }
 
   /**
-   * Takes a lookup's answer or a tile from elsewhere, as if it were the database's own.
+   * Verifies a lookup's answer or a tile from elsewhere and keeps it, as if it came from the database.
    *
-   * @param given tiles by their path, which may prove it
+   * @param given tiles by their paths; the proof may use them
    * @throws {CheckFailed} it is not proven; nothing is kept
-   * @throws what `readRemote` throws for tiles that are neither given nor stored
+   * @throws all errors of `readRemote` for tiles that are neither given nor stored
    */
   async learn(ask: SumdbAsk, bytes: Uint8Array, given: GivenTiles): Promise<void> {
     if (ask.kind === 'lookup') {
@@ -95,21 +95,21 @@ export class ProvenLog {
     return verified;
   }
 
-  /** Verifies a signed head and keeps it if it is the newest. @returns the newest; throws as {@link learn} */
+  /** Verifies a tree head and keeps it if it is the newest. @returns the newest one; throws as {@link learn} */
   async keepHead(note: Uint8Array): Promise<TreeHead> {
     const head = await this.#verifier.verifyHead(note);
     this.#options.onProven?.(head.size, undefined);
     return head;
   }
 
-  /** Verifies a tile and keeps it. @returns `false` where it is past the newest head; throws as {@link learn} */
+  /** Verifies a tile and keeps it. @returns `false` if it is past the newest tree; throws as {@link learn} */
   async keepTile(tile: Tile, bytes: Uint8Array): Promise<boolean> {
-    const isProven = await this.#verifier.verifyTile(tile, bytes); // Which keeps tiles of hashes itself.
+    const isProven = await this.#verifier.verifyTile(tile, bytes); // This stores hash tiles itself.
     if (isProven && tile.level === DATA_LEVEL) await this.#options.store.putTile(tile, bytes);
     return isProven;
   }
 
-  /** The stored head; one by another key takes all that was stored with it away: it is of another tree. */
+  /** The stored tree head. If another key signed it, all stored files are dropped, as they belong to another tree. */
   async #loadHead(): Promise<Uint8Array | undefined> {
     const { name, key, store, events } = this.#options;
     const note = await store.head();
@@ -120,11 +120,11 @@ export class ProvenLog {
   }
 }
 
-/** Nobody was asked: it says nothing about the database. */
+/** The file is not stored and nobody was asked. So this says nothing about the database. */
 export class NotStored extends NotFound {}
 
 export function notStored(path: string): NotStored {
   return new NotStored(
-    `cannot find ${JSON.stringify(path)}: not stored, and the request or --offline forbids to ask`,
+    `cannot find ${JSON.stringify(path)}: not stored, and the request or --offline forbids to ask upstream`,
   );
 }

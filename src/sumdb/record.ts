@@ -1,10 +1,10 @@
 /**
- * Records of a checksum database: its answer to a lookup, and the texts in a data tile.
+ * Records of a checksum database: the answers to lookups, and the texts in a data tile.
  *
  * A record's text is the go.sum lines of one module version. An answer is the record's number,
  * the text, a blank line, and a signed tree head.
  *
- * Follows golang.org/x/mod/sumdb/tlog/note.go, but takes a number only as Go itself prints it.
+ * Follows golang.org/x/mod/sumdb/tlog/note.go, but accepts a number only as Go prints it.
  */
 
 import { isUtf8 } from 'node:buffer';
@@ -17,15 +17,15 @@ import { DECIMAL } from './tree-head.ts';
 /** One record. `text` ends in a newline and has no blank line. */
 export type SumRecord = { readonly id: number; readonly text: Uint8Array };
 
-/** The record as a lookup's answer starts with it, up to and with the blank line. */
+/** The record as a lookup's answer begins with it, including the blank line. */
 export function formatRecord({ id, text }: SumRecord): Uint8Array {
   return Buffer.concat([Buffer.from(`${id}\n`), text, NEWLINE]);
 }
 
 /**
- * The record at the start of a lookup's answer, and the signed head that follows. Shares its memory.
+ * The record at the start of a lookup's answer; `rest` is the signed tree head after it. Both are views into `answer`.
  *
- * @throws {CheckFailed} not in that form, or more than SUMDB_ANSWER_BYTES_MAX
+ * @throws {CheckFailed} another form, or more than SUMDB_ANSWER_BYTES_MAX
  */
 export function parseRecord(answer: Uint8Array): SumRecord & { readonly rest: Uint8Array } {
   if (answer.length > SUMDB_ANSWER_BYTES_MAX) throw malformed(`${answer.length} bytes`);
@@ -39,7 +39,7 @@ export function parseRecord(answer: Uint8Array): SumRecord & { readonly rest: Ui
   return { id: Number(id), text, rest: bytes.subarray(end + 2) };
 }
 
-/** The go.sum lines of `text` that are for this module version: its own and its go.mod's. */
+/** The go.sum lines in `text` for this module version: those of its zip and of its go.mod. */
 export function linesFor(
   text: Uint8Array,
   { module, version }: { module: string; version: string },
@@ -50,10 +50,10 @@ export function linesFor(
 }
 
 /**
- * The hash tile that a data tile's records stand for.
+ * The hash tile of a data tile: the hashes of its records.
  *
  * @param bytes the data tile: records without their numbers
- * @throws {CheckFailed} not `width` records one after the other and nothing else
+ * @throws {CheckFailed} `bytes` is anything but `width` records, one after the other
  */
 export function hashesOfDataTile(bytes: Uint8Array, width: number): Uint8Array {
   const hashes = Buffer.alloc(width * HASH_BYTES);
@@ -71,7 +71,7 @@ export function hashesOfDataTile(bytes: Uint8Array, width: number): Uint8Array {
 }
 
 /**
- * The partial data tile of `width` out of a wider one at the same place. Shares its memory.
+ * The partial data tile of `width` records, as a view into a wider one at the same place.
  *
  * @throws {CheckFailed} `bytes` has fewer records
  */
@@ -81,14 +81,14 @@ export function cutDataTile(bytes: Uint8Array, width: number): Uint8Array {
   return bytes.subarray(0, end);
 }
 
-/** Where the record that starts at `from` ends, its blank line included. */
+/** The end of the record that starts at `from`, including its blank line. */
 function recordEnd(bytes: Uint8Array, from: number): number {
   const end = bufferOf(bytes).indexOf('\n\n', from);
   if (end < 0) throw malformed('data tile ends within a record');
   return end + 2;
 }
 
-/** UTF-8 lines without control characters or blank lines, the last one ended. */
+/** Whether these are UTF-8 lines without control characters and blank lines. Each line ends in a newline. */
 function isRecordText(text: Uint8Array): boolean {
   if (!isUtf8(text) || text.at(-1) !== LF) return false;
   return text.every((byte, at) => byte >= 0x20 || (byte === LF && text[at + 1] !== LF));

@@ -1,6 +1,6 @@
 /**
- * What an import hands over of checksum databases: each lookup and tile goes to the log it names, which
- * keeps what is proven.
+ * Takes the checksum databases' files from an import. Each lookup and tile goes to the log of its database, which
+ * keeps the proven ones.
  */
 
 import type { SumdbHead, SumdbLearner, SumdbLesson } from '../core/control-port.ts';
@@ -11,9 +11,9 @@ import type { ProvenLog } from './proven-log.ts';
 import { parseSumdbPath } from './sumdb-path.ts';
 
 export type SumdbLessonsOptions = {
-  /** By the databases' names. */
+  /** The logs by the names of their databases. */
   readonly logs: ReadonlyMap<string, ProvenLog>;
-  /** Patterns of modules nothing is learned about: GONOSUMDB, whose default is GOPRIVATE. */
+  /** Patterns of modules whose lookups are refused: GONOSUMDB, whose default is GOPRIVATE. */
   readonly exemptPatterns: string;
 };
 
@@ -24,6 +24,7 @@ export class SumdbLessons implements Remote<SumdbLearner> {
     this.#options = options;
   }
 
+  /** The state of a database here, and the size of its newest stored tree. */
   sumdbHead = async ({ database }: { database: string }): Promise<SumdbHead> => {
     const { logs } = this.#options;
     const log = logs.get(database);
@@ -32,15 +33,17 @@ export class SumdbLessons implements Remote<SumdbLearner> {
   };
 
   /**
-   * @throws {BadRequest} not the path of a file of a database here
+   * Verifies one file and keeps it.
+   *
+   * @throws {BadRequest} `path` is not a file of a database that is proxied here
    * @throws {Forbidden} the module is private here
-   * @throws what {@link ProvenLog.learn} throws
+   * @throws all errors of {@link ProvenLog.learn}
    */
   sumdbLearn = async ({ path, bytes, tiles }: SumdbLesson): Promise<SumdbHead> => {
     const ask = parseSumdbPath(path);
     const log = ask && this.#options.logs.get(ask.database);
     if (ask === undefined || log === undefined) {
-      throw new BadRequest(`cannot learn ${JSON.stringify(path)}: of no checksum database here`);
+      throw new BadRequest(`cannot learn ${JSON.stringify(path)}: it is of no checksum database in --sumdb`);
     }
     if (ask.kind === 'lookup' && matchPrefixPatterns(this.#options.exemptPatterns, ask.asked.module)) {
       throw new Forbidden(`cannot learn ${JSON.stringify(ask.asked.module)}: it is private here`);

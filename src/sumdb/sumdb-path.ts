@@ -1,5 +1,5 @@
 /**
- * What can be asked of a checksum database through a proxy, as a union, and the keys it is stored under.
+ * The requests to a checksum database through a proxy, as a union, and the keys of its files in the store.
  *
  * Follows https://go.dev/design/25530-sumdb (Checksum Database) and golang.org/x/mod/sumdb/server.go.
  */
@@ -17,10 +17,10 @@ export type SumdbAsk =
   | { readonly kind: 'tile'; readonly database: string; readonly tile: Tile };
 
 /**
- * Reads a path that begins with `sumdb/`, percent-decoded, escaped by "!".
+ * Reads a path that begins with `sumdb/`. It is percent-decoded, and capital letters are escaped by "!".
  *
- * @returns undefined for what has not the form of one
- * @throws {BadRequest} it has, but a part of it is malformed
+ * @returns undefined if it does not have the form of such a path
+ * @throws {BadRequest} it has the form, but a part is malformed
  */
 export function parseSumdbPath(path: string): SumdbAsk | undefined {
   const [, database, rest = ''] = (path.length <= PATH_LENGTH_MAX && SUMDB_PATH.exec(path)) || [];
@@ -34,33 +34,33 @@ export function parseSumdbPath(path: string): SumdbAsk | undefined {
   return { kind: 'tile', database, tile };
 }
 
-/** Whether requests can name it: a host, and a path maybe, as in `host.example/sumdb`. */
+/** Whether requests can have this name in their path: a host, with or without a path, as in `host.example/sumdb`. */
 export function isDatabaseName(name: string): boolean {
   return name.length <= NAME_LENGTH_MAX && DATABASE_NAME.test(name);
 }
 
 const NAME_LENGTH_MAX = 255;
 
-/** A module path and a version of KEY_LENGTH_MAX together, and what stands before them. */
+/** Module path and version have KEY_LENGTH_MAX characters together. The database's name stands before them. */
 const PATH_LENGTH_MAX = KEY_LENGTH_MAX + 2 * NAME_LENGTH_MAX;
 
-/** No element begins with a dot: a name is also a directory's, and ".." would lead out of it. */
+/** No element begins with a dot: the name becomes a directory's name, and ".." would lead out of it. */
 const NAME = '[A-Za-z0-9-][A-Za-z0-9.-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*';
 const DATABASE_NAME = new RegExp(`^${NAME}$`);
-// The shortest name: what follows the first "lookup" is a module path, and could have another one in it.
+// Takes the shortest name: a module path follows the first "lookup", and may contain another "lookup".
 const SUMDB_PATH = new RegExp(`^sumdb/(${NAME}?)/((?:supported|latest)$|(?:lookup|tile)/.*$)`);
 
-/** Where a record is stored: without the head that goes out with it. */
+/** The key of a record. The tree head that goes out with it is stored apart. */
 export function recordKey(database: string, asked: ModuleVersion): string {
   return `sumdb/${database}/${lookupPath(asked)}`;
 }
 
-/** Where a tile is stored, at its widest: narrower ones are cut from it. */
+/** The key of a tile. It is stored at its widest, and narrower ones are cut from it. */
 export function tileKey(database: string, tile: Tile): string {
   return `sumdb/${database}/${tilePath({ ...tile, width: 2 ** tile.height })}`;
 }
 
-/** Where the newest head is stored. */
+/** The key of the newest tree head. */
 export function treeHeadKey(database: string): string {
   return `sumdb/${database}/latest`;
 }

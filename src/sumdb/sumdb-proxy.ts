@@ -1,8 +1,8 @@
 /**
- * The answers of one checksum database, without HTTP: proxied, cached, and kept only when proven.
+ * The answers of one checksum database, without HTTP. They are proxied and cached, and kept only if proven.
  *
- * A record and the head that signs it are stored apart. A lookup goes out with the newest proven
- * head, so that what was fetched on different days proves itself against one tree.
+ * A record and its signed tree head are stored apart. A lookup goes out with the newest proven tree head. So records
+ * from different days are all proven in one tree.
  */
 
 import {
@@ -40,13 +40,13 @@ export type SumdbProxyOptions = {
   readonly clock: Clock;
   readonly events: Events;
   readonly isOffline: boolean;
-  /** Of a lookup's answer: it tells of the module. */
+  /** The visibility of a lookup's answer, as the answer names the module. */
   readonly visibilityOf: VisibilityOf;
 };
 
-/** How a question is asked. */
+/** The part of a client's request that every file has. */
 export type AskOptions = {
-  /** False: answer from what is stored. */
+  /** False: the answer comes from the store alone. */
   readonly mayFetch: boolean;
   /** The client's `Via`, passed on so that loops are seen. */
   readonly via?: string | undefined;
@@ -54,28 +54,28 @@ export type AskOptions = {
 
 const OUTSIDE: AskOptions = { mayFetch: true };
 
-/** A file and where it came from, as a flight brings it. */
+/** The result of a flight: a file and its origin. */
 export type Served = { readonly file: StoredFile; readonly origin: Origin };
 
-/** What a read brings. A file with the origin `stale` goes out only where nothing newer can be had. */
+/** The result of a read. A file with the origin `stale` goes out only if nothing newer can be fetched. */
 type StoredServed = { readonly served: Served | undefined };
 
-/** How one kind of file is had. */
+/** The steps to one kind of file. */
 type Steps = {
   read(): Promise<Served | undefined>;
-  /** Says that nothing is stored. */
+  /** Fails with the error that nothing is stored. */
   miss(): Promise<never>;
   fetch(): Promise<Served>;
-  /** False: the upstream list must not hear of it. */
+  /** False: the upstream list must not hear of the file. */
   readonly mayTellList?: boolean;
 };
 
 export class SumdbProxy {
-  /** What is proven of the database, and learns more. */
+  /** The proven part of the database's log. */
   readonly log: ProvenLog;
   readonly #options: SumdbProxyOptions;
   readonly #keeper: ProofKeeper;
-  /** By the key of each lookup under way: its answer's go.sum lines. */
+  /** The go.sum lines of each lookup under way, by its key. */
   readonly #claims = new Map<string, PromiseWithResolvers<readonly string[]>>();
 
   constructor(options: SumdbProxyOptions) {
@@ -90,13 +90,13 @@ export class SumdbProxy {
     });
   }
 
-  /** The fresh file under `key`: the hot path, without a promise. */
+  /** The file under `key`, if it is in memory and fresh. This is the hot path: no promise. */
   peek(key: string): StoredFile | undefined {
     const file = this.#options.memory.file(key);
     return file !== undefined && this.#isFresh(file) ? file : undefined;
   }
 
-  /** @throws any of `core/errors.ts` but BadRequest */
+  /** The answer to one request. @throws any of `core/errors.ts` but BadRequest */
   async get(ask: SumdbAsk, asked: AskOptions): Promise<Answer> {
     const { name } = this.#options;
     const how = this.#allowed(asked);
@@ -112,7 +112,7 @@ export class SumdbProxy {
     }
   }
 
-  /** One lookup's answer: the record, and the newest head. */
+  /** The answer to one lookup: the record and the newest tree head. */
   lookup(asked: ModuleVersion, options = OUTSIDE): Promise<Served> {
     const { name, remote } = this.#options;
     const how = this.#allowed(options);
@@ -127,24 +127,24 @@ export class SumdbProxy {
     return this.#held(key) === undefined ? this.#claimedBy(key, served) : served();
   }
 
-  /** The go.sum lines in the answer to a lookup under way, before they are proven; none where none comes. */
+  /** The go.sum lines in the answer to a lookup under way, before they are proven; empty if no answer comes. */
   claimed(asked: ModuleVersion): Promise<readonly string[]> {
     return this.#claims.get(recordKey(this.#options.name, asked))?.promise ?? Promise.resolve([]);
   }
 
   /**
-   * The record of a module version, asked of the database though it is stored, and proven in the newest tree.
+   * The record of a module version, proven in the newest tree. The database is asked even if the record is stored.
    *
-   * @throws {NotStored} offline
+   * @throws {NotStored} this server is offline
    */
   async recordAnew(asked: ModuleVersion): Promise<Uint8Array> {
     const { name, isOffline } = this.#options;
     if (isOffline) throw notStored(lookupPath(asked));
     const key = recordKey(name, asked);
-    return (await this.#told(key, () => this.#fetchRecord(asked, undefined))).text;
+    return (await this.#logRefused(key, () => this.#fetchRecord(asked, undefined))).text;
   }
 
-  /** When the background has what offline clients need; for tests and for a clean stop. */
+  /** Resolves when the background has fetched the proofs for offline clients; for tests and for a clean stop. */
   settled(): Promise<void> {
     return this.#keeper.settled();
   }
@@ -157,7 +157,7 @@ export class SumdbProxy {
     return this.#options.isOffline ? { mayFetch: false } : how;
   }
 
-  /** One way for all kinds: memory, the store, the database. */
+  /** The one way for all kinds of files: memory, the store, the database. */
   #served(key: string, { mayFetch, via }: AskOptions, steps: Steps): Promise<Served> {
     const { memory, readThrough, remote } = this.#options;
     const keep = (served: Served): Served => {
@@ -174,11 +174,11 @@ export class SumdbProxy {
       mayFetch,
       via,
       held: () => this.#held(key),
-      read: () => this.#told(key, read),
+      read: () => this.#logRefused(key, read),
       fresh,
       stored: async ({ served }) => served ?? (await steps.miss()),
       fetch: (before) =>
-        this.#told(key, async () => fresh(before ?? (await read())) ?? keep(await steps.fetch())),
+        this.#logRefused(key, async () => fresh(before ?? (await read())) ?? keep(await steps.fetch())),
       refuseLoop: async (asVia) => {
         if (steps.mayTellList !== false) await remote.refuseLoop(key, asVia);
       },
@@ -194,7 +194,7 @@ export class SumdbProxy {
     return file.freshUntilMs > this.#options.clock.monotonicMs();
   }
 
-  /** Others can wait for the claim of a lookup from its very begin. */
+  /** Runs a lookup, and lets others wait for its claim from its start. */
   async #claimedBy(key: string, lookup: () => Promise<Served>): Promise<Served> {
     if (this.#claims.has(key)) return lookup();
     const claim = Promise.withResolvers<readonly string[]>();
@@ -207,9 +207,9 @@ export class SumdbProxy {
     }
   }
 
-  /** Says it where what is brought was refused. */
-  #told<T>(key: string, bring: () => Promise<T>): Promise<T> {
-    return bring().catch((error: unknown) => {
+  /** Runs `work`, and logs it if a check refused the file. */
+  #logRefused<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return work().catch((error: unknown) => {
       if (isServeError(error) && error.kind === 'check-failed') {
         this.#options.events.checkFailed(key, messageOf(error));
       }
@@ -282,7 +282,10 @@ export class SumdbProxy {
     return { read, miss, fetch };
   }
 
-  /** Fetches a tile and proves it. One past every head we know goes out all the same, as clients prove it too; it is not kept. */
+  /**
+   * Fetches a tile and proves it. A tile past the newest known tree goes out unproven, as clients prove it too. It is
+   * not kept.
+   */
   async #fetchTile(tile: Tile, via: string | undefined): Promise<{ bytes: Uint8Array; isProven: boolean }> {
     const { remote } = this.#options;
     const bytes = await remote.whole(tilePath(tile), via);
@@ -299,7 +302,10 @@ export class SumdbProxy {
     await this.#served(this.#path(tile), OUTSIDE, this.#tileSteps(tile, OUTSIDE));
   }
 
-  /** Says to a client with a head from elsewhere what it is that can't be had here: the sizes of both trees. */
+  /**
+   * Adds the sizes of both trees to the error if the tile is past the newest known tree: then the client has a tree
+   * head from elsewhere.
+   */
   async #missing(tile: Tile, error: unknown): Promise<unknown> {
     if (!isServeError(error) || error instanceof CheckFailed || error instanceof Busy) return error;
     const known = await this.log.head();
@@ -320,11 +326,11 @@ function cut(stored: Uint8Array | undefined, tile: Tile): Uint8Array | undefined
   try {
     return new Uint8Array(cutDataTile(stored, tile.width));
   } catch {
-    return undefined; // It has fewer records.
+    return undefined; // The stored tile has fewer records.
   }
 }
 
-/** A proof that is not there is no answer about the module: who asked must not take it for one. */
+/** Turns the 404 of a proof into another failure, as clients would take it for an answer about the module. */
 function orNoProof(error: unknown): never {
   if (!isServeError(error) || (error.kind !== 'not-found' && error.kind !== 'gone')) throw error;
   throw new UpstreamFailed(`cannot prove an answer of the checksum database: ${messageOf(error)}`);

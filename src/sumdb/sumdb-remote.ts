@@ -1,8 +1,9 @@
 /**
- * Where a checksum database is asked: through the upstream list's own `/sumdb/`, or at its host
- * when the list does not proxy it, as the `go` command does (cmd/go/internal/modfetch/sumdb.go).
+ * Asks a checksum database through `/sumdb/` of the upstream list, or at its own host if the list does not proxy it.
+ * The `go` command does the same (cmd/go/internal/modfetch/sumdb.go).
  *
- * Unlike there, a lookup of a module that no upstream may hear of goes to the host alone: its path names the module.
+ * There is one difference. The path of a lookup names the module. If no upstream may hear of the module, the lookup
+ * goes to the host alone.
  */
 
 import { isServeError } from '../core/errors.ts';
@@ -11,7 +12,7 @@ import { SUMDB_ANSWER_BYTES_MAX } from '../core/limits.ts';
 import type { Clock, Upstream } from '../core/ports.ts';
 import { lookupPath, type ModuleVersion } from './verifier.ts';
 
-/** The list is asked again whether it proxies the database after so long. */
+/** After this time the list is asked again whether it proxies the database. */
 const SUPPORT_KEPT_MS = 600_000;
 
 const PROOF = { bytesMax: SUMDB_ANSWER_BYTES_MAX, isProof: true } as const;
@@ -24,7 +25,7 @@ export class SumdbRemote {
   readonly #clock: Clock;
   #support: { readonly inList: Promise<boolean>; readonly untilMs: number } | undefined;
 
-  /** @param options `noProxyPatterns`: of modules that the list may not hear of */
+  /** @param options `noProxyPatterns`: patterns of modules that the list may not hear of */
   constructor(options: {
     name: string;
     list: Upstream;
@@ -39,7 +40,7 @@ export class SumdbRemote {
     this.#clock = options.clock;
   }
 
-  /** Fetches the answer to a lookup; otherwise as {@link whole}. */
+  /** Fetches the answer to a lookup. Throws as {@link whole}. */
   async lookup(asked: ModuleVersion, via?: string): Promise<Uint8Array> {
     const path = lookupPath(asked);
     if (this.mayTellList(asked)) return this.whole(path, via);
@@ -55,7 +56,7 @@ export class SumdbRemote {
    * Fetches `path`, such as `tile/…` or `latest`, below the database's root.
    *
    * @param via the client's `Via`, passed on so that loops are seen
-   * @throws what an Upstream throws
+   * @throws all errors of an Upstream
    */
   async whole(path: string, via?: string): Promise<Uint8Array> {
     const request = { ...PROOF, ...(via !== undefined && { via }) };
@@ -66,12 +67,14 @@ export class SumdbRemote {
   }
 
   /**
-   * Another Astera asks for what is just being asked for. If it is our upstream, each would wait for the
-   * other: so the list is asked, by HEAD, whether the request has been there before. For the very path:
-   * whether it has the database an Astera says itself, and of three in a circle none would notice.
+   * Another Astera asks for a file that is being fetched. If it is our upstream, each would wait for the other. So a
+   * HEAD asks the list whether the request has been there before.
+   *
+   * The HEAD has the same path as the request. An Astera answers `supported` itself, so a HEAD of that would not go
+   * round a circle of three.
    *
    * @param path below the list's root, such as `sumdb/NAME/latest`
-   * @throws {Loop} it has
+   * @throws {Loop} the request has been there before
    */
   async refuseLoop(path: string, via: string): Promise<void> {
     try {

@@ -1,7 +1,7 @@
 /**
- * One checksum database in the store: records, tiles at their widest, and the newest head, kept apart.
+ * One checksum database in the store: its records, its tiles at their widest, and its newest tree head.
  *
- * What is written here was proven; the verifier is the only one that decides so.
+ * Only proven files are written here. The verifier alone decides that they are proven.
  */
 
 import { isServeError, messageOf } from '../core/errors.ts';
@@ -21,14 +21,14 @@ export type SumdbStoreOptions = {
 
 export class SumdbStore {
   readonly #options: SumdbStoreOptions;
-  /** The last put under way for each tile: the next one must see what it stored. */
+  /** The last put under way for each tile. The next one waits for it, as it must see the tile that it stored. */
   readonly #puts = new Map<string, Promise<void>>();
 
   constructor(options: SumdbStoreOptions) {
     this.#options = options;
   }
 
-  /** The record as a lookup's answer starts with it. */
+  /** The stored record, as a lookup's answer begins with it. */
   record(asked: ModuleVersion): Promise<Uint8Array | undefined> {
     return this.#get(recordKey(this.#options.name, asked));
   }
@@ -37,12 +37,12 @@ export class SumdbStore {
     return this.#put(recordKey(this.#options.name, asked), bytes);
   }
 
-  /** The stored tile at that place, as wide as it was ever seen. */
+  /** The stored tile at that place, at its widest. */
   tile(tile: Tile): Promise<Uint8Array | undefined> {
     return this.#get(tileKey(this.#options.name, tile));
   }
 
-  /** Keeps a tile, unless a wider one is there: a narrower one can be cut from it. */
+  /** Stores a tile, unless a wider one is stored: narrower ones can be cut from that. */
   async putTile(tile: Tile, bytes: Uint8Array): Promise<void> {
     const key = tileKey(this.#options.name, tile);
     const before = this.#puts.get(key) ?? Promise.resolve();
@@ -63,7 +63,7 @@ export class SumdbStore {
     return this.#put(treeHeadKey(this.#options.name), note);
   }
 
-  /** Drops all of it; the head last, as who finds it begins anew. */
+  /** Drops all files of the database. The tree head goes last: if this is cut short, the next start finds it again. */
   async forget(): Promise<void> {
     const { name, store } = this.#options;
     for (const prefix of [`sumdb/${name}/lookup/`, `sumdb/${name}/tile/`]) {
@@ -79,7 +79,7 @@ export class SumdbStore {
   async #widen(tile: Tile, bytes: Uint8Array): Promise<void> {
     const stored = await this.tile(tile);
     const isWider = stored !== undefined && stored.byteLength > bytes.byteLength;
-    // A damaged tile is found out by the verifier, which asks for the same width again.
+    // If the stored tile is damaged, the verifier notices it and asks for the same width again.
     if (isWider && (tile.level === DATA_LEVEL || isPrefix(bytes, stored))) return;
     await this.#put(tileKey(this.#options.name, tile), bytes);
   }
@@ -89,7 +89,7 @@ export class SumdbStore {
     return entry?.status === 200 && bytes?.byteLength === entry.size ? bytes : undefined;
   }
 
-  /** What can't be stored is served all the same; the log says so. */
+  /** A file that can't be stored is served all the same, and the log says so. */
   async #put(key: string, bytes: Uint8Array): Promise<void> {
     const { store, clock, events } = this.#options;
     const nowMs = clock.wallMs();

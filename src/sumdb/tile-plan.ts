@@ -1,11 +1,11 @@
 /**
- * Which tiles prove what: what a client reads to trust a tree head, a record, or an older head.
+ * Plans the tiles of a proof: a client reads them to trust a tree head, a record or an older tree head.
  *
- * A plan starts with the tiles at the tree's right edge, whose hashes make up the tree's own hash,
- * and goes on from there down to the tiles asked for, each full and so proven by its parent.
+ * A plan starts with the tiles at the tree's right edge. Their hashes make up the hash of the tree. From there it goes
+ * down to the wanted tiles. Each tile below the edge is full, and its parent proves it.
  *
- * Follows `tileHashReader.ReadHashes` of golang.org/x/mod/sumdb/tlog/tile.go: the `go` command asks
- * for exactly these.
+ * Follows `tileHashReader.ReadHashes` of golang.org/x/mod/sumdb/tlog/tile.go: the `go` command asks for exactly
+ * these tiles.
  */
 
 import { TILE_HEIGHT, type Tile, tileForIndex, tileInTree } from './tile.ts';
@@ -21,18 +21,18 @@ export type PlannedTile = {
 };
 
 export type TilePlan = {
-  /** Parents before children, none twice. */
+  /** Each tile once, parents before children. */
   readonly tiles: readonly PlannedTile[];
   /** The hashes that make up the tree's hash, from the left. */
   readonly edge: readonly PlannedHash[];
-  /** The hashes asked for, in their order. */
+  /** The wanted hashes, in their order. */
   readonly wanted: readonly PlannedHash[];
 };
 
 /**
  * Plans the reading of stored hashes in a tree of `size` records.
  *
- * @throws {RangeError} an index outside the tree: the caller's mistake
+ * @throws {RangeError} an index outside the tree, which is a bug of the caller
  */
 export function planTiles(size: number, indexes: readonly number[]): TilePlan {
   const end = storedHashIndex(0, size);
@@ -46,17 +46,17 @@ export function planTiles(size: number, indexes: readonly number[]): TilePlan {
   return { tiles: plan.tiles, edge, wanted };
 }
 
-/** The tiles at the right edge of a tree of `size` records: what proves its head. */
+/** The tiles at the right edge of a tree of `size` records. They prove its tree head. */
 export function edgeTiles(size: number): Tile[] {
   return tilesOf(planTiles(size, []));
 }
 
-/** The tiles that prove record `id` in a tree of `size` records, its right edge among them. */
+/** The tiles that prove record `id` in a tree of `size` records, including its right edge. */
 export function recordTiles(size: number, id: number): Tile[] {
   return tilesOf(planTiles(size, [storedHashIndex(0, id)]));
 }
 
-/** The tiles that prove that a tree of `size` records starts with the tree of `olderSize`, its right edge among them. */
+/** The tiles that prove that a tree of `size` records begins with the tree of `olderSize`, including its right edge. */
 export function treeTiles(size: number, olderSize: number): Tile[] {
   return tilesOf(planTiles(size, subtreeIndexes(0, olderSize)));
 }
@@ -65,7 +65,7 @@ function tilesOf(plan: TilePlan): Tile[] {
   return plan.tiles.map(({ tile }) => tile);
 }
 
-/** A plan being made: the tiles so far, and where each stands. */
+/** A plan under construction: its tiles so far, and their positions. */
 class Plan {
   readonly tiles: PlannedTile[] = [];
   readonly #size: number;
@@ -81,14 +81,14 @@ class Plan {
     return this.#positions.get(keyOf(tile)) ?? this.#add(tile, undefined);
   }
 
-  /** The position of the tile that holds `index`, after the tiles above it that were not planned yet. */
+  /** The position of the tile that holds `index`. Tiles above it that are missing in the plan are added first. */
   place(index: number): number {
     const missing: Tile[] = [];
     let tile = this.#widest(tileForIndex(TILE_HEIGHT, index));
     let position = this.#positions.get(keyOf(tile));
     while (position === undefined) {
       missing.push(tile);
-      // Ends at the right edge at the latest, where every tile is planned.
+      // The loop ends at the right edge at the latest, as all tiles there are planned.
       tile = this.#widest(parentOf(tile));
       position = this.#positions.get(keyOf(tile));
     }
@@ -113,7 +113,7 @@ function parentOf({ height, level, number }: Tile): Omit<Tile, 'width'> {
   return { height, level: level + 1, number: Math.floor(number / 2 ** height) };
 }
 
-// The width follows from the tree's size.
+// The key needs no width: the tree's size sets it.
 function keyOf({ level, number }: Omit<Tile, 'width'>): string {
   return `${level}/${number}`;
 }

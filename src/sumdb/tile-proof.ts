@@ -1,5 +1,5 @@
 /**
- * The proof that tiles belong to a tree: their bytes against the tree's hash, all or none.
+ * The proof that tiles belong to a tree: it compares their hashes with the tree's hash. All are proven, or none.
  *
  * Follows `tileHashReader.ReadHashes` of golang.org/x/mod/sumdb/tlog/tile.go.
  */
@@ -11,18 +11,18 @@ import type { PlannedHash, PlannedTile, TilePlan } from './tile-plan.ts';
 import { subtreeHash } from './tlog.ts';
 import type { Tree } from './tree-head.ts';
 
-/** What was read for a planned tile. */
+/** The bytes that were read for a planned tile. */
 export type TileRead = {
   readonly bytes: Uint8Array;
-  /** It was proven before, in this very tree or an older one on its timeline: not hashed again. */
+  /** Proven before, in this tree or an older one on its timeline. It is not hashed again. */
   readonly isProven: boolean;
 };
 
 /**
  * Proves the plan's tiles in `tree` and takes the wanted hashes from them.
  *
- * @param reads of the plan's tiles, in its order
- * @returns the hashes asked for, in their order, each proven to be in the tree
+ * @param reads one for each tile of the plan, in its order
+ * @returns the wanted hashes in their order, each proven to be in the tree
  * @throws {CheckFailed} a tile is short or long, or the tiles do not make up the tree's hash
  */
 export function proveTiles(tree: Tree, plan: TilePlan, reads: readonly TileRead[]): Hash[] {
@@ -44,13 +44,13 @@ function readTile(planned: PlannedTile, read: TileRead | undefined): ReadTile {
 function proveEdge(tree: Tree, hashes: readonly Hash[]): void {
   const root = subtreeHash(hashes);
   if (isSameHash(root, tree.hash)) return;
-  // One of them is wrong, but nothing tells which.
+  // At least one tile is wrong, but nothing tells which one.
   throw new CheckFailed(
     `cannot verify tiles: the right edge hashes to "${formatHash(root)}", not to the head of ${tree.size} records "${formatHash(tree.hash)}"`,
   );
 }
 
-/** A tile below the edge is full: its root is one of its parent's hashes. */
+/** Proves a tile below the edge. It is full, so its root must be one of its parent's hashes. */
 function proveChild({ tile, bytes, parent }: ReadTile, tiles: readonly ReadTile[]): void {
   const above = parent === undefined ? undefined : tiles[parent];
   if (above === undefined) return;
@@ -68,9 +68,9 @@ function hashAt(tiles: readonly ReadTile[], { index, position }: PlannedHash): H
 }
 
 /**
- * Hands back a hash tile's bytes if they have its size.
+ * Returns the bytes of a hash tile.
  *
- * @throws {CheckFailed} they do not
+ * @throws {CheckFailed} they do not have the tile's size
  */
 export function exactTile(tile: Tile, bytes: Uint8Array | undefined): Uint8Array {
   if (bytes?.length === tileBytes(tile)) return bytes;

@@ -1,8 +1,8 @@
 /**
- * The tiles of one verification: read, proven, and kept only once the whole verification holds.
+ * The tiles of one verification. They are read and proven, and kept only if the whole verification succeeds.
  *
- * Verifications that run at one time share what they fetch: a tile's bytes stay at hand until the
- * verification that fetched them ends, by when they are stored or thrown away.
+ * Concurrent verifications share fetched tiles. A tile's bytes stay in memory until the verification that fetched them
+ * ends. By then they are stored or dropped.
  *
  * Follows `readTile` and `SaveTiles` of golang.org/x/mod/sumdb/client.go.
  */
@@ -16,13 +16,13 @@ import { planTiles, type TilePlan } from './tile-plan.ts';
 import { exactTile, proveTiles } from './tile-proof.ts';
 import type { Tree } from './tree-head.ts';
 
-/** Where tiles come from for all verifications of one database. */
+/** The tiles for all verifications of one database: from memory, the store and the network. */
 export class TileSource {
   readonly ops: SumdbOps;
-  /** Whether a tree is the newest head: then tiles proven on its timeline need no second proof. */
+  /** Whether a tree is the newest proven one. Tiles that were proven on its timeline need no second proof. */
   readonly isBelieved: (tree: Tree) => boolean;
   readonly #fetched = new Map<string, Promise<Uint8Array>>();
-  /** Tiles proven by verifications that held, the least used first. A name's content never changes on one timeline. */
+  /** Proven tiles, the least recently used first. On one timeline the content of a path never changes. */
   readonly #trusted = new Map<string, Uint8Array>();
   readonly #storing = new Map<string, Promise<void>>();
 
@@ -39,12 +39,12 @@ export class TileSource {
   }
 
   /**
-   * Remembers proven tiles and stores those that are in neither store nor memory. Waits for those that
-   * others are storing too: a head that is saved next may rest on them.
+   * Remembers proven tiles, and stores those that are neither stored nor in memory. It also waits for the tiles that
+   * other verifications are storing: the next tree head that is saved may need them.
    */
   async keep(tiles: readonly HeldTile[]): Promise<void> {
     const fresh = tiles.filter((held) => !held.isStored && !this.#trusted.has(held.path));
-    // A copy: what was given belongs to its giver, and a cut tile would hold on to the whole one.
+    // A copy: given bytes belong to the caller, and a cut tile would keep the whole one alive.
     for (const { path, bytes } of tiles)
       if (!this.#trusted.has(path)) this.#touch(path, new Uint8Array(bytes));
     for (const held of fresh) this.#storing.set(held.path, this.#store(held));
@@ -72,7 +72,7 @@ export class TileSource {
   /**
    * Runs one verification.
    *
-   * @param given tile bytes at hand, by their path: used before what is stored, proven like all others
+   * @param given tiles by their paths. They are used before stored ones, and proven like all others
    */
   async session<T>(
     verify: (tiles: TileSession) => Promise<T>,
@@ -86,7 +86,7 @@ export class TileSource {
     }
   }
 
-  /** The bytes as the database gives them, unproven, of the right size. Fetched by `session` unless another did. */
+  /** A tile's bytes from the database: unproven, of the right size. Concurrent sessions share one fetch. */
   fetch(tile: Tile, session: TileSession): Promise<Uint8Array> {
     const path = tilePath(tile);
     const shared = this.#fetched.get(path);
@@ -108,7 +108,7 @@ export class TileSource {
     return exactTile(tile, bytes);
   }
 
-  /** A partial tile that is gone has become a full one. */
+  /** Cuts a partial tile from the full one: a database drops partial tiles when the tile is full. */
   async #fetchCut(tile: Tile, why: unknown): Promise<Uint8Array> {
     const full = { ...tile, width: fullWidth(tile.height) };
     const bytes = await this.ops.readRemote(tilePath(full)).catch(() => {
@@ -129,7 +129,7 @@ type HeldTile = {
 };
 
 export class TileSession {
-  /** Paths whose bytes the source holds on this session's behalf. */
+  /** Paths of the fetches that this session started. The source holds their bytes until its end. */
   readonly started: string[] = [];
   readonly #source: TileSource;
   readonly #given: ReadonlyMap<string, Uint8Array>;
@@ -141,12 +141,12 @@ export class TileSession {
   }
 
   /**
-   * The hashes at these indices of `tree`, proven to be in it.
+   * The hashes at these indexes of `tree`, proven to be in it.
    *
-   * A stored tile that fails is fetched anew: a disk may have lost it.
+   * If the proof with stored tiles fails, they are fetched again, as the disk may have damaged them.
    *
-   * @throws {CheckFailed} the tiles do not support the tree
-   * @throws what `readRemote` throws
+   * @throws {CheckFailed} the tiles do not prove the tree
+   * @throws all errors of `readRemote`
    */
   async readHashes(tree: Tree, indexes: readonly number[]): Promise<Hash[]> {
     const plan = planTiles(tree.size, indexes);
@@ -162,12 +162,12 @@ export class TileSession {
     }
   }
 
-  /** The bytes of a tile that {@link readHashes} has proven here. */
+  /** The bytes of a tile that {@link readHashes} has proven in this session. */
   provenBytes(tile: Tile): Uint8Array | undefined {
     return this.#proven.get(tilePath(tile))?.held.bytes;
   }
 
-  /** Keeps what was proven. */
+  /** Keeps the tiles that were proven in this session. */
   keep(): Promise<void> {
     return this.#source.keep([...this.#proven.values()].map(({ held }) => held));
   }

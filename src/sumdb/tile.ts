@@ -1,9 +1,9 @@
 /**
- * Tiles: runs of a log's hashes (or of its records), under their own names.
+ * Tiles: rows of a log's hashes or records, each with a name.
  *
- * A tile of height H at level L lists the hashes at tree level H·L from N·2^H on; 2^H of them in a
- * full tile, fewer in a partial one. What stands above them, up to the next tile, is computed.
- * The content under a name never changes; a full tile is what its partial ones grew into.
+ * Tile N of height H at level L lists the hashes at tree level H·L, from number N·2^H on. A full tile has 2^H of them,
+ * a partial one fewer. The hashes above them, up to the next tile's level, are computed. The content under a name never
+ * changes. A partial tile is the beginning of the full one.
  *
  * Follows golang.org/x/mod/sumdb/tlog/tile.go.
  */
@@ -17,18 +17,19 @@ export type Tile = {
   readonly height: number;
   /** 0 to 63, or {@link DATA_LEVEL}. */
   readonly level: number;
-  /** Place within the level. */
+  /** The tile's number within its level. */
   readonly number: number;
-  /** Hashes or records in it: 1 to 2^height, which is a full tile. */
+  /** The number of its hashes or records: 1 to 2^height. A full tile has 2^height. */
   readonly width: number;
 };
 
-/** The height the `go` command asks for (x/mod/sumdb/client.go), so a full tile has 8192 bytes. */
+/** The height that the `go` command uses (x/mod/sumdb/client.go). So a full tile has 8192 bytes. */
 export const TILE_HEIGHT = 8;
 
 /** The level of tiles that hold records instead of hashes. */
 export const DATA_LEVEL = -1;
 
+/** The width of a full tile. */
 export function fullWidth(height: number): number {
   return 2 ** height;
 }
@@ -37,12 +38,12 @@ export function isFullTile(tile: Tile): boolean {
   return tile.width === fullWidth(tile.height);
 }
 
-/** The size of a hash tile. */
+/** The size of a hash tile, in bytes. */
 export function tileBytes(tile: Tile): number {
   return tile.width * HASH_BYTES;
 }
 
-/** The tile's name, such as `tile/8/0/x001/x234/067.p/12`: its path below the database's root. */
+/** The tile's path below the database's root, such as `tile/8/0/x001/x234/067.p/12`. */
 export function tilePath({ height, level, number, width }: Tile): string {
   let digits = threeDigits(number % 1000);
   for (let rest = Math.floor(number / 1000); rest > 0; rest = Math.floor(rest / 1000)) {
@@ -53,11 +54,11 @@ export function tilePath({ height, level, number, width }: Tile): string {
 }
 
 /**
- * The inverse of {@link tilePath}; takes no other spelling of the same tile.
+ * The inverse of {@link tilePath}. It accepts no other spelling of the same tile.
  *
- * Of any height up to 30: who serves tiles checks that it is {@link TILE_HEIGHT}.
+ * It accepts any height up to 30. Servers of tiles must check that it is {@link TILE_HEIGHT}.
  *
- * @throws {BadRequest} not canonical, or past any tree of TREE_SIZE_MAX records
+ * @throws {BadRequest} the path is not canonical, or the tile is past a tree of TREE_SIZE_MAX records
  */
 export function parseTilePath(path: string): Tile {
   const match = path.length <= PATH_LENGTH_MAX ? TILE_PATH.exec(path) : null;
@@ -87,7 +88,7 @@ function isInSomeTree({ height, level, number, width }: Tile): boolean {
 const HEIGHT_MAX = 30;
 const LEVEL_MAX = 63;
 
-// The longest name of a tile in a tree of TREE_SIZE_MAX records is far shorter.
+// The longest path of a tile in a tree of TREE_SIZE_MAX records is far shorter.
 const PATH_LENGTH_MAX = 64;
 
 const TILE_PATH = /^tile\/([1-9]\d?)\/(data|0|[1-9]\d?)\/((?:x\d{3}\/){0,5}\d{3})(?:\.p\/([1-9]\d{0,9}))?$/;
@@ -102,9 +103,9 @@ export function tileForIndex(height: number, index: number): Tile {
 }
 
 /**
- * The stored hash `index` out of a tile's bytes.
+ * The stored hash `index`, computed from a tile's bytes.
  *
- * @throws {RangeError} the tile, or what there is of its bytes, does not hold it: the caller's mistake
+ * @throws {RangeError} the tile or its bytes do not hold this hash, which is a bug of the caller
  */
 export function hashFromTile(tile: Tile, bytes: Uint8Array, index: number): Hash {
   const place = placeInTiles(tile.height, index);
@@ -115,7 +116,7 @@ export function hashFromTile(tile: Tile, bytes: Uint8Array, index: number): Hash
   return rootHash(bytes.subarray(place.from * HASH_BYTES, place.to * HASH_BYTES));
 }
 
-/** The tile of an index, and which of its hashes make up the one asked for. */
+/** The tile that holds an index, and the range of its hashes that make up the wanted hash. */
 function placeInTiles(height: number, index: number): { tile: Tile; from: number; to: number } {
   const split = splitStoredHashIndex(index);
   const level = Math.floor(split.level / height);
@@ -127,7 +128,7 @@ function placeInTiles(height: number, index: number): { tile: Tile; from: number
   return { tile: { height, level, number, width: to }, from, to };
 }
 
-/** The tile at this place as wide as a tree of `size` records has it; `undefined` if it has none there. */
+/** The tile at this place in a tree of `size` records, at its full width there; `undefined` if the tree has none. */
 export function tileInTree(place: Omit<Tile, 'width'>, size: number): Tile | undefined {
   const { height, level, number } = place;
   const hashes = Math.floor(size / 2 ** (height * Math.max(level, 0)));
@@ -135,7 +136,7 @@ export function tileInTree(place: Omit<Tile, 'width'>, size: number): Tile | und
   return width > 0 ? { height, level, number, width } : undefined;
 }
 
-/** The hash tiles to publish when a tree grows from `oldSize` to `newSize` records. */
+/** The hash tiles that are new when a tree grows from `oldSize` to `newSize` records. */
 export function newTiles(height: number, oldSize: number, newSize: number): Tile[] {
   const tiles: Tile[] = [];
   for (let level = 0; newSize >= 2 ** (height * level); level++) {
@@ -152,9 +153,9 @@ export function newTiles(height: number, oldSize: number, newSize: number): Tile
 }
 
 /**
- * The partial hash tile of `width` out of a wider one at the same place. Shares its memory.
+ * The partial hash tile of `width` hashes, as a view into a wider one at the same place.
  *
- * @throws {CheckFailed} `bytes` is short of that width
+ * @throws {CheckFailed} `bytes` has fewer hashes
  */
 export function cutTile(bytes: Uint8Array, width: number): Uint8Array {
   const size = width * HASH_BYTES;

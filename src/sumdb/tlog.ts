@@ -1,26 +1,26 @@
 /**
- * The arithmetic of a transparency log: where each hash stands, and which of them make a tree's hash.
+ * The arithmetic of a transparency log: the index of each hash, and the hashes that make a tree's hash.
  *
- * Hashes are numbered in the order in which a growing log writes them: each record's own, then
- * those of the subtrees it completes. Level 0 are the records.
+ * Hashes are numbered in the order in which a growing log writes them: the hash of each record, then the hashes of the
+ * subtrees that it completes. The records are level 0.
  *
- * Indices pass 2^31 (the real tree has over 40 million records), so there are no bit operations
- * here: numbers are exact to 2^53, and TREE_SIZE_MAX keeps every index far below.
+ * The real tree has over 40 million records, and indexes may exceed 2^31. So there are no bit operations here. Numbers
+ * are exact up to 2^53, and TREE_SIZE_MAX keeps every index far below that.
  *
  * Follows golang.org/x/mod/sumdb/tlog/tlog.go and RFC 6962, section 2.1.
  */
 
 import { emptyHash, type Hash, nodeHash } from './hash.ts';
 
-/** Records in a tree. A thousand times any real one, and every index stays an exact number. Larger: refused. */
+/** Records in a tree; more are refused. No real tree has a thousandth of it, and every index stays an exact number. */
 export const TREE_SIZE_MAX = 2 ** 48;
 
-/** Reads the hashes at these indices, in their order; throws where one cannot be had. */
+/** Reads the hashes at these indexes, in their order; throws if one cannot be read. */
 export type HashReader = (indexes: readonly number[]) => Promise<readonly Hash[]>;
 
 /** The index of the `number`-th hash at `level`. */
 export function storedHashIndex(level: number, number: number): number {
-  // It is written right after the last record below it; record r comes after r + r/2 + r/4 + … others.
+  // The hash is written right after the last record below it. Before record r there are r + r/2 + r/4 + … hashes.
   let record = (number + 1) * 2 ** level - 1;
   let index = level;
   while (record > 0) {
@@ -32,7 +32,7 @@ export function storedHashIndex(level: number, number: number): number {
 
 /** The inverse of {@link storedHashIndex}. */
 export function splitStoredHashIndex(index: number): { readonly level: number; readonly number: number } {
-  // Record r's own hash has an index below 2r, so the record looked for is index/2 or a little later.
+  // The hash of record r has an index of at most 2r. So the search starts at record index/2 and goes up a little.
   let record = Math.floor(index / 2);
   let recordIndex = storedHashIndex(0, record);
   for (;;) {
@@ -45,14 +45,14 @@ export function splitStoredHashIndex(index: number): { readonly level: number; r
   return { level, number: Math.floor(record / 2 ** level) };
 }
 
-/** Hashes stored for a tree of `size` records. */
+/** The number of hashes that are stored for a tree of `size` records. */
 export function storedHashCount(size: number): number {
   return size === 0 ? 0 : storedHashIndex(0, size - 1) + 1 + trailingZeros(size);
 }
 
 /**
- * The stored hashes that make up the subtree of records `from` up to, without, `to`: full subtrees
- * from the largest to the smallest. `from` must be a multiple of the largest.
+ * The indexes of the stored hashes that make up the subtree of the records from `from` up to but not including `to`.
+ * They are the roots of full subtrees, the largest first. `from` must be a multiple of the largest one's width.
  */
 export function subtreeIndexes(from: number, to: number): number[] {
   const indexes: number[] = [];
@@ -65,7 +65,7 @@ export function subtreeIndexes(from: number, to: number): number[] {
   return indexes;
 }
 
-/** The hash of the subtree whose full parts, as {@link subtreeIndexes} lists them, have these hashes. */
+/** The hash of a subtree. `parts` are the hashes that {@link subtreeIndexes} lists. */
 export function subtreeHash(parts: readonly Hash[]): Hash {
   return parts.reduceRight((right, left) => nodeHash(left, right));
 }
@@ -76,7 +76,7 @@ export async function treeHash(size: number, readHashes: HashReader): Promise<Ha
   return subtreeHash(await readHashes(subtreeIndexes(0, size)));
 }
 
-/** The largest power of two below `bound`, and its logarithm; 1 where `bound` is 1. */
+/** The largest power of two below `bound`, and its logarithm; 1 and 0 if `bound` is 1. */
 function widestBelow(bound: number): { readonly width: number; readonly level: number } {
   let width = 1;
   let level = 0;

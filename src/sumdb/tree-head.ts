@@ -13,11 +13,11 @@ export type Tree = { readonly size: number; readonly hash: Hash };
 
 /** A tree whose note was signed by the database. */
 export type TreeHead = Tree & {
-  /** The signed note, without signatures by keys not known. */
+  /** The signed note, without signatures by unknown keys. */
   readonly note: Uint8Array;
 };
 
-/** The text to sign: three lines. */
+/** The text that is signed: three lines. */
 export function formatTree({ size, hash }: Tree): string {
   return `${FIRST_LINE}\n${size}\n${formatHash(hash)}\n`;
 }
@@ -25,7 +25,7 @@ export function formatTree({ size, hash }: Tree): string {
 /**
  * The tree in a note's text. Lines after the third are for later formats and are ignored.
  *
- * @throws {CheckFailed} another first line, a size not canonical or past TREE_SIZE_MAX, or no hash
+ * @throws {CheckFailed} another first line, a size that is not canonical or over TREE_SIZE_MAX, or no hash
  */
 export function parseTree(text: string): Tree {
   const [first, digits = '', base64 = '', ...rest] = text.split('\n', 4);
@@ -39,12 +39,12 @@ export function parseTree(text: string): Tree {
   return { size, hash };
 }
 
-/** One line for logs and errors. */
+/** The tree on one line, for logs and errors. */
 export function describeTree(tree: Tree | undefined): string {
   return tree === undefined ? 'none' : `${tree.size} records "${formatHash(tree.hash)}"`;
 }
 
 const FIRST_LINE = 'go.sum database tree';
 
-/** A number as Go prints it; 19 digits are the most an int64 has. */
+/** A number as Go prints it. An int64 has at most 19 digits. */
 export const DECIMAL = /^(?:0|[1-9]\d{0,18})$/;

@@ -1,11 +1,11 @@
 /**
- * The checksum database's client side: believes a record only when a signed tree holds it, and a
- * tree only when it holds the one believed before.
+ * The client side of a checksum database. It accepts a record only if a signed tree holds it, and a tree only if it
+ * continues the tree that it knows. "Head" means a tree head here.
  *
- * A verification keeps all it proved, tiles and head, or nothing. A database that signs two
- * histories, or a head that its key did not sign, is a security event; the old head stays.
+ * A verification keeps all that it proved, tiles and tree head, or nothing. Two histories signed by the database are a
+ * security event, and so is a tree head that its key did not sign. The old tree head stays then.
  *
- * Follows golang.org/x/mod/sumdb/client.go, without its caches of records: who calls keeps those.
+ * Follows golang.org/x/mod/sumdb/client.go, but has no cache of records: callers keep those.
  */
 
 import { BadRequest, CheckFailed, messageOf } from '../core/errors.ts';
@@ -21,22 +21,22 @@ import { type TileSession, TileSource } from './tile-session.ts';
 import { storedHashIndex, treeHash } from './tlog.ts';
 import { describeTree, parseTree, type TreeHead } from './tree-head.ts';
 
-/** What a record is looked up by; plain, not escaped. */
+/** The module version of a lookup; plain, not escaped. */
 export type ModuleVersion = { readonly module: ModulePath; readonly version: Version };
 
-/** Tiles by their path. */
+/** Tiles by their paths. */
 export type GivenTiles = ReadonlyMap<string, Uint8Array>;
 
 export type VerifiedLookup = {
   /** The record's number in the tree. */
   readonly id: number;
-  /** The record, byte by byte, a view into the answer: go.sum lines, of other versions too if the database put them there. */
+  /** The record's text as a view into the answer: go.sum lines. They may include lines of other versions. */
   readonly text: Uint8Array;
-  /** Its go.sum lines for the version asked for: `module version h1:…` and `module version/go.mod h1:…`. At least one. */
+  /** The go.sum lines of this version: `module version h1:…` and `module version/go.mod h1:…`. At least one. */
   readonly lines: readonly string[];
-  /** The head in the answer: on the timeline, newest or not. */
+  /** The tree head in the answer. It is on the timeline, but not always the newest. */
   readonly answered: TreeHead;
-  /** The newest head proven so far, in which the record was found. */
+  /** The newest proven tree head. Its tree holds the record. */
   readonly head: TreeHead;
 };
 
@@ -44,13 +44,13 @@ export class SumdbVerifier {
   readonly #key: NoteVerifier;
   readonly #ops: SumdbOps;
   readonly #tiles: TileSource;
-  /** The newest head proven. Moves forward only, and only from the head it was compared with. */
+  /** The newest proven head. A new one replaces it only after a comparison with it, and only if it is larger. */
   #head: TreeHead | undefined;
   #loaded: Promise<void> | undefined;
   #saved: TreeHead | undefined;
   #saving: Promise<void> = Promise.resolve();
 
-  /** @param key what {@link parseVerifierKey} made of the database's key */
+  /** @param key the database's key, from {@link parseVerifierKey} */
   constructor(key: NoteVerifier, ops: SumdbOps) {
     this.#key = key;
     this.#ops = ops;
@@ -58,7 +58,7 @@ export class SumdbVerifier {
   }
 
   /**
-   * The newest head proven, from the store at first; `undefined` before the very first one.
+   * The newest proven head, read from the store at first; `undefined` before the first one.
    *
    * @throws {CheckFailed} the stored head is not signed by the key
    */
@@ -68,7 +68,7 @@ export class SumdbVerifier {
     return this.#head;
   }
 
-  /** The newest head that is stored, too: a crash does not take it back from those who were told. */
+  /** The newest head that is proven and stored. Clients are told only of this one, as it survives a crash. */
   async savedHead(): Promise<TreeHead | undefined> {
     await this.head();
     return this.#saved;
@@ -78,18 +78,18 @@ export class SumdbVerifier {
    * Asks the database for a module version and verifies the answer.
    *
    * @throws {CheckFailed} see {@link verifyAnswer}
-   * @throws what `readRemote` throws: NotFound for a module the database does not have
+   * @throws all errors of `readRemote`: NotFound if the database does not have the module
    */
   async verifyLookup(asked: ModuleVersion): Promise<VerifiedLookup> {
     return this.verifyAnswer(asked, await this.#ops.readRemote(lookupPath(asked)));
   }
 
   /**
-   * Verifies a lookup's answer, wherever it comes from, and keeps its head and tiles.
+   * Verifies a lookup's answer from any place, and keeps its head and tiles.
    *
-   * @param given tiles at hand, by their path: used before what is stored or fetched, proven like all others
+   * @param given tiles by their paths. They are used before stored and fetched ones, and proven like all others
    * @throws {CheckFailed} malformed, badly signed, forked, about another module, or not in the tree; nothing is kept
-   * @throws what `readRemote` throws for the tiles needed
+   * @throws all errors of `readRemote` for the tiles of the proof
    */
   async verifyAnswer(asked: ModuleVersion, answer: Uint8Array, given?: GivenTiles): Promise<VerifiedLookup> {
     const { rest, ...record } = parseRecord(answer);
@@ -103,9 +103,9 @@ export class SumdbVerifier {
   }
 
   /**
-   * Verifies a signed head, as `/latest` answers it, and keeps it if it is the newest.
+   * Verifies a signed head, such as the answer of `/latest`, and keeps it if it is the newest.
    *
-   * @returns the newest head proven
+   * @returns the newest proven head
    * @throws {CheckFailed} malformed, badly signed, or forked; nothing is kept
    */
   async verifyHead(note: Uint8Array): Promise<TreeHead> {
@@ -115,10 +115,10 @@ export class SumdbVerifier {
   /**
    * Verifies a tile's bytes in the newest head, and keeps the hash tiles that prove it.
    *
-   * @param tile of hashes or of records, TILE_HEIGHT high
-   * @returns whether it is proven; `false` where the tile is past the newest head, so nothing can be said
-   * @throws {CheckFailed} the bytes are not that tile's; nothing is kept
-   * @throws {BadRequest} another height
+   * @param tile a hash tile or a data tile of height TILE_HEIGHT
+   * @returns whether it is proven; `false` if the tile is past the newest tree, so that nothing is known about it
+   * @throws {CheckFailed} the bytes are not those of the tile; nothing is kept
+   * @throws {BadRequest} the tile has another height
    */
   async verifyTile(tile: Tile, bytes: Uint8Array): Promise<boolean> {
     if (tile.height !== TILE_HEIGHT)
@@ -153,7 +153,7 @@ export class SumdbVerifier {
       this.#head = { ...parseTree(openNote(note, [this.#key]).text), note };
       this.#saved = this.#head;
     } catch (error) {
-      // So that the next one tries again: a store comes back, a head may be put right.
+      // The next call tries again, as the store may work again or its head may be mended.
       this.#loaded = undefined;
       throw error;
     }
@@ -175,8 +175,8 @@ export class SumdbVerifier {
   }
 
   /**
-   * Brings `answered` and the newest head onto one timeline, then runs `check` in the newer of them;
-   * keeps head and tiles once all of it holds.
+   * Proves that `answered` and the newest head are on one timeline, then runs `check` in the newer one. If both
+   * succeed, it keeps the head and the tiles.
    */
   async #agree(
     answered: TreeHead,
@@ -193,7 +193,7 @@ export class SumdbVerifier {
             tiles,
           );
         await check?.(newest, tiles);
-        // Another verification may have moved the head meanwhile; then this one proves itself against that.
+        // If another verification moved the head meanwhile, this one is compared with the new head.
         if (newest === answered && this.#head !== known) continue;
         if (newest === answered) this.#head = answered;
         await tiles.keep();
@@ -220,7 +220,7 @@ export class SumdbVerifier {
     return treeHash(older.size, (indexes) => tiles.readHashes(newer, indexes));
   }
 
-  /** Saves one head at a time, always the newest there is. */
+  /** Saves the newest head. Saves never overlap. */
   #save(): Promise<void> {
     const save = async (): Promise<void> => {
       const head = this.#head;
@@ -239,7 +239,7 @@ export class SumdbVerifier {
   }
 }
 
-/** The path to ask for a module version: `lookup/`, and both escaped as in module proxy URLs. */
+/** The path of a lookup: `lookup/`, then module and version, escaped as in module proxy URLs. */
 export function lookupPath({ module, version }: ModuleVersion): string {
   return `lookup/${escapeModulePath(module)}@${escapeVersion(version)}`;
 }
@@ -258,7 +258,7 @@ async function checkRecord(tree: TreeHead, { id, text }: SumRecord, tiles: TileS
   );
 }
 
-/** What a badly signed note says of itself, for the log. */
+/** The tree that a badly signed note claims, for the log. */
 function claimOf(note: Uint8Array): string {
   try {
     return describeTree(parseTree(Buffer.from(note).toString('utf8')));

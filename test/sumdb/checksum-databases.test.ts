@@ -1,6 +1,6 @@
-// Goal: questions go to the database they name, private paths to none, and what the module proxy wants
-// to keep is judged by what a proven record says, within its time.
-// Method: databases that say what the test says; the wait is on mocked timers.
+// Goal: requests go to the database that they name, and private paths to none. A proven record judges the files that
+// the module proxy wants to keep, within a bounded time.
+// Method: databases that give the test's answers; the wait is on mocked timers.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -134,7 +134,7 @@ for (const { why, says, resource, h1, trust } of judgements) {
   });
 }
 
-test('claimed is what the answer under way names for that file, and nothing else', async () => {
+test('a claim is the h1 in the answer under way for that file, and nothing else', async () => {
   const claiming = (text: string) =>
     new ChecksumDatabases({
       databases: new Map([
@@ -154,7 +154,7 @@ test('a bug is not taken for a database out of reach', async () => {
   await assert.rejects(databasesOf(new TypeError('bug')).judge(zip, H1), TypeError);
 });
 
-test('a database that is slow is waited for so long, and no longer', async (t: TestContext) => {
+test('the wait for a slow database is bounded', async (t: TestContext) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const judging = databasesOf(new Promise<string>(() => {})).judge(zip, H1);
   let trust: string | undefined;
@@ -191,7 +191,7 @@ for (const { path, patterns, isCovered, why } of covered) {
   });
 }
 
-test('what is private is not asked for beforehand either', async () => {
+test('a private module is not prefetched either', async () => {
   const asked: string[] = [];
   const databases = databasesOf(both, 'example.com/m', asked);
   databases.prefetch(zip);
@@ -199,7 +199,7 @@ test('what is private is not asked for beforehand either', async () => {
   assert.deepEqual(asked, ['example.com/other@v1.0.0']);
 });
 
-test('questions go to the database they name; lookups of what is private to none', async () => {
+test('requests go to the database that they name; lookups of private modules go to none', async () => {
   const [one, two]: string[][] = [[], []];
   const databases = new ChecksumDatabases({
     databases: new Map([
@@ -247,7 +247,7 @@ for (const { path, ask, why } of paths) {
   });
 }
 
-// --sumdb, as GOSUMDB takes it. The keys are made up, but for sum.golang.org's.
+// --sumdb, with the syntax of GOSUMDB. All keys but that of sum.golang.org are made up.
 
 const KEY = 'one.example+68a40f88+AXtRn2G7zmhsIZbEYHJr01+4QCsTrUvJCRmb0BGQMhGV';
 const REAL = 'sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8';

@@ -1,5 +1,5 @@
-// Goal: a note, a head and a record are taken only where x/mod takes them, and mean the same.
-// Method: tables with x/mod's verdict beside ours (testdb), and random damage judged by both.
+// Goal: a note, a tree head or a record is accepted only if x/mod accepts it, and means the same.
+// Method: tables with the verdicts of x/mod (testdb) and ours, and random damage that both judge.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -33,7 +33,7 @@ const sign = async (text: string, others: number, skip = false): Promise<Buffer>
     'base64',
   );
 
-/** What `read` makes of the input, or undefined where it is refused; any other error is a bug. */
+/** The result of `read`, or undefined if it refuses the input. Any other error is a bug. */
 function taken<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -152,7 +152,7 @@ function swap(note: Buffer, what: string | RegExp, by: string): Buffer {
   return Buffer.from(changed);
 }
 
-test('a wrong signature by the key, and none by it, are told from a malformed note', async () => {
+test('a malformed note is no BadSignature; a wrong signature by the key, or none by it, is one', async () => {
   const verifiers = [parseVerifierKey(go.verifierKey)];
   const note = await sign(TEXT, 0);
   assert.throws(() => openNote(swap(note, '\n3\n', '\n4\n'), verifiers), BadSignature);
@@ -169,7 +169,7 @@ test('a note over the limit is refused', async () => {
   assert.throws(() => openNote(long, [parseVerifierKey(go.verifierKey)]), CheckFailed);
 });
 
-/** Bytes, some of them changed, dropped or added. */
+/** A copy with some bytes changed, dropped or added. */
 function damaged(bytes: Uint8Array): fc.Arbitrary<Uint8Array> {
   const change = fc.tuple(
     fc.nat(bytes.length - 1),
@@ -183,7 +183,7 @@ function damaged(bytes: Uint8Array): fc.Arbitrary<Uint8Array> {
   });
 }
 
-test('a damaged note is taken only as x/mod takes it', async () => {
+test('a damaged note is accepted only if x/mod accepts it', async () => {
   const note = await sign(TEXT, 1);
   await fc.assert(
     fc.asyncProperty(damaged(note), async (bytes) => void (await assertSameNote(bytes))),
@@ -207,7 +207,7 @@ const keys: { why: string; isTaken: boolean; make: (key: string) => string }[] =
   { why: 'base64 cut off', isTaken: false, make: (key) => key.slice(0, -1) },
   { why: 'no key', isTaken: false, make: (key) => key.replace(/[^+]*$/, '') },
   { why: 'nothing', isTaken: false, make: () => '' },
-  // Their hashes are right (`note.go` keyHash), so that it is the last check that refuses them.
+  // The hashes are right (`note.go` keyHash), so that the last check refuses these keys.
   {
     why: 'an unknown algorithm',
     isTaken: false,
@@ -262,20 +262,20 @@ for (const [why, text] of [
   test(`parseTree agrees with x/mod: ${why}`, () => assertSameTree(Buffer.from(text)));
 }
 
-test('a damaged head is taken only as x/mod takes it', async () => {
-  // UTF-8 without control characters is what the note around it lets through.
+test('a damaged tree head is accepted only if x/mod accepts it', async () => {
+  // The note around it allows only UTF-8 without control characters.
   const head = damaged(Buffer.from(TEXT)).filter((bytes) =>
     bytes.every((byte) => byte === 10 || (byte >= 0x20 && byte < 0x80)),
   );
   await fc.assert(fc.asyncProperty(head, assertSameTree), { numRuns: 500 });
 });
 
-test('a head of more records than we can count is refused', () => {
+test('a tree head with more records than we can count is refused', () => {
   assert.throws(() => parseTree(TEXT.replace('\n3\n', `\n${2 ** 48 + 1}\n`)), CheckFailed);
   assert.equal(parseTree(TEXT.replace('\n3\n', `\n${2 ** 48}\n`)).size, 2 ** 48);
 });
 
-test('heads and records round-trip', () => {
+test('tree heads and records round-trip', () => {
   fc.assert(
     fc.property(fc.nat(2 ** 31), fc.uint8Array({ minLength: 32, maxLength: 32 }), (size, hash) => {
       assert.deepEqual(
@@ -294,7 +294,7 @@ async function assertSameRecord(bytes: Uint8Array): Promise<void> {
   const said = await judge('parseRecord', bytes);
   const record = taken(() => parseRecord(bytes));
   const id = Buffer.from(bytes).toString('latin1').split('\n')[0] ?? '';
-  // x/mod takes "+5", "007" and "-5" as numbers too; no database writes them.
+  // x/mod accepts "+5", "007" and "-5" as numbers too, but no database writes them.
   if (said.ok && String(Math.abs(said.count)) !== id) {
     assert.equal(record, undefined);
     return;
@@ -305,7 +305,7 @@ async function assertSameRecord(bytes: Uint8Array): Promise<void> {
   );
 }
 
-test('records are taken only as x/mod takes them', async () => {
+test('a record is accepted only if x/mod accepts it', async () => {
   const answer = Buffer.from(await go.fetch('lookup/example.com/m7@v1.0.0'));
   const head = answer.subarray(0, answer.indexOf('\n\n') + 2);
   await assertSameRecord(answer);

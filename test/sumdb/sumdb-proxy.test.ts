@@ -1,8 +1,7 @@
-// Goal: one database's answers hold together while its head moves, while clients of all kinds ask at
-// one time, and while its upstream is slow, gone or hostile; nothing unproven is kept or held.
-// Method: SumdbProxy over a real store without threads and x/mod's own database, behind a line whose
-// answers a test alters and holds back. What an offline client could verify is asked of x/mod's rules
-// by a second verifier that can only ask the proxy.
+// Goal: one database's answers stay consistent while its tree grows, while clients of all kinds ask at the same time,
+// and while its upstream is slow, gone or hostile. Nothing unproven is stored or held in memory.
+// Method: SumdbProxy over a real store without threads, and x/mod's own database behind a line. Tests alter and delay
+// the answers of the line. A second verifier that can only ask the proxy stands for an offline client.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -52,7 +51,7 @@ before(async () => {
 beforeEach(() => go.ask({ Cmd: 'fork', At: 0, N: RECORDS }));
 after(() => go.close());
 
-/** The line to the database: asks x/mod's server, unless the test says otherwise. */
+/** The line to the database. It asks x/mod's server, unless the test says otherwise. */
 class Line extends FakeUpstream {
   alter: (path: string, bytes: Uint8Array) => Uint8Array | Promise<Uint8Array> = (_, bytes) => bytes;
   isCut = false;
@@ -77,7 +76,7 @@ type Rig = {
   readonly clock: FakeClock;
   readonly events: SeenEvents;
   get(path: string, how?: AskOptions): Promise<Uint8Array>;
-  /** The same store and line, with an empty memory: as after a restart. */
+  /** The same store and line with an empty memory, as after a restart. */
   restarted(isOffline?: boolean): Rig;
 };
 
@@ -138,7 +137,7 @@ const sizeIn = (note: Uint8Array): number => Number(Buffer.from(note).toString()
 const kindOf = (error: ServeError['kind']) => (thrown: unknown) =>
   isServeError(thrown) && thrown.kind === error;
 
-/** A client that believes `head` and has nothing else: verifies a record through the proxy alone. */
+/** A client that knows only `head`. It verifies a record through the proxy alone. */
 async function clientVerifies(rig: Rig, id: number, head?: Uint8Array): Promise<number> {
   const client = new SumdbVerifier(parseVerifierKey(go.verifierKey), {
     readRemote: (path) => rig.get(path),
@@ -151,15 +150,15 @@ async function clientVerifies(rig: Rig, id: number, head?: Uint8Array): Promise<
   return (await client.verifyLookup(recordOf(id))).head.size;
 }
 
-// The head moves.
+// The tree head moves.
 
-test('lookups of many days at one time leave a store from which a client with any head verifies any record', async (t) => {
+test('after concurrent lookups of many days, a client with any tree head verifies any record from the store', async (t) => {
   const rig = makeRig(t);
   const ids: number[] = [600];
-  // One from before the first day: which heads of a day go out depends on whose answer is verified first.
+  // One client is from before the first day. The verification that ends first decides which heads of a day go out.
   const heads: Uint8Array[] = [headIn(await rig.get(lookup(600)))];
   for (let day = 0; day < 12; day++) {
-    // Some of each day's answers come late, when the head has moved on.
+    // Some answers of each day come late, when the head has moved on.
     const [answered, late] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     let answers = 0;
     rig.line.alter = (path, bytes) => {
@@ -209,7 +208,7 @@ test('a narrower tile that is stored at the same time does not replace a wider o
   }
 });
 
-test('no head goes out before it is stored with all that proves it', async (t) => {
+test('no tree head goes out before it is stored with all tiles that prove it', async (t) => {
   const rig = makeRig(t);
   await rig.get(lookup(1));
   await grow(300);
@@ -231,7 +230,7 @@ test('no head goes out before it is stored with all that proves it', async (t) =
   for (const answer of await Promise.all(moving)) assert.equal(sizeIn(headIn(answer)), RECORDS + 300);
 });
 
-// Who asks how.
+// Kinds of clients.
 
 test('the answer about a private module is a private file in memory; all others are public', async (t) => {
   const rig = makeRig(t);
@@ -245,7 +244,7 @@ test('the answer about a private module is a private file in memory; all others 
   assert.equal(visibilityOf(lookup(7)), undefined, 'it is not fresh any more');
 });
 
-test('a client that must not go out neither joins one that may, nor gives it its own miss', async (t) => {
+test('a client that may not use the network does not join one that may, and does not give it its own miss', async (t) => {
   for (const path of [lookup(3), 'tile/8/0/000', 'latest']) {
     const rig = makeRig(t);
     const held = Promise.withResolvers<void>();
@@ -261,7 +260,7 @@ test('a client that must not go out neither joins one that may, nor gives it its
   }
 });
 
-test('a question carries the Via of its client, so that loops are seen', async (t) => {
+test('a request carries the Via of its client, so that loops are seen', async (t) => {
   for (const path of [lookup(3), 'tile/8/0/000', 'latest']) {
     const rig = makeRig(t);
     await rig.get(path, { mayFetch: true, via: '1.1 other' });
@@ -270,7 +269,7 @@ test('a question carries the Via of its client, so that loops are seen', async (
   }
 });
 
-test('an Astera that asks for what we are asking it for is told so, and does not wait for us', async (t) => {
+test('an Astera that asks for a file that we ask it for gets a loop error, and does not wait for us', async (t) => {
   const rig = makeRig(t);
   const held = Promise.withResolvers<void>();
   rig.line.alter = (path, bytes) => (path === 'supported' ? bytes : held.promise.then(() => bytes));
@@ -288,7 +287,7 @@ test('an Astera that asks for what we are asking it for is told so, and does not
   assert.deepEqual(await joining, await asking, 'one that is only below us joins');
 });
 
-test('what an answer says is told before its proof, and no longer than the lookup takes', async (t) => {
+test('the claim of an answer is there before its proof, and only as long as the lookup runs', async (t) => {
   const rig = makeRig(t);
   const [answered, proven] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   rig.line.alter = async (path, bytes) => {
@@ -310,7 +309,7 @@ test('what an answer says is told before its proof, and no longer than the looku
   assert.deepEqual(await rig.proxy.claimed(recordOf(3)), [], 'the lookup itself is there now');
 });
 
-test('a lookup that brings nothing, or what is none, claims nothing', async (t) => {
+test('a lookup without an answer, or with a malformed one, claims nothing', async (t) => {
   for (const answer of [new UpstreamDown('gone'), Buffer.from('<html>log in</html>')]) {
     const rig = makeRig(t);
     const held = Promise.withResolvers<void>();
@@ -329,7 +328,7 @@ test('a lookup that brings nothing, or what is none, claims nothing', async (t) 
   }
 });
 
-test('many that ask one thing at one time ask the upstream once', async (t) => {
+test('concurrent requests for one file ask the upstream once', async (t) => {
   const rig = makeRig(t);
   await Promise.all(Array.from({ length: 50 }, () => rig.get(lookup(3))));
   await rig.proxy.settled();
@@ -337,7 +336,7 @@ test('many that ask one thing at one time ask the upstream once', async (t) => {
   assert.equal(new Set(paths).size, paths.length);
 });
 
-test('a lookup in memory goes out with its head for a minute, then with the newest', async (t) => {
+test('a lookup in memory goes out with its tree head for a minute, then with the newest one', async (t) => {
   const rig = makeRig(t);
   await rig.get(lookup(3));
   await grow(10);
@@ -347,9 +346,9 @@ test('a lookup in memory goes out with its head for a minute, then with the newe
   assert.equal(sizeIn(headIn(await rig.get(lookup(3)))), RECORDS + 10);
 });
 
-// What an upstream can do.
+// Slow, gone and hostile upstreams.
 
-test('a tile past every head goes out, but is not held: the next one asks again', async (t) => {
+test('a tile past every tree head goes out, but is not held: the next request asks again', async (t) => {
   const rig = makeRig(t);
   await rig.get(lookup(3));
   const old = await go.fetch('latest');
@@ -369,7 +368,7 @@ test('a tile past every head goes out, but is not held: the next one asks again'
   assert.equal(rig.line.requests.length, before, 'proven, and so held');
 });
 
-test('a proof that is not there is no 404 of the module', async (t) => {
+test('a missing proof is no 404 of the module', async (t) => {
   const rig = makeRig(t);
   rig.line.alter = (path, bytes) => {
     if (path.startsWith('tile/')) throw new NotFound('no such tile');
@@ -379,7 +378,7 @@ test('a proof that is not there is no 404 of the module', async (t) => {
   await assert.rejects(rig.get('lookup/example.com/unknown@v1.0.0'), NotFound);
 });
 
-test('an upstream that is gone is that, whatever is asked, and each is told of its own question', async (t) => {
+test('an upstream that is gone is upstream-down for every file, and each error names its own file', async (t) => {
   const rig = makeRig(t);
   await rig.get(lookup(3));
   const again = rig.restarted();
@@ -400,7 +399,7 @@ test('an upstream that is gone is that, whatever is asked, and each is told of i
   assert.ok((await again.get('latest')).byteLength > 0, 'the last head');
 });
 
-test('a tile of a tree that is not known here is refused with the sizes of both; one within is only missing', async (t) => {
+test('a tile of a larger tree is refused with the sizes of both trees; one within the known tree is only missing', async (t) => {
   const rig = makeRig(t);
   await rig.get(lookup(3));
   await rig.proxy.settled();
@@ -416,7 +415,7 @@ test('a tile of a tree that is not known here is refused with the sizes of both;
   await assert.rejects(off.get('tile/8/0/001'), /^NotFound: cannot find "tile\/8\/0\/001": not stored/);
 });
 
-test('what is damaged on the disk is fetched anew, and offline it is refused, not served as proven', async (t) => {
+test('a file that is damaged on the disk is fetched again; offline it is refused, not served as proven', async (t) => {
   const rig = makeRig(t);
   await rig.get(lookup(3));
   await rig.proxy.settled();
@@ -451,7 +450,7 @@ test('data tiles are proven, kept, and cut from wider ones', async (t) => {
   await assert.rejects(rig.restarted().get('tile/8/data/001'), UpstreamDown);
 });
 
-test('the upstream is asked once in ten minutes whether it proxies the database, and again when that failed', async (t) => {
+test('the upstream is asked every ten minutes whether it proxies the database, and sooner if that failed', async (t) => {
   const rig = makeRig(t);
   rig.line.isCut = true;
   for (let times = 0; times < 2; times++) await assert.rejects(rig.get(lookup(1)), UpstreamDown);
@@ -465,9 +464,9 @@ test('the upstream is asked once in ten minutes whether it proxies the database,
   assert.equal(probes(), 4);
 });
 
-// The keeper.
+// The proof keeper.
 
-test('the keeper brings what proves each head over the one before, and each record, once', async () => {
+test('the keeper fetches the tiles that prove each tree head over the last one, and each record, once', async () => {
   const ensured: string[] = [];
   const keeper = new ProofKeeper({
     ensure: async (tile) => void ensured.push(tilePath(tile)),
@@ -484,7 +483,7 @@ test('the keeper brings what proves each head over the one before, and each reco
   ]);
 });
 
-test('while tiles cannot be had the keeper holds a bounded number of steps, and goes on', async () => {
+test('while tiles cannot be fetched, the keeper holds a bounded number of steps, and goes on', async () => {
   const held = Promise.withResolvers<void>();
   let ensured = 0;
   const keeper = new ProofKeeper({

@@ -1,5 +1,5 @@
-// Goal: the arithmetic of trees and tiles is x/mod's, for trees of any size.
-// Method: tables and random numbers, each compared with what x/mod itself computes (testdb).
+// Goal: the arithmetic of trees and tiles agrees with x/mod, for trees of any size.
+// Method: tables and random numbers, each compared with the result of x/mod (testdb).
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -24,7 +24,7 @@ after(() => go.close());
 type GoTile = Tile & { path: string };
 const withPath = (tile: Tile): GoTile => ({ ...tile, path: tilePath(tile) });
 
-// Sizes around the edges of tiles, of 32-bit numbers, of the real tree, and of what we take.
+// Sizes around the edges of tiles, of 32-bit numbers, of the real tree, and of TREE_SIZE_MAX.
 const sizes = [
   0,
   1,
@@ -96,7 +96,7 @@ test('every stored hash of a small tree has its own index, without gaps', () => 
   assert.equal(Math.max(...seen), storedHashCount(1000) - 1);
 });
 
-test('the tiles that prove a record, an older tree and a head are those x/mod asks for', async () => {
+test('the tiles that prove a record, an older tree and a tree head are those that x/mod asks for', async () => {
   const asks = (command: object): Promise<unknown> => go.ask({ Cmd: 'tiles', ...command });
   await fc.assert(
     fc.asyncProperty(
@@ -181,7 +181,7 @@ for (const { path, tile, why } of paths) {
   });
 }
 
-test('parseTilePath refuses what x/mod takes but no tree can have', () => {
+test('parseTilePath refuses tiles that x/mod accepts but no tree can have', () => {
   for (const path of [
     'tile/8/64/000',
     'tile/8/6/001',
@@ -192,7 +192,7 @@ test('parseTilePath refuses what x/mod takes but no tree can have', () => {
   }
 });
 
-test('tile paths round-trip, and a changed one is taken only as x/mod takes it', async () => {
+test('tile paths round-trip, and a changed one is accepted only if x/mod accepts it', async () => {
   const piece = fc.constantFrom('/', 'x', '.p', '0', '1', '9', '00', '-', '+', '256', 'data', ' ');
   await fc.assert(
     fc.asyncProperty(
@@ -212,7 +212,7 @@ test('tile paths round-trip, and a changed one is taken only as x/mod takes it',
           taken = withPath(parseTilePath(changed));
         } catch {}
         if (taken !== undefined) assert.deepEqual(taken, said.tile);
-        // What is past any tree is refused here only.
+        // Only we refuse tiles past any tree.
         else
           assert.ok(
             !said.ok || said.tile.level > 4 || said.tile.number > 2 ** 24 || said.tile.height > 8,

@@ -1,7 +1,7 @@
-// Goal: the verifier believes x/mod's own checksum database in all it says, and no altered answer
-// of it; a refused answer leaves no trace.
-// Method: testdb behind an ops object that can alter, count and hold back each answer. Each attack
-// starts from a verifier that trusts an honest head, and compares what is stored before and after.
+// Goal: the verifier accepts every answer of x/mod's own checksum database, and no altered one. A refused answer leaves
+// no trace.
+// Method: testdb behind an ops object that can alter, count and delay each answer. Each attack starts from a verifier
+// that trusts an honest tree head. The test compares the store before and after.
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
@@ -27,7 +27,7 @@ before(async () => {
 beforeEach(() => go.ask({ Cmd: 'fork', At: 0, N: RECORDS }));
 after(() => go.close());
 
-/** The world of one Astera: a store in memory and a line that a test can tamper with. */
+/** The operations of one Astera: a store in memory, and a line that a test can alter. */
 class World implements SumdbOps {
   readonly tiles = new Map<string, Uint8Array>();
   readonly asked: string[] = [];
@@ -63,7 +63,7 @@ class World implements SumdbOps {
   securityEvent(message: string): void {
     this.events.push(message);
   }
-  /** All that is kept, to compare. */
+  /** The whole store, for comparison. */
   get kept(): unknown {
     const tiles = [...this.tiles].map(([path, bytes]) => [path, Buffer.from(bytes).toString('base64')]);
     return { tiles, head: this.head && Buffer.from(this.head).toString() };
@@ -86,7 +86,7 @@ const edit = (bytes: Uint8Array, what: string | RegExp, by: string): Uint8Array 
 };
 const flip = (bytes: Uint8Array, at: number): Uint8Array => bytes.with(at, (bytes.at(at) ?? 0) ^ 1);
 
-test('thousands of records of a growing tree are believed, each with its own lines', async () => {
+test('thousands of records of a growing tree are accepted, each with its own lines', async () => {
   const world = new World();
   const verifier = verifierOf(world);
   const believe = async (id: number, size: number): Promise<void> => {
@@ -106,7 +106,7 @@ test('thousands of records of a growing tree are believed, each with its own lin
   assert.equal(new Set(world.written).size, world.written.length, 'nothing is written twice');
 });
 
-test('only what proves a record is fetched, and nothing twice by verifications at one time', async () => {
+test('only the tiles that prove a record are fetched, and none twice by concurrent verifications', async () => {
   const world = new World();
   const verifier = verifierOf(world);
   await Promise.all(Array.from({ length: 50 }, (_, id) => verifier.verifyLookup(recordOf(id * 17))));
@@ -116,7 +116,7 @@ test('only what proves a record is fetched, and nothing twice by verifications a
   assert.deepEqual([...world.tiles.keys()].sort(), tiles);
 });
 
-test('with the tiles that the plans name, records and older heads are proven without the line', async () => {
+test('the planned tiles are enough to prove records and older tree heads without the line', async () => {
   const ids = [0, 255, 256, 1777, RECORDS - 1];
   const answers = await Promise.all(ids.map((id) => go.fetch(`lookup/example.com/m${id}@v1.0.0`)));
   await grow(1500);
@@ -144,7 +144,7 @@ test('with the tiles that the plans name, records and older heads are proven wit
   assert.deepEqual(world.asked, []);
 });
 
-/** `by` another world than ours: what the attacker makes of an answer. */
+/** The attacks. `by` is another world than ours; `alter` changes an answer. */
 type Attack = {
   why: string;
   error: RegExp;
@@ -316,14 +316,14 @@ for (const { why, error, isEvent, alter, server } of attacks) {
     assert.deepEqual(world.kept, kept);
     assert.equal(await verifier.head(), trusted);
 
-    // The same verifier goes on with an honest database.
+    // The same verifier then accepts an honest database.
     world.alter = (_, bytes) => bytes;
     await go.ask({ Cmd: 'fork', At: 0, N: RECORDS + 100 });
     assert.equal((await verifier.verifyLookup(recordOf(700))).head.size, RECORDS + 100);
   });
 }
 
-test('what is kept stays as it was verified, whatever becomes of the answer', async () => {
+test('a kept tree head stays as it was verified, even if the caller changes the answer', async () => {
   const world = new World();
   const verifier = verifierOf(world);
   const answer = await go.fetch('lookup/example.com/m9@v1.0.0');
@@ -339,7 +339,7 @@ test('unknown signatures beside the right one change nothing', async () => {
   assert.equal((await verifierOf(world).verifyLookup(recordOf(3))).id, 3);
 });
 
-test('an older head on the same timeline is no attack, and the stored head does not go back', async () => {
+test('an older tree head on the same timeline is no attack, and the stored one does not go back', async () => {
   const world = new World();
   const verifier = verifierOf(world);
   const older = await go.fetch('lookup/example.com/m9@v1.0.0');
@@ -352,7 +352,7 @@ test('an older head on the same timeline is no attack, and the stored head does 
   assert.deepEqual(world.saved, ['3700']);
 });
 
-test('a verifier starts from the stored head, and refuses a fork of it', async () => {
+test('a verifier starts from the stored tree head, and refuses a fork of it', async () => {
   const world = new World();
   await verifierOf(world).verifyLookup(recordOf(5));
   await go.ask({ Cmd: 'fork', At: 10, N: 4000, Salt: 'x' });
@@ -362,7 +362,7 @@ test('a verifier starts from the stored head, and refuses a fork of it', async (
   assert.equal(world.events.length, 1);
 });
 
-test('a stored head that the key did not sign is refused, until it is put right', async () => {
+test('a stored tree head that the key did not sign is refused until it is replaced', async () => {
   const world = new World();
   world.head = await signed(noteText(await go.fetch('lookup/example.com/m1@v1.0.0')), 1, true);
   const verifier = verifierOf(world);
@@ -372,7 +372,7 @@ test('a stored head that the key did not sign is refused, until it is put right'
   assert.equal((await verifier.verifyLookup(recordOf(5))).id, 5);
 });
 
-test('heads that come at one time all count, and are saved in the order of their size', async () => {
+test('concurrent tree heads all count, and are saved in the order of their size', async () => {
   const world = new World();
   const verifier = verifierOf(world);
   const answers: Uint8Array[] = [];
@@ -393,13 +393,13 @@ test('heads that come at one time all count, and are saved in the order of their
   for (const { answered, head } of verified) assert.ok(head.size >= answered.size);
 });
 
-test('of two forked heads that come at one time, one is kept and the other refused', async () => {
+test('of two concurrent forked tree heads one is kept and the other refused', async () => {
   const world = new World();
   const verifier = verifierOf(world);
   const honest = await go.fetch('latest');
   await go.ask({ Cmd: 'fork', At: 2990, N: 10, Salt: 'x' });
   const forked = await go.fetch('latest');
-  // Neither has a head before it to be compared with: only the later of the two can notice.
+  // There is no earlier head to compare them with. Only the later one can notice the fork.
   const [one, other] = await Promise.allSettled([verifier.verifyHead(honest), verifier.verifyHead(forked)]);
   assert.deepEqual([one.status, other.status], ['fulfilled', 'rejected']);
   assert.equal(world.events.length, 1);
@@ -424,7 +424,7 @@ test('a partial tile that is gone is cut from the full one', async () => {
   );
 });
 
-test('when neither tile can be had, the error is that of the tile asked for', async () => {
+test('when neither tile can be fetched, the error is that of the requested tile', async () => {
   const world = new World();
   const answer = await go.fetch('lookup/example.com/m2999@v1.0.0');
   world.readRemote = (path) => Promise.reject(new NotFound(path));
@@ -441,7 +441,7 @@ test('when neither tile can be had, the error is that of the tile asked for', as
   assert.deepEqual(world.kept, new World().kept);
 });
 
-test('a stored tile that was damaged is fetched anew and replaced', async () => {
+test('a damaged stored tile is fetched again and replaced', async () => {
   const world = new World();
   await verifierOf(world).verifyLookup(recordOf(700));
   const kept = world.kept;
@@ -462,7 +462,7 @@ test('a stored tile that was damaged is fetched anew and replaced', async () => 
   await assert.rejects(cut, CheckFailed, 'without the line, the damage is what is said');
 });
 
-test('a tile proven once is neither read nor fetched again, whatever the store says of it', async () => {
+test('a tile that was proven once is neither read nor fetched again, even if the store loses it', async () => {
   const world = new World();
   const verifier = verifierOf(world);
   await verifier.verifyLookup(recordOf(700));
@@ -472,9 +472,9 @@ test('a tile proven once is neither read nor fetched again, whatever the store s
   assert.equal((await verifier.verifyLookup(recordOf(701))).id, 701);
 });
 
-test('a tile proven once does not hide a fork below a new head', async () => {
-  // All tiles of the honest tree are in memory. The fork differs only within a full tile of it,
-  // and its other tiles come as the fork has them.
+test('a tile that was proven once does not hide a fork below a new tree head', async () => {
+  // All tiles of the honest tree are in memory. The fork differs only within one full tile. Its other tiles come from
+  // the fork.
   const world = new World();
   const verifier = verifierOf(world);
   for (let id = 0; id < RECORDS; id += 200) await verifier.verifyLookup(recordOf(id));
@@ -490,7 +490,7 @@ test('tiles over the limit in memory are read from the store again', async () =>
   const world = new World();
   const verifier = verifierOf(world);
   await verifier.verifyLookup(recordOf(0));
-  // Each head has a right edge of its own, of which the last tile is a new one.
+  // Each tree head has its own right edge, and the last tile there is new.
   for (let at = 0; at < SUMDB_TILES_TRUSTED_MAX; at++) {
     await grow(1);
     await verifier.verifyHead(await go.fetch('latest'));
@@ -530,7 +530,7 @@ test('a store that fails fails the verification, and the next one saves the head
   assert.deepEqual(world.saved, ['3000']);
 });
 
-test('tiles by themselves are proven, refused, or past the head', async () => {
+test('a single tile is proven, refused, or past the tree head', async () => {
   const world = new World();
   let verifier = verifierOf(world);
   const check = async (path: string, change = (bytes: Uint8Array): Uint8Array => bytes): Promise<boolean> =>
@@ -549,7 +549,7 @@ test('tiles by themselves are proven, refused, or past the head', async () => {
     'tile/8/data/011.p/184',
   ];
   for (const path of paths) {
-    // From here on nothing is proven but the head.
+    // From here on only the head is proven.
     world.tiles.clear();
     verifier = verifierOf(world);
     await assert.rejects(
@@ -595,7 +595,7 @@ test('a given tile is not fetched again', async () => {
   world.alter = () => assert.fail('goes out');
   assert.equal(await verifier.verifyTile(parseTilePath('tile/8/0/006'), bytes), true);
   assert.deepEqual(world.tiles.get('tile/8/0/006'), bytes);
-  // It was the giver's to use again; what is trusted is a copy.
+  // The caller may use its bytes again; the verifier trusts a copy.
   bytes.fill(0);
   world.alter = (path, answer) => (isTile(path) ? assert.fail('goes out') : answer);
   assert.equal((await verifier.verifyLookup(recordOf(6 * 256))).id, 6 * 256);
@@ -612,7 +612,7 @@ test('the first record of the first tree, and an empty tree', async () => {
   assert.deepEqual(world.saved, ['0', '1']);
 });
 
-test('a module the database does not have is its own answer', async () => {
+test('the database’s 404 for a module is the answer', async () => {
   const world = new World();
   await assert.rejects(verifierOf(world).verifyLookup(recordOf(RECORDS)), NotFound);
   assert.deepEqual(world.asked, [`lookup/example.com/m${RECORDS}@v1.0.0`]);
@@ -629,7 +629,7 @@ test('a lookup with capitals is escaped', async () => {
   assert.equal(`${found.lines.join('\n')}\n`, Texts[0]);
 });
 
-test('a partial tile is cut from a wider one, not from a narrower', () => {
+test('a partial tile is cut from a wider one, not from a narrower one', () => {
   const bytes = Uint8Array.from({ length: 320 }, (_, at) => at);
   assert.deepEqual(cutTile(bytes, 3), bytes.slice(0, 96));
   assert.deepEqual(cutTile(bytes, 10), bytes);
