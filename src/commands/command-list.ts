@@ -40,6 +40,19 @@ const buildCache: ServeOption = {
   ...toggle(),
 };
 
+/** Not the setting: which databases are proxied. */
+const sumdbName: ServeOption = {
+  name: 'sumdb',
+  help: 'delete the files and verdicts of this checksum database',
+  form: 'a name, such as sum.golang.org',
+};
+
+const yes: ServeOption = {
+  name: 'yes',
+  help: 'do not ask',
+  ...toggle(),
+};
+
 /** Flags of every command that opens a store. */
 const common: readonly ServeOption[] = [serveOptions.dbPath, config, serveOptions.logLevel];
 
@@ -158,16 +171,23 @@ const forget: Command = {
   name: 'forget',
   help: 'Delete a module from the store, 404s too. The next request fetches it again.',
   words: '[module..]',
-  flags: [...common, buildCache],
+  flags: [...common, sumdbName, buildCache, yes],
   examples: [
     ['$0 forget github.com/me/x@v1.2.3', 'one version, for example after its tag was moved'],
     ['$0 forget github.com/me/x', 'all its versions and its list'],
+    ['$0 forget --sumdb sum.example.com', 'a checksum database that was rebuilt: log lines say "fork"'],
     ['$0 forget --build-cache', 'all that builds have put into the build cache'],
   ],
   run: async ({ flags, words }) => {
     const { loadStoreConfig } = await import('../settings/config.ts');
     const { forgetCommand } = await import('./forget.ts');
-    await forgetCommand(loadStoreConfig({ flags }), { names: words, isBuildCache: isOn(flags, buildCache) });
+    const { [sumdbName.name]: sumdb, ...others } = flags; // It is no setting here.
+    await forgetCommand(loadStoreConfig({ flags: others }), {
+      names: words,
+      isBuildCache: isOn(flags, buildCache),
+      sumdb,
+      isSure: isOn(flags, yes),
+    });
   },
 };
 

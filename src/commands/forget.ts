@@ -1,6 +1,6 @@
 /**
- * `astera forget MODULE[@VERSION]…`, `--build-cache`: drops what is stored of them, answers and 404s alike, so that the
- * upstream is asked again.
+ * `astera forget MODULE[@VERSION]…`: drops what is stored of them, answers and 404s alike, so that the
+ * upstream is asked again. `--sumdb NAME`: a checksum database, and its verdicts. `--build-cache`: all of that.
  *
  * MODULE stands for itself, not for modules below it. A version may also be a branch or a prefix, as
  * it was asked for. Lists stay when a version goes: the upstream still names it.
@@ -15,8 +15,11 @@ import type { Forgotten, KeyRow } from '../core/store-port.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { escapeVersion, unescapeVersion } from '../core/version.ts';
 import type { StoreConfig } from '../settings/config.ts';
+import { forgetDatabase } from '../sumdb/forget-database.ts';
+import { isDatabaseName } from '../sumdb/sumdb-path.ts';
 import { IMPORT_PREFIX } from '../tree/tree-import.ts';
-import { openStoreForWriting } from './writable-store.ts';
+import { isConfirmed } from './confirm.ts';
+import { type OpenedStore, openStoreForWriting } from './writable-store.ts';
 
 /** Keys and body bytes dropped in one transaction: the server's own writes wait behind it. */
 const STEP_KEYS = 64;
@@ -26,22 +29,55 @@ export type ForgetOptions = {
   /** Modules, and versions of modules. */
   readonly names: readonly string[];
   readonly isBuildCache: boolean;
+  /** The name of a checksum database. */
+  readonly sumdb: string | undefined;
+  /** Nobody needs to be asked. */
+  readonly isSure: boolean;
 };
 
-/** @throws {UsageError} a malformed name, or nothing to forget. @throws {Error} nothing is stored of any of them */
+/**
+ * @throws {UsageError} a malformed name, nothing to forget, or nobody to ask
+ * @throws {Error} nothing is stored of any of them, or the answer was no
+ */
 export async function forgetCommand(config: StoreConfig, options: ForgetOptions): Promise<void> {
-  const { names, isBuildCache } = options;
-  if (names.length === 0 && !isBuildCache) {
-    throw new UsageError(`forget needs modules, or --build-cache: see 'astera forget --help'`);
+  const { names, isBuildCache, sumdb, isSure } = options;
+  if (names.length === 0 && !isBuildCache && sumdb === undefined) {
+    throw new UsageError(`forget needs modules, --sumdb or --build-cache: see 'astera forget --help'`);
   }
   const targets = names.map(parseTarget);
-  const { store, close } = await openStoreForWriting(config, { mayBeNew: false });
+  if (sumdb !== undefined) await askAboutSumdb(sumdb, isSure);
+  const opened = await openStoreForWriting(config, { mayBeNew: false });
+  const { store, close } = opened;
   try {
+    if (sumdb !== undefined) await forgetSumdb(opened, sumdb);
     if (isBuildCache) await forgetBuildCache(store);
     if (targets.length > 0) await forgetModules(store, targets);
   } finally {
     await close();
   }
+}
+
+/** @throws {UsageError} no name of a database, or nobody to ask. @throws {Error} the answer was no */
+async function askAboutSumdb(name: string, isSure: boolean): Promise<void> {
+  if (!isDatabaseName(name)) {
+    throw new UsageError(
+      `bad value for --sumdb: ${JSON.stringify(name)}: expected the name of a database, such as sum.golang.org`,
+    );
+  }
+  if (isSure) return;
+  const question = `Forget the checksum database ${name}? Only do this if it was rebuilt, and you trust the new one.`;
+  if (!(await isConfirmed(question))) throw new Error('forgot nothing');
+}
+
+/** @throws {Error} nothing is stored of it */
+async function forgetSumdb({ server, own }: OpenedStore, database: string): Promise<void> {
+  const { files, verdicts } =
+    server === undefined ? await forgetDatabase(own, database) : await server.forgetSumdb({ database });
+  if (files + verdicts === 0)
+    throw new Error(`cannot forget checksum database ${database}: nothing is stored of it`);
+  process.stdout.write(
+    `${database}: forgot ${files} files; ${verdicts} zips and go.mod files are unchecked again\n`,
+  );
 }
 
 async function forgetBuildCache(store: WritableStore): Promise<void> {

@@ -6,7 +6,13 @@
  */
 
 import { connect, type Socket } from 'node:net';
-import type { ControlCall, ControlPort, SumdbLearner, WritableStore } from '../core/control-port.ts';
+import type {
+  ControlCall,
+  ControlPort,
+  ServerCall,
+  SumdbLearner,
+  WritableStore,
+} from '../core/control-port.ts';
 import { messageOf, StoreFailed, serveError } from '../core/errors.ts';
 import { CONTROL_BYTES_IN_FLIGHT_MAX, CONTROL_FRAME_BYTES_MAX } from '../core/limits.ts';
 import type { Remote } from '../core/store-port.ts';
@@ -17,7 +23,7 @@ import { CONTROL_PROTOCOL, parseHello, parseReply } from './control-messages.ts'
 /** The store of a running server. */
 export type ServerStore = WritableStore &
   SumdbLearner &
-  Pick<Remote<ControlPort>, 'fetch' | 'lookUp'> & { close(): void };
+  Pick<Remote<ControlPort>, ServerCall> & { close(): void };
 
 /**
  * Connects to the control socket at `path`.
@@ -66,6 +72,7 @@ class ControlClient implements ServerStore {
   readonly forgetActions = this.#call('forgetActions');
   readonly fetch = this.#call('fetch');
   readonly lookUp = this.#call('lookUp');
+  readonly forgetSumdb = this.#call('forgetSumdb');
   readonly sumdbHead = this.#call('sumdbHead');
   readonly sumdbLearn = this.#call('sumdbLearn');
   readonly #socket: Socket;

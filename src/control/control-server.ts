@@ -10,7 +10,13 @@
 
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { ControlCall, ControlPort, SumdbLearner, WritableStore } from '../core/control-port.ts';
+import type {
+  ControlCall,
+  ControlPort,
+  ServerCall,
+  SumdbLearner,
+  WritableStore,
+} from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf, StoreFailed } from '../core/errors.ts';
 import {
   CONTROL_BYTES_IN_FLIGHT_MAX,
@@ -24,7 +30,7 @@ import { Allowance } from './allowance.ts';
 import { CONTROL_PROTOCOL, type ControlRequest, parseHello, parseRequest } from './control-messages.ts';
 
 /** What the calls do. Blob numbers in them are real ones, from `nextBlob`. */
-export type ControlHandlers = WritableStore & Pick<Remote<ControlPort>, 'fetch' | 'lookUp'> & SumdbLearner;
+export type ControlHandlers = WritableStore & Pick<Remote<ControlPort>, ServerCall> & SumdbLearner;
 
 export type ControlServerOptions = {
   /** As `controlPath` gives it. */

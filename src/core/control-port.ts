@@ -27,7 +27,12 @@ export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartial
     fetch(request: { key: string }): Promise<{ origin: Origin }>;
     /** Asks the checksum database about the module version of the file `key`. */
     lookUp(request: { key: string }): Promise<Word>;
+    /** Forgets a checksum database, in memory too: what is stored of it, and its verdicts. */
+    forgetSumdb(request: { database: string }): Promise<ForgottenSumdb>;
   } & SumdbLearner;
+
+/** A checksum database that was forgotten: its files that were dropped, and the files that are unchecked again. */
+export type ForgottenSumdb = { readonly files: number; readonly verdicts: number };
 
 /** Checksum files that an import hands over. Only proven ones are stored. */
 export type SumdbLearner = {
@@ -48,11 +53,14 @@ export type SumdbLesson = {
 
 export type ControlCall = keyof ControlPort;
 
+/** Calls that only a running server can answer. */
+export type ServerCall = 'fetch' | 'lookUp' | 'forgetSumdb';
+
 /**
  * A store to write to, be it this process's own or a running server's. `putEntry` and `sealBlob` fail
  * with `busy` where the server is just fetching that key itself.
  */
-export type WritableStore = Remote<Omit<ControlPort, 'fetch' | 'lookUp' | keyof SumdbLearner>> & {
+export type WritableStore = Remote<Omit<ControlPort, ServerCall | keyof SumdbLearner>> & {
   /** Takes a file by its name. Present only if this process owns the store. */
   readonly putFile?: Remote<WriterPort>['putFile'];
   /** A blob id nobody has had. */

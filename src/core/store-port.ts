@@ -158,6 +158,11 @@ export type WriterPort = BuildCacheWriterPort & {
    * again, some rows a call: `nextRow`, 0 at first, is where the next call goes on; without it all is done.
    */
   confirmBy(request: { signer: string; row: number }): { doubted: number; nextRow?: number };
+  /**
+   * Makes all files that `database` judged unchecked again, some rows a call as `confirmBy` does. Nothing happens where
+   * another one is the judge.
+   */
+  dropVerdicts(request: { database: string; row: number }): { dropped: number; nextRow?: number };
   /** Drops the answer under `key` if that is its content, and its blob if no other has it. */
   dropEntry(request: { key: string; sha256: string }): Nothing;
   /** The upstream was asked again and what is stored still holds. */

@@ -100,6 +100,11 @@ export class Memory {
     this.#cache.delete(key);
   }
 
+  /** The same of all keys that begin so. */
+  deleteFiles(prefix: string): void {
+    this.#cache.deleteAll((key) => typeof key === 'string' && key.startsWith(prefix));
+  }
+
   setPiece(blob: number, seq: number, bytes: Uint8Array): void {
     this.#keep(new Piece(idOf(blob, seq), bytes));
   }

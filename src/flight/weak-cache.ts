@@ -97,6 +97,11 @@ export class WeakCache<V extends object> {
     if (slot !== undefined) this.#drop(slot);
   }
 
+  /** Deletes all whose keys are so. */
+  deleteAll(isGone: (key: string | number) => boolean): void {
+    for (const [key, slot] of this.#slots) if (isGone(key)) this.#drop(slot);
+  }
+
   /** Weakens or prolongs the entries whose strong time is over. The cache has no timer: call this now and then. */
   sweep(): void {
     const now = this.#options.now();

@@ -154,7 +154,7 @@ async function renew(server: Server, log: Logger): Promise<void> {
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { modules, outsideWrites, lookUp, lessons }: Services,
+  { modules, outsideWrites, lookUp, forgetSumdb, lessons }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
@@ -163,7 +163,7 @@ async function openControl(
   try {
     return await ControlServer.listen({
       path: controlPath(config.dbPath),
-      handlers: { ...store, putEntry, sealBlob, forget, fetch, lookUp, sumdbHead, sumdbLearn },
+      handlers: { ...store, putEntry, sealBlob, forget, fetch, lookUp, forgetSumdb, sumdbHead, sumdbLearn },
       onRefused: (why) => events.controlRefused(why),
       onBug: (call, error) => events.bug(`control: ${call}`, error),
     });

@@ -19,6 +19,7 @@ import type { Config } from '../settings/config.ts';
 import { asteraVersion } from '../settings/version.ts';
 import { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import type { Database } from '../sumdb/database.ts';
+import { forgetFiles, forgetVerdicts } from '../sumdb/forget-database.ts';
 import { SumdbLessons } from '../sumdb/sumdb-lessons.ts';
 import { SumdbProxy } from '../sumdb/sumdb-proxy.ts';
 import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
@@ -85,6 +86,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     sumdb,
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     lookUp: lookUpBy(sumdb),
+    forgetSumdb: forgetSumdbBy(new Map(databases), base),
     close: () => upstreams.close(),
   };
 }
@@ -97,6 +99,20 @@ function lookUpBy(sumdb: ChecksumDatabases): Remote<ControlPort>['lookUp'] {
       throw new BadRequest(`cannot look up ${JSON.stringify(key)}: not a file of a module version`);
     }
     return sumdb.lookUp(resource, { isAnew: true });
+  };
+}
+
+/** Forgets a database: one that is asked here begins anew, of another one the store is cleared. */
+function forgetSumdbBy(
+  databases: ReadonlyMap<string, SumdbProxy>,
+  { store, memory }: { readonly store: Store; readonly memory: Memory },
+): Remote<ControlPort>['forgetSumdb'] {
+  return async ({ database }) => {
+    const proxy = databases.get(database);
+    const files = await (proxy === undefined ? forgetFiles(store, database) : proxy.forget());
+    const verdicts = await forgetVerdicts(store, database);
+    memory.deleteFiles(''); // What is in memory counts as judged.
+    return { files, verdicts };
   };
 }
 

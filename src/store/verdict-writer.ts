@@ -32,6 +32,15 @@ export class VerdictWriter {
     this.#sql.putSetting.run(CONFIRMED_BY, signer);
     return { doubted };
   };
+
+  dropVerdicts: WriterPort['dropVerdicts'] = ({ database, row }) => {
+    const judge = this.#sql.setting.get(CONFIRMED_BY);
+    // A store that never said so: an earlier Astera's.
+    if (judge !== undefined && !judge.startsWith(`${database}+`)) return { dropped: 0 };
+    const nextRow = row + KEYS_PER_CALL_MAX;
+    const dropped = this.#sql.uncheck.run(row, nextRow).changes;
+    return nextRow > (this.#sql.lastEntryId.get()?.id ?? 0) ? { dropped } : { dropped, nextRow };
+  };
 }
 
 function prepare(db: Connection) {
@@ -45,6 +54,10 @@ function prepare(db: Connection) {
     putSetting: db.prepare<[string, string]>('INSERT OR REPLACE INTO setting VALUES (?, ?)'),
     doubt: db.prepare<[number, number]>(
       `UPDATE entry SET trust = 'unconfirmed', unknown_times = 0, ask_after_ms = 0
+       WHERE id >= ? AND id < ? AND trust <> 'unchecked'`,
+    ),
+    uncheck: db.prepare<[number, number]>(
+      `UPDATE entry SET trust = 'unchecked', unknown_times = 0, ask_after_ms = 0
        WHERE id >= ? AND id < ? AND trust <> 'unchecked'`,
     ),
     lastEntryId: db.prepare<[], { id: number }>('SELECT coalesce(max(id), 0) AS id FROM entry'),

@@ -30,6 +30,7 @@ export class StoreWriter implements WriterPort {
   readonly dropUnused;
   readonly setVerdict;
   readonly confirmBy;
+  readonly dropVerdicts;
   readonly putOutput;
   readonly openOutput;
   readonly sealOutput;
@@ -70,6 +71,7 @@ export class StoreWriter implements WriterPort {
     const verdicts = new VerdictWriter(db);
     this.setVerdict = verdicts.setVerdict;
     this.confirmBy = verdicts.confirmBy;
+    this.dropVerdicts = verdicts.dropVerdicts;
     const outputs = new OutputWriter(db, blobs);
     this.#outputs = outputs;
     this.putOutput = outputs.putOutput;

@@ -48,6 +48,12 @@ export class ProofKeeper {
     if (id !== undefined) this.#add({ size, id });
   }
 
+  /** Begins anew: what is queued is of a tree that is forgotten. */
+  reset(): void {
+    this.#queue.length = 0;
+    this.#size = 0;
+  }
+
   /** Resolves when all queued steps are done or failed. */
   async settled(): Promise<void> {
     while (this.#working !== undefined) await this.#working;

@@ -5,7 +5,7 @@
  * network only by `readRemote`, for the tiles of a proof.
  */
 
-import { BadRequest, CheckFailed, NotFound } from '../core/errors.ts';
+import { BadRequest, Busy, CheckFailed, NotFound } from '../core/errors.ts';
 import type { Events } from '../observe/events.ts';
 import { isOfOthers, type NoteVerifier } from './note.ts';
 import { formatRecord } from './record.ts';
@@ -28,19 +28,22 @@ export type ProvenLogOptions = {
 
 export class ProvenLog {
   readonly #options: ProvenLogOptions;
-  readonly #verifier: SumdbVerifier;
+  /** Replaced when all is forgotten: what the one before has under way is kept no more. */
+  #verifier: SumdbVerifier;
+  #forgotten: Promise<unknown> = Promise.resolve();
 
   constructor(options: ProvenLogOptions) {
-    const { store, events } = options;
     this.#options = options;
-    this.#verifier = new SumdbVerifier(options.key, {
-      readRemote: options.readRemote,
-      readCache: (tile) => store.tile(tile),
-      writeCache: (tile, bytes) => store.putTile(tile, bytes),
-      loadHead: () => this.#loadHead(),
-      saveHead: (note) => store.putHead(note),
-      securityEvent: (message) => events.securityEvent(message),
-    });
+    this.#verifier = this.#newVerifier();
+  }
+
+  /** Drops all that is stored of the database, and begins anew: for one that was rebuilt. @returns how many files */
+  async forget(): Promise<number> {
+    const before = this.#forgotten;
+    const forgetting = before.then(() => this.#options.store.forget());
+    this.#forgotten = forgetting.catch(() => {});
+    this.#verifier = this.#newVerifier();
+    return forgetting;
   }
 
   /** The newest proven tree head; `undefined` before the first. */
@@ -89,7 +92,9 @@ export class ProvenLog {
 
   /** Verifies a lookup's answer and keeps its record; throws as {@link learn}. */
   async keepLookup(asked: ModuleVersion, answer: Uint8Array, given?: GivenTiles): Promise<VerifiedLookup> {
-    const verified = await this.#verifier.verifyAnswer(asked, answer, given);
+    const verifier = this.#verifier;
+    const verified = await verifier.verifyAnswer(asked, answer, given);
+    this.#refuseForgotten(verifier);
     await this.#options.store.putRecord(asked, formatRecord(verified));
     this.#options.onProven?.(verified.head.size, verified.id);
     return verified;
@@ -97,16 +102,41 @@ export class ProvenLog {
 
   /** Verifies a tree head and keeps it if it is the newest. @returns the newest one; throws as {@link learn} */
   async keepHead(note: Uint8Array): Promise<TreeHead> {
-    const head = await this.#verifier.verifyHead(note);
+    const verifier = this.#verifier;
+    const head = await verifier.verifyHead(note);
+    this.#refuseForgotten(verifier);
     this.#options.onProven?.(head.size, undefined);
     return head;
   }
 
   /** Verifies a tile and keeps it. @returns `false` if it is past the newest tree; throws as {@link learn} */
   async keepTile(tile: Tile, bytes: Uint8Array): Promise<boolean> {
-    const isProven = await this.#verifier.verifyTile(tile, bytes); // This stores hash tiles itself.
+    const verifier = this.#verifier;
+    const isProven = await verifier.verifyTile(tile, bytes); // This stores hash tiles itself.
+    this.#refuseForgotten(verifier);
     if (isProven && tile.level === DATA_LEVEL) await this.#options.store.putTile(tile, bytes);
     return isProven;
+  }
+
+  #newVerifier(): SumdbVerifier {
+    const { key, store, events, readRemote } = this.#options;
+    const ifCurrent = (write: () => Promise<void>) =>
+      this.#verifier === verifier ? write() : Promise.resolve();
+    const verifier: SumdbVerifier = new SumdbVerifier(key, {
+      readRemote,
+      readCache: (tile) => store.tile(tile),
+      writeCache: (tile, bytes) => ifCurrent(() => store.putTile(tile, bytes)),
+      loadHead: () => this.#forgotten.then(() => this.#loadHead()),
+      saveHead: (note) => ifCurrent(() => store.putHead(note)),
+      securityEvent: (message) => events.securityEvent(message),
+    });
+    return verifier;
+  }
+
+  /** @throws {Busy} the tree that something was proven in was forgotten meanwhile */
+  #refuseForgotten(verifier: SumdbVerifier): void {
+    if (verifier === this.#verifier) return;
+    throw new Busy(`checksum database ${this.#options.name} was forgotten meanwhile; ask again`);
   }
 
   /** The stored tree head. If another key signed it, all stored files are dropped, as they belong to another tree. */

@@ -75,6 +75,8 @@ export class SumdbProxy {
   readonly log: ProvenLog;
   readonly #options: SumdbProxyOptions;
   readonly #keeper: ProofKeeper;
+  /** How often the database was forgotten: answers from before are not kept in memory. */
+  #forgets = 0;
   /** The go.sum lines of each lookup under way, by its key. */
   readonly #claims = new Map<string, PromiseWithResolvers<readonly string[]>>();
 
@@ -144,6 +146,17 @@ export class SumdbProxy {
     return (await this.#logRefused(key, () => this.#fetchRecord(asked, undefined))).text;
   }
 
+  /** Drops all that is stored of the database, and begins anew. @returns how many files */
+  async forget(): Promise<number> {
+    this.#forgets++;
+    this.#keeper.reset();
+    try {
+      return await this.log.forget();
+    } finally {
+      this.#options.memory.deleteFiles(`sumdb/${this.#options.name}/`);
+    }
+  }
+
   /** Resolves when the background has fetched the proofs for offline clients; for tests and for a clean stop. */
   settled(): Promise<void> {
     return this.#keeper.settled();
@@ -160,8 +173,9 @@ export class SumdbProxy {
   /** The one way for all kinds of files: memory, the store, the database. */
   #served(key: string, { mayFetch, via }: AskOptions, steps: Steps): Promise<Served> {
     const { memory, readThrough, remote } = this.#options;
+    const forgets = this.#forgets;
     const keep = (served: Served): Served => {
-      if (this.#isFresh(served.file)) memory.setFile(key, served.file);
+      if (this.#isFresh(served.file) && forgets === this.#forgets) memory.setFile(key, served.file);
       return served;
     };
     const read = async (): Promise<StoredServed> => {

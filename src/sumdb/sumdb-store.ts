@@ -8,6 +8,7 @@ import { isServeError, messageOf } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
+import { forgetFiles } from './forget-database.ts';
 import { recordKey, tileKey, treeHeadKey } from './sumdb-path.ts';
 import { DATA_LEVEL, type Tile } from './tile.ts';
 import type { ModuleVersion } from './verifier.ts';
@@ -23,6 +24,7 @@ export class SumdbStore {
   readonly #options: SumdbStoreOptions;
   /** The last put under way for each tile. The next one waits for it, as it must see the tile that it stored. */
   readonly #puts = new Map<string, Promise<void>>();
+  readonly #writing = new Set<Promise<unknown>>();
 
   constructor(options: SumdbStoreOptions) {
     this.#options = options;
@@ -63,17 +65,10 @@ export class SumdbStore {
     return this.#put(treeHeadKey(this.#options.name), note);
   }
 
-  /** Drops all files of the database. The tree head goes last: if this is cut short, the next start finds it again. */
-  async forget(): Promise<void> {
-    const { name, store } = this.#options;
-    for (const prefix of [`sumdb/${name}/lookup/`, `sumdb/${name}/tile/`]) {
-      for (;;) {
-        const { rows } = await store.getKeys({ prefix, after: '' });
-        if (rows.length === 0) break;
-        await store.forget({ keys: rows.map(({ key }) => key) });
-      }
-    }
-    await store.forget({ keys: [treeHeadKey(name)] });
+  /** Drops all of it, after the writes that are under way. @returns how many files */
+  async forget(): Promise<number> {
+    await Promise.allSettled([...this.#writing, ...this.#puts.values()]);
+    return forgetFiles(this.#options.store, this.#options.name);
   }
 
   async #widen(tile: Tile, bytes: Uint8Array): Promise<void> {
@@ -94,11 +89,15 @@ export class SumdbStore {
     const { store, clock, events } = this.#options;
     const nowMs = clock.wallMs();
     const put = { key, status: 200, source: 'upstream', nowMs, blob: store.nextBlob(), bytes } as const;
+    const writing = store.putEntry(put);
+    this.#writing.add(writing);
     try {
-      await store.putEntry(put);
+      await writing;
     } catch (error) {
       if (!isServeError(error)) throw error;
       events.notStored(key, messageOf(error));
+    } finally {
+      this.#writing.delete(writing);
     }
   }
 }

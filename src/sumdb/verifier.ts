@@ -213,6 +213,7 @@ export class SumdbVerifier {
     const answered = known === newer ? older : newer;
     throw this.#caught(
       `cannot trust tree head: fork: known ${describeTree(known)}, answered ${describeTree(answered)}, where the first ${older.size} records of the larger hash to "${formatHash(found)}"`,
+      `; if it was rebuilt and you trust it, run: astera forget --sumdb ${this.#key.name}`,
     );
   }
 
@@ -232,9 +233,10 @@ export class SumdbVerifier {
     return this.#saving;
   }
 
-  #caught(what: string): CheckFailed {
+  /** @param wayOut for the operator alone */
+  #caught(what: string, wayOut = ''): CheckFailed {
     const message = `checksum database ${this.#key.name}: ${what}`;
-    this.#ops.securityEvent(message);
+    this.#ops.securityEvent(`${message}${wayOut}`);
     return new CheckFailed(message);
   }
 }

@@ -2,6 +2,8 @@
 // Method: the real command on a made-up store, alone and beside a server.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { StoreWriter } from '../../src/store/writer.ts';
@@ -9,6 +11,7 @@ import { assertWhole, contentOf, grow, put, putOutput, query, sha256Of } from '.
 import { Astera, runAstera } from '../support/astera.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
+const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
 const M = 'a.example/m';
 const ZIP = 300_000;
 
@@ -147,9 +150,99 @@ for (const isServed of [false, true]) {
   });
 }
 
+/** A store with two databases, whose names begin alike, and what the first one judged. */
+function withSumdb(t: TestContext): string {
+  const db = join(tempDir(t), 'a.db');
+  const writer = new StoreWriter(db);
+  writer.inTransaction(() => writer.confirmBy({ signer: 'sum.example+abcd', row: 0 }));
+  for (const name of ['sum.example', 'sum.example/other']) {
+    for (const file of ['latest', 'lookup/a.example/m@v1.0.0', 'tile/8/0/000', 'tile/8/data/000.p/7']) {
+      put(writer, { key: `sumdb/${name}/${file}`, bytes: contentOf(20) });
+    }
+  }
+  for (const trust of ['confirmed', 'unconfirmed', 'unchecked'] as const) {
+    writer.inTransaction(() =>
+      writer.putEntry({
+        ...{ key: `a.example/${trust}/@v/v1.0.0.mod`, status: 200, source: 'upstream', nowMs: 1, blob: 0 },
+        ...{ bytes: contentOf(20), checked: { h1: 'h1:x', trust } },
+      }),
+    );
+  }
+  writer.close();
+  return db;
+}
+
+const trusts = (db: string) =>
+  query(db, "SELECT trust || coalesce(h1, '') FROM entry WHERE kind = 'mod' ORDER BY key");
+
+test('forget --sumdb drops the files of that database alone, and its verdicts', async (t) => {
+  const db = withSumdb(t);
+  const { code, stdout, stderr } = await runAstera(['forget', '--db', db, '--sumdb', 'sum.example', '--yes']);
+  const says = 'sum.example: forgot 4 files; 2 zips and go.mod files are unchecked again\n';
+  assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: says, stderr: '' });
+  assert.deepEqual(trusts(db), ['uncheckedh1:x', 'uncheckedh1:x', 'uncheckedh1:x']);
+  const left = keysOf(db).filter((key) => key.startsWith('sumdb/'));
+  assert.equal(left.length, 4);
+  assert.ok(left.every((key) => key.startsWith('sumdb/sum.example/other/')));
+  assertWhole(db);
+});
+
+test('forget --sumdb leaves the verdicts of another database', async (t) => {
+  const db = withSumdb(t);
+  const other = await runAstera(['forget', '--db', db, '--sumdb', 'sum.example/other', '--yes']);
+  assert.match(other.stdout, /^sum\.example\/other: forgot 4 files; 0 zips/);
+  assert.deepEqual(trusts(db), ['confirmedh1:x', 'uncheckedh1:x', 'unconfirmedh1:x']);
+  const none = await runAstera(['forget', '--db', db, '--sumdb', 'none.example', '--yes']);
+  assert.equal(
+    none.stderr,
+    'astera: cannot forget checksum database none.example: nothing is stored of it\n',
+  );
+  assert.equal(none.code, 1);
+});
+
+test('forget --sumdb asks on a terminal, and takes only yes for yes', async (t) => {
+  const db = withSumdb(t);
+  const node = `${JSON.stringify(process.execPath)} --disable-warning=ExperimentalWarning`;
+  const line = `${node} ${JSON.stringify(MAIN)} forget --db ${JSON.stringify(db)} --sumdb sum.example`;
+  for (const [answer, isDone] of [
+    ['n\n', false],
+    ['\n', false],
+    ['\x04', false],
+    ['y\n', true],
+  ] as const) {
+    const child = spawn('script', ['-qec', line, '/dev/null'], { stdio: 'pipe' });
+    t.after(() => child.kill());
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (!said.includes('[y/N]') && (said + text).includes('[y/N]')) child.stdin.write(answer);
+      said += text;
+    });
+    const [code] = (await once(child, 'close')) as [number];
+    assert.match(said, /^Forget the checksum database sum\.example\? /);
+    assert.equal(code, isDone ? 0 : 1, said);
+    assert.equal(trusts(db).includes('confirmedh1:x'), !isDone, JSON.stringify(answer));
+  }
+});
+
+test('wrong usage: forget --sumdb without a terminal, or with what is no name', async (t) => {
+  const db = withSumdb(t);
+  for (const args of [['sum.example'], ['../x', '--yes'], ['', '--yes']]) {
+    const { code, stderr } = await runAstera(['forget', '--db', db, '--sumdb', ...args]);
+    assert.match(
+      stderr,
+      /^astera: (there is no terminal to ask on: add --yes|bad value for --sumdb: [^\n]+)\n$/,
+    );
+    assert.equal(code, 2);
+  }
+  assert.equal(trusts(db)[0], 'confirmedh1:x');
+});
+
 test('wrong usage: forget without anything to forget', async (t) => {
   const { code, stderr } = await runAstera(['forget', '--db', join(tempDir(t), 'a.db')]);
-  assert.match(stderr, /^astera: forget needs modules, or --build-cache: see 'astera forget --help'\n$/);
+  assert.match(
+    stderr,
+    /^astera: forget needs modules, --sumdb or --build-cache: see 'astera forget --help'\n$/,
+  );
   assert.equal(code, 2);
 });
 

@@ -76,6 +76,7 @@ class Rig {
       forget: answer('forget', { answers: 1, negatives: 0, partials: 0, bodyBytes: 5 }),
       fetch: answer('fetch', { origin: 'upstream' }),
       lookUp: answer('lookUp', { kind: 'private' }),
+      forgetSumdb: answer('forgetSumdb', { files: 1, verdicts: 2 }),
       sumdbHead: answer('sumdbHead', { state: 'proxied', size: 5 }),
       sumdbLearn: answer('sumdbLearn', { state: 'proxied', size: 6 }),
       nextBlob: () => ++this.#lastBlob,

@@ -8,7 +8,7 @@ import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { Astera, type AsteraOptions } from '../support/astera.ts';
+import { Astera, type AsteraOptions, runAstera } from '../support/astera.ts';
 import { dumpStore } from '../support/dump-store.ts';
 import { freePort } from '../support/free-port.ts';
 import { GoClient } from '../support/go.ts';
@@ -485,6 +485,45 @@ for (const { why, isEvent, isRefused = true, alter, server } of lies) {
     });
     t.after(() => honest.dispose());
     await verifies(await client(honest.url), [c], 'honest again');
+  });
+}
+
+/** The same records in a tree with another past, signed by the same key. */
+async function rebuild(): Promise<void> {
+  await db.ask({ Cmd: 'fork', At: 0, N: 900, Salt: 'rebuilt' });
+  await db.ask({ Cmd: 'add', Texts: await Promise.all(modules.map(sumLines)) });
+  await grow(100);
+}
+
+for (const how of ['beside the server', 'alone']) {
+  test(`a database that was rebuilt under its key is trusted again once it is forgotten, ${how}`, async (t) => {
+    const { upstream, astera, client } = await makeWorld(t);
+    await verifies(await client(), [a, b], 'before');
+    await rebuild();
+    const { code, stderr } = await (await client()).run('mod', 'download', at(c));
+    assert.notEqual(code, 0, 'a fork is refused');
+    assert.match(stderr, /fork/);
+    assert.ok(!stderr.includes('astera forget'), "the way out is the operator's");
+    assert.match(astera.log, new RegExp(`fork.*run: astera forget --sumdb ${db.name}`));
+
+    if (how === 'alone') await astera.stop();
+    const forgotten = await runAstera(['forget', '--db', astera.db, '--sumdb', db.name, '--yes']);
+    assert.equal(forgotten.code, 0, forgotten.stderr);
+    assert.match(
+      forgotten.stdout,
+      new RegExp(`^${db.name}: forgot [1-9]\\d* files; [45] zips and go.mod files are unchecked again\\n$`),
+    );
+    const flags = ['--sumdb', db.verifierKey];
+    const server =
+      how === 'alone' ? await Astera.start({ upstream: upstream.url, db: astera.db, flags }) : astera;
+    t.after(() => server.dispose());
+    await verifies(await client(server.url), [c, a, b], 'after');
+    const head = await server.get(`sumdb/${db.name}/latest`);
+    assert.match(await head.text(), /^go\.sum database tree\n1004\n/);
+    const metrics = await server.metrics();
+    assert.equal(metrics.get('astera_sumdb_security_events_total'), how === 'alone' ? 0 : 1);
+    await server.stop();
+    assert.equal(dumpStore(server.db).entries.filter(({ key }) => key.endsWith('/latest')).length, 1);
   });
 }
 

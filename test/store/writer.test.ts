@@ -475,6 +475,29 @@ test('what another checksum database confirmed is asked about again, a bounded n
   assert.deepEqual(writer.confirmBy({ signer: 'two', row: 0 }), { doubted: 0 });
 });
 
+test('verdicts are dropped a bounded number of rows a call, and only those of the judge', (t) => {
+  const { path, writer } = new Opened(t);
+  writer.inTransaction(() => {
+    for (let n = 0; n < 1_500; n++) {
+      const checked = { h1: 'h1:x', trust: 'confirmed' } as const;
+      const key = `example.com/m${n}/@v/v1.0.0.mod`;
+      writer.putEntry({
+        ...{ key, status: 200, source: 'upstream', nowMs: 1, blob: 0 },
+        ...{ bytes: contentOf(1), checked },
+      });
+    }
+  });
+  writer.confirmBy({ signer: 'one.example+ab', row: 0 });
+  const confirmed = () => query(path, "SELECT count(*) FROM entry WHERE trust = 'confirmed'");
+  assert.deepEqual(writer.dropVerdicts({ database: 'one.example/x', row: 0 }), { dropped: 0 });
+  assert.deepEqual(writer.dropVerdicts({ database: 'one', row: 0 }), { dropped: 0 });
+  assert.deepEqual(confirmed(), [1_500]);
+  const first = writer.dropVerdicts({ database: 'one.example', row: 0 });
+  assert.deepEqual(first, { dropped: 1_023, nextRow: 1_024 });
+  assert.deepEqual(writer.dropVerdicts({ database: 'one.example', row: 1_024 }), { dropped: 477 });
+  assert.deepEqual(confirmed(), [0]);
+});
+
 test('a chunk that fails while another connection writes stops the chunks behind it', (t) => {
   const { path, writer, reader } = new Opened(t);
   const chunks = chunksOf(contentOf(4 * CHUNK_BYTES));
