@@ -125,6 +125,9 @@ export const HUNG_READS_MAX = 2;
 /** Bytes of one upstream answer waiting for a slow consumer before its socket is paused. At half, fast lines wait for the event loop; at double, 64 downloads hold 16 MiB. */
 export const UPSTREAM_BUFFER_BYTES_MAX = 128 * KiB;
 
+/** Interim answers (1xx) skipped before one answer. Go skips five; real ones have under 1 KiB each. */
+export const UPSTREAM_INTERIM_BYTES_MAX = 16 * KiB;
+
 /** Redirects followed for one request: the `go` command's own bound (cmd/go/internal/web/http.go). */
 export const UPSTREAM_REDIRECTS_MAX = 10;
 

@@ -6,10 +6,11 @@
  */
 
 import { lookup as dnsLookup } from 'node:dns';
-import type { LookupFunction } from 'node:net';
+import { type LookupFunction, Socket } from 'node:net';
 import type { Dispatcher, buildConnector as dialling, Pool as PoolOptions } from 'undici';
 import { Exchange } from './exchange.ts';
 import type { HttpProxies } from './http-proxies.ts';
+import { withoutInterim } from './interim.ts';
 import { reasonOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
 import { Agent, buildConnector, Client, Pool, ProxyAgent } from './undici.ts';
@@ -77,7 +78,7 @@ function openAgents(
       ...common,
       ...options,
       factory: telling,
-      connect: withoutMercy(typeof through === 'function' ? naming(through) : dial),
+      connect: tamed(typeof through === 'function' ? naming(through) : dial),
     });
   const direct: Dispatcher = new Agent({ ...common, factory: (origin) => pool(origin, {}) });
   const proxied = proxies.all.map((uri) => {
@@ -106,16 +107,21 @@ function telling(origin: URL, options: object): Dispatcher {
 }
 
 /**
- * Makes a reset an error wherever it comes. undici takes it for the end of a body that has neither a
- * length nor chunks, as on macOS it may be one; half a go.mod would be stored for the whole.
+ * Makes of a connection what undici expects. A reset is an error wherever it comes: undici takes it for the end of a
+ * body that has neither a length nor chunks, as on macOS it may be one. Interim answers are left out.
  */
-function withoutMercy(dial: dialling.connector): dialling.connector {
+function tamed(dial: dialling.connector): dialling.connector {
   return (options, callback) =>
     dial(options, (...outcome) => {
-      // Told before undici, which listens from its callback on.
-      outcome[1]?.on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ECONNRESET') error.code = 'UND_ERR_SOCKET';
-      });
+      // A failure comes without a second argument, whatever its type says.
+      const [, socket]: readonly unknown[] = outcome;
+      if (socket instanceof Socket) {
+        // Told before undici, which listens from its callback on.
+        socket.on('error', (error: NodeJS.ErrnoException) => {
+          if (error.code === 'ECONNRESET') error.code = 'UND_ERR_SOCKET';
+        });
+        withoutInterim(socket);
+      }
       callback(...outcome);
     });
 }

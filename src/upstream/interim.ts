@@ -1,0 +1,65 @@
+/**
+ * Takes interim answers, `100 Continue` and its kin, out of what a connection receives. undici ends a connection that
+ * brings a 100 which nobody asked for; RFC 9110 (15.2) and the `go` command have clients skip it.
+ */
+
+import type { Socket } from 'node:net';
+import { UPSTREAM_INTERIM_BYTES_MAX } from '../core/limits.ts';
+
+/** How every interim answer begins but 101, which ends HTTP on its connection. */
+const INTERIM = /^HTTP\/1\.[01] 1(?!01)\d\d/;
+
+/** As many bytes as tell one. */
+const BEGINNING_BYTES = 'HTTP/1.1 100'.length;
+
+/** Reads the heads of one connection's answers. */
+export class Interim {
+  #isAtHead = false;
+  #held = Buffer.alloc(0);
+  #skippedBytes = 0;
+
+  /** A request goes out: next comes a head. */
+  asked(): void {
+    this.#isAtHead = true;
+    this.#skippedBytes = 0;
+  }
+
+  /** What of `bytes`, and of what was held back before, is of no interim answer; undefined: not known yet, or nothing. */
+  rest(bytes: Buffer): Buffer | undefined {
+    if (!this.#isAtHead) return bytes;
+    let rest = Buffer.concat([this.#held, bytes]);
+    this.#held = Buffer.alloc(0);
+    for (;;) {
+      const beginning = rest.toString('latin1', 0, BEGINNING_BYTES);
+      const isBegun = rest.byteLength < BEGINNING_BYTES && 'HTTP/1.'.startsWith(beginning.slice(0, 7));
+      const end = rest.indexOf('\r\n\r\n');
+      const isInterim = INTERIM.test(beginning);
+      if (isBegun || (isInterim && end < 0 && rest.byteLength < UPSTREAM_INTERIM_BYTES_MAX)) {
+        this.#held = rest;
+        return undefined;
+      }
+      if (!isInterim || end < 0 || this.#skippedBytes > UPSTREAM_INTERIM_BYTES_MAX) {
+        this.#isAtHead = false;
+        return rest;
+      }
+      this.#skippedBytes += end + 4;
+      rest = rest.subarray(end + 4);
+    }
+  }
+}
+
+/** Lets `socket` give its reader final answers only. Each write to it is a request. */
+export function withoutInterim(socket: Socket): void {
+  const interim = new Interim();
+  const { write, read } = socket;
+  Object.assign(socket, {
+    write: (...request: unknown[]): unknown => {
+      interim.asked();
+      return Reflect.apply(write, socket, request);
+    },
+    read: (size?: number): unknown => {
+      const bytes: unknown = Reflect.apply(read, socket, [size]);
+      return Buffer.isBuffer(bytes) ? (interim.rest(bytes) ?? null) : bytes;
+    },
+  });
+}
