@@ -1,19 +1,19 @@
 /**
- * What the front counts per request, as plain numbers: a hot answer has some microseconds
- * in all, and a metrics library's own counters would take a tenth of them.
+ * The front's counters per request, as plain numbers. A hot answer takes only some microseconds, and the counters of a
+ * metrics library would take a tenth of them.
  */
 
-/** Upper bounds of the request histogram, in seconds. Immediate answers fall into the first. */
+/** Upper bounds of the request histogram, in seconds. Answers from memory fall into the first bucket. */
 export const REQUEST_SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60] as const;
 
 export class Counters {
   readonly #requests = new Map<string, Map<number, number>>();
   readonly #answers = new Map<string, number>();
-  /** Observations per bucket, not cumulated; the last is above all bounds. */
+  /** Requests per bucket, not cumulated. The last bucket is above all bounds. */
   readonly buckets: number[] = new Array(REQUEST_SECONDS.length + 1).fill(0);
   seconds = 0;
 
-  /** One request of `route` was answered with `code` from `source`, `ms` after it came. */
+  /** Counts one request of `route`, answered with `code` from `source` after `ms`. */
   answered(route: string, code: number, source: string, ms: number): void {
     let codes = this.#requests.get(route);
     if (codes === undefined) {

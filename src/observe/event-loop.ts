@@ -1,7 +1,7 @@
 /**
- * How late the front thread's event loop is: a timer that measures its own delay.
+ * The delay of the front thread's event loop, measured by a timer.
  *
- * Node's `monitorEventLoopDelay` counts its own interval in, so that an idle loop shows 10 ms.
+ * Node's `monitorEventLoopDelay` includes its own interval, so an idle loop would show 10 ms.
  */
 
 import { createHistogram } from 'node:perf_hooks';
@@ -24,7 +24,7 @@ export class EventLoopDelay {
     }, TICK_MS).unref();
   }
 
-  /** Seconds, since the last time this was asked. */
+  /** The delays since the last call, in seconds. */
   take(): LoopDelay {
     const histogram = this.#histogram;
     const delay =

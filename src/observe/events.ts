@@ -4,7 +4,7 @@ import { isServeError, messageOf } from '../core/errors.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
-/** An answer that took longer is logged at the default level. */
+/** A slower answer is logged at the default level. */
 const SLOW_MS = 1_000;
 
 export class Events {
@@ -16,19 +16,19 @@ export class Events {
     this.#metrics = metrics;
   }
 
-  /** A request was answered, or its client had gone (`code` 499). */
+  /** A request was answered, or its client is gone (`code` 499). */
   answered(route: string, code: number, source: string, ms: number, path: string): void {
     this.#metrics.counters.answered(route, code, source, ms);
     if (ms > SLOW_MS) this.#log.info({ path, code, source, ms: Math.round(ms) }, 'slow answer');
     else if (this.#log.isLevelEnabled('debug')) this.#log.debug({ path, code, source, ms }, 'answer');
   }
 
-  /** A body had to be broken off: its client sees a cut connection, never a clean end. */
+  /** A body had to be broken off. Its client gets a cut connection and no clean end. */
   brokeOff(path: string, why: string): void {
     this.#log.warn({ path, why }, 'answer broken off');
   }
 
-  /** A bug: what was thrown is none of the errors a client may see. */
+  /** A bug: the error is none of `core/errors.ts`, so the client must not see it. */
   bug(path: string, error: unknown): void {
     this.#log.error({ path, err: error }, 'bug: answered 500');
   }
@@ -38,63 +38,63 @@ export class Events {
     this.#log.info({ key, upstream, bytes, ms: Math.round(ms) }, 'fetched');
   }
 
-  /** Nothing came of it: the upstream failed, or gave what was not asked for. */
+  /** A fetch failed: the upstream failed, or its file was refused. */
   fetchFailed(key: string, error: unknown): void {
     if (isServeError(error) && error.kind === 'check-failed') this.checkFailed(key, messageOf(error));
     else this.#log.warn({ key, why: messageOf(error) }, 'fetch failed');
   }
 
-  /** An upstream's answer was not what it must be; nothing of it is kept. */
+  /** A check refused an upstream's answer. Nothing of it is kept. */
   checkFailed(key: string, why: string): void {
     this.#metrics.checkFailures.inc();
     this.#log.warn({ key, why }, 'upstream answer refused');
   }
 
-  /** An upstream gave the same wrong content twice: no accident. */
+  /** An upstream sent the same wrong content twice. This is no accident. */
   tampered(key: string, why: string): void {
     this.#metrics.tampered.inc();
     this.#log.error({ key, why }, 'TAMPERED: an upstream gave the same wrong content twice');
   }
 
-  /** A checksum database signed two histories, or a head that its key did not sign. */
+  /** A checksum database signed two histories, or its key did not sign a tree head. */
   securityEvent(why: string): void {
     this.#metrics.securityEvents.inc();
     this.#log.error({ why }, 'SECURITY: checksum database refused');
   }
 
-  /** `--sumdb` has another key for a database than before: what is stored of it proves nothing now. */
+  /** `--sumdb` has another key for a database than before. The database's stored files are dropped. */
   sumdbKeyChanged(database: string): void {
     this.#log.warn({ database }, 'checksum database has another key now: what was stored of it is dropped');
   }
 
-  /** `--sumdb` begins with another database, or another key of it, than what is stored was confirmed by. */
+  /** The first database of `--sumdb`, or its key, is not the one that confirmed the stored files. */
   confirmedByAnother(files: number): void {
     this.#log.warn({ files }, 'confirmed by another checksum database or key: to be confirmed again');
   }
 
-  /** The checksum database has confirmed what was kept without its word: so many files, in one round. */
+  /** The checksum database has confirmed so many stored files in one round. */
   confirmedLater(files: number): void {
     this.#log.info({ files }, 'confirmed by the checksum database');
   }
 
-  /** The checksum database contradicts what was kept, and served, without its word; it is dropped. */
+  /** The checksum database contradicts a stored file, which may have been served. The file is dropped. */
   contradictedLater(key: string, why: string): void {
     this.#metrics.checkFailures.inc();
     this.#log.error({ key, why }, 'SECURITY: the checksum database contradicts what was served');
   }
 
-  /** No checksum can be made of what was imported, or kept unchecked: `go` could not use it; it is dropped. */
+  /** A stored file has no checksum, so `go` could not use it. The file is dropped. */
   unhashable(key: string, why: string): void {
     this.#metrics.checkFailures.inc();
     this.#log.error({ key, why }, 'dropped: no checksum can be made of it');
   }
 
-  /** The upstream could not be asked, or failed: what is stored went out. */
+  /** The upstream could not be asked, or failed, so a stored answer went out. */
   keptStale(key: string, why: string): void {
     this.#log.info({ key, why }, 'answered from the store');
   }
 
-  /** It was served, but is not kept. */
+  /** A file was served but could not be stored. */
   notStored(key: string, why: string): void {
     this.#log.error({ key, why }, 'could not store');
   }
@@ -132,7 +132,7 @@ export class Events {
     this.#log.error({ why }, 'worker died');
   }
 
-  /** Nothing can be stored for want of room; undefined: it can again. */
+  /** The disk has no room to store anything. `why` undefined: there is room again. */
   diskFull(why: string | undefined): void {
     if (why === undefined) this.#log.info('there is room again: storing goes on');
     else this.#log.error({ why }, 'no room to store: answers are passed through');

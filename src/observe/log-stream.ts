@@ -1,38 +1,37 @@
 /**
- * Log lines to a file descriptor, without ever waiting for it and without ever failing.
+ * Writes log lines to a file descriptor. It never waits and never fails.
  *
- * The disk below may be full, nobody may read the pipe, a terminal may be stopped by Ctrl-S. Lines then wait
- * here, up to a bound. Lines past the bound are dropped and counted. The rest goes out when the descriptor
- * takes bytes again.
+ * The disk may be full, nobody may read the pipe, or Ctrl-S may have stopped the terminal. Then lines wait here, up to
+ * a bound. Lines beyond the bound are dropped and counted. The others go out when the descriptor takes bytes again.
  */
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { LOG_WAITING_BYTES_MAX } from '../core/limits.ts';
 
-/** How long a line may wait for others. */
+/** A line waits so long for others. */
 const GATHER_MS = 100;
 
-/** Characters that may wait for others: some 300 lines. At double, a write may not fit into a pipe. */
+/** Characters that wait for others, about 300 lines. At double, one write may not fit into a pipe. */
 const GATHERED_MAX = 64 * 1024;
 
-/** Between two tries while the descriptor takes nothing. */
+/** Between two tries while the descriptor takes no bytes. */
 const AGAIN_MS = 500;
 
 export type LogStreamOptions = {
   readonly fd: number;
   /** Called for each line that is dropped. */
   readonly onDrop: () => void;
-  /** The descriptor takes bytes again. It is told how many lines were dropped meanwhile, if any were. */
+  /** Called with the number of dropped lines when the descriptor takes bytes again, if any were dropped. */
   readonly onAgain: (dropped: number) => void;
 };
 
-/** Many lines go out by one write: each write wakes the reader, on the core that the front thread runs on. */
+/** One write carries many lines, as each write wakes the reader on the front thread's core. */
 export class LogStream {
   readonly #options: LogStreamOptions;
   readonly #fd: number;
   /** Lines that came since the last try. */
   #text = '';
-  /** What the descriptor did not take yet. */
+  /** The bytes that the descriptor did not take yet. */
   #rest: Buffer = NOTHING;
   #timer: NodeJS.Timeout | undefined;
   #isStuck = false;
@@ -44,7 +43,7 @@ export class LogStream {
     process.on('exit', () => this.flush());
   }
 
-  /** @param isUrgent it goes out at once, with all that waits */
+  /** @param isUrgent writes the line and all waiting ones at once */
   write(line: string, isUrgent: boolean): void {
     if (this.#isStuck) {
       this.#keep(line);
@@ -55,7 +54,7 @@ export class LogStream {
     else this.#flushAfter(GATHER_MS);
   }
 
-  /** Hands over as much as the descriptor takes now. */
+  /** Writes as much as the descriptor takes now. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -71,14 +70,14 @@ export class LogStream {
     }
   }
 
-  /** False: something is left. */
+  /** Writes the waiting bytes. @returns false if some are left */
   #drain(): boolean {
     try {
       while (this.#rest.byteLength > 0) this.#rest = this.#rest.subarray(writeSync(this.#fd, this.#rest));
       this.#rest = NOTHING;
       return true;
     } catch {
-      // Whatever it is (full, unread, closed), it may end, and there is no other place to say it.
+      // The descriptor is full, unread or closed. This may pass, and there is no other place to report it.
       return false;
     }
   }
@@ -100,11 +99,11 @@ export class LogStream {
 const NOTHING = Buffer.alloc(0);
 
 /**
- * A descriptor for the same that says EAGAIN where `fd` would wait.
+ * A descriptor of the same file that fails with EAGAIN instead of waiting.
  *
- * Pipes and terminals are opened anew, so that whoever else writes to them sees no difference. A regular file is not:
- * two that write to it would not share its end. Its writes wait for the page cache alone. Sockets cannot be
- * opened anew. Node makes fd 2 non-blocking when `process.stderr` is made of a pipe or a socket.
+ * Pipes and terminals are opened again, so that nothing changes for other processes that write to them. A regular file
+ * is not opened again: two descriptors would not share its end, and its writes wait only for the page cache. A socket
+ * cannot be opened again. Node makes fd 2 non-blocking when `process.stderr` is a pipe or a socket.
  */
 function withoutWaiting(fd: number): number {
   try {

@@ -1,11 +1,11 @@
-/** The log: pino to stderr, JSON lines for machines, short lines for people on a terminal. */
+/** The log: pino to stderr. Machines get JSON lines, and people on a terminal get short lines. */
 
 import { createRequire } from 'node:module';
 import type { Logger as PinoLogger, pino as pinoType } from 'pino';
 import { printable } from '../core/printable.ts';
 import { LogStream } from './log-stream.ts';
 
-// By `require`, as all CommonJS packages of the server: Node reads those it imports twice, once for their names alone.
+// By `require`, as all CommonJS packages of the server: Node reads an imported one twice, once for its exports alone.
 const { pino }: { readonly pino: typeof pinoType } = createRequire(import.meta.url)('pino');
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -15,13 +15,13 @@ const names: Record<number, string> = { 20: 'debug', 30: 'info ', 40: 'WARN ', 5
 
 export type LoggerOptions = {
   readonly level: LogLevel;
-  /** A person reads: one plain line an event, without JSON, at once. */
+  /** True: a person reads the log. Each event is one plain line without JSON, written at once. */
   readonly isTerminal: boolean;
   /** Called for each line that stderr had no room for. */
   readonly onDrop?: () => void;
 };
 
-/** A log that neither blocks nor ends the process, whatever becomes of its file descriptor. */
+/** Creates a log that neither blocks nor ends the process, even if its file descriptor fails. */
 export function createLogger({ level, isTerminal, onDrop = () => {} }: LoggerOptions): Logger {
   const onAgain = (lines: number) => {
     logger.warn({ lines }, 'log lines were dropped: stderr took none');
@@ -51,7 +51,7 @@ class Destination {
   }
 }
 
-/** Pino's number for it. */
+/** Pino's number of the level `warn`. */
 const WARN = 40;
 
 /** Formats one of pino's lines for a person. Text from clients and upstreams must not control the terminal. */

@@ -1,7 +1,7 @@
 /**
- * The metrics of INTERFACE as Prometheus text: prom-client formats them, plain counters feed them.
+ * The metrics of INTERFACE as Prometheus text. Plain counters count, and prom-client formats.
  *
- * Names are what dashboards hold on to; see README, Metrics.
+ * Dashboards depend on the names; see README, Metrics.
  */
 
 import type { Metric } from 'prom-client';
@@ -25,15 +25,15 @@ export class Metrics {
   readonly upstreamRequests = this.#counter('astera_upstream_requests_total', 'Requests sent out', ['code']);
   readonly upstreamResumes = this.#counter(
     'astera_upstream_resumes_total',
-    'Downloads gone on with after a break',
+    'Downloads resumed after a break',
   );
   readonly upstreamBytes = this.#counter(
     'astera_upstream_bytes_total',
-    'Bytes of whole files that upstreams gave',
+    'Bytes of whole files from upstreams',
   );
   readonly joined = this.#counter('astera_singleflight_joined_total', 'Requests that joined a flight');
   readonly checkFailures = this.#counter('astera_check_failures_total', 'Upstream answers that were refused');
-  readonly tampered = this.#counter('astera_tampered_total', 'Wrong content that an upstream gave twice');
+  readonly tampered = this.#counter('astera_tampered_total', 'Wrong content that an upstream sent twice');
   readonly securityEvents = this.#counter('astera_sumdb_security_events_total', 'Forks and bad signatures');
   readonly logLinesDropped = this.#counter(
     'astera_log_lines_dropped_total',
@@ -52,11 +52,11 @@ export class Metrics {
     this.#pulled('astera_answers_total', 'Answers by where they came from', ['source'], (metric) => {
       for (const { source, count } of counters.answers) metric.inc({ source }, count);
     });
-    // The registry only ever calls get() of a metric, and this one has nothing else.
+    // The registry calls only get() of a metric, and this one has nothing else.
     this.#registry.registerMetric(requestHistogram(counters) as unknown as Metric);
   }
 
-  /** Adds what is only known once the server stands. */
+  /** Adds the gauges, which need a running server. */
   watch(gauges: Gauges): void {
     this.#gauge('astera_weak_cache_bytes', 'Bytes the weak cache holds', ['part'], (metric) => {
       const { strong, weak } = gauges.weakCache().bytes;
@@ -68,14 +68,14 @@ export class Metrics {
     });
     this.#gauge(
       'astera_event_loop_delay_seconds',
-      'Delay of the front thread since last asked',
+      'Delay of the front thread since the last scrape',
       ['quantile'],
       (metric) => {
         for (const [quantile, seconds] of Object.entries(gauges.loopDelay()))
           metric.set({ quantile }, seconds);
       },
     );
-    // One look for all that a scrape asks of the store; one that fails leaves the other metrics alone.
+    // All gauges of one scrape share one read of the store. If it fails, the other metrics still go out.
     let looking: ReturnType<Gauges['storeSizes']> | undefined;
     const look = async () => {
       looking ??= gauges.storeSizes().finally(() => {
@@ -88,7 +88,7 @@ export class Metrics {
       metric.set({ file: 'store' }, storeBytes);
       metric.set({ file: 'wal' }, walBytes);
     });
-    const unchecked = 'Zips and go.mod files that were not held against the checksum database yet';
+    const unchecked = 'Zips and go.mod files that were not checked against the checksum database yet';
     this.#gauge('astera_unchecked', unchecked, [], async (metric) => {
       metric.set((await look()).unchecked);
     });
@@ -96,7 +96,7 @@ export class Metrics {
     this.#gauge('astera_unconfirmed', unconfirmed, [], async (metric) => {
       metric.set((await look()).unconfirmed);
     });
-    const unknown = 'Those of them that the checksum database has said it does not know';
+    const unknown = 'Unconfirmed files that the checksum database does not know';
     this.#gauge('astera_unknown_to_sumdb', unknown, [], async (metric) => {
       metric.set((await look()).unknown);
     });

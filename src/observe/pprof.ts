@@ -1,8 +1,8 @@
 /**
- * V8's profiles as pprof's: what `go tool pprof` reads.
+ * Turns V8's profiles into the format of `go tool pprof`.
  *
- * Both kinds of V8 profile are trees of calls with a weight at each node, one tree a thread. All
- * threads go into one profile, told apart by the labels `thread` and `thread_id`.
+ * Both kinds of V8 profile are trees of calls with weights, one tree for each thread. All threads go into one profile.
+ * The labels `thread` and `thread_id` tell them apart.
  *
  * Follows https://github.com/google/pprof/blob/main/proto/profile.proto.
  */
@@ -25,7 +25,7 @@ export type ThreadCalls = {
   /** `front`, `reader`, … */
   readonly thread: string;
   readonly threadId: number;
-  /** Its own frame stands for the thread and is left out. */
+  /** The root's own frame is left out: it stands for the thread. */
   readonly root: CallNode;
 };
 
@@ -60,7 +60,7 @@ class ProfileBuilder {
       new Label({ key: this.#text('thread'), str: this.#text(thread) }),
       new Label({ key: this.#text('thread_id'), num: threadId }),
     ];
-    // A stack of our own: V8's trees are as deep as its calls were.
+    // An explicit stack, as V8's trees may be too deep for recursion.
     const open = root.children.map((node) => ({ node, callers: [] as readonly number[] }));
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       const { node, callers } = next;
@@ -111,14 +111,14 @@ class ProfileBuilder {
   }
 }
 
-/** `pprof -top` drops the file, so it stands in the name too: `#onGet src/front/server.ts`. */
+/** The function's name with its file, such as `#onGet src/front/server.ts`: `pprof -top` does not show files. */
 function nameOf(functionName: string, file: string, lineNumber: number): string {
   if (file === '') return functionName === '' ? '(native)' : functionName;
   if (functionName !== '') return `${functionName} ${file}`;
   return lineNumber < 1 ? `(module) ${file}` : `(anonymous) ${file}:${lineNumber + 1}`;
 }
 
-/** `src/front/server.ts` of ours, `piscina/dist/worker.js` of a package, `node:…` of Node. */
+/** A short file name: `src/front/server.ts` here, `piscina/dist/worker.js` in a package, `node:…` in Node. */
 function shortFile(url: string): string {
   const path = url.startsWith('file://') ? fileURLToPath(url) : url;
   const packages = path.lastIndexOf(PACKAGES);

@@ -1,9 +1,9 @@
 /**
  * CPU and heap profiles of all threads, for `--pprof`.
  *
- * The CPU is sampled while a profile is taken. Heaps are sampled from the start on, as in Go:
- * a heap profile says where the objects that live now were made. Bytes outside V8's heaps, such
- * as bodies and pages of the store, are in neither.
+ * The CPU is sampled while a profile is taken. Heaps are sampled from the start on, as in Go. So a heap profile shows
+ * the calls that allocated the live objects. Neither kind includes bytes outside V8's heaps, such as bodies and pages
+ * of the store.
  */
 
 import type { HeapProfiler, Profiler } from 'node:inspector';
@@ -21,19 +21,19 @@ export type ThreadRole = 'front' | 'reader' | 'writer' | 'builder';
 
 export const threadRoles: readonly ThreadRole[] = ['front', 'reader', 'writer', 'builder'];
 
-/** `thread` undefined: all of them. `seconds` as `core/limits.ts` bounds them. */
+/** A profile of the threads with one role; with `thread` undefined, of all. `core/limits.ts` bounds `seconds`. */
 export type ProfileRequest = { readonly thread: ThreadRole | undefined } & (
   | { readonly kind: 'cpu'; readonly seconds: number }
   | { readonly kind: 'heap' }
 );
 
-/** Ids of the worker threads that run now, by role. */
+/** The ids of the running worker threads, by role. */
 export type WorkerIds = Readonly<Record<Exclude<ThreadRole, 'front'>, readonly number[]>>;
 
-/** V8 takes one in so many bytes, as Go's runtime does. At a tenth it costs a few percent of CPU. */
+/** V8 samples one allocation in so many bytes, as Go's runtime does. At a tenth this costs a few percent of CPU. */
 const HEAP_INTERVAL_BYTES = 512 * 1024;
 
-/** Between two samples of the CPU, unless that would make more than PROFILE_SAMPLES_MAX. */
+/** Between two samples of the CPU; longer if there would be more than PROFILE_SAMPLES_MAX samples. */
 const CPU_INTERVAL_US = 1_000;
 
 const compress = promisify(gzip);
@@ -44,15 +44,15 @@ export class Profiles {
   #isBusy = false;
   #startCpu: ((threadId: number) => void) | undefined;
 
-  /** Begins to sample heaps. Made before the threads, it sees all they allocate. */
+  /** Starts to sample heaps. To be made before the threads, so that it sees all of their allocations. */
   constructor() {
-    // Loops that V8 optimizes while they run ("on-stack replacement") it loses sight of: their time
-    // would count for whoever called them. So only whole functions are optimized, at their next call.
+    // V8 loses track of loops that it optimizes while they run ("on-stack replacement"). Their time would count for
+    // their callers. Without it V8 optimizes whole functions, at their next call.
     setFlagsFromString('--no-use-osr');
     this.#sessions.watch((threadId) => this.#attached(threadId));
   }
 
-  /** Says which thread is which, once there are some. */
+  /** Sets the function that gives the threads' roles. To be called when there are threads. */
   nameThreads(workerIds: () => WorkerIds): void {
     this.#workerIds = workerIds;
   }
@@ -60,12 +60,12 @@ export class Profiles {
   /**
    * Takes one profile, as a gzip of pprof's protocol buffer.
    *
-   * @throws {Busy} another is being taken
+   * @throws {Busy} another profile is being taken
    */
   async take(request: ProfileRequest): Promise<Uint8Array> {
     if (this.#isBusy) throw new Busy('cannot profile: another profile is being taken; try again after it');
     this.#isBusy = true;
-    // Answers of other threads keep no event loop going, and the process shall not end before them.
+    // Answers from other threads do not keep the event loop alive. The timer does, so that the process waits for them.
     const alive = setInterval(() => {}, 60_000);
     try {
       const profile = request.kind === 'cpu' ? await this.#cpu(request) : await this.#heap(request.thread);
@@ -94,7 +94,7 @@ export class Profiles {
       started.add(threadId);
       const call = (method: string, params = {}) =>
         this.#sessions.call(threadId, `Profiler.${method}`, params).catch(hasEnded);
-      // The inspector of a thread answers in order: none of these needs to wait for another.
+      // The inspector of a thread answers in order, so these calls need not wait for each other.
       void call('enable');
       void call('setSamplingInterval', { interval: intervalUs });
       void call('start');
@@ -132,7 +132,7 @@ export class Profiles {
     });
   }
 
-  /** Asks each thread; those that ended meanwhile are left out. */
+  /** Asks each thread. Threads that ended meanwhile are left out. */
   async #collect(
     threadIds: readonly number[],
     wanted: ThreadRole | undefined,
@@ -153,7 +153,7 @@ export class Profiles {
     return this.#sessions.threadIds.filter((id) => thread === undefined || this.#roleOf(id) === thread);
   }
 
-  /** `other` for a worker that is in no list: it ended, or has just begun. */
+  /** The thread's role; `other` for a worker in no list, as it has ended or is just starting. */
   #roleOf(threadId: number): ThreadRole | 'other' {
     if (threadId === FRONT) return 'front';
     const { reader, writer, builder } = this.#workerIds();
@@ -163,5 +163,5 @@ export class Profiles {
   }
 }
 
-/** A thread that ends while it is asked has nothing to say. */
+/** Ignores the failure of a call to a thread that ended meanwhile. */
 function hasEnded(): void {}

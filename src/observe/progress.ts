@@ -1,7 +1,7 @@
 /**
- * How far long work is: a bar with rate and time left on a terminal, a line now and then elsewhere.
+ * The progress of long work. A terminal gets a bar with the rate and the time left. Others get a line now and then.
  *
- * Writes to stderr alone, so that stdout is the command's.
+ * It writes to stderr only, as stdout is for the command's result.
  */
 
 import { printable } from '../core/printable.ts';
@@ -10,14 +10,15 @@ import { formatSize } from '../core/quantity.ts';
 export type ProgressOptions = {
   /** The activity, such as `importing`. */
   readonly verb: string;
-  /** `process.stderr`, or a test's. */
+  /** `process.stderr`, or a stream of a test. */
   readonly stream: { readonly isTTY?: boolean; readonly columns?: number; write(text: string): unknown };
-  /** Monotonic. */
+  /** Monotonic time in ms. */
   readonly now: () => number;
 };
 
-/** A terminal's bar moves as often as it is looked at; a log's lines must not fill it. */
+/** Between two drawings of the bar: often enough for the eye. */
 const BAR_MS = 100;
+/** Between two lines: rare enough for a log. */
 const LINE_MS = 5_000;
 
 const BAR_CELLS = 24;
@@ -39,7 +40,7 @@ export class Progress {
     this.#isBar = options.stream.isTTY === true;
   }
 
-  /** Whether a total would be shown. */
+  /** Whether a total would be shown, so that it is worth computing. */
   get wantsTotal(): boolean {
     return this.#isBar;
   }
@@ -62,13 +63,13 @@ export class Progress {
     else this.#options.stream.write(`${this.#options.verb}: ${this.#amount()}${this.#rate()}\n`);
   }
 
-  /** A line of its own, above the bar, whatever stands in it. */
+  /** Writes a line above the bar. Control characters in it are escaped. */
   say(line: string): void {
     this.end();
     this.#options.stream.write(`${printable(line)}\n`);
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   end(): void {
     if (this.#hasBar) this.#options.stream.write('\r\x1b[K');
     this.#hasBar = false;
@@ -77,12 +78,12 @@ export class Progress {
   #draw(): void {
     const { verb, stream } = this.#options;
     const text = `${verb} ${this.#bar()}${this.#amount()}${this.#rate()}${this.#left()}`;
-    // A terminal that nobody gave a size has 0 columns.
+    // A terminal without a size has 0 columns.
     stream.write(`\r\x1b[K${text.slice(0, Math.max(20, (stream.columns || 80) - 1))}`);
     this.#hasBar = true;
   }
 
-  /** By bytes where they are known, else by files; never past the end, as either is an estimate. */
+  /** The done part, by bytes if their total is known, else by files. At most 1, as totals are estimates. */
   get #part(): number | undefined {
     if (this.#total === undefined) return undefined;
     const { files, bytes } = this.#total;

@@ -1,15 +1,15 @@
 /**
- * The V8 inspectors of this process, one a thread, all reached from the front thread.
+ * The V8 inspectors of all threads of this process, called from the front thread.
  *
- * No code runs in the workers for it: Node's own domain `NodeWorker` carries the messages and
- * interrupts a thread that sits in `Atomics.wait`, as Piscina's idle ones do.
+ * The workers run no code for it. Node's own domain `NodeWorker` carries the messages. It interrupts a thread that
+ * waits in `Atomics.wait`, as Piscina's idle threads do.
  *
  * Follows https://chromedevtools.github.io/devtools-protocol/v8/ and src/inspector/node_protocol.pdl of Node.
  */
 
 import { Session } from 'node:inspector';
 
-/** The front's id, as `worker_threads.threadId` counts. */
+/** The `worker_threads.threadId` of the front thread. */
 export const FRONT = 0;
 
 type Waiting = { resolve(result: object): void; reject(error: Error): void };
@@ -21,12 +21,12 @@ export class ThreadSessions {
   readonly #workers = new Map<number, Attached>();
   #lastCall = 0;
 
-  /** Begins; `onAttach` is told the id of each thread: of the front, of those that run, of each that starts later. */
+  /** Starts. `onAttach` is called with the id of the front thread, of each running thread and of each later one. */
   watch(onAttach: (threadId: number) => void): void {
     const session = this.#session;
     session.connect();
     session.on('NodeWorker.attachedToWorker', ({ params: { sessionId, workerInfo } }) => {
-      // Its `workerId` only counts what this session met.
+      // The event's `workerId` counts the workers of this session only, so the id is read from the title.
       const threadId = Number(/^\[worker ([0-9]+)\]/.exec(workerInfo.title)?.[1]);
       this.#workers.set(threadId, { sessionId, waiting: new Map() });
       onAttach(threadId);
@@ -43,7 +43,7 @@ export class ThreadSessions {
     return [FRONT, ...this.#workers.keys()];
   }
 
-  /** Calls a method of one thread's inspector. Rejects when it fails, or the thread ends before it answers. */
+  /** Calls a method of one thread's inspector. Rejects if it fails, or if the thread ends before the answer. */
   call(threadId: number, method: string, params: object = {}): Promise<object> {
     return new Promise((resolve, reject) => {
       if (threadId === FRONT) {

@@ -1,16 +1,15 @@
 /**
- * Frames: a batch of messages as one msgpackr buffer, with its blobs moved beside it.
+ * Frames: a batch of messages as one msgpackr buffer. Large byte fields are moved beside it.
  *
- * A message may carry one blob, in its field `bytes`. Up to FRAME_VALUE_BYTES_MAX
- * it rides in the frame; a larger one is moved as an ArrayBuffer of its own and
- * stands in the frame as its index. Packing hands the blobs away: the sender must
- * not read them again.
+ * A message may carry one byte array in its field `bytes`. Up to FRAME_VALUE_BYTES_MAX it is part of the frame. A
+ * larger one is moved as an ArrayBuffer of its own, and the frame holds its index. After packing, the sender must not
+ * read the moved bytes again.
  */
 
 import { FRAME_VALUE_BYTES_MAX } from '../core/limits.ts';
 import { Packr, Unpackr } from './msgpackr.ts';
 
-/** What is posted to a thread: both members are moved. */
+/** The value that is posted to a thread. Both members are moved. */
 export type Frame = { readonly packed: Uint8Array; readonly blobs: ArrayBuffer[] };
 
 type Carrier = { bytes?: Uint8Array | number };
@@ -19,8 +18,8 @@ const packr = new Packr({ useRecords: true, encodeUndefinedAsNil: false });
 const unpackr = new Unpackr({ useRecords: true });
 
 /**
- * Packs `messages`; `carrierOf` names the object of each that may hold `bytes`.
- * Changes the carriers: a moved blob's field becomes its index.
+ * Packs `messages`. `carrierOf` returns the object of a message that may hold `bytes`. The carriers are changed: the
+ * field of moved bytes becomes their index.
  */
 export function packFrame<M>(messages: readonly M[], carrierOf: (message: M) => object | undefined): Frame {
   const blobs: ArrayBuffer[] = [];
@@ -32,11 +31,11 @@ export function packFrame<M>(messages: readonly M[], carrierOf: (message: M) => 
     carrier.bytes = blobs.length;
     blobs.push(ownBuffer(bytes));
   }
-  // pack() hands out a view of a pool it goes on using, which must not be moved: copy it out.
+  // pack() returns a view of a pool that msgpackr uses again. The pool must not be moved, so the view is copied.
   return { packed: new Uint8Array(packr.pack(messages)), blobs };
 }
 
-/** The inverse of {@link packFrame}. Every blob that comes out has an ArrayBuffer of its own. */
+/** The inverse of {@link packFrame}. Each `bytes` field has an ArrayBuffer of its own. */
 export function unpackFrame<M>(frame: Frame, carrierOf: (message: M) => object | undefined): M[] {
   const messages = unpackr.unpack(frame.packed) as M[];
   for (const message of messages) {
@@ -48,7 +47,7 @@ export function unpackFrame<M>(frame: Frame, carrierOf: (message: M) => object |
       if (blob === undefined) throw new Error(`cannot unpack frame: no blob ${bytes}`);
       carrier.bytes = new Uint8Array(blob);
     } else {
-      // Copied, so that one small value does not keep the frame of its whole batch.
+      // A copy, so that one small value does not keep the whole frame alive.
       carrier.bytes = new Uint8Array(bytes);
     }
   }
@@ -60,7 +59,7 @@ export function transferListOf(frame: Frame): ArrayBuffer[] {
   return [frame.packed.buffer as ArrayBuffer, ...frame.blobs];
 }
 
-/** The ArrayBuffer that holds exactly `bytes`: the one below it, or a copy where that is shared. */
+/** An ArrayBuffer that holds exactly `bytes`: its own buffer, or a copy if that buffer holds more. */
 function ownBuffer(bytes: Uint8Array): ArrayBuffer {
   const { buffer } = bytes;
   if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength) return buffer;

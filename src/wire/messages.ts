@@ -1,8 +1,8 @@
 /**
- * The messages between the front thread and the workers, derived from the ports of
- * `core/store-port.ts`: one table of calls that both ends share.
+ * The messages between the front thread and the workers. Both ends derive their calls from the ports of
+ * `core/store-port.ts`.
  *
- * A message's blob is its field `bytes`; see `wire/frame.ts` for how it travels.
+ * A message may carry bytes in its field `bytes`; `wire/frame.ts` says how they travel.
  */
 
 import type { ErrorKind } from '../core/errors.ts';
@@ -11,26 +11,26 @@ import type { BuilderPort, FileBuilderPort, ReaderPort, WriterPort } from '../co
 export type Calls = ReaderPort & WriterPort & BuilderPort & FileBuilderPort;
 export type CallName = keyof Calls;
 
-/** One call as it is sent. */
+/** One call, as it is sent to a worker. */
 export type Request = { readonly call: CallName; readonly args: { bytes?: Uint8Array } };
 
-/** Whether a call takes as long as a file is large: it is a task of its own, and no transaction holds its reads together. */
+/** Whether a call's time grows with a file's size. Such a call is a task of its own, outside any transaction. */
 export function isLong({ call }: Request): boolean {
   return call === 'writeBlob';
 }
 
-/** A failure as it crosses a thread: `instanceof` does not survive a clone. */
+/** A failure, as it crosses a thread. An error's class does not survive a structured clone, so its kind is sent. */
 export type Failure = { readonly ok: false; readonly kind: ErrorKind; readonly message: string };
 
-/** One call's outcome as it comes back. */
+/** The outcome of one call. */
 export type Reply = { readonly ok: true; readonly value: { bytes?: Uint8Array } } | Failure;
 
-/** Where a request may carry its blob. */
+/** The object of a request that may hold `bytes`. */
 export function requestCarrier(request: Request): object {
   return request.args;
 }
 
-/** Where a reply may carry its blob. */
+/** The object of a reply that may hold `bytes`. */
 export function replyCarrier(reply: Reply): object | undefined {
   return reply.ok ? reply.value : undefined;
 }

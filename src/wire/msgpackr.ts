@@ -1,4 +1,4 @@
-/** msgpackr by `require`: one file instead of seven, in each thread. */
+/** msgpackr by `require`: each thread loads one file instead of seven. */
 
 import { createRequire } from 'node:module';
 import type * as msgpackr from 'msgpackr';

@@ -1,8 +1,8 @@
 /**
- * Frames on a byte stream: four bytes of length, big end first, and one msgpackr value.
+ * Frames on a byte stream: four bytes of length, most significant first, then one msgpackr value.
  *
- * For the control socket, whose other end is a process of its own: nothing can be moved there, and
- * what comes may be anything. Keeps out what the values mean.
+ * The control socket uses them. Its other end is another process: buffers cannot be moved to it, and any bytes may come
+ * from it. This file does not know the values' meaning.
  */
 
 import { BadRequest, messageOf } from '../core/errors.ts';
@@ -10,7 +10,7 @@ import { Packr, Unpackr } from './msgpackr.ts';
 
 const HEAD_BYTES = 4;
 
-// Without records every message says its own field names, so that none depends on one before it.
+// Without records each message holds its own field names, so that none depends on an earlier one.
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: false });
 const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
 
@@ -23,28 +23,28 @@ export function packStreamFrame(value: unknown): Buffer {
   return frame;
 }
 
-/** Cuts a stream of bytes into the values of its frames. Holds one frame at most, and what came behind it. */
+/** Splits a byte stream into the values of its frames. It holds at most one frame and the rest of the last piece. */
 export class StreamFrames {
   readonly #bytesMax: number;
   #pieces: Uint8Array[] = [];
   #held = 0;
-  /** What must be here before there is more to do. */
+  /** The bytes that must be held before the next step: a length, or a whole frame. */
   #needed = HEAD_BYTES;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
-  /** Whether it is in the middle of a frame. */
+  /** Whether the stream is in the middle of a frame. */
   get isPartial(): boolean {
     return this.#held > 0;
   }
 
   /**
-   * Takes bytes in; they must not be written to any more.
+   * Takes the next bytes of the stream. The caller must not change them afterwards.
    *
-   * @returns the values that are whole now, each with the bytes of its frame; byte fields are views of it
-   * @throws {BadRequest} a frame over the bound, or one that is no value
+   * @returns the values that are complete now, each with the size of its frame; byte fields are views of the frame
+   * @throws {BadRequest} a frame over the bound, or one that holds no value
    */
   push(bytes: Uint8Array): { readonly value: unknown; readonly bytes: number }[] {
     this.#pieces.push(bytes);
@@ -64,7 +64,7 @@ export class StreamFrames {
     return values;
   }
 
-  /** All that is held as one piece: joined once when a head is here and once when its frame is. */
+  /** All held bytes as one piece. They are joined when a length is complete and when its frame is. */
   #joined(): Buffer {
     const [only] = this.#pieces;
     const whole =
@@ -80,6 +80,6 @@ function unpack(packed: Uint8Array): unknown {
   try {
     return unpackr.unpack(packed);
   } catch (cause) {
-    throw new BadRequest(`frame that is no message: ${messageOf(cause)}`, { cause });
+    throw new BadRequest(`a frame holds no message: ${messageOf(cause)}`, { cause });
   }
 }

@@ -1,4 +1,4 @@
-/** A reader for tests that burns CPU and keeps memory in functions of its own, for profiles to name. */
+/** A reader for tests. It burns CPU and holds memory in functions of its own, so that profiles can name them. */
 
 import type { Frame } from '../../src/wire/frame.ts';
 import { packReplies, unpackRequests } from '../../src/workers/serve-calls.ts';

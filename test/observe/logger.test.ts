@@ -1,5 +1,5 @@
-// Goal: a person at a terminal reads one line an event, and nothing in it steers the terminal.
-// Method: pino's lines, as they come, through the function that makes them plain.
+// Goal: a person at a terminal reads one line for each event, and no line controls the terminal.
+// Method: pino's lines through the function that makes them plain.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// Goal: the counters come out as Prometheus text that a strict reader takes, under INTERFACE's names.
-// Method: events go in, a parser of our own reads what comes out (text format 0.0.4), names and sums are compared.
+// Goal: the counters come out as Prometheus text under INTERFACE's names, and a strict parser accepts it.
+// Method: events go in, our own parser of text format 0.0.4 reads the output, and names and sums are compared.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -13,7 +13,7 @@ import { Metrics } from '../../src/observe/metrics.ts';
 type Sample = { name: string; labels: Record<string, string>; value: number };
 type Family = { type: string; help: string; samples: Sample[] };
 
-/** Reads the text format strictly: HELP, TYPE, then that family's samples, nothing else. */
+/** Reads the text format strictly: only HELP, TYPE, then the samples of that family. */
 function parse(text: string): Map<string, Family> {
   const families = new Map<string, Family>();
   let current: { name: string; family: Family } | undefined;
@@ -75,7 +75,7 @@ function makeEvents(): { events: Events; metrics: Metrics } {
   return { events: new Events(log, metrics), metrics };
 }
 
-/** INTERFACE, HTTP: the names of the module proxy, with their labels. */
+/** The module proxy's names with their labels, from INTERFACE, HTTP. */
 const names: { name: string; type: string; labels: string[] }[] = [
   { name: 'astera_http_requests_total', type: 'counter', labels: ['route', 'code'] },
   { name: 'astera_http_request_seconds', type: 'histogram', labels: [] },
@@ -91,7 +91,7 @@ const names: { name: string; type: string; labels: string[] }[] = [
   { name: 'astera_store_bytes', type: 'gauge', labels: ['file'] },
 ];
 
-test('the text is what Prometheus reads, and has every name of INTERFACE', async () => {
+test('Prometheus can read the text, and it has every name of INTERFACE', async () => {
   const { events, metrics } = makeEvents();
   events.answered('mod', 200, 'memory', 0.1, '/x');
   events.upstreamAnswered(200);
@@ -107,7 +107,7 @@ test('the text is what Prometheus reads, and has every name of INTERFACE', async
   }
 });
 
-test('before anything happened the text is whole too', async () => {
+test('the text is complete before anything happened', async () => {
   const families = parse(await new Metrics().text());
   assert.ok(families.has('astera_http_request_seconds'));
 });
@@ -212,7 +212,7 @@ test('counters keep routes, codes and sources apart', () => {
   ]);
 });
 
-test('the event loop’s delay is seen, and forgotten once it was told', async () => {
+test('the event loop’s delay is measured, and starts again after each reading', async () => {
   const delay = new EventLoopDelay();
   await new Promise((resolve) => setTimeout(resolve, 15));
   delay.take();

@@ -1,5 +1,5 @@
 // Goal: a profile names the functions that burn CPU and hold memory, thread by thread, as `go tool pprof` reads it.
-// Method: made-up burners on the front and in a reader thread; the real `go tool pprof` prints what it makes of them.
+// Method: functions that burn CPU on the front and in a reader thread; the real `go tool pprof` prints the profiles.
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
@@ -25,14 +25,14 @@ function burnInFront(): number {
   return burned;
 }
 
-/** What `go tool pprof` says of a profile. */
+/** The output of `go tool pprof` for a profile. */
 function pprof(profile: Uint8Array, ...flags: string[]): string {
   const file = join(directory, 'profile.pb.gz');
   writeFileSync(file, profile);
   return execFileSync('go', ['tool', 'pprof', ...flags, file], { encoding: 'utf8' });
 }
 
-/** Profiles over one reader thread of ours, both burning while a CPU profile is taken. */
+/** Profiles of the front and one reader thread. Both burn CPU while a CPU profile is taken. */
 async function withBurners(use: (take: (request: ProfileRequest) => Promise<Uint8Array>) => Promise<void>) {
   const profiles = new Profiles();
   const readers = new ReaderPool({ dbPath: '', threads: 1, url });
@@ -78,7 +78,7 @@ test('a thread that waits for a task burns nothing', async () => {
   });
 });
 
-test('a heap profile names what made the objects that live, thread by thread', async () => {
+test('a heap profile names the functions that allocated the live objects, thread by thread', async () => {
   await withBurners(async (take) => {
     const top = pprof(await take({ kind: 'heap', thread: 'reader' }), '-top');
     assert.match(top, /^Type: inuse_space$/m);
@@ -119,7 +119,7 @@ test('a thread that ends while a profile is taken does not spoil it', async () =
   }
 });
 
-test('one profile at a time: the second is told to come back', async () => {
+test('only one profile is taken at a time, and a second request gets Busy', async () => {
   const profiles = new Profiles();
   try {
     const first = profiles.take({ kind: 'cpu', thread: 'front', seconds: 1 });
@@ -131,7 +131,7 @@ test('one profile at a time: the second is told to come back', async () => {
   }
 });
 
-test('of a server under load: what front and reader do, by functions and files of ours', async () => {
+test('a profile of a server under load names our functions and files in front and reader', async () => {
   const tree = join(directory, 'tree');
   writeDownloadCache(tree, [{ path: 'x.example/m', version: 'v1.0.0', contentBytes: 1_000 }]);
   const flags = ['--pprof', '--verify', 'off', '--cache-memory', '0', '--cache-weak', '0'];
@@ -146,7 +146,7 @@ test('of a server under load: what front and reader do, by functions and files o
     const env = { ...process.env, PPROF_TMPDIR: directory };
     return (await promisify(execFile)('go', ['tool', 'pprof', '-top', url], { env })).stdout;
   };
-  /** A profile that names what it must, out of five: on a machine full of other work a second may hold some ten samples. */
+  /** Takes up to five profiles until one names all functions: on a busy machine one second may give only ten samples. */
   const topNaming = async (query: string, names: RegExp) => {
     let text = '';
     for (let tries = 0; tries < 5 && !names.test(text); tries++) text = await top(query);
@@ -169,7 +169,7 @@ test('of a server under load: what front and reader do, by functions and files o
   }
 });
 
-test('a server gives them to `go tool pprof` by URL with --pprof, and 404 without', async () => {
+test('a server with --pprof gives profiles to `go tool pprof` by URL, and one without answers 404', async () => {
   const astera = await Astera.start({ upstream: 'off', flags: ['--pprof'] });
   try {
     const flags = ['tool', 'pprof', '-top', `${astera.url}/debug/pprof/profile?seconds=1`];

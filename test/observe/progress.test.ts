@@ -1,5 +1,5 @@
-// Goal: a person sees how long it takes, and a log is not filled.
-// Method: a clock and a stream of the test's.
+// Goal: a person sees the time left, and a log does not fill up.
+// Method: a clock and a stream that the test controls.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -18,7 +18,7 @@ function rig(stream: { isTTY?: boolean; columns?: number }) {
   return { progress, written, clock };
 }
 
-test('on a terminal: a bar with amount, rate and time left, drawn over itself', () => {
+test('a terminal gets a bar with amount, rate and time left, drawn in place', () => {
   const { progress, written, clock } = rig({ isTTY: true, columns: 120 });
   progress.setTotal({ files: 100, bytes: 80 * MIB });
   clock.ms = 2_000;
@@ -30,21 +30,21 @@ test('on a terminal: a bar with amount, rate and time left, drawn over itself', 
   assert.equal(written.at(-1), '\r\x1b[K');
 });
 
-test('it is not drawn more often than it is looked at, nor wider than the terminal', () => {
+test('the bar is drawn at most every 100 ms, and is never wider than the terminal', () => {
   const { progress, written, clock } = rig({ isTTY: true, columns: 40 });
   for (clock.ms = 1; clock.ms <= 1_000; clock.ms++) progress.add({ files: 1, bytes: MIB });
   assert.ok(written.length >= 9 && written.length <= 10, `${written.length} times`);
   for (const text of written) assert.ok(text.replace('\r\x1b[K', '').length < 40, text);
 });
 
-test('a terminal without a size is taken for one of 80 columns', () => {
+test('a terminal without a size counts as 80 columns wide', () => {
   const { progress, written, clock } = rig({ isTTY: true, columns: 0 });
   clock.ms = 1_000;
   progress.add({ files: 12_345, bytes: MIB });
   assert.equal(written.at(-1), '\r\x1b[Kimporting 12345 files, 1MiB, 1MiB/s');
 });
 
-test('without a total there is no bar, and past it the bar is full', () => {
+test('without a total there is no bar, and past the total the bar is full', () => {
   const { progress, written, clock } = rig({ isTTY: true });
   clock.ms = 1_000;
   progress.add({ files: 1, bytes: MIB });
@@ -55,7 +55,7 @@ test('without a total there is no bar, and past it the bar is full', () => {
   assert.match(written.at(-1) ?? '', /\[#{24}\] 100% .*, 0s left$/);
 });
 
-test('elsewhere: a line every five seconds, no control characters', () => {
+test('another stream gets a line every five seconds, without control characters', () => {
   const { progress, written, clock } = rig({});
   for (clock.ms = 100; clock.ms <= 20_000; clock.ms += 100) progress.add({ files: 1, bytes: MIB });
   progress.end();
@@ -63,7 +63,7 @@ test('elsewhere: a line every five seconds, no control characters', () => {
   assert.equal(written[0], 'importing: 50 files, 50MiB, 10MiB/s\n');
 });
 
-test('a line of its own takes the bar away first', () => {
+test('the bar is removed before a line', () => {
   const { progress, written, clock } = rig({ isTTY: true });
   clock.ms = 1_000;
   progress.add({ files: 1, bytes: 0 });
@@ -71,7 +71,7 @@ test('a line of its own takes the bar away first', () => {
   assert.deepEqual(written.slice(1), ['\r\x1b[K', 'left out: x\n']);
 });
 
-test('by files, where bytes are not known beforehand', () => {
+test('the bar goes by files if the bytes are not known beforehand', () => {
   const { progress, written, clock } = rig({ isTTY: true, columns: 120 });
   progress.setTotal({ files: 4, bytes: 0 });
   clock.ms = 1_000;

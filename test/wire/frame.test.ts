@@ -1,4 +1,4 @@
-// Goal: packed messages come out again, large values are moved and small ones copied, nothing is shared.
+// Goal: frames round-trip. Large values are moved and small ones copied, and no memory is shared.
 // Method: fast-check round trips over batches of messages, and real ports for moved values.
 
 import assert from 'node:assert/strict';
@@ -21,7 +21,7 @@ const value = fc.oneof(
   fc.boolean(),
   fc.integer(),
   fc.maxSafeInteger(),
-  // msgpack writes -0 as the integer 0, and no message of ours tells them apart.
+  // msgpack writes -0 as the integer 0. None of our messages needs the difference.
   fc.double({ noNaN: true }).map((number) => (number === 0 ? 0 : number)),
   fc.array(fc.string()),
   fc.record({ version: fc.string(), hasInfo: fc.boolean() }),
@@ -45,7 +45,7 @@ const message: fc.Arbitrary<Message> = fc
   )
   .map(([call, args, blob]) => ({ call, args: blob === undefined ? args : { ...args, bytes: blob } }));
 
-test('any batch comes out as it went in, each blob with a buffer of its own', () => {
+test('any batch round-trips, and each blob gets a buffer of its own', () => {
   fc.assert(
     fc.property(fc.array(message, { maxLength: 8 }), (messages) => {
       const expected = structuredClone(messages);
@@ -76,7 +76,7 @@ for (const { size, moved, why } of sizes) {
   });
 }
 
-test('a large value that owns its buffer is moved as it is, one that shares it is copied', () => {
+test('a large value that fills its buffer is moved; one that shares its buffer is copied', () => {
   const owned = messageOf(10_000);
   const pool = new Uint8Array(30_000).fill(7);
   const shared: Message = { call: 'putChunk', args: { bytes: pool.subarray(5_000, 15_000) } };
@@ -87,7 +87,7 @@ test('a large value that owns its buffer is moved as it is, one that shares it i
   assert.equal(blobs[1]?.byteLength, 10_000);
 });
 
-test('two packs in a row do not share memory: moving the first leaves the second whole', () => {
+test('two packs in a row do not share memory: after a move of the first the second is intact', () => {
   const first = packFrame([messageOf(100, 1)], carrierOf);
   const second = packFrame([messageOf(100, 2)], carrierOf);
   assert.notEqual(first.packed.buffer, second.packed.buffer);
@@ -121,7 +121,7 @@ test('a posted frame is detached in the sender and whole at the other end', () =
   port2.close();
 });
 
-test('a message without a carrier passes by', () => {
+test('a message without a carrier is packed as it is', () => {
   const failure = { ok: false, kind: 'store-failed', message: 'cannot read store' };
   const frame = packFrame([failure], () => undefined);
   assert.deepEqual(
@@ -130,7 +130,7 @@ test('a message without a carrier passes by', () => {
   );
 });
 
-test('an index that no blob stands for is refused', () => {
+test('an index without a blob is refused', () => {
   const { packed } = packFrame([messageOf(10_000)], carrierOf);
   assert.throws(() => unpackFrame<Message>({ packed, blobs: [] }, carrierOf), /no blob 0/);
 });

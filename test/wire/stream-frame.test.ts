@@ -1,4 +1,4 @@
-// Goal: frames come out of a stream as they went in, wherever it is cut, and nothing hostile gets by.
+// Goal: frames come out of a stream as they went in, at any cut of the stream, and hostile frames are refused.
 // Method: every cut of a short stream; tables of malformed frames.
 
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import { packStreamFrame, StreamFrames } from '../../src/wire/stream-frame.ts';
 const values = [{ a: 1, b: 'two' }, { bytes: Buffer.from([1, 2, 3]) }, {}, { list: ['x', 'y'] }];
 const stream = Buffer.concat(values.map(packStreamFrame));
 
-test('values come out whole and in order, wherever the stream is cut', () => {
+test('values come out whole and in order at any cut of the stream', () => {
   for (let cut = 0; cut <= stream.length; cut++) {
     const frames = new StreamFrames(1024);
     const first = frames.push(stream.subarray(0, cut));
@@ -22,7 +22,7 @@ test('values come out whole and in order, wherever the stream is cut', () => {
   }
 });
 
-test('byte by byte too, and each says its own size', () => {
+test('values come out byte by byte too, each with its own size', () => {
   const frames = new StreamFrames(1024);
   const sizes = [...stream].flatMap((byte) => frames.push(Uint8Array.of(byte)).map(({ bytes }) => bytes));
   assert.equal(sizes.length, values.length);
@@ -48,7 +48,7 @@ for (const { hex, why } of malformed) {
   });
 }
 
-test('no value reaches into the prototype of what it becomes', () => {
+test('no value changes the prototype of its object', () => {
   const packed = packStreamFrame(new Map([['__proto__', { polluted: true }]]));
   const values = new StreamFrames(1024).push(packed).map(({ value }) => value as { polluted?: boolean });
   assert.deepEqual(
