@@ -286,3 +286,12 @@ export const GIT_NO_PLACE_MS = 5_000;
 
 /** Places kept at one time, some 300 bytes each. */
 export const GIT_PLACES_MAX = 10_000;
+
+/**
+ * File descriptors that clients' connections leave free: for 48 requests at upstreams, 16 commands, programs and the
+ * store's files. Without one left, uWebSockets asks the kernel for the next connection in a loop that takes a core.
+ */
+export const DESCRIPTORS_KEPT = 192;
+
+/** Connections that are refused for want of descriptors make one log line in so long. */
+export const REFUSED_LOG_MS = 60_000;

@@ -20,6 +20,8 @@ export type Tls = { readonly certPath: string; readonly keyPath: string };
 export type Handlers = {
   readonly onGet: (res: HttpResponse, req: HttpRequest) => void;
   readonly onOther: (res: HttpResponse, req: HttpRequest) => void;
+  /** A connection has come (1) or gone (-1). One that comes may be closed at once. */
+  readonly onConnection: (res: Pick<HttpResponse, 'close'>, change: number) => void;
 };
 
 export class Listener {
@@ -38,6 +40,7 @@ export class Listener {
     this.#handlers = handlers;
     this.#app =
       tls === undefined ? App() : SSLApp({ cert_file_name: tls.certPath, key_file_name: tls.keyPath });
+    this.#app.filter(handlers.onConnection);
     this.#app.get('/*', handlers.onGet);
     this.#app.any('/*', handlers.onOther);
   }

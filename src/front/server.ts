@@ -33,6 +33,8 @@ export type ServerOptions = {
   readonly bodies: Pick<ModuleProxy, 'bodyNow'>;
   readonly events: Events;
   readonly clientStallMs: number;
+  /** Connections at one time; more are closed as they come. */
+  readonly connectionsMax: number;
 };
 
 export class Server {
@@ -43,6 +45,7 @@ export class Server {
   readonly #bodyRoom = new BodyRoom();
   readonly #open = new Set<Client>();
   readonly #listeners: Listener[] = [];
+  #connections = 0;
   #onIdle: (() => void) | undefined;
 
   constructor(options: ServerOptions) {
@@ -62,6 +65,7 @@ export class Server {
     const listener = new Listener(tls, {
       onGet: (res, req) => this.#onGet(res, req),
       onOther: (res, req) => this.#onOther(res, req),
+      onConnection: (res, change) => this.#onConnection(res, change),
     });
     this.#listeners.push(listener);
     return listener.listen(address);
@@ -94,6 +98,14 @@ export class Server {
     }
     this.#keeper.stop();
     for (const listener of this.#listeners) listener.close();
+  }
+
+  #onConnection(res: Pick<HttpResponse, 'close'>, change: number): void {
+    this.#connections += change;
+    const { connectionsMax, events } = this.#options;
+    if (change < 0 || this.#connections <= connectionsMax) return;
+    events.connectionRefused(connectionsMax);
+    res.close();
   }
 
   #onGet(res: HttpResponse, req: HttpRequest): void {

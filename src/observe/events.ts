@@ -1,6 +1,7 @@
 /** One function for each event. It knows the event's log line and metric, so callers know neither. */
 
 import { isServeError, messageOf } from '../core/errors.ts';
+import { REFUSED_LOG_MS } from '../core/limits.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -10,6 +11,8 @@ const SLOW_MS = 1_000;
 export class Events {
   readonly #log: Logger;
   readonly #metrics: Metrics;
+  /** When refused connections are worth a line again. */
+  #refusedAgainMs = 0;
 
   constructor(log: Logger, metrics: Metrics) {
     this.#log = log;
@@ -141,6 +144,18 @@ export class Events {
   /** The control socket got a malformed request, or could not be opened. */
   controlRefused(why: string): void {
     this.#log.warn({ why }, 'control socket');
+  }
+
+  /** All connections that there are descriptors for are open. */
+  connectionRefused(open: number): void {
+    this.#metrics.connectionsRefused.inc();
+    const now = performance.now();
+    if (now < this.#refusedAgainMs) return;
+    this.#refusedAgainMs = now + REFUSED_LOG_MS;
+    this.#log.warn(
+      { open },
+      'connections refused: no file descriptors; raise their limit (LimitNOFILE, ulimit -n)',
+    );
   }
 
   notifyFailed(why: string): void {

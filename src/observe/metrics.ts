@@ -39,6 +39,10 @@ export class Metrics {
     'astera_log_lines_dropped_total',
     'Log lines that stderr had no room for',
   );
+  readonly connectionsRefused = this.#counter(
+    'astera_http_connections_refused_total',
+    'Connections closed at once for want of file descriptors',
+  );
   readonly workerDeaths = this.#counter(
     'astera_worker_deaths_total',
     'Worker threads that died and were replaced',

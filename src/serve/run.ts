@@ -24,6 +24,7 @@ import type { ThreadStore } from '../workers/thread-store.ts';
 import { announce } from './announce.ts';
 import { Background } from './background.ts';
 import { clock } from './clock.ts';
+import { connectionsMax } from './connection-limit.ts';
 import { importLocalCache } from './local-cache.ts';
 import { nameSigner } from './name-signer.ts';
 import { ownNames } from './own-names.ts';
@@ -84,6 +85,7 @@ export async function runServer({
     bodies: modules,
     events,
     clientStallMs: config.clientStallMs,
+    connectionsMax: connectionsMax(),
   });
   const manager =
     config.systemd &&

@@ -60,6 +60,7 @@ async function serve(t: TestContext, read: Read): Promise<{ port: number; events
     bodies: { bodyNow: () => body },
     events,
     clientStallMs: 60_000,
+    connectionsMax: Infinity,
   });
   const port = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
   assert.ok(port !== undefined);

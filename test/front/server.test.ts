@@ -41,11 +41,11 @@ type Served = {
 /** Everything is public. */
 const access = new Access({ privatePatterns: [], privateNetworks: [] });
 
-type Options = Partial<OperationsEndpointOptions & Pick<ServerOptions, 'clientStallMs'>>;
+type Options = Partial<OperationsEndpointOptions & Pick<ServerOptions, 'clientStallMs' | 'connectionsMax'>>;
 
 async function serve(
   t: TestContext,
-  { clientStallMs = 60_000, ...operations }: Options = {},
+  { clientStallMs = 60_000, connectionsMax = Infinity, ...operations }: Options = {},
 ): Promise<Served> {
   const events = new SeenEvents();
   const answers: Served['answers'] = new Map();
@@ -71,15 +71,20 @@ async function serve(
     bodies: { bodyNow: ({ body }) => body },
     events,
     clientStallMs,
+    connectionsMax,
   });
   return { port: await listen(t, server), server, events, answers, hot, asked };
 }
 
 /** A server with these endpoints and nothing in memory. */
-function bareServer(endpoints: readonly Endpoint[] = [], events = new SeenEvents()): Server {
+function bareServer(
+  endpoints: readonly Endpoint[] = [],
+  events = new SeenEvents(),
+  connectionsMax = Infinity,
+): Server {
   const bodies = { bodyNow: () => undefined };
   const hosts = new OwnHosts([]);
-  return new Server({ endpoints, access, hosts, bodies, events, clientStallMs: 60_000 });
+  return new Server({ endpoints, access, hosts, bodies, events, clientStallMs: 60_000, connectionsMax });
 }
 
 async function listen(t: TestContext, server: Server, tls?: Tls): Promise<number> {
@@ -633,4 +638,37 @@ test('TLS files that are none are refused', async (t) => {
   const missing = join(tempDir(t), 'none.pem');
   const tls = { certPath: missing, keyPath: missing };
   await assert.rejects(bareServer().listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, tls));
+});
+
+test('connections past the bound are closed as they come, and those within it are served', async (t) => {
+  const served = await serve(t, { connectionsMax: 3 });
+  const refused: string[] = [];
+  served.events.connectionRefused = (open) => void refused.push(`${open}`);
+  const within = await Promise.all([1, 2, 3].map(() => opened(served)));
+  const beyond = await opened(served);
+  await once(beyond, 'close');
+  assert.deepEqual(refused, ['3']);
+  const [first, ...others] = within;
+  first?.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+  if (first !== undefined) assert.match(String((await once(first, 'data'))[0]), /^HTTP\/1.1 200 OK/);
+  first?.destroy();
+  // The server has seen it go when another one is let in.
+  while ((await ask(served, '/healthz').catch(() => undefined))?.code !== 200);
+  for (const socket of others) socket.destroy();
+});
+
+async function opened({ port }: { port: number }): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {}).resume();
+  await once(socket, 'connect');
+  return socket;
+}
+
+test('TLS connections past the bound are closed too', async (t) => {
+  const tls = makeCertificate(t);
+  const server = bareServer([], new SeenEvents(), 1);
+  const port = await listen(t, server, tls);
+  const [within, beyond] = [await opened({ port }), await opened({ port })];
+  await once(beyond, 'close');
+  within.destroy();
 });
