@@ -33,7 +33,8 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
 
 async function readCommandLine(args: readonly string[]): Promise<Argv> {
   const { default: yargs } = await import('yargs');
-  const parser = yargs(spellOut(args))
+  // Its own directory is nothing to us, and may be gone.
+  const parser = yargs(spellOut(args), '/')
     .scriptName('astera')
     .locale('en')
     .help(false)
@@ -136,12 +137,20 @@ function outliveStreams(isServer: boolean): void {
 }
 
 function fail(error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = isLost(error) ? LOST : error instanceof Error ? error.message : String(error);
   process.stderr.write(`astera: ${printable(message.replace(/\s+/g, ' '))}\n`);
   // YError is what yargs itself refuses. Ends here, as a command that failed may have left threads running.
   const isUsage = error instanceof UsageError || (error instanceof Error && error.name === 'YError');
   process.exit(isUsage ? 2 : 1);
 }
+
+/** Node could not tell where it is. */
+function isLost(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'uv_cwd';
+}
+
+const LOST =
+  'cannot resolve a relative path: the current directory was removed; go to another one, or give absolute paths';
 
 const FIRST = commands[0]?.name;
 

@@ -5,14 +5,15 @@
 
 import { enableCompileCache } from 'node:module';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 
 /** The one that uWebSockets.js has its binaries for. */
 const NODE_MAJOR = '22';
 
 if (process.versions.node.split('.')[0] === NODE_MAJOR) {
+  const directory = cacheDirectory();
   // Where the directory cannot be written nothing is cached, and nothing said.
-  enableCompileCache(join(homedir(), process.platform === 'darwin' ? 'Library/Caches' : '.cache', 'astera'));
+  if (directory !== undefined) enableCompileCache(directory);
   const { runCommandLine } = await import('./command-line.ts');
   await runCommandLine(process.argv.slice(2));
 } else {
@@ -20,4 +21,15 @@ if (process.versions.node.split('.')[0] === NODE_MAJOR) {
     `astera: needs Node ${NODE_MAJOR}, found ${process.version} (${process.execPath}): start it by bin/astera after 'npm ci'\n`,
   );
   process.exitCode = 1;
+}
+
+/** Undefined for a user without a home: HOME is not set, and nobody has entered the user into the system's list. */
+function cacheDirectory(): string | undefined {
+  try {
+    const home = homedir();
+    const below = process.platform === 'darwin' ? 'Library/Caches' : '.cache';
+    return isAbsolute(home) ? join(home, below, 'astera') : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -242,3 +242,49 @@ test('an HTTP proxy that is none is told by its variable', () => {
   assert.equal(stderr, 'astera: cannot read HTTPS_PROXY: not a proxy URL: "ftp://a.example"\n');
   assert.equal(code, 2);
 });
+
+/** Makes a function of `node:os` fail, as it does for a user, or in a sandbox, that lacks what it tells. */
+function without(name: 'homedir' | 'networkInterfaces'): string {
+  const code = `import os from 'node:os'; import { syncBuiltinESMExports } from 'node:module';
+    os.${name} = () => { throw new Error('${name} fails'); }; syncBuiltinESMExports();`;
+  return `--import=data:text/javascript,${encodeURIComponent(code)}`;
+}
+
+test('a user without a home directory can run all but the build cache, which says what to set', () => {
+  const { code, stdout, stderr } = node([without('homedir'), main, '--version']);
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.match(stdout, /^astera /);
+  const cacheprog = node([without('homedir'), main, 'cacheprog']);
+  assert.equal(cacheprog.code, 2);
+  assert.match(
+    cacheprog.stderr,
+    /^astera( cacheprog)?: cannot find a home directory for the cache: set --cache-dir or HOME\n$/,
+  );
+});
+
+test('a relative HOME is no place for a cache', () => {
+  assert.equal(node([main, '--version'], { HOME: 'here' }).code, 0);
+  assert.equal(existsSync(join(home, 'here')), false);
+});
+
+test('a current directory that was removed is told in one line, and absolute paths need none', () => {
+  const inGone = (...args: string[]): Outcome => {
+    const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@" 2>&1';
+    const all = ['-c', script, 'sh', process.execPath, main, ...args];
+    const { status, stdout } = spawnSync('/bin/sh', all, {
+      encoding: 'utf8',
+      cwd: home,
+      env: { ...process.env, HOME: home },
+    });
+    return { code: status, stdout: stdout.replace(/^sh: .*\n/gm, ''), stderr: '' };
+  };
+  for (const args of [['stats'], ['stats', '--db', 'a.db'], ['export', 'x', '--db', join(home, 'a.db')]]) {
+    const { code, stdout } = inGone(...args);
+    assert.equal(code, 1);
+    assert.match(
+      stdout,
+      /^astera: cannot resolve a relative path: the current directory was removed; [^\n]*\n$/,
+    );
+  }
+  assert.match(inGone('stats', '--db', join(home, 'none.db')).stdout, /none\.db/);
+});

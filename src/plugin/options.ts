@@ -87,7 +87,7 @@ export function readOptions(flags: Readonly<Record<string, string>>): PluginOpti
     }
   };
   return {
-    cacheDir: resolve(flags['cache-dir'] ?? join(homedir(), '.cache', 'astera')),
+    cacheDir: resolve(flags['cache-dir'] ?? join(home(), '.cache', 'astera')),
     remote: flags.remote === undefined ? undefined : read('remote', '', parseRemote),
     tokenFile: flags['token-file'],
     remoteTimeoutMs: read('remote-timeout', '1s', parseDuration),
@@ -122,4 +122,13 @@ function parseSwitch(text: string): boolean {
   if (text === 'true' || text === '1') return true;
   if (text === 'false' || text === '0') return false;
   throw new Error('no switch');
+}
+
+/** @throws {UsageError} the user has none */
+function home(): string {
+  try {
+    return homedir();
+  } catch {
+    throw new UsageError('cannot find a home directory for the cache: set --cache-dir or HOME');
+  }
 }

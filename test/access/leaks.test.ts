@@ -146,6 +146,7 @@ async function serve(t: TestContext, setting: Setting, place: Place): Promise<Se
     bodies: rig.proxy,
     events,
     clientStallMs: 60_000,
+    connectionsMax: Infinity,
   });
   t.after(() => server.stop(0));
   const unix = join(directory, 'a.sock');

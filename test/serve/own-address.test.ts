@@ -2,6 +2,8 @@
 // Method: lists against an address; names are looked up only where the port is ours.
 
 import assert from 'node:assert/strict';
+import { syncBuiltinESMExports } from 'node:module';
+import os from 'node:os';
 import { test } from 'node:test';
 import { parseAddress } from '../../src/core/address.ts';
 import { ownMember } from '../../src/serve/own-address.ts';
@@ -31,3 +33,20 @@ for (const { list, own, addr = `:${PORT}`, why } of lists) {
     assert.equal(await ownMember(list, parseAddress(addr), PORT), own);
   });
 }
+
+test('where the interfaces cannot be listed, an address is ours if a socket can be bound to it', async (t) => {
+  const [ours = '127.0.0.1'] = Object.values(os.networkInterfaces()).flatMap(
+    (list) => list?.flatMap(({ address, family }) => (family === 'IPv4' ? address : [])) ?? [],
+  );
+  const address = parseAddress(`:${PORT}`);
+  t.mock.method(os, 'networkInterfaces', () => {
+    throw new Error('EAFNOSUPPORT');
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  assert.equal(await ownMember(`http://${ours}:${PORT}`, address, PORT), `${ours}:${PORT}`);
+  assert.equal(await ownMember(`http://192.0.2.1:${PORT}`, address, PORT), undefined);
+});
