@@ -11,14 +11,23 @@ import type { Dispatcher, buildConnector as dialling, Pool as PoolOptions } from
 import { Exchange } from './exchange.ts';
 import type { HttpProxies } from './http-proxies.ts';
 import { withoutInterim } from './interim.ts';
+import { withoutLocal } from './local-address.ts';
 import { reasonOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
 import { Agent, buildConnector, Client, Pool, ProxyAgent } from './undici.ts';
 
+/** What a request needs of its connection. */
+export type Line = {
+  /** One that is made for this request and not kept. */
+  readonly isFresh?: boolean;
+  /** Not to this machine or its own link: somebody else chose the URL. */
+  readonly isGuarded?: boolean;
+};
+
 /** The agents. Opens no connection by itself. */
 export type Dispatchers = {
-  /** The agent for `url`. `isFresh`: on a connection that is made for this request and not kept. */
-  of(url: URL, options?: { readonly isFresh?: boolean }): Dispatcher;
+  /** The agent for `url`. Fails with a LocalAddress where the line is guarded against it. */
+  of(url: URL, line?: Line): Dispatcher;
   destroy(): Promise<void>;
 };
 
@@ -34,20 +43,26 @@ const TCP_PROBE_MS = 15_000;
 /** Agents of one kind, by the HTTP proxy they go through; the direct one by an empty string. */
 type Agents = ReadonlyMap<string, Dispatcher>;
 
-export function createDispatchers(timeouts: Pick<Timeouts, 'connectMs'>, proxies: HttpProxies): Dispatchers {
-  const lookup = sharedLookup();
-  const kept = openAgents(proxies, timeouts, { lookup });
-  let fresh: Agents | undefined;
+/** @param lookup a test's own; else the system's */
+export function createDispatchers(
+  timeouts: Pick<Timeouts, 'connectMs'>,
+  proxies: HttpProxies,
+  lookup?: LookupFunction,
+): Dispatchers {
+  const shared = sharedLookup(lookup);
+  const open = new Map<string, Agents>();
   return {
-    of: (url, { isFresh = false } = {}) => {
-      // undici keeps no connection where nothing is pipelined.
-      if (isFresh) fresh ??= openAgents(proxies, timeouts, { lookup, pipelining: 0 });
-      const agent = (isFresh ? fresh : kept)?.get(proxies.of(url) ?? '');
+    of: (url, { isFresh = false, isGuarded = false } = {}) => {
+      const key = `${isFresh} ${isGuarded}`;
+      const agents = open.get(key) ?? openAgents(proxies, timeouts, { lookup: shared, isFresh, isGuarded });
+      open.set(key, agents);
+      const agent = agents.get(proxies.of(url) ?? '');
       if (agent === undefined) throw new Error(`no agent for ${url.protocol}`);
       return agent;
     },
     destroy: async () => {
-      await Promise.all([...kept.values(), ...(fresh?.values() ?? [])].map((agent) => agent.destroy()));
+      const all = [...open.values()].flatMap((agents) => [...agents.values()]);
+      await Promise.all(all.map((agent) => agent.destroy()));
     },
   };
 }
@@ -55,7 +70,7 @@ export function createDispatchers(timeouts: Pick<Timeouts, 'connectMs'>, proxies
 function openAgents(
   proxies: HttpProxies,
   { connectMs }: Pick<Timeouts, 'connectMs'>,
-  { lookup, pipelining = 1 }: { lookup: LookupFunction; pipelining?: number },
+  { lookup, isFresh, isGuarded }: Required<Line> & { readonly lookup: LookupFunction },
 ): Agents {
   const connect = {
     lookup,
@@ -66,13 +81,16 @@ function openAgents(
   const common = {
     allowH2: false,
     connectTimeout: connectMs,
-    pipelining,
+    // undici keeps no connection where nothing is pipelined.
+    pipelining: isFresh ? 0 : 1,
     // exchange.ts has its own.
     headersTimeout: 0,
     bodyTimeout: 0,
     keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
   };
-  const dial = buildConnector({ ...connect, allowH2: false, timeout: connectMs });
+  // Not where a proxy is dialled: that may well be on this machine.
+  const guarded = { ...connect, lookup: isGuarded ? withoutLocal(lookup) : lookup };
+  const dial = buildConnector({ ...guarded, allowH2: false, timeout: connectMs });
   const pool = (origin: string | URL, { connect: through, ...options }: PoolOptions.Options): Dispatcher =>
     new Pool(origin, {
       ...common,

@@ -9,6 +9,7 @@
 import type { Dispatcher } from 'undici';
 import { UPSTREAM_BUFFER_BYTES_MAX } from '../core/limits.ts';
 import { WakeUp } from '../core/wake-up.ts';
+import { LocalAddress } from './local-address.ts';
 import { Pace } from './pace.ts';
 import { Setback, setbackOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
@@ -41,7 +42,7 @@ export type ExchangeOptions = {
 };
 
 export class Exchange implements Dispatcher.DispatchHandler {
-  /** Rejects with a {@link Setback}, or with the reason it was aborted for. */
+  /** Rejects with a {@link Setback}, a {@link LocalAddress}, or the reason it was aborted for. */
   readonly head: Promise<Head>;
   /** It goes out on a connection that was there before; whoever dispatches it says so. */
   isReused = false;
@@ -171,7 +172,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#end(setbackOf(error, this.#controller !== undefined));
+    this.#end(error instanceof LocalAddress ? error : setbackOf(error, this.#controller !== undefined));
   }
 
   readonly #onSignal = (): void => this.#end(this.#signal.reason ?? new Error('aborted'));

@@ -12,6 +12,7 @@ import { Download } from './download.ts';
 import { Exchange } from './exchange.ts';
 import { type Answer, isLater, judged } from './judge.ts';
 import { Liveness } from './liveness.ts';
+import { isLocal, LocalAddress } from './local-address.ts';
 import { Patience } from './patience.ts';
 import { cannotFetch } from './redact.ts';
 import { isRedirect, nextStep } from './redirect.ts';
@@ -173,7 +174,10 @@ export class HttpSource implements Source {
         (isFresh) => this.#send(ask, { ...step, isFresh }),
         timeouts.besideMs,
         ask.signal,
-      );
+      ).catch((error: unknown) => {
+        if (!(error instanceof LocalAddress)) throw error;
+        throw new UpstreamFailed(cannotFetch(ask.path, this.name, `redirect refused: ${error.message}`));
+      });
       if (!isRedirect(head.status)) {
         this.#badAnswers = isLater(head.status) ? this.#badAnswers + 1 : 0;
         return { ...head, body: exchange };
@@ -196,13 +200,14 @@ export class HttpSource implements Source {
     ask: Ask,
     { url, firstByteMs, ...request }: Sent & { readonly url: URL; readonly firstByteMs: number },
   ): Exchange {
+    const isAway = url.origin !== this.#base.origin;
     const exchange = new Exchange({
-      observer: this.#liveness.observer(ask),
+      observer: this.#liveness.observer(ask, isAway),
       timeouts: { ...this.#context.timeouts, firstByteMs },
       isSmall: ask.isSmall,
       signal: ask.signal,
     });
-    this.#liveness.began(exchange);
+    this.#liveness.began(exchange, isAway);
     this.#dispatch(exchange, url, { ...request, via: ask.via });
     return exchange;
   }
@@ -222,7 +227,9 @@ export class HttpSource implements Source {
     if (range !== undefined) headers.range = `bytes=${range.from}-`;
     if (range?.ifRange !== undefined) headers['if-range'] = range.ifRange;
     const path = url.pathname + url.search;
-    const agent = this.#context.dispatchers.of(url, { isFresh });
+    // An upstream that is here itself may send us wherever it likes.
+    const isGuarded = url.hostname !== this.#base.hostname && !isLocal(this.#base);
+    const agent = this.#context.dispatchers.of(url, { isFresh, isGuarded });
     agent.dispatch({ origin: url.origin, path, method, headers }, exchange);
   }
 }

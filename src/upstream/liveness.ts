@@ -34,6 +34,7 @@ export class Liveness {
   readonly #options: LivenessOptions;
   readonly #health: Health;
   readonly #watch: LineWatch;
+  readonly #awayWatch: LineWatch;
   #probe: { readonly done: Promise<void>; readonly beganMs: number } | undefined;
   #isRootSilent = false;
 
@@ -42,15 +43,16 @@ export class Liveness {
     this.#options = options;
     this.#health = new Health({ clock, probeGapMs: timeouts.probeGapMs, onDown });
     this.#watch = new LineWatch(timeouts, () => this.#health.silent());
+    this.#awayWatch = new LineWatch(timeouts, () => {});
   }
 
   get isDown(): boolean {
     return this.#health.isDown;
   }
 
-  /** An exchange with the upstream begins, made with {@link observer}. */
-  began(exchange: Exchange): void {
-    this.#watch.began(exchange);
+  /** An exchange begins, made with {@link observer} of the same place. */
+  began(exchange: Exchange, isAway: boolean): void {
+    this.#watchOf(isAway).began(exchange);
   }
 
   /** Waits, but not for long, for a probe to find an upstream that is down alive; starts one if it is time for it. */
@@ -66,28 +68,39 @@ export class Liveness {
     if (this.#health.isSuspect) throw new Setback('refused', 'it is down: no connection of late');
   }
 
-  /** Hears for one exchange; `asked` is what a probe may ask for. */
-  observer(asked: Asked): ExchangeObserver {
+  /**
+   * Hears for one exchange.
+   *
+   * @param asked what a probe may ask for
+   * @param isAway with another server that the upstream has sent us to: it says nothing about the upstream itself
+   */
+  observer(asked: Asked, isAway: boolean): ExchangeObserver {
+    const watch = this.#watchOf(isAway);
     return {
-      connected: (exchange) => this.#watch.connected(exchange),
+      connected: (exchange) => watch.connected(exchange),
       answered: (exchange, status) => {
         this.#options.onRequest(status);
-        this.#watch.heard();
-        this.#watch.ended(exchange);
+        watch.heard();
+        watch.ended(exchange);
         // A 200 has yet to show a byte: some upstreams send heads and then nothing.
-        if (status >= 300) this.#health.heard();
+        if (status >= 300 && !isAway) this.#health.heard();
       },
       heard: () => {
-        this.#watch.heard();
-        this.#health.heard();
+        watch.heard();
+        if (!isAway) this.#health.heard();
       },
       failed: (exchange, { kind }) => {
         if (!exchange.hasHead) this.#options.onRequest('error');
+        if (isAway) return;
         if (kind === 'connect') this.#health.failed();
-        else if (isSilence(kind) && !this.#watch.hasHeardSince(exchange)) this.#startProbe(asked);
+        else if (isSilence(kind) && !watch.hasHeardSince(exchange)) this.#startProbe(asked);
       },
-      ended: (exchange) => this.#watch.ended(exchange),
+      ended: (exchange) => watch.ended(exchange),
     };
+  }
+
+  #watchOf(isAway: boolean): LineWatch {
+    return isAway ? this.#awayWatch : this.#watch;
   }
 
   // It outlives the impatient request that caused it.

@@ -1,9 +1,11 @@
 /**
  * Where a redirect leads, and whether to go there: at most ten steps, no circles, never from https
- * to http, as the `go` command has it (cmd/go/internal/web/http.go), and never with userinfo.
+ * to http, as the `go` command has it (cmd/go/internal/web/http.go), and never with userinfo. Stricter than there: an
+ * upstream elsewhere sends nobody to this machine or its link.
  */
 
 import { UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';
+import { isLocal } from './local-address.ts';
 import { withoutUserinfo } from './redact.ts';
 
 const STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -25,6 +27,9 @@ export function nextStep(passed: readonly URL[], location: string | undefined): 
   }
   if (from?.protocol === 'https:' && url.protocol === 'http:') {
     return { refused: `redirect from https to http: ${quoted(location)}` };
+  }
+  if (isLocal(url) && passed[0] !== undefined && !isLocal(passed[0])) {
+    return { refused: `redirect to this machine or its own link: ${quoted(location)}` };
   }
   url.username = '';
   url.password = '';

@@ -186,6 +186,16 @@ test('in a black hole all requests fail together, after one wait', async (t) => 
   assert.ok(upstream.isDown);
 });
 
+test('a black hole that an upstream sends us to says nothing about the upstream', async (t) => {
+  const [hole, server] = [await blackHole(t), await faulty(t)];
+  server.serve(PATH, { status: 302, headers: { location: hole.url } });
+  const { upstream, seen } = rig(t, server.url, { timeouts: { silenceMs: 40, connectMs: 60_000 } });
+  const requests = Array.from({ length: 5 }, () => failure(upstream.whole(ask()), 'upstream-down'));
+  for (const { message } of await Promise.all(requests)) assert.match(message, /connection timed out/);
+  assert.deepEqual(seen.down, []);
+  assert.ok(!upstream.isDown);
+});
+
 test('in a black hole one probe at a time goes out, and nobody waits for its end', async (t) => {
   const hole = await blackHole(t);
   const { upstream } = rig(t, hole.url, { timeouts: { silenceMs: 20, connectMs: 60_000, probeWaitMs: 10 } });

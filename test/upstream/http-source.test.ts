@@ -3,7 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sharedLookup } from '../../src/upstream/dispatchers.ts';
+import { createDispatchers, sharedLookup } from '../../src/upstream/dispatchers.ts';
+import { Exchange } from '../../src/upstream/exchange.ts';
+import { HttpProxies } from '../../src/upstream/http-proxies.ts';
+import { LocalAddress, withoutLocal } from '../../src/upstream/local-address.ts';
+import { TIMEOUTS } from '../../src/upstream/settings.ts';
 import { ask, assertSame, collect, failure, faulty, PATH, rig, someBytes } from './rig.ts';
 
 const bytes = someBytes(1000);
@@ -181,6 +185,66 @@ test('what breaks on the way through an HTTP proxy is said to, and half a file i
     const { upstream } = rig(t, url, { proxyEnv });
     await assert.rejects(upstream.whole(ask()), /through the HTTP proxy: connection refused/);
   }
+});
+
+test('an upstream elsewhere sends nobody to this machine', async (t) => {
+  const [proxy, server] = [await faulty(t), await faulty(t)];
+  for (const host of ['127.0.0.1', 'localhost']) {
+    proxy.fallback = () => ({ status: 302, headers: { location: `http://${host}:${server.port}/secret` } });
+    const { upstream } = rig(t, 'http://mods.example', { proxyEnv: { httpProxy: proxy.url } });
+    for (const method of ['whole', 'head'] as const) {
+      const error = await failure(upstream[method](ask()), 'upstream-failed');
+      assert.match(error.message, /redirect to this machine or its own link/);
+    }
+  }
+  assert.equal(server.seen.length, 0);
+});
+
+const found: { addresses: string[]; isLocal: boolean }[] = [
+  { addresses: ['127.0.0.1'], isLocal: true },
+  { addresses: ['192.0.2.1', '::1'], isLocal: true },
+  { addresses: ['fe80::1%eth0'], isLocal: true },
+  { addresses: ['::ffff:169.254.169.254'], isLocal: true },
+  { addresses: ['192.0.2.1', '2001:db8::1', '10.0.0.1'], isLocal: false },
+];
+for (const { addresses, isLocal } of found) {
+  test(`a name that an upstream sends us to may not lead here: ${addresses}`, async () => {
+    const all = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
+    const lookup = withoutLocal((_hostname, _options, callback) => callback(null, all));
+    const answer = new Promise((resolve, reject) => {
+      lookup('a.example', { all: true }, (error, told) => (error === null ? resolve(told) : reject(error)));
+    });
+    if (isLocal) await assert.rejects(answer, LocalAddress);
+    else assert.deepEqual(await answer, all);
+  });
+}
+
+test('a guarded line does not connect to this machine, another one does', async (t) => {
+  const server = await faulty(t);
+  const dispatchers = createDispatchers(
+    { connectMs: 5_000 },
+    new HttpProxies({}),
+    (_host, _options, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]),
+  );
+  t.after(() => dispatchers.destroy());
+  const asked = async (isGuarded: boolean) => {
+    const nothing = () => {};
+    const exchange = new Exchange({
+      observer: { connected: nothing, answered: nothing, heard: nothing, failed: nothing, ended: nothing },
+      timeouts: TIMEOUTS,
+      isSmall: true,
+      signal: new AbortController().signal,
+    });
+    const origin = `http://files.example:${server.port}`;
+    const agent = dispatchers.of(new URL(origin), { isGuarded });
+    agent.dispatch({ origin, path: '/a', method: 'GET' }, exchange);
+    const { status } = await exchange.head;
+    await exchange.drain();
+    return status;
+  };
+  await assert.rejects(asked(true), LocalAddress);
+  assert.equal(server.seen.length, 0);
+  assert.equal(await asked(false), 404);
 });
 
 test('one name is looked up once for all who wait for it', () => {

@@ -104,6 +104,53 @@ const steps: {
     url: 'https://b.example/',
     why: 'no userinfo',
   },
+  ...[
+    'https://127.0.0.1/',
+    'https://127.9.9.9/',
+    'https://[::1]/',
+    'https://localhost/',
+    'https://x.localhost./',
+  ].map((location) => ({
+    passed: ['https://a.example/'],
+    location,
+    refused: /this machine/,
+    why: `loopback: ${location}`,
+  })),
+  ...['https://169.254.169.254/', 'https://[fe80::1]/', 'https://[::ffff:169.254.1.1]/'].map((location) => ({
+    ...{ passed: ['https://10.0.0.1/'], location, refused: /its own link/, why: `link-local: ${location}` },
+  })),
+  ...['https://0.0.0.0/', 'https://[::]/', 'https://2130706433/', 'https://0x7f.1/'].map((location) => ({
+    ...{
+      passed: ['https://a.example/'],
+      location,
+      refused: /this machine/,
+      why: `as good as loopback: ${location}`,
+    },
+  })),
+  {
+    passed: ['https://a.example/', 'https://b.example/'],
+    location: 'https://127.0.0.1/',
+    refused: /this machine/,
+    why: 'loopback, by a way round',
+  },
+  {
+    passed: ['https://a.example/'],
+    location: 'https://10.0.0.1/',
+    url: 'https://10.0.0.1/',
+    why: 'a private address may be an upstream’s own file host',
+  },
+  {
+    passed: ['http://127.0.0.1:1/'],
+    location: 'http://127.0.0.1:2/',
+    url: 'http://127.0.0.1:2/',
+    why: 'an upstream on this machine may send us to this machine',
+  },
+  {
+    passed: ['http://localhost:1/'],
+    location: 'http://[::1]:2/',
+    url: 'http://[::1]:2/',
+    why: 'by any name',
+  },
   { passed: ['https://a.example/x'], location: '/x', refused: /circle/, why: 'itself' },
   {
     passed: ['https://a.example/x', 'https://a.example/y'],
