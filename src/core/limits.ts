@@ -295,3 +295,23 @@ export const DESCRIPTORS_KEPT = 192;
 
 /** Connections that are refused for want of descriptors make one log line in so long. */
 export const REFUSED_LOG_MS = 60_000;
+/** The longest that a repository's server may take to list its refs. At half, 500,000 refs over a poor line never come. */
+export const GIT_REFS_MS = 120_000;
+
+/** The longest that a fetch may take. At half, 500 MiB over 10 Mbit/s never come. */
+export const GIT_FETCH_MS = 1_800_000;
+
+/** A repository on the disk: it is fetched again, and less of it, when it has grown past this. The largest module zips are 500 MiB. */
+export const GIT_REPOSITORY_BYTES_MAX = 4096 * MiB;
+
+/** How often the size of a repository is looked at while it is fetched. */
+export const GIT_SIZE_CHECK_MS = 2_000;
+
+/** A list of refs is asked for again after so long, where an older one could hide what is new: `.info`, `.mod` and `.zip` of one version come together. */
+export const GIT_REFS_KEPT_MS = 60_000;
+
+/** Commits of one repository whose time is kept in memory, some 200 bytes each. */
+export const GIT_COMMITS_KEPT_MAX = 1_000;
+
+/** Repositories whose refs and commits are kept in memory. */
+export const GIT_REPOSITORIES_MAX = 1_000;

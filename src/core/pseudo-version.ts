@@ -5,7 +5,7 @@
  * Follows golang.org/x/mod/module/pseudo.go.
  */
 
-import type { Version } from './version.ts';
+import { isPrerelease, parseVersion, type Version } from './version.ts';
 
 /** Whether `version` has one of the five forms of https://go.dev/ref/mod#pseudo-versions. */
 export function isPseudoVersion(version: Version): boolean {
@@ -25,6 +25,55 @@ export function pseudoVersionTime(version: Version): Date | undefined {
 /** The commit, usually the first 12 hex digits of its hash; undefined if `version` is no pseudo-version. */
 export function pseudoVersionRev(version: Version): string | undefined {
   return PSEUDO.exec(version)?.groups?.rev;
+}
+
+/**
+ * The pseudo-version of a commit.
+ *
+ * @param major `v2` and the like, used where there is no `base`
+ * @param base the version of the highest tag among the commit's ancestors
+ * @param rev the first 12 hex digits of the commit's hash
+ */
+export function makePseudoVersion(commit: {
+  major: string;
+  base: Version | undefined;
+  time: Date;
+  rev: string;
+}): Version {
+  const { major, base, time, rev } = commit;
+  const stamp = time
+    .toISOString()
+    .replace(/\.\d+Z$/, '')
+    .replace(/\D/g, '');
+  const [plain = '', build] = (base ?? '').split('+');
+  const suffix = `${stamp}-${rev}${build === undefined ? '' : `+${build}`}`;
+  const text =
+    base === undefined
+      ? `${major}.0.0-${suffix}`
+      : isPrerelease(base)
+        ? `${plain}.0.${suffix}`
+        : `${plain.replace(/[0-9]+$/, (patch) => String(BigInt(patch) + 1n))}-0.${suffix}`;
+  const version = parseVersion(text);
+  if (version === undefined) throw new Error(`not a version: ${JSON.stringify(text)}`);
+  return version;
+}
+
+/**
+ * The version that a pseudo-version is made from.
+ *
+ * @returns `none` for `vX.0.0-…`, which has none; undefined if `version` is no pseudo-version or one that none can be made
+ * of: `vX.0.0-0.…`, or `vX.0.0-…+incompatible`
+ */
+export function pseudoVersionBase(version: Version): Version | 'none' | undefined {
+  if (!isPseudoVersion(version)) return undefined;
+  const [plain = '', build] = version.split('+');
+  const base = plain.replace(/[0-9]{14}-[A-Za-z0-9]+$/, '');
+  const suffix = build === undefined ? '' : `+${build}`;
+  if (/^v[0-9]+\.0\.0-$/.test(base)) return build === undefined ? 'none' : undefined;
+  const released = /^(v[0-9]+\.[0-9]+\.)([0-9]+)-0\.$/.exec(base);
+  if (released === null) return parseVersion(`${base.replace(/\.0\.$/, '')}${suffix}`);
+  const [, start = '', patch = ''] = released;
+  return patch === '0' ? undefined : parseVersion(`${start}${BigInt(patch) - 1n}${suffix}`);
 }
 
 // A Version has no build metadata but "+incompatible".

@@ -40,6 +40,8 @@ export function gitEnvironment(server: Environment, protocols: readonly Protocol
     // The bytes of a zip must not depend on this machine.
     GIT_ATTR_NOSYSTEM: '1',
     GIT_OPTIONAL_LOCKS: '0',
+    // A directory's name is no pattern.
+    GIT_LITERAL_PATHSPECS: '1',
     // A bare repository without all of its objects must not fetch them unasked.
     GIT_NO_LAZY_FETCH: '1',
     GIT_ALLOW_PROTOCOL: protocols.length === 0 ? 'none' : protocols.join(':'),

@@ -1,0 +1,151 @@
+/**
+ * One bare repository on the disk: made when it is needed, made anew when it is damaged, changed by one command at a time.
+ *
+ * Knows commands and files, no modules. Two of these make a `Repository`.
+ */
+
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UpstreamFailed } from '../core/errors.ts';
+import { GIT_FETCH_MS, GIT_REPOSITORY_BYTES_MAX, GIT_SIZE_CHECK_MS } from '../core/limits.ts';
+import { type GitCommand, GitFailed, type GitRun } from './git-command.ts';
+import type { Protocol } from './git-environment.ts';
+
+export type BareRepositoryOptions = {
+  readonly git: GitCommand;
+  readonly directory: string;
+  readonly url: string;
+  readonly protocols: readonly Protocol[];
+  /** Default GIT_REPOSITORY_BYTES_MAX. */
+  readonly bytesMax?: number;
+};
+
+export class BareRepository {
+  readonly directory: string;
+  readonly #options: BareRepositoryOptions;
+  #isReady = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: BareRepositoryOptions) {
+    this.directory = options.directory;
+    this.#options = options;
+  }
+
+  /** One after the other, so that no two commands change the repository at one time. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.#last.then(work, work);
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  /** Whether it is there already. What a killed process left behind goes. */
+  async open(): Promise<boolean> {
+    if (this.#isReady) return true;
+    if (!(await this.#isSound())) return false;
+    await removeLeftovers(this.directory);
+    this.#isReady = true;
+    return true;
+  }
+
+  /**
+   * Makes the repository if it is not there.
+   *
+   * @param isSha256 its objects have hashes of 64 digits
+   */
+  async make(isSha256: boolean): Promise<void> {
+    if (await this.open()) return;
+    const { git, directory, url } = this.#options;
+    await rm(directory, { recursive: true, force: true });
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const format = isSha256 ? 'sha256' : 'sha1';
+    await git.run(['init', '-q', '--bare', `--object-format=${format}`, '--template=', '--', directory]);
+    // Go turns these attributes off, so that a zip does not depend on the version of git.
+    await mkdir(join(directory, 'info'), { recursive: true });
+    await writeFile(join(directory, 'info', 'attributes'), '* -export-subst -export-ignore\n');
+    // Last, as it says that all the rest is there.
+    await this.run(['config', 'remote.origin.url', url]);
+    this.#isReady = true;
+  }
+
+  /** Throws it away; the next {@link make} makes it anew. */
+  async remove(): Promise<void> {
+    this.#isReady = false;
+    await rm(this.#options.directory, { recursive: true, force: true });
+  }
+
+  /** A command that stays on the disk. */
+  run(args: readonly string[], run: GitRun = {}): Promise<Buffer> {
+    return this.#options.git.run(args, { ...run, gitDir: this.#options.directory });
+  }
+
+  stream(args: readonly string[], run: GitRun = {}): AsyncGenerator<Buffer, void, void> {
+    return this.#options.git.stream(args, { ...run, gitDir: this.#options.directory });
+  }
+
+  /**
+   * Fetches from the repository's server.
+   *
+   * @throws {GitFailed} as `git` fails
+   * @throws {UpstreamFailed} the repository grows past its bound; what came is thrown away
+   */
+  async fetch(args: readonly string[], refspecs: readonly string[]): Promise<void> {
+    const { git, directory, protocols, bytesMax = GIT_REPOSITORY_BYTES_MAX } = this.#options;
+    const tooLarge = new AbortController();
+    const watch = setInterval(() => {
+      void treeBytes(directory).then((bytes) => {
+        if (bytes > bytesMax)
+          tooLarge.abort(new UpstreamFailed(`its objects have more than ${bytesMax} bytes`));
+      });
+    }, GIT_SIZE_CHECK_MS);
+    const fixed = ['fetch', '-q', '-f', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules'];
+    try {
+      await git.run([...fixed, ...args, '--end-of-options', 'origin', ...refspecs], {
+        gitDir: directory,
+        protocols,
+        timeoutMs: GIT_FETCH_MS,
+        signal: tooLarge.signal,
+      });
+    } catch (error) {
+      await removeLeftovers(directory);
+      if (tooLarge.signal.aborted) await this.remove();
+      throw error;
+    } finally {
+      clearInterval(watch);
+    }
+  }
+
+  /** Whether it is a repository of this URL that git can read. */
+  async #isSound(): Promise<boolean> {
+    try {
+      const url = await this.run(['config', '--get', 'remote.origin.url']);
+      return url.toString() === `${this.#options.url}\n`;
+    } catch (error) {
+      if (error instanceof GitFailed || isMissing(error)) return false;
+      throw error;
+    }
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+/** Removes the locks and half-written packs of processes that were killed. Nobody else may be at work. */
+async function removeLeftovers(directory: string): Promise<void> {
+  const names = await readdir(directory, { recursive: true }).catch(() => []);
+  const left = names.filter((name) => name.endsWith('.lock') || /(?:^|\/)tmp_[^/]+$/.test(name));
+  await Promise.all(left.map((name) => rm(join(directory, name), { force: true, recursive: true })));
+}
+
+async function treeBytes(directory: string): Promise<number> {
+  const names = await readdir(directory, { recursive: true }).catch(() => []);
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(join(directory, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

@@ -1,0 +1,115 @@
+/**
+ * The refs of a repository as its server lists them: HEAD, branches and tags, each with its commit.
+ *
+ * Sums over them stand in a module's `Origin`, so that the `go` command can tell whether an answer still holds. Follows
+ * loadRefs, Tags and repoSum of cmd/go/internal/modfetch/codehost/git.go.
+ */
+
+import { createHash } from 'node:crypto';
+import { canonicalOf, isPseudoText } from './semver.ts';
+
+/** A tag's name and the commit that it leads to, annotated or not. */
+export type Tag = { readonly name: string; readonly hash: string };
+
+export class RemoteRefs {
+  /** By their full names, `HEAD` among them. */
+  readonly #hashes: ReadonlyMap<string, string>;
+  #sum: string | undefined;
+
+  private constructor(hashes: ReadonlyMap<string, string>) {
+    this.#hashes = hashes;
+  }
+
+  /** From the output of `git ls-remote`. A line that is none is left out, as are refs that are neither HEAD, branch nor tag. */
+  static parse(output: Uint8Array): RemoteRefs {
+    const hashes = new Map<string, string>();
+    for (const line of new TextDecoder().decode(output).split('\n')) {
+      const fields = line.split(/[\s\u0085]+/).filter((field) => field !== '');
+      const [hash, name] = fields;
+      if (fields.length !== 2 || hash === undefined || name === undefined || !HASH.test(hash)) continue;
+      if (name === 'HEAD' || name.startsWith(HEADS) || name.startsWith(TAGS)) hashes.set(name, hash);
+    }
+    for (const [name, hash] of [...hashes]) {
+      if (!name.endsWith('^{}')) continue;
+      hashes.set(name.slice(0, -3), hash);
+      hashes.delete(name);
+    }
+    return new RemoteRefs(hashes);
+  }
+
+  /** The commit of a ref by its full name. */
+  get(name: string): string | undefined {
+    return this.#hashes.get(name);
+  }
+
+  /** Its hashes have 64 digits. Undefined if there is no ref at all. */
+  get isSha256(): boolean | undefined {
+    const [first] = this.#hashes.values();
+    return first === undefined ? undefined : first.length === 64;
+  }
+
+  /** The refs whose hash begins so. */
+  startingWith(hash: string): { readonly name: string; readonly hash: string }[] {
+    return [...this.#hashes]
+      .filter(([, one]) => one.startsWith(hash))
+      .map(([name, one]) => ({ name, hash: one }));
+  }
+
+  /** The tags whose names begin so, in the order of their bytes. */
+  tags(prefix: string): Tag[] {
+    return [...this.#hashes]
+      .filter(([name]) => name.startsWith(TAGS + prefix))
+      .map(([name, hash]) => ({ name: name.slice(TAGS.length), hash }))
+      .sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  }
+
+  /** The names of the tags that lead to a commit, in the order of their bytes. */
+  tagsOf(hash: string): string[] {
+    return this.tags('')
+      .filter((tag) => tag.hash === hash)
+      .map(({ name }) => name);
+  }
+
+  /** A checksum of the tags with a prefix that can be versions: they decide what pseudo-versions are made from. */
+  tagSum(prefix: string): string {
+    const directory = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+    const counted = this.tags(prefix).filter(({ name }) => isVersionTag(name.slice(directory.length)));
+    return `t1:${sumOf(counted)}`;
+  }
+
+  /** A checksum of all refs: it is what the absence of a version depends on. */
+  repositorySum(): string {
+    this.#sum ??= `r1:${sumOf(
+      [...this.#hashes]
+        .map(([name, hash]) => ({ name, hash }))
+        .sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name))),
+    )}`;
+    return this.#sum;
+  }
+}
+
+const HEADS = 'refs/heads/';
+const TAGS = 'refs/tags/';
+const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+function isVersionTag(name: string): boolean {
+  const version = canonicalOf(name);
+  return version !== undefined && name.startsWith(version) && !isPseudoText(name);
+}
+
+function sumOf(refs: readonly Tag[]): string {
+  const hash = createHash('sha256');
+  for (const { name, hash: commit } of refs) hash.update(`${quoteAsGo(name)} ${commit}\n`);
+  return hash.digest('base64');
+}
+
+/** Go's %q of a ref's name, which has no control character, space or backslash. */
+function quoteAsGo(name: string): string {
+  const escaped = name.replace(/"/g, '\\"').replace(/[\p{C}\p{Z}]/gu, (one) => {
+    const code = one.codePointAt(0) ?? 0;
+    return code > 0xffff
+      ? `\\U${code.toString(16).padStart(8, '0')}`
+      : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
+  return `"${escaped}"`;
+}

@@ -1,0 +1,76 @@
+/** All repositories that this server reads, each under a directory of its own. */
+
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { Forbidden } from '../core/errors.ts';
+import { GIT_REPOSITORIES_MAX } from '../core/limits.ts';
+import type { Clock } from '../core/ports.ts';
+import type { GitCommand } from './git-command.ts';
+import { gitFailure } from './git-failure.ts';
+import { Repository } from './repository.ts';
+import { protocolOf } from './repository-url.ts';
+import { oneLine } from './words.ts';
+
+export type RepositoriesOptions = {
+  readonly git: GitCommand;
+  /** `--git-dir`: all repositories lie below it. */
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly warn: (message: string) => void;
+};
+
+export class Repositories {
+  readonly #options: RepositoriesOptions;
+  readonly #repositories = new Map<string, Promise<Repository>>();
+
+  constructor(options: RepositoriesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The repository at a URL that was checked; nothing is asked of its server yet.
+   *
+   * @throws {Forbidden} the server's own settings lead the URL to a protocol that runs programs
+   */
+  async at(url: string): Promise<Repository> {
+    const known = this.#repositories.get(url);
+    if (known !== undefined) {
+      // The last used stay.
+      this.#repositories.delete(url);
+      this.#repositories.set(url, known);
+      return await known;
+    }
+    const opened = this.#open(url);
+    this.#repositories.set(url, opened);
+    const [oldest] = this.#repositories.keys();
+    if (this.#repositories.size > GIT_REPOSITORIES_MAX && oldest !== undefined)
+      this.#repositories.delete(oldest);
+    return await opened.catch((error: unknown) => {
+      this.#repositories.delete(url);
+      throw error;
+    });
+  }
+
+  async #open(url: string): Promise<Repository> {
+    const { git, directory, clock, warn } = this.#options;
+    const name = createHash('sha256').update(url).digest('hex').slice(0, 32);
+    const protocols = new Set([protocolOf(url), protocolOf(await this.#rewritten(url))]);
+    const allowed = [...protocols].filter((one) => one !== undefined);
+    if (allowed.length < protocols.size)
+      throw new Forbidden(
+        `cannot read repository ${oneLine(url)}: insteadOf in Git's settings leads it to no URL`,
+      );
+    return new Repository({ git, url, protocols: allowed, directory: join(directory, name), clock, warn });
+  }
+
+  /** The URL that `insteadOf` of the server's own Git settings makes of it. */
+  async #rewritten(url: string): Promise<string> {
+    try {
+      return (await this.#options.git.run(['ls-remote', '--get-url', '--end-of-options', url]))
+        .toString()
+        .trim();
+    } catch (error) {
+      throw gitFailure(error, url);
+    }
+  }
+}

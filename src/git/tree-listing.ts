@@ -1,0 +1,45 @@
+/** The files of one commit, as `git ls-tree -r -l -z` lists them. */
+
+import { isUtf8 } from 'node:buffer';
+import { NotFound, UpstreamFailed } from '../core/errors.ts';
+import { ZIP_ENTRIES_MAX } from '../core/limits.ts';
+import { oneLine } from './words.ts';
+
+export type TreeFile = {
+  /** From the repository's root. Valid UTF-8; else nothing is checked. */
+  readonly path: string;
+  readonly kind: 'regular' | 'link';
+  /** As it is stored: line endings may make it another size in an archive. */
+  readonly bytes: number;
+};
+
+/** Submodules are left out: an archive has an empty directory in their place. */
+export async function readTree(listing: AsyncIterable<Buffer>): Promise<TreeFile[]> {
+  const files: TreeFile[] = [];
+  let rest = Buffer.alloc(0);
+  for await (const piece of listing) {
+    const text = rest.length === 0 ? piece : Buffer.concat([rest, piece]);
+    let at = 0;
+    for (let end = text.indexOf(0); end >= 0; end = text.indexOf(0, at)) {
+      const file = parseLine(text.subarray(at, end));
+      if (file !== undefined) files.push(file);
+      at = end + 1;
+    }
+    // As many again are never all left out.
+    if (files.length > 2 * ZIP_ENTRIES_MAX)
+      throw new NotFound(`create zip: more than ${2 * ZIP_ENTRIES_MAX} files`);
+    rest = Buffer.from(text.subarray(at));
+  }
+  if (rest.length > 0) throw new UpstreamFailed('git ls-tree wrote half a line');
+  return files;
+}
+
+function parseLine(line: Buffer): TreeFile | undefined {
+  const tab = line.indexOf(9);
+  const [mode = '', type, , size] = line.toString('latin1', 0, tab).split(/ +/);
+  if (type !== 'blob') return undefined;
+  const name = line.subarray(tab + 1);
+  if (!isUtf8(name))
+    throw new NotFound(`create zip: malformed file path ${oneLine(name.toString())}: invalid UTF-8`);
+  return { path: name.toString(), kind: mode === '120000' ? 'link' : 'regular', bytes: Number(size) };
+}
