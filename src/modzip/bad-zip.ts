@@ -1,8 +1,8 @@
-/** How this room says what is wrong with a zip: one line, hostile names cut and quoted. */
+/** The errors of this room about a zip: one line each. Hostile names in them are cut and quoted. */
 
 import { CheckFailed } from '../core/errors.ts';
 
-/** A {@link CheckFailed} about a zip; `name` is the entry it is about, and may hold anything. */
+/** A {@link CheckFailed} about a zip. `name` is the name of the faulty entry, which may be hostile. */
 export function badZip(problem: string, name?: string): CheckFailed {
   return new CheckFailed(`cannot read zip: ${problem}${name === undefined ? '' : `: ${quote(name)}`}`);
 }

@@ -1,16 +1,16 @@
 /**
  * The source of a zip's bytes: chunk rows of the store, or one buffer.
  *
- * Reads are synchronous, because a zip is checked in a builder thread that has nothing else
- * to do. Keeps out what the bytes mean: `zip-end.ts` and its neighbours know that.
+ * Reads are synchronous, as a builder thread that checks a zip has nothing else to do. This file does not know the
+ * meaning of the bytes; `zip-end.ts` and its neighbours do.
  */
 
 /** Random access to `size` bytes that do not change. */
 export type ByteSource = {
   readonly size: number;
   /**
-   * At least 1 and at most `length` bytes from `offset` on; fewer where a chunk ends. Callers ask
-   * only within bounds and never write to what they get.
+   * Reads at least 1 and at most `length` bytes from `offset` on; fewer than `length` if a chunk ends. Callers stay
+   * within bounds and never write to the returned bytes.
    */
   read(offset: number, length: number): Uint8Array;
 };
@@ -38,7 +38,7 @@ export function readExactly(source: ByteSource, { offset, length }: Range): Buff
   return whole;
 }
 
-/** The same range as {@link readExactly}, in pieces of at most `PIECE_BYTES_MAX`, nothing gathered. */
+/** Reads a range as {@link readExactly} does, but in pieces of at most `PIECE_BYTES_MAX`. */
 export function* readPieces(source: ByteSource, { offset, length }: Range): Generator<Buffer> {
   const end = offset + length;
   for (let at = offset; at < end; ) {
@@ -49,8 +49,8 @@ export function* readPieces(source: ByteSource, { offset, length }: Range): Gene
 }
 
 /**
- * A view of `source` that reads ahead and keeps the last piece, so that a walk over many small
- * ranges in file order costs one read for each `aheadBytes`, not one for each range.
+ * A view of `source` that reads ahead and keeps the last piece. A walk over many small ranges in file order then costs
+ * one read for each `aheadBytes`, not one for each range.
  */
 export function readAhead(source: ByteSource, aheadBytes: number): ByteSource {
   let start = 0;
@@ -73,10 +73,10 @@ export function readAhead(source: ByteSource, aheadBytes: number): ByteSource {
 /** `length` bytes from `offset` on. */
 export type Range = { readonly offset: number; readonly length: number };
 
-// As large as a chunk of the store: a larger piece would not come in one read.
+// The size of a chunk of the store, as one read gives no more than a chunk.
 const PIECE_BYTES_MAX = 256 * 1024;
 
-/** One read, held to the contract of {@link ByteSource}; what breaks it is a bug, not a bad zip. */
+/** Makes one read and checks the contract of {@link ByteSource}. A breach is a bug, not a bad zip. */
 function readSome(source: ByteSource, { offset, length }: Range): Buffer {
   if (offset < 0 || offset + length > source.size) {
     throw new RangeError(`cannot read bytes: ${length} at ${offset} of ${source.size}`);

@@ -1,11 +1,10 @@
 /**
- * Which paths a file of a module may have, and when two of them are one file on a disk that
- * ignores case.
+ * The rules for the paths of a module's files, and the test whether two paths are one file on a disk that ignores case.
  *
  * Follows golang.org/x/mod/module (CheckFilePath) and golang.org/x/mod/zip (strToFold).
  */
 
-/** Why `path`, relative to the module's root, is not one a module file may have; `undefined`: it is. */
+/** The reason why a module's file may not have `path`, relative to the module's root; `undefined` if it may. */
 export function filePathProblem(path: string): string | undefined {
   if (PLAIN.test(path) && !WINDOWS_DEVICE_WITHIN.test(path)) return undefined;
   for (const element of path.split('/')) {
@@ -18,8 +17,8 @@ export function filePathProblem(path: string): string | undefined {
 /**
  * The form that `path` shares with every path that Go's strings.EqualFold calls equal.
  *
- * Each code point stands for its class under Unicode's *simple* folding, one to one: full folding,
- * which makes "ss" of "ß", would see collisions where Go sees none.
+ * Each code point is replaced by one that stands for its class under Unicode's *simple* folding. Full folding turns "ß"
+ * into "ss", so it would find collisions that Go does not find.
  */
 export function foldPath(path: string): string {
   if (!NEEDS_FOLDING.test(path)) return path;
@@ -49,7 +48,7 @@ function isOneCodePoint(text: string): boolean {
   return text.length === 1 || (text.length === 2 && (text.codePointAt(0) ?? 0) > 0xffff);
 }
 
-// Letters of any script; digits, space and punctuation of ASCII without what shells or Windows take.
+// Letters of any script; ASCII digits, space and punctuation, but no characters that are special to shells or Windows.
 const ALLOWED = /^[\p{L}0-9 !#$%&()+,\-.=@[\]^_{}~]+$/u;
 
 // Nearly all paths match this one expression: ASCII elements that don't end in a dot.
@@ -57,14 +56,14 @@ const PLAIN = /^(?:[A-Za-z0-9 !#$%&()+,\-.=@[\]^_{}~]*[A-Za-z0-9 !#$%&()+,\-=@[\
 
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)/i;
 
-/** The same of any element of a path. */
+/** The same test for all elements of a path at once. */
 const WINDOWS_DEVICE_WITHIN = /(?:^|\/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|\/|$)/i;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII but its capitals needs no folding.
 const NEEDS_FOLDING = /[^\x00-@[-\x7f]/;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: what is not ASCII.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: any character beyond ASCII.
 const BEYOND_ASCII = /[^\x00-\x7f]/;
 
-// Its capital is "I", but Unicode pairs the two in Turkish only, and so Go never does.
+// Its capital is "I", but Unicode pairs the two in Turkish only. Go never pairs them.
 const DOTLESS_I = 'ı';

@@ -1,16 +1,15 @@
 /**
- * Raw inflate for a thread that has nothing else to do: one native stream, used again for every body,
- * and one buffer that all content passes through.
+ * Synchronous raw inflate. One native stream is used again for every body, and all content passes through one buffer.
  *
- * A module has hundreds of small files, and `inflateRawSync` makes a stream object, a window and an
- * output buffer for each: a quarter of the time that a zip's content takes (bench/h1.ts). What Node
- * offers in public is that or streams that answer later; so this uses the handle inside a public
- * stream, as zlib.js itself does (processChunkSync). A Node without it is refused when this is made.
+ * A module has hundreds of small files. `inflateRawSync` makes a stream object, a window and an output buffer for each
+ * of them, which takes a quarter of the time for a zip's content (bench/h1.ts). Node's other public interface is
+ * asynchronous. So this class uses the handle inside a public stream, as zlib.js does (processChunkSync). The
+ * constructor refuses a Node without this handle.
  */
 
 import { constants, createInflateRaw } from 'node:zlib';
 
-/** As much content comes at once. From 32 KiB to 1 MiB bench/h1.ts tells no difference. */
+/** The largest piece of content. Between 32 KiB and 1 MiB bench/h1.ts shows no difference. */
 export const INFLATED_PIECE_BYTES = 256 * 1024;
 
 /** zlib's error codes for bytes that are not a complete deflate stream. */
@@ -20,12 +19,12 @@ export class BadDeflate extends Error {
 
 export class Inflater {
   readonly #handle: Handle;
-  /** Bytes of output room and of input that the last write left. */
+  /** After a write: the free bytes of the output and the unread bytes of the input. */
   readonly #left: Uint32Array;
   readonly #output = new Uint8Array(new ArrayBuffer(INFLATED_PIECE_BYTES));
   #failure = '';
 
-  /** @throws {Error} this Node's zlib streams are not made as Node 22's are */
+  /** @throws {Error} the zlib streams of this Node differ from those of Node 22 */
   constructor() {
     const { _handle: handle, _writeState: left } = createInflateRaw({ chunkSize: 64 }) as unknown as Inside;
     if (typeof handle?.writeSync !== 'function' || typeof handle.reset !== 'function' || left?.length !== 2) {
@@ -39,10 +38,10 @@ export class Inflater {
   }
 
   /**
-   * The content of a deflate stream, as a view that the next call overwrites; `undefined` where it is
-   * not under `INFLATED_PIECE_BYTES`. Bytes behind the stream's end are let be.
+   * The content of a deflate stream, as a view that the next call overwrites; `undefined` if it has
+   * `INFLATED_PIECE_BYTES` or more. Bytes after the stream's end are ignored.
    *
-   * @throws {BadDeflate} it is none, or is cut short
+   * @throws {BadDeflate} it is no deflate stream, or is cut short
    */
   whole(body: Uint8Array): Uint8Array | undefined {
     this.#handle.reset();
@@ -52,27 +51,27 @@ export class Inflater {
   }
 
   /**
-   * Hands the content of a deflate stream of any size to `take`, in pieces that the next one overwrites.
-   * Bytes behind the stream's end are let be.
+   * Hands the content of a deflate stream of any size to `take`, in pieces. Each piece is overwritten by the next one.
+   * Bytes after the stream's end are ignored.
    *
-   * @throws {BadDeflate} it is none, or is cut short: pieces came before
-   * @throws what `take` throws
+   * @throws {BadDeflate} it is no deflate stream, or is cut short; `take` may have got pieces before
+   * @throws all errors of `take`
    */
   stream(body: Iterable<Uint8Array>, take: (piece: Uint8Array) => void): void {
     this.#handle.reset();
     for (const input of body) {
       if (this.#push(constants.Z_NO_FLUSH, input, take)) return;
     }
-    this.#push(constants.Z_FINISH, NOTHING, take); // To hear whether it was whole.
+    this.#push(constants.Z_FINISH, NOTHING, take); // Fails if the stream is not complete.
   }
 
-  /** Takes all of `input`, and says whether the deflate stream ended before. */
+  /** Reads all of `input`. @returns whether the deflate stream ended before the end of `input` */
   #push(flush: number, input: Uint8Array, take: (piece: Uint8Array) => void): boolean {
     for (let at = 0; ; ) {
       this.#write(flush, input, at);
       const [room = 0, rest = 0] = this.#left;
       if (room < INFLATED_PIECE_BYTES) take(this.#output.subarray(0, INFLATED_PIECE_BYTES - room));
-      // With room left zlib takes all there is, unless the stream has ended.
+      // With free output zlib reads all input, unless the stream has ended.
       if (room > 0) return rest > 0;
       at = input.byteLength - rest;
     }
@@ -95,7 +94,7 @@ type Inside = { readonly _handle?: Handle; readonly _writeState?: Uint32Array };
 type Handle = {
   onerror: (message: string, number: number, code: string) => void;
   reset(): void;
-  /** In Node's own order: what to flush, where to read, where to write. Offsets and lengths must lie inside. */
+  /** Node's own order: flush mode, input with offset and length, output likewise. All must lie within their buffers. */
   writeSync(
     flush: number,
     input: Uint8Array,

@@ -1,9 +1,9 @@
 /**
- * Finds paths of one zip that cannot be files of one directory tree: two that differ by case only,
- * a file that is also a directory, a file twice.
+ * Finds paths of one zip that cannot be in one directory tree: two paths that differ only by case, a file that is also
+ * a directory, and a file that comes twice.
  *
- * Follows golang.org/x/mod/zip (collisionChecker), but walks down from the root: the work is then
- * as long as the names, where keys of whole paths cost the square of a deep name's length.
+ * Follows golang.org/x/mod/zip (collisionChecker), but walks down from the root. So the work grows with the length of
+ * the names. With whole paths as keys it would grow with the square of a deep path's length.
  */
 
 import { ZIP_PATHS_MAX } from '../core/limits.ts';
@@ -13,15 +13,15 @@ import { foldPath } from './file-path.ts';
 type Node = { readonly id: number; readonly element: string; readonly isDirectory: boolean };
 
 export class PathCollisions {
-  /** By the directory's id and the folded element, which holds no "/". */
+  /** The nodes by the directory's id and the folded element, which contains no "/". */
   readonly #nodes = new Map<string, Node>();
-  /** The last path's directory, which is mostly the next one's too. */
+  /** The directory of the last path. It is mostly the directory of the next one too. */
   #last = { directory: '', id: 0 };
 
   /**
    * Adds a path and the directories above it. A directory may come any number of times.
    *
-   * @throws {CheckFailed} it collides with one added before, or there are more than `ZIP_PATHS_MAX`
+   * @throws {CheckFailed} it collides with an earlier path, or there are more than `ZIP_PATHS_MAX`
    */
   add(path: string, isDirectory: boolean): void {
     const slash = path.lastIndexOf('/');
@@ -37,7 +37,7 @@ export class PathCollisions {
     return id;
   }
 
-  /** The id of the node below `directory`, which may be new. */
+  /** The id of the node below `directory`. The node is made if it is new. */
   #enter(directory: number, added: { element: string; isDirectory: boolean; path: string }): number {
     const { element, isDirectory, path } = added;
     const key = `${directory}/${foldPath(element)}`;

@@ -1,9 +1,8 @@
 /**
  * Checks the structure of a module zip before it is kept. It does not inflate the content.
  *
- * The `go` command decides what is valid: it must be able to hash and to unzip the file, and what
- * it can is not refused here, save for the bounds of `core/limits.ts` and zips made to mislead
- * (`zip-directory.ts`). Keeps out the content: `zip-hash.ts` reads that.
+ * A zip is valid if the `go` command can hash and unzip it. There are two exceptions: the bounds of `core/limits.ts`,
+ * and zips that are made to mislead (`zip-directory.ts`). `zip-hash.ts` reads the content.
  *
  * Follows golang.org/x/mod/zip (checkZip), and cmd/go/internal/modfetch (downloadZip).
  */
@@ -15,21 +14,22 @@ import { filePathProblem, foldPath } from './file-path.ts';
 import { PathCollisions } from './path-collisions.ts';
 import { readZipDirectory, type ZipEntry } from './zip-directory.ts';
 
-/** The module of a zip: a plain module path and its canonical version, both checked by the caller. */
+/** The module of a zip: a plain module path and a canonical version. The caller has checked both. */
 export type ZipOwner = { readonly module: string; readonly version: string };
 
+/** The entries of a valid zip, and their totals. */
 export type ZipSummary = {
-  /** In the order of their bodies in the file, directories too. */
+  /** Files and directories, in the order of their bodies in the file. */
   readonly entries: readonly ZipEntry[];
   readonly files: number;
-  /** The declared sizes of all files together, at most `ZIP_BYTES_MAX`. */
+  /** The sum of the declared sizes of all files, at most `ZIP_BYTES_MAX`. */
   readonly contentBytes: number;
 };
 
 /**
- * Checks that a zip opens and holds a module's files as Go wants them.
+ * Checks that a zip opens and that it holds a module's files by Go's rules.
  *
- * Reads the directory and the local headers, nothing of the content: sizes are as declared.
+ * It reads the directory and the local headers, but no content. The sizes are the declared ones.
  *
  * @throws {CheckFailed} it is not a module zip of `owner`
  */
@@ -54,7 +54,7 @@ function checkEntry(entry: ZipEntry, prefix: string, collisions: PathCollisions)
   const { name, isDirectory } = entry;
   if (!name.startsWith(prefix)) throw badZip(`entry outside ${quote(prefix)}`, name);
   const path = name.slice(prefix.length, isDirectory ? -1 : undefined);
-  // The module's own directory: `go` skips it, and hashes its name as of any other.
+  // The module's own directory: `go` skips it, but hashes its name like any other.
   if (isDirectory && name.length === prefix.length) return;
   const problem = filePathProblem(path);
   if (problem !== undefined) throw badZip(problem, name);
@@ -62,7 +62,7 @@ function checkEntry(entry: ZipEntry, prefix: string, collisions: PathCollisions)
   if (!isDirectory) checkSpecialFile(entry, path);
 }
 
-/** go.mod only at the root and in small letters; it and LICENSE no larger than Go reads them. */
+/** A go.mod must be at the root and in small letters. It and LICENSE must not be larger than Go reads them. */
 function checkSpecialFile({ name, bytes }: ZipEntry, path: string): void {
   const base = path.slice(path.lastIndexOf('/') + 1);
   if (base.length === 6 && foldPath(base) === 'go.mod' && path !== 'go.mod') {

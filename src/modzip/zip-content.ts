@@ -1,8 +1,8 @@
 /**
- * The content of a zip's entries: inflated in bounded memory, held to the declared size and CRC.
+ * The content of a zip's entries. It is inflated in bounded memory, and its size and CRC are checked.
  *
- * Accepts what Go's archive/zip does (reader.go, checksumReader), also in what it lets pass: bytes
- * behind the end of a deflate stream, and a CRC of zero without a data descriptor.
+ * It accepts the same content as Go's archive/zip (reader.go, checksumReader). This includes bytes after the end of a
+ * deflate stream, and a CRC of zero without a data descriptor.
  */
 
 import { crc32 } from 'node:zlib';
@@ -12,14 +12,14 @@ import { type ByteSource, readExactly, readPieces } from './byte-source.ts';
 import { BadDeflate, INFLATED_PIECE_BYTES, Inflater } from './inflater.ts';
 import type { ZipEntry } from './zip-directory.ts';
 
-/** Whether an entry is small enough for {@link readContent}, which is the faster way. */
+/** Whether an entry is small enough for {@link readContent}, which is faster. */
 export function fitsWhole({ bytes, bodyBytes }: ZipEntry): boolean {
   return bytes < INFLATED_PIECE_BYTES && bodyBytes <= INFLATED_PIECE_BYTES;
 }
 
 /**
- * The content of an entry that {@link fitsWhole}: a view, of the source's bytes or of a buffer that the
- * next entry is read into.
+ * The content of an entry that {@link fitsWhole}. It is a view of the source's bytes, or of a buffer that the next
+ * entry overwrites.
  *
  * @throws {CheckFailed} it does not inflate, or not to the declared size and CRC
  */
@@ -32,9 +32,9 @@ export function readContent(source: ByteSource, entry: ZipEntry): Uint8Array {
 }
 
 /**
- * Hands the content of an entry of any size to `take`, piece by piece; each is overwritten by the next.
+ * Hands the content of an entry of any size to `take`, in pieces. Each piece is overwritten by the next one.
  *
- * The content is checked when it ends: pieces came before their check.
+ * The content is checked at its end, so `take` gets pieces before the check.
  *
  * @throws {CheckFailed} it does not inflate, or not to the declared size and CRC
  */
@@ -60,10 +60,10 @@ function inflateWhole(body: Buffer, entry: ZipEntry): Uint8Array {
   return content;
 }
 
-/** One for the thread: nothing here waits, so no two entries are inflated at a time. */
+/** One for the thread. Nothing here waits, so two entries are never inflated at the same time. */
 let shared: Inflater | undefined;
 
-/** Turns zlib's error about bad bytes into a bad zip. Other errors are not about the zip and pass. */
+/** Turns zlib's error about bad bytes into a bad zip. Other errors are not about the zip and stay as they are. */
 function inflating<T>(entry: ZipEntry, work: (inflater: Inflater) => T): T {
   shared ??= new Inflater();
   try {
@@ -81,13 +81,13 @@ function checkEnd(source: ByteSource, entry: ZipEntry, content: { bytes: number;
   if (entry.hasDescriptor && readDescriptorCrc(source, entry) !== entry.crc) {
     throw badZip('two checksums for one entry', entry.name);
   }
-  // Without a descriptor a CRC of zero stands for one that nobody filled in.
+  // Without a descriptor, a CRC of zero means that it was not filled in.
   if (content.crc !== entry.crc && (entry.crc !== 0 || entry.hasDescriptor)) {
     throw badZip('content does not have its checksum', entry.name);
   }
 }
 
-/** The CRC in the data descriptor, which may or may not begin with a signature. */
+/** The CRC in the data descriptor. The descriptor's signature is optional. */
 function readDescriptorCrc(source: ByteSource, { bodyOffset, bodyBytes }: ZipEntry): number {
   const descriptor = readExactly(source, { offset: bodyOffset + bodyBytes, length: 8 });
   const first = descriptor.readUInt32LE(0);

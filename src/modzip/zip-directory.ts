@@ -1,9 +1,9 @@
 /**
- * The directory of a zip: its central headers, and the local headers they point to.
+ * The directory of a zip: its central headers, and the local headers that they point to.
  *
- * Small and strict. It accepts what Go's archive/zip accepts of what module zips hold, and refuses
- * what only an attack has: entries that overlap, two names for one entry, bytes outside the file.
- * Keeps out what a *module* zip may hold (`zip-check.ts`) and the content (`zip-content.ts`).
+ * The reader is small and strict. For module zips it accepts the same as Go's archive/zip. It refuses forms that only
+ * attacks have: overlapping entries, two names for one entry, bytes outside the file. `zip-check.ts` knows the rules
+ * for *module* zips, `zip-content.ts` reads the content.
  *
  * Layout: PKWARE APPNOTE.TXT, 4.3.7, 4.3.12, 4.5.3.
  */
@@ -14,28 +14,28 @@ import { badZip } from './bad-zip.ts';
 import { type ByteSource, readAhead, readExactly } from './byte-source.ts';
 import { readZipEnd, type ZipEnd } from './zip-end.ts';
 
-/** One file or directory of a zip, its body known to lie inside the file and in no other entry. */
+/** One file or directory of a zip. Its body lies inside the file and overlaps no other entry. */
 export type ZipEntry = {
-  /** Of a directory it ends with "/". Valid UTF-8 of 1 to `ZIP_NAME_BYTES_MAX` bytes; nothing else is checked. */
+  /** Valid UTF-8 of 1 to `ZIP_NAME_BYTES_MAX` bytes; nothing else is checked. A directory's name ends with "/". */
   readonly name: string;
   readonly isDirectory: boolean;
   readonly isDeflated: boolean;
   /** CRC-32 of the content. */
   readonly crc: number;
-  /** The content's size as declared; the content itself may lie. */
+  /** The declared size of the content. The real size may differ. */
   readonly bytes: number;
   readonly bodyOffset: number;
   readonly bodyBytes: number;
-  /** The CRC stands behind the body once more. */
+  /** Whether a data descriptor with the CRC follows the body. */
   readonly hasDescriptor: boolean;
 };
 
 /**
  * All entries of a zip, in the order of their bodies in the file.
  *
- * Reads the directory and each local header, no body. Two entries may have one name.
+ * It reads the directory and each local header, but no body. Two entries may have the same name.
  *
- * @throws {CheckFailed} the zip cannot be read, or a limit on entries, names or directory is passed
+ * @throws {CheckFailed} the zip cannot be read, or it has too many entries, too long names or too large a directory
  */
 export function readZipDirectory(source: ByteSource): ZipEntry[] {
   const end = readZipEnd(source);
@@ -51,7 +51,7 @@ export function readZipDirectory(source: ByteSource): ZipEntry[] {
   return headers;
 }
 
-/** An entry whose `bodyOffset` its local header has yet to tell. */
+/** An entry whose `bodyOffset` is not known yet: it is in the local header. */
 type CentralHeader = ZipEntry & {
   readonly headerOffset: number;
   /** A view into the directory. */
@@ -78,7 +78,7 @@ function readCentralHeaders(source: ByteSource, end: ZipEnd): CentralHeader[] {
   return headers;
 }
 
-/** The whole size of the central header at `at`, known to lie inside the directory. */
+/** The whole size of the central header at `at`. @throws {CheckFailed} it does not lie inside the directory */
 function centralHeaderBytes(directory: Buffer, at: number): number {
   if (at + CENTRAL_BYTES > directory.length) throw badZip('directory cut short');
   if (directory.readUInt32LE(at) !== CENTRAL_SIGNATURE)
@@ -97,7 +97,7 @@ function parseCentralHeader(header: Buffer): CentralHeader {
   const flags = header.readUInt16LE(8);
   const method = header.readUInt16LE(10);
   if ((flags & FLAG_ENCRYPTED) !== 0) throw badZip('encrypted entry', name);
-  // Java's jar writes odd methods and sizes for directories, which have no content to inflate.
+  // Java's jar writes odd methods and sizes for directories. They have no content to inflate.
   if (!isDirectory && method !== STORED && method !== DEFLATED) {
     throw badZip(`unknown compression method ${method}`, name);
   }
@@ -119,7 +119,7 @@ function parseCentralHeader(header: Buffer): CentralHeader {
   };
 }
 
-/** Both sizes and the offset; each that is full comes out of the zip64 extra field, in this order. */
+/** Both sizes and the offset. A field of all ones is read from the zip64 extra field instead, in this order. */
 function readSizes(header: Buffer, extraAt: number, name: string) {
   const sizes = {
     bytes: header.readUInt32LE(24),
@@ -147,12 +147,12 @@ function findExtra(extra: Buffer, wanted: number): Buffer | undefined {
 
 type LocalPlace = { readonly header: CentralHeader; readonly bodiesEnd: number };
 
-/** Finds where the body begins, once the local header agrees and the body is known to end in time. */
+/** Sets `bodyOffset`, after the checks that the local header agrees and that the body ends before the directory. */
 function readLocalHeader(source: ByteSource, { header, bodiesEnd }: LocalPlace): void {
   const { headerOffset, name, nameBytes } = header;
   const nameOffset = headerOffset + LOCAL_BYTES;
   if (nameOffset > bodiesEnd) throw badZip('entry outside the file', name);
-  // With the name it should have, in one read: there are as many as files.
+  // One read takes the header and its expected name, as there are as many headers as files.
   const length = Math.min(LOCAL_BYTES + nameBytes.length, bodiesEnd - headerOffset);
   const local = readExactly(source, { offset: headerOffset, length });
   if (local.readUInt32LE(0) !== LOCAL_SIGNATURE) throw badZip('no header where the directory points', name);
@@ -186,5 +186,5 @@ const DEFLATED = 8;
 const FLAG_ENCRYPTED = 1;
 const FLAG_DESCRIPTOR = 8;
 
-// CRC and both sizes; the signature before them, and zip64's wider sizes, may be there or not.
+// CRC and both sizes. The signature before them is optional, and so are zip64's wider sizes.
 const DESCRIPTOR_BYTES_MIN = 12;

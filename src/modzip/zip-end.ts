@@ -1,10 +1,9 @@
 /**
- * The end of a zip: the end of central directory record, its zip64 form, and so where the
- * directory lies.
+ * The end of a zip: the end of central directory record and its zip64 form. They give the place of the directory.
  *
- * Chooses the same record as Go's archive/zip (reader.go, readDirectoryEnd) or refuses, so that
- * no zip means one thing here and another to the `go` command. Unlike Go it does not repair:
- * a directory that is not where the record says is refused, as no module zip needs it.
+ * It chooses the same record as Go's archive/zip (reader.go, readDirectoryEnd), or refuses the zip. So no zip means one
+ * thing here and another to the `go` command. Unlike Go it does not repair a zip: if the directory is not at the
+ * recorded place, the zip is refused. No module zip needs such a repair.
  *
  * Layout: PKWARE APPNOTE.TXT, 4.3.14 to 4.3.16.
  */
@@ -17,15 +16,15 @@ export type ZipEnd = {
   readonly directoryOffset: number;
   readonly directoryBytes: number;
   readonly entries: number;
-  /** A zip without the zip64 record gives only the low 16 bits of `entries`. */
+  /** 2^16 without a zip64 record, as `entries` then holds only the low 16 bits of the count; Infinity with one. */
   readonly entriesModulo: number;
 };
 
 /**
  * Finds the directory of a zip.
  *
- * @throws {CheckFailed} no end record, a comment past the file's end, more than one disk, or a
- * directory that does not reach from its offset exactly to its end record
+ * @throws {CheckFailed} no end record, a comment past the file's end, more than one disk, or a directory that does not
+ * end exactly at its end record
  */
 export function readZipEnd(source: ByteSource): ZipEnd {
   const length = Math.min(source.size, END_SEARCH_BYTES);
@@ -48,7 +47,7 @@ export function readZipEnd(source: ByteSource): ZipEnd {
   return checkExtent(end, offset);
 }
 
-/** The record's offset out of the zip64 locator, if one stands right before the end record. */
+/** The offset of the zip64 record, from the locator right before the end record if there is one. */
 function readLocator(source: ByteSource, endOffset: number): number | undefined {
   if (endOffset < LOCATOR_BYTES) return undefined;
   const locator = readExactly(source, { offset: endOffset - LOCATOR_BYTES, length: LOCATOR_BYTES });
@@ -70,7 +69,7 @@ function readEnd64(source: ByteSource, { record, locator, locatorOffset }: End64
     directoryBytes: Number(wide.readBigUInt64LE(40)),
     directoryOffset: Number(wide.readBigUInt64LE(48)),
   };
-  // Go reads the zip64 record only when the short one is full; they must not tell two stories.
+  // Go reads the zip64 record only if fields of the short one are full. So the two records must agree.
   const isOneStory =
     agrees(record.readUInt16LE(10), end.entries, 0xffff) &&
     agrees(record.readUInt32LE(12), end.directoryBytes, 0xffffffff) &&
@@ -97,5 +96,5 @@ const END64_BYTES = 56;
 const LOCATOR_SIGNATURE = 0x07064b50;
 const LOCATOR_BYTES = 20;
 
-// The record and its comment of at most 65,535 bytes, and Go's few bytes more.
+// The record, its comment of at most 65,535 bytes, and the few bytes more that Go reads.
 const END_SEARCH_BYTES = 65 * 1024;

@@ -1,8 +1,8 @@
 /**
- * The h1 hash of a module zip, and the check of all its content on the way.
+ * The h1 hash of a module zip, with a check of all its content.
  *
- * Follows golang.org/x/mod/sumdb/dirhash (HashZip), which also hashes the names of directories.
- * The bodies are read in file order, each once: what lies in chunk rows is read front to back.
+ * Follows golang.org/x/mod/sumdb/dirhash (HashZip), which also hashes the names of directories. The bodies are read
+ * once, in file order, so that chunk rows are read from front to back.
  */
 
 import { createHash, hash } from 'node:crypto';
@@ -13,14 +13,14 @@ import { checkZip, type ZipOwner, type ZipSummary } from './zip-check.ts';
 import { fitsWhole, readContent, streamContent } from './zip-content.ts';
 import type { ZipEntry } from './zip-directory.ts';
 
-/** `h1:` and 44 characters of base64, with the counts of what was read. */
+/** `h1:` and 44 characters of base64, with the number of files and the size of their content. */
 export type ZipHash = { readonly h1: string; readonly files: number; readonly contentBytes: number };
 
 /**
- * Checks a module zip whole, structure and content, and hashes it.
+ * Checks the structure and the content of a module zip, and hashes it.
  *
- * Holds the directory, two chunks and a piece of content in memory. Takes a second for each 500 MB of
- * content, and answers no event meanwhile.
+ * It holds the directory, two chunks and a piece of content in memory. It takes a second for each 500 MB of content and
+ * blocks its thread meanwhile.
  *
  * @throws {CheckFailed} it is not a module zip of `owner`, or its content is not what it declares
  */
@@ -38,8 +38,8 @@ export function hashZip(source: ByteSource, owner: ZipOwner): ZipHash {
 }
 
 /**
- * The checks of {@link hashZip} without the hash: for a zip joined from parts that nothing tells
- * to belong together, where no checksum is at hand.
+ * Makes the checks of {@link hashZip} without the hash. It is for a zip that no checksum covers, whose parts were
+ * joined without a proof that they belong together.
  *
  * @throws {CheckFailed} as {@link hashZip}
  */

@@ -1,5 +1,5 @@
 /**
- * Goal: whatever pieces a source hands out, a range read is the range asked for.
+ * Goal: a read gives the requested range, for any pieces that the source returns.
  * Method: sources with small chunks against a buffer, for arbitrary ranges.
  */
 
@@ -15,7 +15,7 @@ const ranges = fc
   .tuple(fc.nat(BYTES.length), fc.nat(BYTES.length))
   .map(([a, b]) => ({ offset: Math.min(a, b), length: Math.abs(a - b) }));
 
-test('a range is the same over any chunks, read ahead or not, whole or in pieces', () => {
+test('a range is the same over any chunks, with and without read-ahead, whole and in pieces', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 300 }),
@@ -51,7 +51,7 @@ const brokenReads = [
   { why: 'more came than was asked for', read: () => new Uint8Array(11) },
 ];
 for (const { why, read } of brokenReads) {
-  test(`a source that breaks its promise is a bug, not a bad zip: ${why}`, () => {
+  test(`a source that breaks its contract is a bug, not a bad zip: ${why}`, () => {
     assert.throws(() => readExactly({ size: 100, read }, { offset: 0, length: 10 }), RangeError);
   });
 }

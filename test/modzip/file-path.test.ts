@@ -1,6 +1,6 @@
 /**
- * Goal: a path is refused, and two paths count as one, exactly where Go says so.
- * Method: a table of paths, and every code point that Go's own tables know (folds.go).
+ * Goal: a path is refused if Go refuses it, and two paths count as one if Go says so.
+ * Method: a table of paths, and every code point in Go's own tables (folds.go).
  */
 
 import assert from 'node:assert/strict';
@@ -11,7 +11,7 @@ import { filePathProblem, foldPath } from '../../src/modzip/file-path.ts';
 import { PathCollisions } from '../../src/modzip/path-collisions.ts';
 import { runGo, withDirectory } from './go.ts';
 
-// Rows of x/mod/module's checkPathTests, those whose verdict on files differs from that on imports.
+// Rows of checkPathTests in x/mod/module whose verdicts on files and on imports differ.
 const paths = [
   { path: 'x.y/z', ok: true },
   { path: '-x', ok: true, why: 'a dash may lead a file name' },
@@ -38,7 +38,7 @@ for (const { path, ok, why } of paths) {
   });
 }
 
-test('every code point Go knows folds into the class Go puts it in, and is allowed if Go allows it', async () => {
+test('every code point folds into the same class as in Go, and is allowed if Go allows it', async () => {
   const { stdout, stderr } = await withDirectory((directory) =>
     runGo(['run', join(import.meta.dirname, 'folds.go')], { directory }),
   );

@@ -1,7 +1,7 @@
 /**
- * Goal: what the `go` command can use is accepted here, with the same h1, and nothing else.
- * Method: a `file:` GOPROXY of awkward module zips; one `go mod download -json` judges them all,
- * and `hashZip` must judge the same. Rows follow golang.org/x/mod/zip and archive/zip.
+ * Goal: a zip is accepted if and only if the `go` command can use it, with the same h1.
+ * Method: a `file:` GOPROXY of awkward module zips. One `go mod download -json` judges them all, and `hashZip` must
+ * agree. Rows follow golang.org/x/mod/zip and archive/zip.
  */
 
 import assert from 'node:assert/strict';

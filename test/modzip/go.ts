@@ -18,7 +18,7 @@ export async function withDirectory<T>(use: (directory: string) => Promise<T>): 
 
 type GoRun = { readonly directory: string; readonly proxy?: string; readonly input?: string };
 
-/** What `go` prints, whatever it exits with; `proxy` is the root of a `file:` GOPROXY. */
+/** The output of `go`, for any exit code. `proxy` is the root of a `file:` GOPROXY. */
 export async function runGo(args: readonly string[], { directory, proxy, input = '' }: GoRun) {
   const child = spawn('go', args, {
     cwd: directory,

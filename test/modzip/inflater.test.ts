@@ -1,5 +1,5 @@
-// Goal: one native stream, used again for body after body, inflates each as if it were the first.
-// Method: bodies of all awkward sizes, whole and in pieces, good ones between bad ones, beside Node's own inflate.
+// Goal: one native stream inflates many bodies, each as if it were the first.
+// Method: bodies of awkward sizes, whole and in pieces, good ones between bad ones, compared with Node's own inflate.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -35,7 +35,7 @@ const bad = [
 ];
 
 for (const bytes of sizes) {
-  test(`${bytes} bytes come back, whole and in pieces of any size, with bytes behind them`, () => {
+  test(`${bytes} bytes come back, whole and in pieces of any size, with bytes after the stream`, () => {
     const inflater = new Inflater();
     const content = contentOf(bytes);
     const body = deflateRawSync(content);
@@ -51,7 +51,7 @@ for (const bytes of sizes) {
   });
 }
 
-test('a bad body is told as such, and leaves nothing behind in the next one', () => {
+test('a bad body is BadDeflate, and does not change the next one', () => {
   const inflater = new Inflater();
   const good = deflateRawSync('content');
   for (const { why, body } of bad) {
@@ -63,7 +63,7 @@ test('a bad body is told as such, and leaves nothing behind in the next one', ()
   }
 });
 
-test('what the taker throws comes through, and the next body is whole', () => {
+test('an error of the taker comes through, and the next body is whole', () => {
   const inflater = new Inflater();
   const content = contentOf(3 * PIECE);
   const enough = new Error('enough');

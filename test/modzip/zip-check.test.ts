@@ -1,7 +1,7 @@
 /**
- * Goal: a module zip's declared sizes and names are judged by the directory alone, before any content.
- * Method: zips whose declarations are lies that only the content would show; go-command.test.ts has
- * the rules on names, judged by `go`.
+ * Goal: the directory alone decides about a module zip's declared sizes and names, before any content is read.
+ * Method: zips with false declarations that only the content would show. go-command.test.ts has the rules on names,
+ * judged by `go`.
  */
 
 import assert from 'node:assert/strict';

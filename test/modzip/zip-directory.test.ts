@@ -1,6 +1,6 @@
 /**
- * Goal: a zip opens exactly when it means one thing to every reader, and no limit is passed.
- * Method: zips written byte by byte, each with one lie; the message says which check caught it.
+ * Goal: a zip opens if and only if it means the same to every reader and is within all limits.
+ * Method: zips written byte by byte, each with one fault. The message names the check that found it.
  */
 
 import assert from 'node:assert/strict';
@@ -53,7 +53,7 @@ for (const { why, entries, zip } of good) {
   });
 }
 
-test('entries come in the order of their bodies, whatever the order of the directory', () => {
+test('entries come in the order of their bodies, for any order of the directory', () => {
   const bytes = makeZip([A, B]);
   const directory = bytes.length - END.length - 2 * 47;
   const first = Buffer.from(bytes.subarray(directory, directory + 47));
@@ -192,7 +192,7 @@ for (const { why, entries = [A], zip, says } of bad) {
   });
 }
 
-test('refused: a zip64 record that tells another story than the short one', () => {
+test('refused: a zip64 record that differs from the short one', () => {
   const bytes = makeZip([A], { zip64: 'beside' });
   bytes.writeUInt16LE(2, bytes.length - END.length + 10);
   assert.throws(() => readZipDirectory(bufferSource(bytes)), {
@@ -234,7 +234,7 @@ test('refused before it is read: a directory over the limit', () => {
   assert.throws(() => readZipDirectory(source), { name: 'CheckFailed', message: /directory of more than/ });
 });
 
-test('a message is one graphic line, however hostile the name', () => {
+test('a message is one graphic line, even with a hostile name', () => {
   const bytes = makeZip([{ ...A, name: `\n\x1b[31m\u202e\u009b${'x'.repeat(3000)}`, flags: 1 }]);
   assert.throws(
     () => readZipDirectory(bufferSource(bytes)),

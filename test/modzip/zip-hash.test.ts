@@ -1,8 +1,7 @@
 /**
- * Goal: hashing holds little in memory, survives any bytes, and blames the zip only for its own faults.
- * Method: sources that count or fail, and arbitrary damage to good zips; what is still accepted
- * then must have the hash that Go's archive/zip gives it. What is refused, and each good zip's h1,
- * go-command.test.ts checks against `go`.
+ * Goal: hashing needs little memory, survives any bytes, and reports a bad zip only for the zip's own faults.
+ * Method: sources that count or fail, and arbitrary damage to good zips. A damaged zip that is still accepted must have
+ * the hash that Go's archive/zip gives it. go-command.test.ts compares refusals and the h1 of good zips with `go`.
  */
 
 import assert from 'node:assert/strict';
@@ -36,7 +35,7 @@ test('the counts are those of the files', () => {
   assert.deepEqual({ files, contentBytes }, { files: 4, contentBytes: 19 + 22 + 9 + 6 });
 });
 
-test('content is checked without a hash as it is with one', () => {
+test('the checks of content are the same with and without a hash', () => {
   const big = { name: 'm.example/x@v1.0.0/big', content: Buffer.alloc(9 * MiB, 'x') };
   const { files } = checkContent(bufferSource(makeZip([...KINDS, big])), OWNER);
   assert.equal(files, 5);
@@ -59,7 +58,7 @@ test('a zip of small files costs two reads for each chunk: one for headers, one 
   const bytes = makeZip(entries);
   const source = chunkSource(bytes, CHUNK);
   hashZip(source, OWNER);
-  // And as many again for ranges that lie across two chunks, with a few for end and directory.
+  // The same number again for ranges across two chunks, and a few for end and directory.
   assert.ok(source.reads() < (4 * bytes.length) / CHUNK + 10, `${source.reads()} reads`);
 });
 
@@ -97,7 +96,7 @@ test('a bomb that claims to be small is cut off, and not inflated to be measured
   const zip = bufferSource(makeZip([{ name: 'a', content: Buffer.alloc(64 * MiB), bytes: 10 }]));
   const [entry] = readZipDirectory(zip);
   assert.ok(entry !== undefined);
-  // Were it inflated whole, the message would say to how many bytes.
+  // If the whole content were inflated, the message would give its size.
   assert.throws(() => readContent(zip, entry), { name: 'CheckFailed', message: /longer than declared/ });
 });
 
@@ -105,13 +104,13 @@ for (const { why, content } of [
   { why: 'a small entry', content: 'small' },
   { why: 'a large entry', content: Buffer.from(Array.from({ length: 9 * MiB }, (_, index) => index ** 3)) },
 ]) {
-  test(`an error of the store stays one, it is not the zip's: in ${why}`, () => {
+  test(`an error of the store stays one and is not reported as a bad zip: in ${why}`, () => {
     const bytes = makeZip([{ name: 'm.example/x@v1.0.0/a', content }]);
     const zip = bufferSource(bytes);
     const failing = {
       size: zip.size,
       read: (offset: number, length: number) => {
-        // The local header's read begins at 0; only reads of the body begin after it.
+        // The read of the local header begins at 0, so later offsets are reads of the body.
         if (offset > 0 && offset < bytes.length / 2) throw new StoreFailed('disk gone');
         return zip.read(offset, length);
       },
@@ -120,7 +119,7 @@ for (const { why, content } of [
   });
 }
 
-test('arbitrary bytes are refused as bad zips, never otherwise', () => {
+test('arbitrary bytes are always refused as bad zips', () => {
   const bytes = fc.uint8Array({ maxLength: 400 });
   const tail = fc.constantFrom(...GOOD.map((zip) => zip.subarray(-22)));
   fc.assert(
@@ -158,7 +157,7 @@ function damage(zip: Buffer, all: readonly Damage[]): Buffer {
   );
 }
 
-test('a damaged zip is refused, or has the hash that Go gives it', async () => {
+test('a damaged zip is refused, or has the same hash as in Go', async () => {
   const samples = fc.sample(fc.tuple(fc.constantFrom(...GOOD), damages), { numRuns: 5000, seed: 20_261_104 });
   const accepted: { zip: Buffer; h1: string }[] = [];
   for (const [zip, all] of samples) {

@@ -1,5 +1,5 @@
 /**
- * Writes zips for tests, well-formed and otherwise: every field a header has can be set to a lie.
+ * Writes zips for tests, well-formed and malformed ones. Every field of a header can be set to a false value.
  */
 
 import { crc32, deflateRawSync } from 'node:zlib';
