@@ -99,14 +99,19 @@ export function openReadable(path: string): Connection {
   return openForReading(path, checkMigrated);
 }
 
-/** Throws what {@link openWritable} would; touches nothing. An older schema is good: the writer migrates it. */
+/**
+ * Throws what {@link openWritable} would; touches nothing but what a killed bulk writer left. An older schema is good:
+ * the writer migrates it. Only before this process opens the store: see {@link headerNumber}.
+ */
 export function checkStore(path: string): void {
-  openForReading(path, () => {}).close();
+  guarded(path, () => {
+    rollBack(path);
+    return openForReading(path, () => {});
+  }).close();
 }
 
 function openForReading(path: string, check: (db: Connection, path: string) => void): Connection {
   return guarded(path, () => {
-    rollBack(path);
     const db = new Database(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
     try {
       checkIdentity(db, path);
@@ -141,7 +146,13 @@ export function isUnfinished(path: string): boolean {
   return headerNumber(path, HEADER_USER_VERSION) === 0 && !existsSync(`${path}-wal`);
 }
 
-/** One number of a database's header; 0 where the file is too short. */
+/**
+ * One number of a database's header; 0 where the file is too short.
+ *
+ * Closing the file drops all POSIX locks that this process has on it, those of its SQLite connections too: another
+ * process could then take a transaction that is under way for one that was left behind, and undo it. So it is read only
+ * before this process opens the store.
+ */
 function headerNumber(path: string, offset: number): number {
   const number = Buffer.alloc(4);
   const file = openSync(path, 'r');
