@@ -224,6 +224,7 @@ class Connection {
   }
 
   #newBlob(named: number): number {
+    if (this.#blobs.has(named)) throw new BadRequest(`blob ${named} grows already`);
     const blob = this.#options.handlers.nextBlob();
     this.#blobs.set(named, blob);
     return blob;

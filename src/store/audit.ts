@@ -177,7 +177,7 @@ export class StoreAudit {
       const blob = Math.floor(id / CHUNKS_PER_BLOB);
       // The chunk is looked for once more: both may have come, or gone, in between.
       if (this.#blob.get(blob) === undefined && this.#nextChunk.get(from) === id) yield blob;
-      from = chunkId(blob + 1, 0);
+      from = (blob + 1) * CHUNKS_PER_BLOB;
     }
   }
 

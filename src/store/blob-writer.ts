@@ -45,6 +45,7 @@ export class BlobWriter {
 
   openBlob: WriterPort['openBlob'] = ({ blob, key, size, etag, lastModified, nowMs }) => {
     const older = this.growingOf(key);
+    if (older !== blob) this.#refuseGrowing(blob);
     if (older !== undefined && older !== blob) this.remove(older);
     this.#sql.open.run(blob, key, size ?? null, etag ?? null, lastModified ?? null, nowMs);
     this.#grown.add(blob);
@@ -53,7 +54,9 @@ export class BlobWriter {
 
   /** Opens a growing blob for an output of a build. */
   openForOutput(blob: number, { outputId, encoding, nowMs }: Growth): void {
-    this.#sql.openForOutput.run(blob, `${outputId}/${blob}`, encoding, nowMs);
+    const key = `${outputId}/${blob}`;
+    if (this.#sql.get.get(blob)?.growing_key !== key) this.#refuseGrowing(blob);
+    this.#sql.openForOutput.run(blob, key, encoding, nowMs);
     this.#grown.add(blob);
   }
 
@@ -61,14 +64,13 @@ export class BlobWriter {
     const growing = this.#sql.get.get(blob);
     if (growing === undefined) throw new StoreFailed(`cannot store chunk ${seq}: no blob ${blob} grows`);
     if (growing.sha256 !== null) return {}; // Sent again after it was sealed.
-    if (seq >= CHUNKS_PER_BLOB)
-      throw new BadRequest(`cannot store chunk ${seq}: a blob has ${CHUNKS_PER_BLOB}`);
+    const id = chunkId(blob, seq);
     // A chunk whose transaction failed leaves a gap. The next download could not go on behind it.
     const hasGap = seq > 0 && this.#sql.hasChunk.get(chunkId(blob, seq - 1)) === undefined;
     if (hasGap) throw new StoreFailed(`cannot store chunk ${seq}: the one before it is not stored`);
     const content = unpackChunk(bytes, growing.encoding);
     this.#grown.add(blob);
-    this.#sql.putChunk.run(chunkId(blob, seq), bytes);
+    this.#sql.putChunk.run(id, bytes);
     this.#hashes.add(blob, seq, content);
     return {};
   };
@@ -91,6 +93,7 @@ export class BlobWriter {
   add(id: number, bytes: Uint8Array, sha256: Buffer, nowMs: number): number {
     const twin = this.#sql.bySha.get(sha256);
     if (twin !== undefined) return twin.id;
+    this.#refuseUsed(id);
     const size = bytes.byteLength;
     this.#sql.put.run({ id, sha256, size, encoding: 'identity', storedBytes: size, nowMs });
     for (let seq = 0, at = 0; at < bytes.byteLength; seq++, at += CHUNK_BYTES) {
@@ -113,6 +116,7 @@ export class BlobWriter {
     | { readonly blob: number; body: null }
     | { blob: null; body: Uint8Array }
   ) {
+    this.#refuseUsed(id);
     try {
       const { body, sha256 } = this.#takeFile(file, size, id);
       if (body !== undefined) return { sha256, blob: null, body };
@@ -125,6 +129,7 @@ export class BlobWriter {
 
   /** Stores one chunk as the whole blob `id`. */
   addChunk(id: number, bytes: Uint8Array, { sha256, size, encoding, nowMs }: Chunk): void {
+    this.#refuseUsed(id);
     this.#sql.put.run({ id, sha256, size, encoding, storedBytes: bytes.byteLength, nowMs });
     if (bytes.byteLength > 0) this.#sql.addChunk.run(chunkId(id, 0), bytes);
   }
@@ -228,6 +233,17 @@ export class BlobWriter {
     return this.#sql.lastId.get()?.id ?? 0;
   }
 
+  /** @throws {BadRequest} the number is another blob's, or can be none's: writing there would spoil that one */
+  #refuseUsed(id: number): void {
+    chunkId(id, 0);
+    if (this.stateOf(id) !== undefined) throw new BadRequest(`cannot store blob ${id}: there is one already`);
+  }
+
+  /** The same of a number that is given to a new growing blob: one that is whole is sent again after a crash. */
+  #refuseGrowing(id: number): void {
+    if (this.stateOf(id)?.sha256 == null) this.#refuseUsed(id);
+  }
+
   /** Makes stored chunks a whole blob, unless the content is there already. @returns the blob that has it */
   #settle(id: number, { sha256, size, nowMs }: { sha256: Buffer; size: number; nowMs: number }): number {
     const twin = this.#sql.bySha.get(sha256);
@@ -259,8 +275,8 @@ type Id = { id: number };
 
 function prepare(db: Connection) {
   return {
-    get: db.prepare<[number], { sha256: Buffer | null; encoding: Encoding }>(
-      'SELECT sha256, encoding FROM blob WHERE id = ?',
+    get: db.prepare<[number], { sha256: Buffer | null; encoding: Encoding; growing_key: string | null }>(
+      'SELECT sha256, encoding, growing_key FROM blob WHERE id = ?',
     ),
     bySha: db.prepare<[Buffer], Id>("SELECT id FROM blob WHERE sha256 = ? AND encoding = 'identity'"),
     byShaPacked: db.prepare<[Buffer], Id>('SELECT id FROM blob WHERE sha256 = ? ORDER BY encoding LIMIT 1'),

@@ -5,8 +5,8 @@
  */
 
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
-import { messageOf, StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
+import { BadRequest, messageOf, StoreFailed } from '../core/errors.ts';
+import { BLOB_ID_MAX, CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
 import { makePrivate } from './file-mode.ts';
 import { migrations } from './migrations.ts';
 import { type Connection, Database } from './sqlite.ts';
@@ -22,8 +22,16 @@ const APPLICATION_ID = 0x41737472;
  */
 const PAGE_BYTES = 16_384;
 
-/** The rowid of chunk `seq` of a blob. */
+/**
+ * The rowid of chunk `seq` of a blob.
+ *
+ * @throws {BadRequest} a number out of range: the rowid would be that of another blob's chunk
+ */
 export function chunkId(blob: number, seq: number): number {
+  const isBlob = Number.isInteger(blob) && blob >= 0 && blob <= BLOB_ID_MAX;
+  if (!isBlob || !Number.isInteger(seq) || seq < 0 || seq >= CHUNKS_PER_BLOB) {
+    throw new BadRequest(`there can be no chunk ${seq} of blob ${blob}`);
+  }
   return blob * CHUNKS_PER_BLOB + seq;
 }
 

@@ -4,11 +4,12 @@
  * Every lookup is written with the newest proven head, and only where the tiles that prove it in that
  * head are written too, as wide as that head has them: a client then verifies all there is without
  * asking anyone. Tiles come before the lookups that need them. Tiles of records are left out: `go` asks
- * for none.
+ * for none. A row that is malformed is left out, as if it proved nothing.
  *
  * Follows cmd/go/internal/modfetch/sumdb.go.
  */
 
+import { isServeError } from '../core/errors.ts';
 import { parseRecord } from '../sumdb/record.ts';
 import { parseSumdbPath, treeHeadKey } from '../sumdb/sumdb-path.ts';
 import {
@@ -34,7 +35,7 @@ export type SumdbExportOptions = {
 export async function* sumdbFiles(options: SumdbExportOptions): AsyncGenerator<TreeEntry> {
   const names: string[] = [];
   for await (const { key } of storedRows(options.store, 'sumdb/')) {
-    const ask = parseSumdbPath(key);
+    const ask = orNothing(() => parseSumdbPath(key));
     if (ask?.kind === 'head') names.push(ask.database);
   }
   for (const name of names) if (!options.signal.aborted) yield* databaseFiles(options, name);
@@ -44,7 +45,12 @@ async function* databaseFiles(options: SumdbExportOptions, name: string): AsyncG
   const { store, signal, onUnproven } = options;
   const note = await wholeOf(store, treeHeadKey(name));
   if (note === undefined) return;
-  const { size } = parseTree(Buffer.from(note).toString('utf8'));
+  const tree = orNothing(() => parseTree(Buffer.from(note).toString('utf8')));
+  if (tree === undefined) {
+    onUnproven(treeHeadKey(name));
+    return;
+  }
+  const { size } = tree;
   const written = new Set<string>();
   for await (const { key, ...row } of storedRows(store, `sumdb/${name}/tile/`)) {
     if (signal.aborted) return;
@@ -58,7 +64,8 @@ async function* databaseFiles(options: SumdbExportOptions, name: string): AsyncG
     if (signal.aborted) return;
     const record = await wholeOf(store, key);
     if (record === undefined) continue;
-    const { id } = parseRecord(record);
+    const isLookup = orNothing(() => parseSumdbPath(key))?.kind === 'lookup';
+    const { id = size } = (isLookup && orNothing(() => parseRecord(record))) || {};
     const isProven = id < size && recordTiles(size, id).every((tile) => written.has(tilePath(tile)));
     if (isProven) yield { kind: 'made', path: key, bytes: Buffer.concat([record, note]) };
     else onUnproven(key);
@@ -70,7 +77,7 @@ async function* databaseFiles(options: SumdbExportOptions, name: string): AsyncG
 
 /** The tile stored under `key` as the tree of `size` records has it, or as wide as it is stored. */
 function tileOf(key: string, storedBytes: number, size: number): Tile | undefined {
-  const ask = parseSumdbPath(key);
+  const ask = orNothing(() => parseSumdbPath(key));
   if (ask?.kind !== 'tile' || ask.tile.level === DATA_LEVEL) return undefined;
   const inTree = tileInTree(ask.tile, size);
   const width = Math.min(inTree?.width ?? 0, Math.floor(storedBytes / tileBytes({ ...ask.tile, width: 1 })));
@@ -83,6 +90,16 @@ async function* partialTile(
 ): AsyncGenerator<TreeEntry> {
   const bytes = await wholeOf(store, key);
   if (bytes !== undefined) yield { kind: 'made', path, bytes: cutTile(bytes, tile.width) };
+}
+
+/** What `parse` makes of a row; nothing where that is malformed. */
+function orNothing<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (isServeError(error)) return undefined;
+    throw error;
+  }
 }
 
 async function wholeOf(store: ExportedStore, key: string): Promise<Uint8Array | undefined> {

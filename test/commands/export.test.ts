@@ -5,6 +5,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { StoreWriter } from '../../src/store/writer.ts';
+import { put } from '../store/stores.ts';
 import { Astera, runAstera } from '../support/astera.ts';
 import { AsteraCommand } from '../support/astera-command.ts';
 import { readTree, versionFiles, writeDownloadCache, writeTree } from '../support/download-cache.ts';
@@ -58,6 +60,38 @@ test('lists and @latest name what is there', async (t) => {
   assert.match(tree.get('b.example/!pseudo/@latest') ?? '', new RegExp(PSEUDO));
   assert.equal(tree.get('c.example/graph/@v/list'), 'v1.0.0\n', 'better than nothing');
   assert.equal(tree.has('c.example/graph/@latest'), false, 'there is no .info to be it');
+});
+
+test('malformed rows of checksum databases are left out, and end no export', async (t) => {
+  const { db } = await storeOf(t, few.slice(0, 1));
+  const head = `go.sum database tree\n1\n${Buffer.alloc(32).toString('base64')}\n\n— y.example AAAA\n`;
+  const writer = new StoreWriter(db);
+  const rows = {
+    'x.example/latest': 'no head',
+    'x.example/lookup/a.example/m@v1.0.0': 'no record',
+    'y.example/latest': head,
+    'y.example/lookup/a.example/m@v1.0.0': 'no record',
+    'y.example/lookup/A.example/UPPER@v1.0.0': '0\nmalformed key\n\n',
+    'y.example/lookup/nothing': '0\nmalformed key\n\n',
+    'y.example/lookup/../../../escaped@v1.0.0': '0\na.example/m v1.0.0 h1:x\n\n',
+    'y.example/tile/9/0/000': 'another height',
+    'y.example/tile/8/x/000': 'no level',
+    'y.example/tile/8/0/000': 'short',
+    '.hidden/latest': head,
+  };
+  for (const [file, text] of Object.entries(rows)) {
+    put(writer, { key: `sumdb/${file}`, bytes: Buffer.from(text) });
+  }
+  writer.close();
+  const out = join(tempDir(t), 'out');
+  const { code, stdout, stderr } = await runAstera(['export', '--db', db, out]);
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.match(stdout, /5 checksums left out that the store can't prove/);
+  assert.deepEqual(
+    [...readTree(out).keys()].filter((path) => path.startsWith('sumdb/')),
+    ['sumdb/y.example/latest', 'sumdb/y.example/supported'],
+  );
+  assert.ok(existsSync(join(out, 'a.example/m/@v/v1.0.0.zip')));
 });
 
 test('go takes it as its only proxy', async (t) => {

@@ -376,6 +376,17 @@ test("another connection's blob is refused", async (t) => {
   assert.equal(rig.calls.length, 1);
 });
 
+test('a number that names a growing blob cannot name another one, and can when that is whole', async (t) => {
+  const rig = await listening(t);
+  const client = await connected(t, rig);
+  await client.openBlob({ ...open, blob: 1 });
+  await assert.rejects(client.openBlob({ ...open, blob: 1 }), /^BadRequest: blob 1 grows already$/);
+  await client.sealBlob({ ...seal, blob: 1 });
+  await client.openBlob({ ...open, blob: 1 });
+  const opened = rig.calls.filter(({ call }) => call === 'openBlob').map(({ args }) => args.blob);
+  assert.equal(new Set(opened).size, 2, 'each has a real number of its own');
+});
+
 test('a path too long for a socket is said, or named from here', () => {
   assert.equal(controlPath('/x/a.db'), '/x/a.db.sock');
   const long = join(process.cwd(), 'd'.repeat(60), 'a.db');

@@ -2,12 +2,13 @@
 // Method: a writer and a reader on one real file, looked at through the reader and by SQL of our own.
 
 import assert from 'node:assert/strict';
-import { chmodSync, statSync } from 'node:fs';
+import { chmodSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { BadRequest, StoreFailed } from '../../src/core/errors.ts';
 import {
+  BLOB_ID_MAX,
   CHUNK_BYTES,
   CHUNKS_PER_BLOB,
   INLINE_BYTES_MAX,
@@ -27,6 +28,7 @@ import {
   execute,
   grow,
   put,
+  putOutput,
   query,
   seal,
   sha256Of,
@@ -528,6 +530,60 @@ test('a chunk that would have the place of another blob is refused', (t) => {
   const { writer } = new Opened(t);
   grow(writer, { key, blob: 7 });
   assert.throws(() => writer.putChunk({ blob: 7, seq: CHUNKS_PER_BLOB, bytes: contentOf(1) }), BadRequest);
+});
+
+const outside = [-1, 0.5, Number.NaN, CHUNKS_PER_BLOB, 2 ** 40, 2 ** 53, Number.POSITIVE_INFINITY];
+
+for (const seq of outside) {
+  test(`a chunk number that can be none is refused, and changes no blob: ${seq}`, (t) => {
+    const { path, writer } = new Opened(t);
+    for (const blob of [7, 8])
+      grow(writer, { key: `k${blob}`, blob, chunks: [contentOf(CHUNK_BYTES, blob)] });
+    const before = query(path, 'SELECT id || hex(substr(bytes, 1, 9)) FROM chunk');
+    assert.throws(
+      () => writer.putChunk({ blob: 7, seq, bytes: contentOf(CHUNK_BYTES, 9) }),
+      (error) => error instanceof BadRequest || error instanceof StoreFailed,
+    );
+    assert.deepEqual(query(path, 'SELECT id || hex(substr(bytes, 1, 9)) FROM chunk'), before);
+  });
+}
+
+for (const blob of [-1, 0.5, BLOB_ID_MAX + 1, 2 ** 53]) {
+  test(`a blob number that can be none is refused: ${blob}`, (t) => {
+    const { path, writer } = new Opened(t);
+    const bytes = contentOf(20_000);
+    assert.throws(() => grow(writer, { key, blob }), BadRequest);
+    assert.throws(() => put(writer, { key, bytes, blob }), BadRequest);
+    assert.throws(() => putOutput(writer, { bytes, blob }), BadRequest);
+    assert.deepEqual(query(path, 'SELECT id FROM blob'), []);
+    assertWhole(path);
+  });
+}
+
+test('a blob number that is used is refused for anything else, and its blob stays as it is', (t) => {
+  const dir = tempDir(t);
+  const file = join(dir, 'file');
+  writeFileSync(file, contentOf(30_000, 9));
+  const { path, writer } = new Opened(t);
+  put(writer, { key: 'whole', bytes: contentOf(20_000), blob: 7 });
+  grow(writer, { key: 'half', blob: 8, chunks: [contentOf(CHUNK_BYTES, 2)] });
+  const rows = () => [
+    query(path, 'SELECT id || coalesce(hex(sha256), growing_key) FROM blob'),
+    query(path, 'SELECT id || length(bytes) || hex(substr(bytes, 1, 9)) FROM chunk'),
+  ];
+  const before = rows();
+  const bytes = contentOf(30_000, 9);
+  const about = { key: 'other', size: 30_000, source: 'import', nowMs: 1 } as const;
+  for (const blob of [7, 8]) {
+    assert.throws(() => put(writer, { key: 'other', bytes, blob }), BadRequest);
+    assert.throws(() => writer.putFile({ ...about, blob, path: file }), BadRequest);
+    assert.throws(() => putOutput(writer, { bytes, blob }), BadRequest);
+  }
+  assert.throws(() => grow(writer, { key: 'other', blob: 8 }), BadRequest);
+  const outputId = sha256Of(bytes);
+  assert.throws(() => writer.openOutput({ blob: 8, outputId, encoding: 'identity', nowMs: 1 }), BadRequest);
+  assert.deepEqual(rows(), before);
+  assertWhole(path);
 });
 
 test('a tidy keeps what grew since the last one, wherever the clock went', (t) => {
