@@ -1,16 +1,17 @@
 /**
- * Listen addresses as Go writes them. Holds their form; whether a port is free or a name known, `listen` says.
+ * Listen addresses as Go writes them. This file checks only their form. `listen` finds out whether a port is free and a
+ * name is known.
  */
 
 import { BadRequest } from './errors.ts';
 
-/** `host` is without brackets, and empty for every interface; port 0 lets the system choose. */
+/** A listen address. `host` has no brackets, and is empty for all interfaces. With port 0 the system chooses one. */
 export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
 /**
- * `:8080`, `127.0.0.1:0`, `localhost:5970`, `[::1]:80`, `unix:/run/astera.sock`.
+ * Reads `:8080`, `127.0.0.1:0`, `localhost:5970`, `[::1]:80` or `unix:/run/astera.sock`.
  *
  * @throws {BadRequest} another form, or a port past 65535
  */
@@ -30,7 +31,7 @@ export function formatAddress(address: Address): string {
 
 const PORT_MAX = 65_535;
 
-/** `sun_path` has 108 bytes, one for the end; beyond it the kernel refuses. */
+/** The kernel's `sun_path` has 108 bytes, and the last one is a NUL. */
 const UNIX_PATH_BYTES_MAX = 107;
 
 // An IPv6 address stands in brackets, since its colons would hide the port. A name has 253 characters at most.

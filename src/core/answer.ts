@@ -1,7 +1,7 @@
 /**
- * What a service gives the front for one request: which file it is, where it came from, and its body.
+ * A service's answer to one request of the front: the file's kind, its origin and its body.
  *
- * A `StoredFile` is the unit the weak cache holds: one answer that may go to many clients.
+ * A `StoredFile` is the unit of the weak cache: one answer that may go to many clients.
  */
 
 import type { ModulePath } from './module-path.ts';
@@ -13,54 +13,54 @@ export type FileKind = 'list' | 'latest' | 'info' | 'query' | 'mod' | 'zip' | Su
 /** A checksum database's files. */
 export type SumdbKind = 'supported' | 'head' | 'lookup' | 'tile';
 
-/** The origin of an answer, as `Cache-Status` and the metrics name it. */
+/** The origin of an answer, with its name in `Cache-Status` and in the metrics. */
 export type Origin = 'memory' | 'store' | 'stale' | 'computed' | SourceName;
 
-/** Whether an answer comes from outside, and was not stored before. */
+/** Whether an answer comes from a source and was not stored before. */
 export function isFromSource(origin: Origin): origin is SourceName {
   return origin === 'upstream' || origin === 'git' || origin === 'bucket';
 }
 
-/** Who may get a file: everybody, or only clients with the right to read private modules. */
+/** The clients that may get a file: all, or only those with the right to read private modules. */
 export type Visibility = 'public' | 'private';
 
-/** Who may get the files of a module, and what a checksum database says of it. */
+/** The visibility of a module's files, and of a checksum database's answers about it. */
 export type VisibilityOf = (module: ModulePath) => Visibility;
 
 /** A body that is not in memory as a whole. */
 export type ByteStream = {
-  /** Undefined while an upstream has not said it. Known, and right, when `at` gives the end. */
+  /** Undefined until the upstream has sent it. It is known and right when `at` reaches the end. */
   readonly size: number | undefined;
   /**
-   * The bytes from `offset` on that are in one piece, at once where they are in memory.
-   * They are lent for this turn of the event loop: after it, ask again.
-   * None: the body ends there. Rejects, or throws, when there can be no more: the body is then not whole.
+   * The bytes from `offset` on, up to the end of their piece. They come at once if they are in memory. They are lent
+   * for this turn of the event loop; in a later turn, ask again. No bytes mean the end of the body. Rejects or throws
+   * if the body can't go on, so that it stays incomplete.
    */
   at(offset: number): Uint8Array | Promise<Uint8Array>;
-  /** Nobody reads on. */
+  /** Tells that the client reads no further. */
   close?(): void;
 };
 
-/** One answer as it is stored: a 200 with its content, or a 404 or 410 with its text. */
+/** One stored answer: a 200 with its content, or a 404 or 410 with its text. */
 export class StoredFile {
   readonly kind: FileKind;
   readonly status: 200 | 404 | 410;
   readonly size: number;
-  /** All of the body, where it is one piece and in memory. */
+  /** All of the body, if it is held as a whole; undefined for a body in chunks. */
   readonly body: Uint8Array | undefined;
-  /** The blob that holds the body; undefined where it is inline or not stored yet. */
+  /** The blob that holds the body; undefined if the body is inline or not stored yet. */
   blob: number | undefined;
-  /** SHA-256 in hex; empty until the store has said it. */
+  /** SHA-256 in hex; empty until the file is stored. */
   sha256: string;
-  /** Monotonic time until which it may go out unasked; Infinity for what can't change. */
+  /** The monotonic time until which the file is fresh; Infinity if it can't change. */
   freshUntilMs: number;
-  /** Wall time of the last use that was noted; `modules/last-use.ts` decides when it is written again. */
+  /** Wall time of the last noted use. `modules/last-use.ts` decides when it is written again. */
   usedAtMs = 0;
-  /** A private one goes to no client that was not asked for its right. */
+  /** A private file goes only to clients whose right was checked. */
   readonly visibility: Visibility;
-  /** The checksum database has not confirmed it, and may still refuse it: then it is dropped. */
+  /** Whether the checksum database may still contradict the file. Then the file is dropped. */
   isTentative: boolean;
-  /** The front's memo of the headers of a hit in memory; made again when `sha256` comes. */
+  /** The front's header lines for this file when it comes from memory. They are made again when `sha256` is known. */
   headers: string | undefined = undefined;
 
   constructor(
@@ -80,7 +80,7 @@ export class StoredFile {
     this.isTentative = fields.isTentative ?? false;
   }
 
-  /** The store has it: from here on it has an ETag. */
+  /** Tells that the file is stored. From here on its answers have an ETag. */
   stored(as: { sha256: string; blob: number | undefined; isTentative: boolean }): void {
     this.sha256 = as.sha256;
     this.blob = as.blob;
@@ -88,25 +88,26 @@ export class StoredFile {
     this.headers = undefined;
   }
 
-  /** Memory it stands for, in bytes: the body, and about what the object and its key take. */
+  /** The memory of the file in bytes: its body, and an estimate for the object and its key. */
   get memoryBytes(): number {
     return (this.body?.byteLength ?? 0) + OBJECT_BYTES;
   }
 }
 
-/** An object, its key, its slot and its headers: measured at 0.9 kB on Node 22. */
+/** The memory of an object, its key, its slot and its headers: 0.9 kB, measured on Node 22. */
 const OBJECT_BYTES = 1024;
 
+/** The answer to one request, for the front. */
 export type Answer = {
   readonly kind: FileKind;
   readonly status: 200 | 404 | 410;
   readonly origin: Origin;
-  /** Undefined while it is not known: a cold zip whose upstream gave no length. */
+  /** Undefined if it is not known: a cold zip whose upstream sent no length. */
   readonly size: number | undefined;
-  /** SHA-256 in hex of what is stored; undefined for what is not yet. */
+  /** SHA-256 in hex; undefined if the file is not stored yet. */
   readonly sha256: string | undefined;
-  /** It may turn out to be wrong: no cache may keep it for long. */
+  /** The file may turn out to be wrong, so no cache may keep it for long. */
   readonly isTentative?: boolean;
-  /** Undefined for a HEAD that was asked by HEAD. */
+  /** Undefined if the source was asked by HEAD, for a HEAD. */
   readonly body: Uint8Array | ByteStream | undefined;
 };

@@ -1,8 +1,8 @@
 /**
- * What a command asks of the process that has the store: what `astera import`, `warm`, `forget` and `verify`
- * do beside a running server goes through these calls, over its control socket.
+ * The calls from a command to the process that owns the store. If a server runs, `astera import`, `warm`, `forget` and
+ * `verify` make these calls over its control socket.
  *
- * Derived from the ports of `store-port.ts`, so that a command works the same on a store of its own.
+ * They are derived from the ports of `store-port.ts`, so that a command works the same if it owns the store itself.
  */
 
 import type { Origin } from './answer.ts';
@@ -23,28 +23,37 @@ export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartial
     | 'dropAction'
     | 'forgetActions'
   > & {
-    /** Fetches what is not stored yet, and waits until all of it is here. Fails as a client's request would. */
+    /**
+     * Fetches the file `key` if it is not stored, and waits until all of it is here. Fails as a client's request would.
+     */
     fetch(request: { key: string }): Promise<{ origin: Origin }>;
     /** Asks the checksum database about the module version of the file `key`. */
     lookUp(request: { key: string }): Promise<Word>;
-    /** Forgets a checksum database, in memory too: what is stored of it, and its verdicts. */
+    /** Forgets a checksum database, in memory too: its stored files and its verdicts. */
     forgetSumdb(request: { database: string }): Promise<ForgottenSumdb>;
   } & SumdbLearner;
 
-/** A checksum database that was forgotten: its files that were dropped, and the files that are unchecked again. */
+/**
+ * The counts of a `forgetSumdb`: `files` of the database were dropped, `verdicts` are files that are unchecked again.
+ */
 export type ForgottenSumdb = { readonly files: number; readonly verdicts: number };
 
-/** Checksum files that an import hands over. Only proven ones are stored. */
+/** The calls by which an import hands over checksum files. Only proven files are stored. */
 export type SumdbLearner = {
   sumdbHead(request: { database: string }): Promise<SumdbHead>;
-  /** Takes one lookup or tile. Fails with check-failed where it is not proven. */
+  /** Takes one lookup or tile. Fails with check-failed if it is not proven. */
   sumdbLearn(request: SumdbLesson): Promise<SumdbHead>;
 };
 
-/** Whether the database is one of --sumdb, or all are off, and how many records its newest proven head has. */
+/**
+ * Whether --sumdb has the database, does not have it, or is off; and the number of records in its newest proven tree.
+ */
 export type SumdbHead = { readonly state: 'proxied' | 'unknown' | 'off'; readonly size: number };
 
-/** One file below a proxy's root, `sumdb/…`, and up to SUMDB_GIVEN_TILES_MAX tiles that may prove it, by their paths below the database's. */
+/**
+ * One checksum file by its path below a proxy's root, `sumdb/…`. Beside it are up to SUMDB_GIVEN_TILES_MAX tiles that
+ * may prove it, by their paths below the database's root.
+ */
 export type SumdbLesson = {
   readonly path: string;
   readonly bytes: Uint8Array;
@@ -57,13 +66,13 @@ export type ControlCall = keyof ControlPort;
 export type ServerCall = 'fetch' | 'lookUp' | 'forgetSumdb';
 
 /**
- * A store to write to, be it this process's own or a running server's. `putEntry` and `sealBlob` fail
- * with `busy` where the server is just fetching that key itself.
+ * A store to write to: this process's own, or that of a running server. `putEntry` and `sealBlob` fail with `busy`
+ * while the server fetches the same key.
  */
 export type WritableStore = Remote<Omit<ControlPort, ServerCall | keyof SumdbLearner>> & {
-  /** Takes a file by its name. Present only if this process owns the store. */
+  /** Stores a file by its path. Present only if this process owns the store. */
   readonly putFile?: Remote<WriterPort>['putFile'];
-  /** A blob id nobody has had. */
+  /** A new blob id. */
   nextBlob(): number;
   /** Waits while the writer is behind. */
   waitForRoom(): Promise<void>;

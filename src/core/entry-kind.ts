@@ -1,12 +1,12 @@
-/** The kinds of stored answers, by the form of their keys. The store writes a key's kind beside it, once. */
+/** The kinds of stored answers, by the form of their keys. The store writes the kind once, beside the key. */
 
 /**
- * `info` is of a canonical version, `query` of anything else. No key of ours is `other`: something wrote it that is
- * no file of a GOPROXY.
+ * The kind of a stored answer. `info` is the `.info` of a canonical version, `query` that of anything else. `other` is
+ * no file of a GOPROXY; Astera writes no such key.
  */
 export type EntryKind = 'zip' | 'mod' | 'info' | 'query' | 'list' | 'latest' | 'sumdb' | 'other';
 
-/** In the order in which people read their figures. */
+/** All kinds, in the order of the figures that people read. */
 export const ENTRY_KINDS: readonly EntryKind[] = [
   'zip',
   'mod',
@@ -18,7 +18,7 @@ export const ENTRY_KINDS: readonly EntryKind[] = [
   'other',
 ];
 
-/** The kind of a key. Looks at its form alone: `parseResource` says whether it is a right one. */
+/** The kind of a key, by its form alone. `parseResource` says whether the key is valid. */
 export function kindOfKey(key: string): EntryKind {
   if (/^sumdb\/./s.test(key)) return 'sumdb';
   if (key.endsWith('/@latest')) return 'latest';
@@ -30,5 +30,5 @@ export function kindOfKey(key: string): EntryKind {
   return VERSION.test(version) ? 'info' : 'query';
 }
 
-/** `v` and three numbers; anything may stand between and behind them. */
+/** `v` and three numbers, with any text after each number. */
 const VERSION = /^v[0-9].*?\.[0-9].*?\.[0-9]/s;

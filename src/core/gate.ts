@@ -1,8 +1,8 @@
 /**
- * How many requests may be open at the upstreams, and how many may wait: first come, first served.
+ * Bounds the requests that are open at the upstreams, and the requests that wait for a place: first come, first served.
  *
- * A place is held for a whole fetch, its new tries and waits included, so that a download that
- * breaks does not go to the end of the queue.
+ * A fetch holds its place to its end, through all new tries and waits. So a download that breaks does not go to the end
+ * of the queue.
  */
 
 import { Busy } from './errors.ts';
@@ -13,7 +13,7 @@ export class Gate {
   readonly #placesMax: number;
   readonly #queueMax: number;
   #taken = 0;
-  // A Set keeps the order of insertion and forgets a waiter that left in constant time.
+  // A Set keeps the order of insertion, and deletes a waiter in constant time.
   readonly #waiting = new Set<Waiter>();
 
   constructor({ placesMax, queueMax }: { placesMax: number; queueMax: number }) {
@@ -21,16 +21,16 @@ export class Gate {
     this.#queueMax = queueMax;
   }
 
-  /** No place is free: {@link enter} would wait. */
+  /** Whether no place is free, so that {@link enter} would wait. */
   get isFull(): boolean {
     return this.#taken >= this.#placesMax;
   }
 
   /**
-   * Takes a place, at once or in turn; {@link leave} gives it back.
+   * Takes a place, at once or in turn. {@link leave} gives it back.
    *
    * @throws {Busy} the queue is full
-   * @throws the signal's reason, if it is aborted while waiting
+   * @throws the signal's reason, if it is aborted during the wait
    */
   async enter(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
@@ -66,14 +66,14 @@ export class Gate {
     });
   }
 
-  /** Hands the place to the first who waits, if any. */
+  /** Gives the place to the first waiter, if there is one. */
   leave(): void {
     const [first] = this.#waiting;
     if (first === undefined) this.#taken -= 1;
     else first.admit();
   }
 
-  /** Turns away all who wait: what they wait for cannot be had. */
+  /** Fails all waiters, as the upstream can't be reached. */
   refuseWaiting(error: () => Error): void {
     for (const waiter of [...this.#waiting]) waiter.refuse(error());
   }

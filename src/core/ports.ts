@@ -1,13 +1,13 @@
 /**
- * The world as the services see it. `serve/` hands them these interfaces, which `workers/`, `upstream/` and `git/`
- * satisfy. After `ClientOps` of golang.org/x/mod/sumdb: nothing above knows what is below.
+ * The outside world, as interfaces for the services. `workers/`, `upstream/` and `git/` implement them, and `serve/`
+ * hands them to the services. So no service knows an implementation. After `ClientOps` of golang.org/x/mod/sumdb.
  */
 
 import type { Resource } from './resource.ts';
 
-/** Wall time for what is stored, monotonic time for what is waited for; both in ms. */
+/** The time in ms: wall time for stored times, monotonic time for waits. */
 export type Clock = {
-  /** Unix time. May jump: a Pi boots without a clock. */
+  /** Unix time. It may jump, as a Pi boots without a clock. */
   wallMs(): number;
   /** Never goes back. */
   monotonicMs(): number;
@@ -18,11 +18,11 @@ export type Validator = { readonly etag?: string; readonly lastModified?: string
 
 /** The state of a download: the bytes so far, and the validator that the rest must match. */
 export type Progress = {
-  /** Bytes already here. */
+  /** The number of bytes that are here already. */
   readonly offset: number;
-  /** The last bytes already here, to compare where there is no validator; may be empty. */
+  /** The last of these bytes, which are compared if there is no validator; may be empty. */
   readonly tail: Uint8Array;
-  /** The whole file's size, if the upstream said it. */
+  /** The whole file's size, if the upstream sent it. */
   readonly size: number | undefined;
   readonly validator: Validator;
 };
@@ -30,47 +30,49 @@ export type Progress = {
 /** The events of an upstream fetch, in order. */
 export type FetchEvent =
   /**
-   * Bytes come from `offset` on. First event of each fetch; comes again, with offset 0, when
-   * what came before was of another file and must be thrown away.
+   * The next bytes are those from `offset` on. This is the first event of each fetch. It comes again with offset 0 if
+   * the earlier bytes are of another file and must be dropped.
    */
   | {
       readonly kind: 'start';
       readonly offset: number;
       readonly size: number | undefined;
       readonly validator: Validator;
-      /** The server or repository that gives it, for logs: no userinfo. */
+      /** The server or repository that sends the file, for logs, without userinfo. */
       readonly upstream: string;
     }
   | {
       readonly kind: 'bytes';
-      /** The consumer's own. Where they end their buffer nobody needs any of that. */
+      /** The bytes. The consumer owns them. If they end their buffer, it owns the whole buffer and may free it. */
       readonly bytes: Uint8Array;
-      /** A comparison alone says that they belong to what came before: their content must be checked. */
+      /** Only a comparison says that they continue the earlier bytes, so the content must be checked. */
       readonly isPatched?: boolean;
     };
 
+/** One fetch from the outside. */
 export type FetchRequest = {
   /** Escaped path below the proxy's root, such as `github.com/!azure/x/@v/v1.0.0.mod`. */
   readonly path: string;
-  /** More bytes than this: UpstreamFailed. */
+  /** The fetch fails with UpstreamFailed after more bytes than this. */
   readonly bytesMax: number;
-  /** Go on from here: by Range where the upstream can, else from the start again. */
+  /** The point to go on from: by Range if the upstream can do it, else from the start again. */
   readonly resume?: Progress;
-  /** The upstream to ask last, by the name its events carry: it gave something wrong before. */
+  /** The upstream to ask last, by its name in the events, as it sent wrong content before. */
   readonly avoid?: string;
-  /** The `Via` values the client's own request carried. */
+  /** The `Via` values of the client's own request. */
   readonly via?: string;
-  /** A small file that downloads wait for, of a checksum database: it does not queue behind them. */
+  /** A small file of a checksum database. Downloads wait for it, so it does not queue behind them. */
   readonly isProof?: boolean;
 };
 
+/** A whole small file, and the server or repository that sent it. */
 export type Fetched = { readonly bytes: Uint8Array; readonly upstream: string };
 
 /**
  * The outside, as one list of proxies with the `go` command's semantics.
  *
- * Every method throws NotFound or Gone where the list ends in a 404 or 410, UpstreamDown where
- * nothing could be reached, UpstreamFailed for any other answer, Loop for a 508, and Busy past its queue.
+ * Every method throws NotFound or Gone if the list ends in a 404 or 410, UpstreamDown if no upstream could be reached,
+ * Loop for a 508, UpstreamFailed for any other answer, and Busy if its queue is full.
  */
 export type Upstream = {
   /** The bytes as they come, over as many connections as it takes. Ends cleanly only when whole. */
@@ -79,23 +81,23 @@ export type Upstream = {
   whole(request: FetchRequest): Promise<Fetched>;
   /** Asks by HEAD. */
   head(request: FetchRequest): Promise<{ readonly size: number | undefined; readonly upstream: string }>;
-  /** Every member of the list counts as down now: what is stored should go out at once. */
+  /** All members of the list count as down now, so a stored answer should go out at once. */
   readonly isDown: boolean;
 };
 
-/** The kinds of places that modules come from. Answers, logs and the store name them so. */
+/** The kinds of places that modules come from, by their names in answers, in logs and in the store. */
 export type SourceName = 'upstream' | 'git' | 'bucket';
 
-/** A question for one file of a module; `path` is the key of `resource`. */
+/** A request for one file of a module. `path` is the key of `resource`. */
 export type ModuleRequest = Omit<FetchRequest, 'isProof'> & { readonly resource: Resource };
 
 /**
- * A place that modules come from. Its methods fail as those of {@link Upstream}; NotFound and Gone are its word
- * that there is no such file.
+ * A place that modules come from. Its methods fail as those of {@link Upstream} do. NotFound and Gone mean that it has
+ * no such file.
  */
 export type ModuleSource = {
   readonly name: SourceName;
-  /** It can't be reached now: a stored answer should go out at once. */
+  /** The source can't be reached now, so a stored answer should go out at once. */
   readonly isDown: boolean;
   /** Asks for the size alone. */
   head(request: ModuleRequest): Promise<{ readonly size: number | undefined; readonly upstream: string }>;

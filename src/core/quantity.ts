@@ -1,14 +1,13 @@
 /**
- * Durations and sizes as people write them in flags, and back for logs.
+ * Parses durations and sizes from flags, and formats them for logs.
  *
- * Durations follow ParseDuration of Go's package time; sizes are decimal (`500MB`) or
- * binary (`64MiB`), as written.
+ * Durations follow ParseDuration of Go's package time. The unit of a size is decimal (`500MB`) or binary (`64MiB`).
  */
 
 import { BadRequest } from './errors.ts';
 
 /**
- * `90s`, `1.5s`, `1h30m`, `720h`, `0`. Whole ms, rounded up, so that no duration but zero is zero.
+ * Reads `90s`, `1.5s`, `1h30m`, `720h` or `0`, as whole ms. It rounds up, so that only `0` is zero.
  *
  * @throws {BadRequest} another form, negative, or over Go's 292 years
  */
@@ -26,9 +25,9 @@ export function parseDuration(text: string): number {
 }
 
 /**
- * `500MB`, `64MiB`, `1.5GiB`, or bytes without a unit. Whole bytes, rounded down. Case does not matter.
+ * Reads `500MB`, `64MiB`, `1.5GiB`, or bytes without a unit, as whole bytes, rounded down. Case does not matter.
  *
- * @throws {BadRequest} another form, negative, or past what a number holds exactly
+ * @throws {BadRequest} another form, negative, or larger than an exact number
  */
 export function parseSize(text: string): number {
   const [, whole = '', fraction = '', unit = ''] = SIZE.exec(text) ?? [];
@@ -41,7 +40,7 @@ export function parseSize(text: string): number {
   return Number(bytes);
 }
 
-/** Whole ms as `720h`, `1h30m`, `1.5s`, `250ms`, `0s`. {@link parseDuration} gives the same number back. */
+/** Formats whole ms as `720h`, `1h30m`, `1.5s`, `250ms` or `0s`. It is the inverse of {@link parseDuration}. */
 export function formatDuration(durationMs: number): string {
   if (durationMs === 0) return '0s';
   if (durationMs < 1000) return `${durationMs}ms`;
@@ -51,7 +50,7 @@ export function formatDuration(durationMs: number): string {
   return (hours ? `${hours}h` : '') + (minutes ? `${minutes}m` : '') + (seconds ? `${seconds}s` : '');
 }
 
-/** Bytes for people, to a tenth of the largest binary unit that fits: `64MiB`, `19.3MiB`, `512B`. */
+/** Formats bytes for people, with one decimal of the largest binary unit that fits: `64MiB`, `19.3MiB`, `512B`. */
 export function formatSize(bytes: number): string {
   let [value, unit] = [bytes, 'B'];
   for (const larger of ['KiB', 'MiB', 'GiB', 'TiB']) {
@@ -61,7 +60,7 @@ export function formatSize(bytes: number): string {
   return `${Math.round(value * 10) / 10}${unit}`;
 }
 
-// No quantity needs more; BigInt's work grows with the square of the digits.
+// No quantity needs more digits, and BigInt's work grows with the square of their number.
 const TEXT_LENGTH_MAX = 64;
 
 const NS_PER_MS = 1_000_000n;
@@ -98,7 +97,7 @@ const TERM = new RegExp(ONE_TERM, 'g');
 const DURATION = new RegExp(`^(?:${ONE_TERM})+$`);
 const SIZE = /^([0-9]+)(?:\.([0-9]+))?([A-Za-z]*)$/;
 
-/** `whole.fraction` times `unit`, without the rounding of floats; what is below 1 is dropped. */
+/** `whole.fraction` times `unit`, rounded down, without the errors of floats. */
 function scaled(whole: string, fraction: string, unit: bigint): bigint {
   return (BigInt(whole + fraction) * unit) / 10n ** BigInt(fraction.length);
 }

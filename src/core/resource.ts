@@ -1,6 +1,6 @@
 /**
- * What can be asked of a GOPROXY, as one union, and the key it is stored under: exactly its
- * path below a GOPROXY's root. Checksum databases are not in here, nor are our own prefixes.
+ * The files of a GOPROXY, as one union, and their keys in the store. A key is exactly the file's path below the
+ * GOPROXY's root. Checksum databases and our own prefixes are not in this union.
  *
  * Follows https://go.dev/ref/mod#goproxy-protocol and cmd/go/internal/modfetch/proxy.go.
  */
@@ -17,15 +17,14 @@ export type Resource =
   | { readonly kind: 'query'; readonly module: ModulePath; readonly query: Query };
 
 /**
- * Reads a path below a GOPROXY's root, percent-decoded and still escaped by "!", such as
- * `github.com/!azure/x/@v/v1.0.0.zip`.
+ * Reads a path below a GOPROXY's root, such as `github.com/!azure/x/@v/v1.0.0.zip`. It is percent-decoded, and capital
+ * letters are still escaped by "!".
  *
- * The `.info` of a version that does not fit the module's path is a query: a proxy may answer
- * it with another version, and the `go` command takes that. Its `.mod` and `.zip` are let
- * through for the upstream to refuse.
+ * A version may not fit the module's path. Its `.info` is then a query: a proxy may answer it with another version, and
+ * the `go` command accepts that. Its `.mod` and `.zip` are allowed here, and the upstream refuses them.
  *
- * @returns undefined for what has not the form of a GOPROXY's file at all
- * @throws {BadRequest} it has the form, but a part of it is malformed
+ * @returns undefined if the path does not have the form of a GOPROXY's file
+ * @throws {BadRequest} it has the form, but a part is malformed
  */
 export function parseResource(path: string): Resource | undefined {
   const form = FORM.exec(path);
@@ -52,19 +51,19 @@ export function resourceKey(resource: Resource): string {
   }
 }
 
-/** Whether its bytes never change: kept for ever, never asked for again. */
+/** Whether the file's bytes never change, so that it is kept for ever and never revalidated. */
 export function isImmutable(resource: Resource): boolean {
   return resource.kind === 'info' || resource.kind === 'mod' || resource.kind === 'zip';
 }
 
-/** The module it is of. */
+/** The module of the file. */
 export function moduleOf(resource: Resource): ModulePath {
   return resource.module;
 }
 
 type Ending = 'info' | 'mod' | 'zip';
 
-// No module path holds "@", so the first "/@" ends it. The version's dots make its ending the last one.
+// No module path contains "@", so the first "/@" ends it. Versions contain dots, so the last ending counts.
 const FORM = /^([^@]*)\/@(?:latest|v\/list|v\/(.*)\.(info|mod|zip))$/s;
 
 function isEnding(text: string | undefined): text is Ending {

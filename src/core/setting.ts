@@ -1,13 +1,15 @@
 /**
- * Parsers for the texts of settings that are neither durations, sizes nor addresses.
- * Each throws BadRequest; what to write instead, `settings/serve-options.ts` says.
+ * Parsers for settings that are no durations, sizes or addresses. Each throws BadRequest; `settings/serve-options.ts`
+ * adds the right form to the message.
  */
 
 import { BadRequest } from './errors.ts';
 import { isPrefixPatterns } from './glob.ts';
 import { parseDuration } from './quantity.ts';
 
-/** Text that is not empty, not too long and has no NUL, such as a path or a list of proxies. Others check what it names. */
+/**
+ * Text that is not empty, not too long and has no NUL, such as a path or a list of proxies. Its meaning is not checked.
+ */
 export function parseText(text: string): string {
   if (text.trim() === '' || text.length > TEXT_LENGTH_MAX || text.includes('\0')) {
     throw new BadRequest('empty or too long');
@@ -15,7 +17,7 @@ export function parseText(text: string): string {
   return text.trim();
 }
 
-/** As `matchPrefixPatterns` takes them; may be empty. */
+/** Patterns for `matchPrefixPatterns`; may be empty. */
 export function parsePatterns(text: string): string {
   if (text.length > TEXT_LENGTH_MAX || !isPrefixPatterns(text))
     throw new BadRequest('not a list of patterns');
@@ -23,9 +25,9 @@ export function parsePatterns(text: string): string {
 }
 
 /**
- * Names of hosts between commas: `goproxy.example.com`, `*.corp.example` for all names below it, `*` for any.
+ * A comma-separated list of host names: `goproxy.example.com`, `*.corp.example` for all names below it, `*` for any.
  *
- * @returns in small letters, without a last dot; may be empty
+ * @returns the names in small letters, without a last dot; may be empty
  */
 export function parseHostNames(text: string): readonly string[] {
   if (text.length > TEXT_LENGTH_MAX) throw new BadRequest('too long');
@@ -47,7 +49,7 @@ export function parseSwitch(text: string): boolean {
   throw new BadRequest('not a switch');
 }
 
-/** For what is waited for: a Node timer past 24.8 days would fire at once. */
+/** A duration within bounds, for timers: a Node timer of more than 24.8 days would fire at once. */
 export function durationWithin(minMs: number, maxMs: number): (text: string) => number {
   return (text) => {
     const durationMs = parseDuration(text);
@@ -56,7 +58,7 @@ export function durationWithin(minMs: number, maxMs: number): (text: string) => 
   };
 }
 
-/** A whole number. */
+/** A whole number within bounds. */
 export function numberWithin(min: number, max: number): (text: string) => number {
   return (text) => {
     const number = Number(text);
@@ -76,5 +78,5 @@ export function choice<const C extends string>(...choices: readonly C[]): (text:
 
 const HOST_NAMES = /^(?:\*|(?:\*\.)?[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63}){0,126})$/;
 
-/** One setting from outside; a list of proxies is the longest. */
+/** The length of one setting. Lists of proxies are the longest. */
 const TEXT_LENGTH_MAX = 8192;

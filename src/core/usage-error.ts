@@ -1,18 +1,20 @@
-/** Wrong usage: what the user wrote cannot be followed, and what may have been meant. */
+/** Errors about wrong usage, with a guess at the name that the user may have meant. */
 
-/** One line, which names the way out. Exit code 2. */
+/** Wrong usage. The message is one line and names the way out. Exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** There is no `what` of this name. Flags stand in `names` with their dashes. */
+/**
+ * The error that there is no `what`, such as a command or a flag, with this name. Flags in `names` have their dashes.
+ */
 export function unknownName(what: string, name: string, names: readonly string[]): UsageError {
   const near = closest(name, names);
   const hint = near === undefined ? "see 'astera --help'" : `did you mean ${near}?`;
   return new UsageError(`unknown ${what} ${JSON.stringify(name.slice(0, NAME_LENGTH_MAX))}: ${hint}`);
 }
 
-/** The nearest by edit distance, the first if several are; undefined if none is near. */
+/** The nearest name by edit distance, the first one of several; undefined if none is near. */
 function closest(name: string, names: readonly string[]): string | undefined {
   if (name.length > NAME_LENGTH_MAX) return undefined;
   let best: string | undefined;
@@ -26,7 +28,7 @@ function closest(name: string, names: readonly string[]): string | undefined {
   return best;
 }
 
-/** Work grows with the product of both lengths; our own names are far shorter. */
+/** Characters that are compared: the work grows with the product of both lengths. Our own names are far shorter. */
 const NAME_LENGTH_MAX = 64;
 
 /** Letters to insert, remove or replace, row by row (Wagner and Fischer). */

@@ -1,6 +1,6 @@
 /**
- * Loops: a user who sets GOPROXY to Astera on Astera's own machine makes it its own upstream, and a
- * flight would wait for itself. Each request says whom it has passed, in `Via` (RFC 9110, 7.6.3).
+ * Detects loops. If GOPROXY names Astera on Astera's own machine, Astera is its own upstream, and a flight would wait
+ * for itself. So each request lists the proxies that it has passed, in `Via` (RFC 9110, 7.6.3).
  */
 
 import { Loop } from './errors.ts';
@@ -9,9 +9,9 @@ import { VIA_ASTERAS_MAX, VIA_LENGTH_MAX } from './limits.ts';
 const PREFIX = 'astera-';
 
 /**
- * The `Via` header to send on: the client's own with us behind it.
+ * The `Via` header for the upstream: the client's own, and this instance after it.
  *
- * @throws {Loop} the request has passed this instance, or four of us, or more proxies than anyone has
+ * @throws {Loop} the request has passed this instance, or VIA_ASTERAS_MAX Asteras, or its header is over VIA_LENGTH_MAX
  */
 export function nextVia(via: string | undefined, instance: string): string {
   const own = `${PREFIX}${instance}`.toLowerCase();
