@@ -11,11 +11,13 @@ import { commands } from './commands/command-list.ts';
 import { helpText } from './commands/help-text.ts';
 import { printable } from './core/printable.ts';
 import { UsageError, unknownName } from './core/usage-error.ts';
+import { isDirectMode } from './plugin/options.ts';
 import type { ServeOption } from './settings/serve-options.ts';
 import { asteraVersion } from './settings/version.ts';
 
 /** Runs the command that `args` name, `serve` without one. Never rejects: a failure ends the process. */
-export async function runCommandLine(args: readonly string[]): Promise<void> {
+export async function runCommandLine(given: readonly string[]): Promise<void> {
+  const args = isDirectMode(given) ? ['cacheprog', ...given] : given;
   try {
     const [first] = commands;
     if (first === undefined) throw new Error('there are no commands');

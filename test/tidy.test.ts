@@ -15,14 +15,14 @@ const mayImport: Record<string, readonly string[]> = {
   store: ['core'],
   upstream: ['core'],
   git: ['core', 'modzip'],
-  workers: ['core', 'modzip', 'wire', 'store', 'flight'],
+  workers: ['core', 'modzip', 'wire', 'store', 'flight', 'plugin'],
   control: ['core', 'wire'],
   tree: ['core', 'modules', 'sumdb'],
   modules: ['core', 'modzip', 'flight', 'observe'],
   sumdb: ['core', 'modzip', 'flight', 'observe'],
   access: ['core'],
   front: ['core', 'access', 'modules', 'sumdb', 'observe'],
-  settings: ['core', 'upstream'],
+  settings: ['core', 'upstream', 'plugin'],
   plugin: ['core'],
 };
 

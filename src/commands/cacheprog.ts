@@ -1,8 +1,13 @@
-/** `astera cacheprog`, where it is started from the sources; else `bin/astera` runs its one file at once. */
+/** `astera cacheprog` and `connect`, where they are started from the sources; else `bin/astera` runs their one file at once. */
 
+import { cacheprogCommand, connectCommand } from '../plugin/plugin-commands.ts';
+import { findPluginSetting } from '../settings/config.ts';
 import type { CommandInput } from './command.ts';
 
-export async function cacheprogCommand(flags: CommandInput['flags']): Promise<void> {
-  const { runPlugin } = await import('../plugin/run-plugin.ts');
-  await runPlugin(flags);
+export function runCacheprog({ flags }: CommandInput): Promise<void> {
+  return cacheprogCommand(findPluginSetting(flags));
+}
+
+export function runConnect({ flags, words }: CommandInput): Promise<void> {
+  return connectCommand(words, findPluginSetting(flags));
 }

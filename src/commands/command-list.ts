@@ -5,8 +5,8 @@
 
 import { parseDuration } from '../core/quantity.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { pluginFlags } from '../plugin/options.ts';
-import { type ServeOption, serveOptions } from '../settings/serve-options.ts';
+import { connectFlags, pluginFlags } from '../plugin/options.ts';
+import { pluginServerOptions, type ServeOption, serveOptions } from '../settings/serve-options.ts';
 import type { Command, CommandInput } from './command.ts';
 
 /** Not one of `serveOptions`: a settings file cannot name another one. */
@@ -60,19 +60,27 @@ const common: readonly ServeOption[] = [serveOptions.dbPath, config, serveOption
 const serve: Command = {
   name: 'serve',
   help: 'Answer the go command.',
-  flags: [config, ...Object.values(serveOptions)],
+  flags: [config, ...Object.values(serveOptions), ...pluginServerOptions, ...pluginFlags],
   examples: [
     ['$0', 'listen on :8080, fetch from the proxies in GOPROXY'],
     ['$0 -addr :9000 -db /var/lib/astera.db', 'another port, another file'],
     ['$0 --upstream https://proxy.example', 'fetch from there'],
     ['$0 --private "*.corp.example"', 'never name these modules to an upstream'],
     ['$0 --offline', 'answer from the store only'],
+    ['$0 serve --plugin 5930', "the build cache of this machine's go commands"],
+    ['$0 serve --plugin 5930 --http localhost:5970', 'both'],
   ],
   run: async ({ flags }) => {
-    const { loadConfig } = await import('../settings/config.ts');
+    const { loadConfig, loadPlugin } = await import('../settings/config.ts');
+    const plugin = loadPlugin({ flags });
+    if (plugin?.isAlone === true) {
+      const { servePlugin } = await import('../serve/plugin.ts');
+      await servePlugin(plugin);
+      return;
+    }
     const config = await loadConfig({ flags });
     const { serve } = await import('../serve/serve.ts');
-    await serve(config);
+    await serve(config, plugin);
   },
 };
 
@@ -221,9 +229,24 @@ const cacheprog: Command = {
     ['GOCACHEPROG="$0 cacheprog" go build ./...', 'a local directory'],
     ['GOCACHEPROG="$0 cacheprog --remote=http://pi:8080" go build ./...', 'shared through a server'],
   ],
-  run: async ({ flags }) => {
-    const { cacheprogCommand } = await import('./cacheprog.ts');
-    await cacheprogCommand(flags);
+  run: async (input) => {
+    const { runCacheprog } = await import('./cacheprog.ts');
+    await runCacheprog(input);
+  },
+};
+
+const connect: Command = {
+  name: 'connect',
+  help: 'Join the go command, which starts this by GOCACHEPROG, to a server with --plugin.',
+  words: '<port>',
+  flags: connectFlags,
+  examples: [
+    ['GOCACHEPROG="$0 connect 5930" go build ./...', 'to astera serve --plugin 5930'],
+    ['GOCACHEPROG="$0 connect unix:/run/a.sock" go build ./...', 'through a Unix socket'],
+  ],
+  run: async (input) => {
+    const { runConnect } = await import('./cacheprog.ts');
+    await runConnect(input);
   },
 };
 
@@ -257,6 +280,7 @@ export const commands: readonly Command[] = [
   verify,
   ready,
   cacheprog,
+  connect,
   completion,
 ];
 

@@ -245,6 +245,30 @@ export const PLUGIN_PAUSE_MS_MAX = 300_000;
 /** Build cache files used in so long are never trimmed: cmd/go/internal/cache asks for a day, and uses are noted by the hour. */
 export const PLUGIN_KEPT_MS_MIN = 25 * 3_600_000;
 
+/** `go` commands at one time on one plugin server. At half, a big machine's CI meets it; more go on alone. */
+export const PLUGIN_SESSIONS_MAX = 256;
+
+/** Gets of one session that wait for the remote, before no more of its input is read. `go` has one open for each core. */
+export const PLUGIN_GETS_MAX = 256;
+
+/** Answers that a session's client has not taken, before no more of its input is read: some 3,000. */
+export const PLUGIN_ANSWERS_BYTES_MAX = MiB;
+
+/** A plugin server that has not said hello in so long is taken for absent. At half, 64 go commands started at once meet it. */
+export const PLUGIN_CONNECT_MS = 2_000;
+
+/** A plugin server that owes an answer and makes no sound for so long is taken for hung: four beats. At half, a busy machine loses its cache; at double, builds stand still for 4 s. */
+export const PLUGIN_SILENCE_MS = 2_000;
+
+/** So often a plugin server that owes an answer shows that it lives. */
+export const PLUGIN_BEAT_MS = 500;
+
+/** One answer of a plugin server: real ones have under 500 bytes and a path. */
+export const PLUGIN_ANSWER_BYTES_MAX = 64 * KiB;
+
+/** Bodies whose puts are not answered that are held in memory; the rest goes to a file. At half, one output in a thousand is written twice. */
+export const PLUGIN_HELD_BYTES_MAX = 16 * MiB;
+
 /** So long outputs go to the spare directory before the cache's own is tried again. At half, a full disk costs twice the failed writes. */
 export const PLUGIN_SPARE_MS = 60_000;
 

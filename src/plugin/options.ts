@@ -1,5 +1,6 @@
 /**
- * The flags of `astera cacheprog`, read by hand: each `go` command pays for the start, and a parser would double it.
+ * The settings of the cache program: flags read by hand, as each `go` command pays for the start and a parser would double
+ * it; then `ASTERA_NAME`, then go-cache-plugin's variables.
  */
 
 import { homedir } from 'node:os';
@@ -24,22 +25,50 @@ export type PluginOptions = {
   readonly metrics: boolean;
 };
 
+/** A setting's text, and where it stood where that was not its flag. */
+export type FoundText = { readonly text: string; readonly from?: string };
+
+/** Finds a setting by its flag's name. */
+export type FindSetting = (name: string) => FoundText | undefined;
+
 type PluginFlag = {
   readonly name: string;
+  /** go-cache-plugin's variable for it. */
+  readonly variable?: string;
   readonly help: string;
   readonly form: string;
   readonly isSwitch?: true;
 };
 
 export const pluginFlags: readonly PluginFlag[] = [
-  { name: 'cache-dir', help: 'local directory (~/.cache/astera)', form: 'a directory' },
-  { name: 'remote', help: 'server that shares the build cache', form: 'http://host:port' },
+  {
+    name: 'cache-dir',
+    variable: 'GOCACHE_DIR',
+    help: 'local directory (~/.cache/astera)',
+    form: 'a directory',
+  },
+  { name: 'remote', help: 'server that shares the build cache', form: 'http://host:port or https://host' },
   { name: 'token-file', help: 'file with the token for uploads', form: 'a file' },
   { name: 'remote-timeout', help: 'no answer for so long is a miss (1s)', form: 'a duration such as 1s' },
-  { name: 'expiry', help: 'remove what is not used for so long (120h)', form: 'a duration such as 120h' },
+  {
+    name: 'expiry',
+    variable: 'GOCACHE_EXPIRY',
+    help: 'remove what is not used for so long (120h)',
+    form: 'a duration such as 120h',
+  },
   { name: 'max-cache-size', help: 'remove the least used past it (10GiB)', form: 'a size such as 10GiB' },
-  { name: 'u', help: 'uploads at one time (4)', form: 'a number from 1 to 64' },
-  { name: 'min-upload-size', help: 'keep smaller outputs to this machine (0)', form: 'a size such as 4KiB' },
+  {
+    name: 'u',
+    variable: 'GOCACHE_S3_CONCURRENCY',
+    help: 'uploads at one time (4)',
+    form: 'a number from 1 to 64',
+  },
+  {
+    name: 'min-upload-size',
+    variable: 'GOCACHE_MIN_SIZE',
+    help: 'keep smaller outputs to this machine (0)',
+    form: 'a size such as 4KiB',
+  },
   {
     name: 'close-wait',
     help: 'how long uploads may hold up the go command at its end (2s)',
@@ -50,46 +79,110 @@ export const pluginFlags: readonly PluginFlag[] = [
     help: 'share what cgo makes: only among machines with the same C headers (off)',
     form: 'on or off',
   },
-  { name: 'metrics', help: 'print a summary to stderr', form: 'true or false', isSwitch: true },
+  {
+    name: 'metrics',
+    variable: 'GOCACHE_METRICS',
+    help: 'print a summary to stderr',
+    form: 'true or false',
+    isSwitch: true,
+  },
+  {
+    name: 'v',
+    variable: 'GOCACHE_VERBOSE',
+    help: 'the same as --metrics',
+    form: 'true or false',
+    isSwitch: true,
+  },
+  {
+    name: 'c',
+    variable: 'GOCACHE_CONCURRENCY',
+    help: 'taken from go-cache-plugin, without use: go itself bounds its requests',
+    form: 'a number',
+  },
 ];
 
-/** `--name=value`, `--name value`, with one dash or two. @throws {UsageError} */
-export function readArgs(args: readonly string[]): Record<string, string> {
+/** The flags of `connect`: of the local directory that it goes on with alone. */
+export const connectFlags: readonly PluginFlag[] = pluginFlags.filter(({ name }) =>
+  ['cache-dir', 'expiry', 'max-cache-size'].includes(name),
+);
+
+export type PluginArgs = {
+  readonly flags: Readonly<Record<string, string>>;
+  readonly words: readonly string[];
+};
+
+/**
+ * `--name=value`, `--name value`, with one dash or two. All else is a word.
+ *
+ * @throws {UsageError} unknown flag, or one without its value
+ */
+export function readArgs(args: readonly string[], known: readonly PluginFlag[]): PluginArgs {
   const flags: Record<string, string> = {};
+  const words: string[] = [];
   for (let at = 0; at < args.length; at++) {
-    const [, name = '', , inline] = /^--?([a-z][a-z-]*)(=(.*))?$/s.exec(args[at] ?? '') ?? [];
-    const flag = pluginFlags.find((one) => one.name === name);
+    const arg = args[at] ?? '';
+    if (!arg.startsWith('-')) {
+      words.push(arg);
+      continue;
+    }
+    const [, name = '', , inline] = FLAG.exec(arg) ?? [];
+    const flag = known.find((one) => one.name === name);
     if (flag === undefined) {
       throw unknownName(
         'flag',
-        args[at] ?? '',
-        pluginFlags.map((one) => `--${one.name}`),
+        arg,
+        known.map((one) => `--${one.name}`),
       );
     }
     const value = inline ?? (flag.isSwitch === true ? 'true' : args[++at]);
     if (value === undefined) throw new UsageError(`flag --${name} needs a value`);
     flags[name] = value;
   }
-  return flags;
+  return { flags, words };
+}
+
+const FLAG = /^--?([a-z][a-z-]*)(=(.*))?$/s;
+
+/** Whether these are arguments as go-cache-plugin's direct mode has them: flags of the cache program, and no command. */
+export function isDirectMode(args: readonly string[]): boolean {
+  const [, name] = FLAG.exec(args[0] ?? '') ?? [];
+  return pluginFlags.some((flag) => flag.name === name) && !args.some((arg) => /^--?plugin(=|$)/.test(arg));
+}
+
+/** Flags first, then `ASTERA_NAME`, then go-cache-plugin's variable. An empty variable counts as unset. */
+export function findIn(
+  flags: Readonly<Record<string, string>>,
+  env: Readonly<Record<string, string | undefined>>,
+): FindSetting {
+  return (name) => {
+    const flag = flags[name];
+    if (flag !== undefined) return { text: flag };
+    const theirs = pluginFlags.find((one) => one.name === name)?.variable;
+    for (const from of [`ASTERA_${name.toUpperCase().replaceAll('-', '_')}`, theirs]) {
+      const text = from === undefined ? undefined : env[from];
+      if (from !== undefined && text !== undefined && text !== '') return { text, from };
+    }
+    return undefined;
+  };
 }
 
 /** @throws {UsageError} a value of another form */
-export function readOptions(flags: Readonly<Record<string, string>>): PluginOptions {
+export function readOptions(find: FindSetting): PluginOptions {
   const read = <T>(name: string, fallback: string, parse: (text: string) => T): T => {
-    const text = flags[name] ?? fallback;
+    const { text, from } = find(name) ?? { text: fallback };
     try {
       return parse(text);
     } catch {
       const form = pluginFlags.find((one) => one.name === name)?.form;
-      throw new UsageError(
-        `bad value for --${name}: ${JSON.stringify(text.slice(0, 200))}: expected ${form}`,
-      );
+      const where = from === undefined || from === `--${name}` ? `--${name}` : `--${name} (from ${from})`;
+      throw new UsageError(`bad value for ${where}: ${JSON.stringify(text.slice(0, 200))}: expected ${form}`);
     }
   };
+  read('c', '1', parseCount);
   return {
-    cacheDir: resolve(flags['cache-dir'] ?? join(home(), '.cache', 'astera')),
-    remote: flags.remote === undefined ? undefined : read('remote', '', parseRemote),
-    tokenFile: flags['token-file'],
+    cacheDir: resolve(find('cache-dir')?.text ?? join(home(), '.cache', 'astera')),
+    remote: find('remote') && read('remote', '', parseRemote),
+    tokenFile: find('token-file')?.text,
     remoteTimeoutMs: read('remote-timeout', '1s', parseDuration),
     expiryMs: read('expiry', '120h', parseDuration),
     bytesMax: read('max-cache-size', '10GiB', parseSize),
@@ -97,7 +190,7 @@ export function readOptions(flags: Readonly<Record<string, string>>): PluginOpti
     uploadBytesMin: read('min-upload-size', '0', parseSize),
     closeWaitMs: read('close-wait', '2s', parseDuration),
     shareCgo: read('share-cgo', 'off', parseOnOff),
-    metrics: read('metrics', 'false', parseSwitch),
+    metrics: read('metrics', 'false', parseSwitch) || read('v', 'false', parseSwitch),
   };
 }
 
@@ -108,9 +201,14 @@ function parseRemote(text: string): URL {
 }
 
 function parseUploads(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1 || count > 64) throw new Error('out of bounds');
+  const count = parseCount(text);
+  if (count < 1 || count > 64) throw new Error('out of bounds');
   return count;
+}
+
+function parseCount(text: string): number {
+  if (!/^[0-9]{1,9}$/.test(text)) throw new Error('no number');
+  return Number(text);
 }
 
 function parseOnOff(text: string): boolean {

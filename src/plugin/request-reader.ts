@@ -19,7 +19,7 @@ export type CacheRequest = {
 /** Takes requests in the order of their lines. A body's pieces come before the next request. */
 export type RequestSink = {
   readonly onRequest: (request: CacheRequest) => void;
-  /** A part of the last request's body. Lent for the call. */
+  /** A part of the last request's body, the sink's own from now on. */
   readonly onBody: (bytes: Buffer) => void;
   readonly onBodyEnd: () => void;
 };

@@ -1,13 +1,13 @@
 /** The cache program on its own: joins its parts on this process' stdin, stdout and stderr, and ends the process. */
 
-import { readOptions } from './options.ts';
+import type { PluginOptions } from './options.ts';
 import { Output } from './output.ts';
 import { PluginCache } from './plugin-cache.ts';
 import { RequestReader } from './request-reader.ts';
 import { HELLO, Session } from './session.ts';
 
-export async function runPlugin(flags: Readonly<Record<string, string>>): Promise<void> {
-  const options = readOptions(flags);
+/** Runs until `close` is answered or stdin ends. @throws {Error} stdin is not the `go` command's */
+export async function runPlugin(options: PluginOptions): Promise<void> {
   const output = new Output();
   output.write(HELLO);
   const cache = new PluginCache(options, warn);

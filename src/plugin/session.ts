@@ -43,6 +43,11 @@ export class Session implements RequestSink {
     return this.#gets.size;
   }
 
+  /** Whether it owes an answer. */
+  get isBusy(): boolean {
+    return this.#gets.size > 0 || this.#put !== undefined;
+  }
+
   /** Forgets a put whose body did not come whole, and waits for all gets. */
   async end(): Promise<void> {
     this.#put?.file.abort();

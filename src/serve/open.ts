@@ -1,24 +1,34 @@
 /** A server's store: locked, opened by its threads, and given back at the end. What is made of it: `run.ts`. */
 
+import { STOP_GRACE_MS } from '../core/limits.ts';
 import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Profiles } from '../observe/profiles.ts';
 import type { Config } from '../settings/config.ts';
+import type { PluginConfig } from '../settings/plugin-config.ts';
 import { lockStore } from '../store/lock.ts';
 import { lookAtStore } from '../store/look.ts';
+import type { PluginThread } from '../workers/plugin-thread.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
 import type { WriterThread } from '../workers/writer-queue.ts';
 import { clock } from './clock.ts';
 import { databasesOf } from './databases.ts';
+import { startPlugin } from './plugin.ts';
 import { runServer } from './run.ts';
+import { aborted } from './stop-signal.ts';
 import { tlsOf } from './tls.ts';
 
 /** `writer`: its thread, where that is on its way already. */
-export type Started = { readonly stop: AbortSignal; readonly writer: WriterThread | undefined };
+export type Started = {
+  readonly stop: AbortSignal;
+  readonly writer: WriterThread | undefined;
+  /** Served beside the rest. */
+  readonly plugin: PluginConfig | undefined;
+};
 
 /** @throws what `serve` does */
-export async function openAndServe(config: Config, { stop, writer }: Started): Promise<void> {
+export async function openAndServe(config: Config, { stop, writer, plugin }: Started): Promise<void> {
   const metrics = new Metrics();
   const log = createLogger({
     level: config.logLevel,
@@ -30,13 +40,17 @@ export async function openAndServe(config: Config, { stop, writer }: Started): P
   tlsOf(config);
   lookAtStore(config.dbPath, { mayBeNew: true });
   const lock = lockStore(config.dbPath);
+  let thread: PluginThread | undefined;
   try {
     // Before the threads, so that it sees all they allocate.
     const profiles = config.pprof ? new Profiles() : undefined;
+    thread = plugin && (await startPlugin(plugin, log));
+    void aborted(stop).then(() => thread?.stop(STOP_GRACE_MS));
     const store = await openStore(config, events, writer);
     await runServer({ config, store, stop, log, metrics, events, profiles });
   } finally {
     lock.release();
+    await thread?.stop(stop.aborted ? STOP_GRACE_MS : 0);
   }
 }
 

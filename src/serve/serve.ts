@@ -6,6 +6,7 @@
  */
 
 import type { Config } from '../settings/config.ts';
+import type { PluginConfig } from '../settings/plugin-config.ts';
 import { startWriter } from '../workers/writer-queue.ts';
 import { serverStopSignal } from './stop-signal.ts';
 
@@ -14,11 +15,12 @@ import { serverStopSignal } from './stop-signal.ts';
  *
  * @throws {UsageError} the upstream is this very listener, a malformed checksum database or HTTP proxy
  * @throws {StoreFailed} the store is in use, or can't be opened
+ * @throws {Error} an address can't be had
  */
-export async function serve(config: Config): Promise<void> {
+export async function serve(config: Config, plugin: PluginConfig | undefined): Promise<void> {
   const stop = serverStopSignal();
   // Profiles must be there before any thread is. It opens nothing yet: the store is not locked.
   const writer = config.pprof ? undefined : startWriter(config.dbPath);
   const { openAndServe } = await import('./open.ts');
-  await openAndServe(config, { stop, writer });
+  await openAndServe(config, { stop, writer, plugin });
 }

@@ -7,10 +7,10 @@
  */
 
 import { execFile } from 'node:child_process';
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { type Address, parseAddress } from '../core/address.ts';
+import type { Address } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
 import { type Network, parseNetworks } from '../core/network.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
@@ -23,10 +23,13 @@ import {
   parseSwitch,
   parseText,
 } from '../core/setting.ts';
-import { UsageError, unknownName } from '../core/usage-error.ts';
+import { UsageError } from '../core/usage-error.ts';
+import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { type Env, GoEnv } from './go-env.ts';
-import { type ServeOption, serveOptions } from './serve-options.ts';
+import { type PluginConfig, readPlugin } from './plugin-config.ts';
+import { serveOptions } from './serve-options.ts';
+import { type Found, nonEmpty, parseFound, Settings, whereOf } from './sources.ts';
 
 /** Durations in ms, sizes in bytes; see `serve-options.ts` for what each one sets. */
 export type Config = {
@@ -99,7 +102,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   const goEnv = new GoEnv(env);
   const offline = settings.read(serveOptions.offline, parseSwitch, 'false');
   const config = {
-    addr: settings.read(serveOptions.addr, parseAddress),
+    addr: settings.readAddr(),
     hosts: settings.read(serveOptions.hosts, parseHostNames),
     dbPath: readDbPath(settings),
     ...readSumdb(settings, goEnv),
@@ -150,7 +153,24 @@ export function loadStoreConfig({ flags, env = process.env }: ConfigSources): St
  * @throws {UsageError} bad value, unknown name in the file, unreadable file
  */
 export function loadAddress({ flags, env = process.env }: ConfigSources): Address {
-  return new Settings(flags, env).read(serveOptions.addr, parseAddress);
+  return new Settings(flags, env).readAddr();
+}
+
+/**
+ * A plugin server's settings; undefined without `--plugin`.
+ *
+ * @throws {UsageError} bad value, unknown name in the file, unreadable file
+ */
+export function loadPlugin({ flags, env = process.env }: ConfigSources): PluginConfig | undefined {
+  const plugin = readPlugin(new Settings(flags, env));
+  const lost = plugin === undefined && pluginFlags.find(({ name }) => flags[name] !== undefined);
+  if (lost) throw new UsageError(`--${lost.name} is for --plugin: set that too, such as --plugin 5930`);
+  return plugin && Object.freeze({ ...plugin, systemd: readSystemd(env) });
+}
+
+/** For the cache program where it is started from the sources: its flags, then the environment. */
+export function findPluginSetting(flags: Readonly<Record<string, string>>): FindSetting {
+  return findIn(flags, process.env);
 }
 
 /** Whether the log level asks for stack traces. False where it can't be known. */
@@ -201,56 +221,6 @@ const READERS_MAX = 64;
 
 function defaultReaders(): string {
   return String(Math.min(READERS_MAX, Math.max(1, availableParallelism() - 1)));
-}
-
-/** A value's text and where it stood, such as `--addr`, `ASTERA_ADDR` or `astera.conf:3`. */
-type Found = { readonly text: string; readonly from: string };
-
-/** The three sources, in their order. */
-class Settings {
-  readonly #flags: ConfigSources['flags'];
-  readonly #env: Env;
-  readonly #file: ReadonlyMap<string, Found>;
-
-  constructor(flags: ConfigSources['flags'], env: Env) {
-    this.#flags = flags;
-    this.#env = env;
-    const path = flags.config ?? nonEmpty(env.ASTERA_CONFIG);
-    this.#file = path === undefined ? new Map() : readConfigFile(path);
-  }
-
-  /** An empty variable counts as unset, as it does for `go`. */
-  find(name: string): Found | undefined {
-    const flag = this.#flags[name];
-    if (flag !== undefined) return { text: flag, from: `--${name}` };
-    const variable = `ASTERA_${name.toUpperCase().replaceAll('-', '_')}`;
-    const text = nonEmpty(this.#env[variable]);
-    return text === undefined ? this.#file.get(name) : { text, from: variable };
-  }
-
-  read<T>(option: ServeOption, parse: (text: string) => T, fallback = option.fallback ?? ''): T {
-    return parseFound(option, this.find(option.name) ?? { text: fallback, from: 'default' }, parse);
-  }
-
-  readIfSet<T>(option: ServeOption, parse: (text: string) => T): T | undefined {
-    const found = this.find(option.name);
-    return found && parseFound(option, found, parse);
-  }
-}
-
-function parseFound<T>(option: ServeOption, { text, from }: Found, parse: (text: string) => T): T {
-  try {
-    return parse(text);
-  } catch (cause) {
-    const value = JSON.stringify(text.slice(0, 200));
-    throw new UsageError(`bad value for ${whereOf(option, from)}: ${value}: expected ${option.form}`, {
-      cause,
-    });
-  }
-}
-
-function whereOf({ name }: ServeOption, from: string): string {
-  return from === `--${name}` ? from : `--${name} (from ${from})`;
 }
 
 /** Looked into at once, so that a mistyped list makes no store. The parser's own words hold no password. */
@@ -312,38 +282,6 @@ const GO_TIMEOUT_MS = 5000;
 
 const GO_OUTPUT_BYTES_MAX = 65_536;
 
-/** A settings file is a page long. Past it somebody named the wrong file. */
-const FILE_BYTES_MAX = 65_536;
-
-function readConfigFile(path: string): Map<string, Found> {
-  const names: string[] = Object.values(serveOptions).map(({ name }) => name);
-  const found = new Map<string, Found>();
-  for (const [index, line] of readSmallFile(path).split(/\r?\n/).entries()) {
-    const from = `${path}:${index + 1}`;
-    if (/^\s*(?:#|$)/.test(line)) continue;
-    const [, name, text] = /^\s*([a-z][a-z-]*)\s*=(.*)$/.exec(line) ?? [];
-    if (name === undefined || text === undefined) {
-      throw new UsageError(
-        `cannot read ${from}: expected name = value: ${JSON.stringify(line.slice(0, 80))}`,
-      );
-    }
-    if (!names.includes(name)) throw unknownName(`setting in ${from}`, name, names);
-    found.set(name, { text: text.trim(), from });
-  }
-  return found;
-}
-
-function readSmallFile(path: string): string {
-  try {
-    const stats = statSync(path);
-    if (!stats.isFile() || stats.size > FILE_BYTES_MAX)
-      throw new Error(`not a file of up to ${FILE_BYTES_MAX} bytes`);
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new UsageError(`cannot read --config ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause });
-  }
-}
-
 /** Upper case first, as Go 1.26 has it. */
 function readProxyEnv(env: Env): ProxyEnv {
   const either = (name: string) => nonEmpty(env[name]) ?? env[name.toLowerCase()] ?? '';
@@ -361,8 +299,4 @@ function readSystemd({ NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID }: Env): Confi
   const isOurs = !WATCHDOG_PID || WATCHDOG_PID === String(process.pid);
   const watchdogMs = Number(WATCHDOG_USEC) / 1000;
   return { watchdogMs: isOurs && watchdogMs >= 1 ? watchdogMs : undefined };
-}
-
-function nonEmpty(text: string | undefined): string | undefined {
-  return text === '' ? undefined : text;
 }

@@ -154,3 +154,23 @@ export const serveOptions = {
     fallback: 'info',
   },
 } as const satisfies Record<string, ServeOption>;
+
+/** Of the plugin server, which `loadPlugin` reads; the flags of its cache are those of the cache program. */
+export const pluginServerOptions = [
+  {
+    name: 'plugin',
+    help: "serve the build cache to this machine's go commands, see connect; without --addr and --http no HTTP port is opened",
+    form: 'a port of loopback such as 5930, or unix:PATH',
+  },
+  {
+    name: 'http',
+    help: 'the same as --addr',
+    form: 'an address such as :8080, 127.0.0.1:0, [::1]:80 or unix:PATH',
+  },
+  {
+    name: 'modproxy',
+    help: 'taken from go-cache-plugin: modules are served wherever HTTP is',
+    form: 'true or false',
+    isSwitch: true,
+  },
+] as const satisfies readonly ServeOption[];

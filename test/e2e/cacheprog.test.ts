@@ -15,42 +15,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/plugin/remote-protocol.ts';
+import { assertWhole, buildClient, built, filesIn, programHash, succeeds } from '../support/cached-build.ts';
 import { CHECKOUT } from '../support/corpus.ts';
-import { GoClient, type GoResult } from '../support/go.ts';
+import type { GoClient } from '../support/go.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
-const MAIN = `package main
-
-import (
-	"encoding/json"
-	"os"
-
-	"example.com/app/lib"
-)
-
-func main() { json.NewEncoder(os.Stdout).Encode(lib.Numbers(3)) }
-`;
-const LIB = `package lib
-
-import _ "embed"
-
-//go:embed data.txt
-var data []byte
-
-func Numbers(n int) []int { return make([]int, n+len(data)) }
-`;
-const LIB_TEST = `package lib
-
-import "testing"
-
-func TestNumbers(t *testing.T) {
-	if len(Numbers(1)) != 6 {
-		t.Fatal(Numbers(1))
-	}
-}
-`;
-
 let scratch = '';
 let warm = '';
 /** The program that a build without any cache program makes. */
@@ -196,19 +166,10 @@ type Client = {
   readonly env?: Readonly<Record<string, string>>;
 };
 
-/** A client with a project of two packages. Without a directory it uses Go's own cache. */
-async function client({ cacheDir, flags = [], env: more = {} }: Client): Promise<GoClient> {
+/** Without a directory it uses Go's own cache. */
+function client({ cacheDir, flags = [], env = {} }: Client): Promise<GoClient> {
   const program = [process.execPath, PROGRAM, `--cache-dir=${cacheDir}`, ...flags].join(' ');
-  const env = { CGO_ENABLED: '0', ...more, ...(cacheDir === undefined ? {} : { GOCACHEPROG: program }) };
-  // Each client has a directory of its own, which an action's ID holds unless paths are trimmed.
-  const go = await GoClient.create('off', { env: { ...env, GOFLAGS: '-trimpath' } });
-  await mkdir(join(go.project, 'lib'), { recursive: true });
-  await writeFile(join(go.project, 'go.mod'), 'module example.com/app\n\ngo 1.24\n');
-  await writeFile(join(go.project, 'main.go'), MAIN);
-  await writeFile(join(go.project, 'lib/lib.go'), LIB);
-  await writeFile(join(go.project, 'lib/lib_test.go'), LIB_TEST);
-  await writeFile(join(go.project, 'lib/data.txt'), 'five!');
-  return go;
+  return buildClient({ env, ...(cacheDir !== undefined && { program }) });
 }
 
 async function ownClient(t: TestContext, options: Client): Promise<GoClient> {
@@ -217,44 +178,11 @@ async function ownClient(t: TestContext, options: Client): Promise<GoClient> {
   return go;
 }
 
-async function succeeds(go: GoClient, ...args: readonly string[]): Promise<GoResult> {
-  const result = await go.run(...args);
-  assert.equal(result.code, 0, `go ${args.join(' ')}: ${result.stderr}`);
-  return result;
-}
-
-function built(go: GoClient, ...flags: readonly string[]): Promise<GoResult> {
-  return succeeds(go, 'build', ...flags, '-o', 'app', '.');
-}
-
-function programHash(go: GoClient): string {
-  return createHash('sha256')
-    .update(readFileSync(join(go.project, 'app')))
-    .digest('hex');
-}
-
 /** Hard links: nothing is written in place, so that no test can change another's files. */
 function copyOfWarm(): string {
   const copy = join(scratch, `copy-${readdirSync(scratch).length}`);
   execFileSync('cp', ['-al', warm, copy]);
   return copy;
-}
-
-/** Each output is what its name says, and each action names an output of a good form. */
-function assertWhole(cacheDir: string): void {
-  for (const path of filesIn(join(cacheDir, 'output'))) {
-    assert.equal(createHash('sha256').update(readFileSync(path)).digest('hex'), path.slice(-64), path);
-  }
-  for (const path of filesIn(join(cacheDir, 'action'))) {
-    assert.match(readFileSync(path, 'latin1'), /^[0-9a-f]{64} [0-9]{1,19}$/, path);
-  }
-}
-
-function filesIn(directory: string): string[] {
-  if (!existsSync(directory)) return [];
-  return readdirSync(directory, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** Waits until the directory holds as many outputs, or the build has ended. */

@@ -1,0 +1,100 @@
+/** The line to a plugin server. It tells of the server's end, garbage or silence once, and then carries nothing. */
+
+import { connect, type Socket } from 'node:net';
+import type { Address } from '../core/address.ts';
+import { messageOf } from '../core/errors.ts';
+import { PLUGIN_CONNECT_MS, PLUGIN_SILENCE_MS } from '../core/limits.ts';
+import { AnswerReader, type ServerAnswer } from './answer-reader.ts';
+import { socketOptions } from './plugin-address.ts';
+
+export type ServerLineDoors = {
+  /** @throws {Error} an answer that nobody has asked for */
+  readonly onAnswer: (answer: ServerAnswer) => void;
+  /** It carries nothing any more, and never will. */
+  readonly onFailure: (why: string) => void;
+  /** It takes more after {@link ServerLine.send} said that it is full. */
+  readonly onDrain: () => void;
+  /** Whether the server owes an answer. */
+  readonly isOwed: () => boolean;
+};
+
+export class ServerLine {
+  readonly #socket: Socket;
+  readonly #doors: ServerLineDoors;
+  #isOpen = true;
+  #hasGreeted = false;
+  #signs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(address: Address, doors: ServerLineDoors) {
+    this.#doors = doors;
+    this.#socket = connect(socketOptions(address));
+    this.#socket.setNoDelay(true);
+    const reader = new AnswerReader((answer) => this.#take(answer));
+    this.#socket.on('data', (bytes: Buffer) => {
+      this.#alive();
+      try {
+        reader.push(bytes);
+      } catch (error) {
+        this.#fail(messageOf(error));
+      }
+      if (this.#hasGreeted && !doors.isOwed()) this.#rest();
+    });
+    this.#socket.on('drain', () => {
+      this.#alive();
+      doors.onDrain();
+    });
+    this.#socket.on('error', (error) => this.#fail(error.message));
+    this.#socket.on('close', () => this.#fail('it has hung up'));
+    this.#watch(PLUGIN_CONNECT_MS);
+  }
+
+  /** False where the line is full: its `onDrain` says when there is room. */
+  send(bytes: Buffer): boolean {
+    if (this.#timer === undefined) this.#watch(PLUGIN_SILENCE_MS);
+    return this.#socket.write(bytes);
+  }
+
+  close(): void {
+    this.#isOpen = false;
+    this.#rest();
+    this.#socket.destroy();
+  }
+
+  #take(answer: ServerAnswer): void {
+    if (!this.#isOpen) return;
+    if (answer.id === 0 && !this.#hasGreeted) this.#hasGreeted = true;
+    else this.#doors.onAnswer(answer);
+  }
+
+  #alive(): void {
+    this.#signs++;
+    this.#timer?.refresh();
+  }
+
+  /** Nothing is owed. */
+  #rest(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #watch(timeMs: number): void {
+    this.#timer = setTimeout(() => this.#look(timeMs), timeMs);
+  }
+
+  /** Looks once more after the next poll: this process itself may have been stopped, and the answer be there. */
+  #look(timeMs: number): void {
+    const signs = this.#signs;
+    setImmediate(() => {
+      if (!this.#isOpen || this.#signs !== signs) return;
+      if (this.#hasGreeted && !this.#doors.isOwed()) this.#rest();
+      else this.#fail(`no sign of it in ${timeMs} ms`);
+    });
+  }
+
+  #fail(why: string): void {
+    if (!this.#isOpen) return;
+    this.close();
+    this.#doors.onFailure(why);
+  }
+}
