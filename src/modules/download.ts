@@ -39,6 +39,8 @@ export type DownloadOptions = GrowingBlobOptions & {
   readonly confirm?: (h1: string, upstream: string) => Check;
   /** True: the zip is checked before it goes out, even if no checksum covers it. */
   readonly isStrict?: boolean;
+  /** Longer zips are refused. By default ZIP_BYTES_MAX. */
+  readonly bytesMax?: number;
   /** Called with the reason if a good zip could not be stored. */
   readonly onNotStored: (why: string) => void;
 };
@@ -167,7 +169,8 @@ export class Download {
       const request = {
         resource,
         path: key,
-        bytesMax: ZIP_BYTES_MAX,
+        // The download itself refuses what is too long, as it must drop the stored part. A source only stops.
+        bytesMax: this.#bytesMax + CHUNK_BYTES,
         ...(resume && { resume }),
         ...requestOptions,
       };
@@ -199,6 +202,7 @@ export class Download {
     this.#upstream = event.upstream;
     this.#source = event.source;
     this.#blob.describe(event);
+    this.#refuseTooLong(event.size ?? 0);
     this.#refuseUncheckable();
     if (event.size !== undefined && event.size > CHUNK_BYTES) this.#onStarted();
     this.#wake();
@@ -206,12 +210,28 @@ export class Download {
 
   async #append({ bytes, isPatched = false }: FetchEvent & { kind: 'bytes' }): Promise<void> {
     this.#isPatched ||= isPatched;
+    this.#refuseTooLong(this.#blob.received + bytes.byteLength);
     this.#blob.append(bytes);
     this.#options.garbage.took(bytes);
     this.#refuseUncheckable();
     this.#wake();
     if (await this.#blob.waitForRoom()) return;
-    throw new StoreFailed(`cannot keep ${this.#name}: no room to store it, and no client waits for it`);
+    throw new StoreFailed(
+      `cannot keep ${this.#name}: ${this.#blob.refusal}, and no client waits for the rest`,
+    );
+  }
+
+  get #bytesMax(): number {
+    return this.#options.bytesMax ?? ZIP_BYTES_MAX;
+  }
+
+  /** Drops the stored part too: the next download would only go on to the same end. @throws {UpstreamFailed} */
+  #refuseTooLong(bytes: number): void {
+    if (bytes <= this.#bytesMax) return;
+    this.#blob.drop();
+    throw new UpstreamFailed(
+      `cannot take ${this.#name} from ${this.#upstream}: larger than ${this.#bytesMax} bytes`,
+    );
   }
 
   /** False: no checksum covers the zip and it came in one piece, so it may go out unchecked. */
@@ -228,7 +248,7 @@ export class Download {
 
   #uncheckable(): Busy {
     return new Busy(
-      `cannot give ${this.#name}: it must be checked, and the disk is too full to keep it for that`,
+      `cannot give ${this.#name}: it must be checked, and it can't be stored for that: ${this.#blob.refusal}`,
     );
   }
 
@@ -240,7 +260,7 @@ export class Download {
     if (!isStored && this.#mustCheck) throw this.#uncheckable();
     const check = isStored ? await this.#check({ size }) : undefined;
     this.#finish();
-    if (!isStored) return { size, ...this.#notStored('no room') };
+    if (!isStored) return { size, ...this.#notStored(this.#blob.refusal) };
     const proof = await this.#proven(check);
     try {
       const { store, key, wallMs } = this.#options;

@@ -6,7 +6,7 @@
  * The chunks that are stored already stay, and a later download goes on from them.
  */
 
-import { isServeError } from '../core/errors.ts';
+import { isServeError, messageOf } from '../core/errors.ts';
 import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../core/limits.ts';
 import type { Progress, Validator } from '../core/ports.ts';
 import type { PartialRow, Store } from '../core/store-port.ts';
@@ -35,6 +35,7 @@ export class GrowingBlob {
   #isOpened = false;
   /** Whether chunks go into the window, as the store has no room. */
   #isPassing = false;
+  #refusal: string | undefined;
   /** Full chunks so far. This is also the seq of the open chunk. */
   #chunks = 0;
   #open: Uint8Array = NOTHING;
@@ -79,6 +80,11 @@ export class GrowingBlob {
     return true;
   }
 
+  /** The reason why some of it can't be stored, on one line. */
+  get refusal(): string {
+    return this.#refusal ?? this.#options.store.full ?? 'the store has no room';
+  }
+
   /** Takes over the chunks of an earlier download. @returns the resume point for the source; undefined: from 0 */
   async adopt(partial: PartialRow): Promise<Progress | undefined> {
     // If all chunks are stored, the last one is fetched again: a Range must not be empty.
@@ -100,12 +106,18 @@ export class GrowingBlob {
     return { offset: this.received, tail: last.slice(-RESUME_TAIL_BYTES), size, validator };
   }
 
-  /** @returns undefined if the chunk can't be read. The partial is then dropped, as it would stop the next download */
-  async #lastOf(blob: number, seq: number): Promise<Uint8Array | undefined> {
+  /**
+   * Reads a chunk, twice if need be: the first failure may pass.
+   *
+   * @returns undefined if it can't be read. The partial is then dropped, as it would stop the next download
+   * @throws {Busy} the store has too much to do now; the partial stays
+   */
+  async #lastOf(blob: number, seq: number, tries = 2): Promise<Uint8Array | undefined> {
     try {
       return (await this.#options.memory.piece(blob, seq)).bytes;
     } catch (error) {
-      if (!isServeError(error)) throw error;
+      if (!isServeError(error) || error.kind === 'busy') throw error;
+      if (tries > 1) return this.#lastOf(blob, seq, tries - 1);
       this.#options.store.dropBlob({ blob }).catch(() => {}); // The next openBlob of the key drops it.
       return undefined;
     }
@@ -209,6 +221,7 @@ export class GrowingBlob {
     const [blob, seq] = [this.#id, this.#chunks];
     if (this.#isPassing || store.full !== undefined) {
       this.#isPassing = true;
+      this.#refusal ??= store.full;
       this.window.put(seq, bytes);
       return;
     }
@@ -224,6 +237,7 @@ export class GrowingBlob {
       (error: unknown) => {
         if (!isServeError(error)) throw error;
         this.#isPassing = true;
+        this.#refusal ??= messageOf(error);
         if (pending !== this.#pending) return; // The chunk's file was dropped since.
         this.window.put(seq, bytes);
         pending.delete(seq);

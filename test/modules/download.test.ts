@@ -7,8 +7,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ByteStream } from '../../src/core/answer.ts';
 import type { VerifyMode } from '../../src/core/checksums.ts';
-import { Busy, StoreFailed, UpstreamDown, UpstreamFailed } from '../../src/core/errors.ts';
+import { Busy, type ServeError, StoreFailed, UpstreamDown, UpstreamFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../../src/core/limits.ts';
+import { parseResource } from '../../src/core/resource.ts';
+import { YoungGarbage } from '../../src/flight/young-garbage.ts';
+import { Download } from '../../src/modules/download.ts';
 import { assertWhole, contentOf, execute } from '../store/stores.ts';
 import {
   makeRig,
@@ -201,6 +204,105 @@ test('a broken download leaves a partial, and the next download goes on after it
     'the stored ETag is of the first answer: it does not vouch for later joins',
   );
   assertWhole(rig.store.path);
+});
+
+/** A store with two chunks of a broken download of `zip`. */
+async function broken(t: TestContext, zip: Uint8Array): Promise<Rig> {
+  const { rig } = scripted(t);
+  rig.upstream.scripts.clear();
+  rig.upstream.says.set(ZIP, zip);
+  const size = zip.byteLength;
+  await rig.store.openBlob({ blob: 9, key: ZIP, size, etag: '"e"', lastModified: undefined, nowMs: 1 });
+  for (const seq of [0, 1]) {
+    const bytes = zip.slice(seq * CHUNK_BYTES, (seq + 1) * CHUNK_BYTES);
+    await rig.store.putChunk({ blob: 9, seq, bytes });
+  }
+  return rig;
+}
+
+const readErrors: { failures: ServeError[]; outcome: 'resumed' | 'from 0' | 'busy'; why: string }[] = [
+  { failures: [new StoreFailed('SQLITE_BUSY')], outcome: 'resumed', why: 'one that passes' },
+  { failures: [new Busy('reads are waiting')], outcome: 'busy', why: 'a store that is busy' },
+  {
+    failures: [new StoreFailed('SQLITE_CORRUPT'), new StoreFailed('SQLITE_CORRUPT')],
+    outcome: 'from 0',
+    why: 'one that stays',
+  },
+];
+
+for (const { failures, outcome, why } of readErrors) {
+  test(`a partial that can't be read: ${why}: ${outcome}`, async (t) => {
+    const zip = noise(4 * CHUNK_BYTES);
+    const rig = await broken(t, zip);
+    const { getChunk } = rig.store;
+    const left = [...failures];
+    const failing: typeof getChunk = (request) => {
+      const failure = left.shift();
+      return failure === undefined ? getChunk(request) : Promise.reject(failure);
+    };
+    Object.assign(rig.store, { getChunk: failing });
+    if (outcome === 'busy') {
+      await assert.rejects(rig.get(ZIP), Busy);
+      assert.equal((await rig.store.getEntry({ key: ZIP })).partial?.chunks, 2, 'it is still there');
+    }
+    assertSame(await readAll((await rig.get(ZIP)).body), zip);
+    await settled();
+    const offset = rig.upstream.asked[0]?.request.resume?.offset;
+    assert.equal(offset, outcome === 'from 0' ? undefined : 2 * CHUNK_BYTES);
+    assertWhole(rig.store.path);
+  });
+}
+
+test('a zip of no known size that gets too long is refused, and no partial stays', async (t) => {
+  const { rig } = scripted(t);
+  const script = new Script();
+  const resource = parseResource(ZIP);
+  assert.ok(resource?.kind === 'zip');
+  const { store, memory, builder, clock } = rig;
+  const download = new Download({
+    ...{ key: ZIP, resource, store, memory, builder, partial: undefined, requestOptions: {} },
+    sources: {
+      async *stream() {
+        for await (const event of script.events()) yield { ...event, source: 'upstream' };
+      },
+    },
+    garbage: new YoungGarbage(),
+    wallMs: () => clock.wallMs(),
+    onNotStored: () => {},
+    bytesMax: 4 * CHUNK_BYTES,
+  });
+  const refused = assert.rejects(
+    download.landed,
+    /^UpstreamFailed: cannot take "[^"]+" from [^:]+: larger than/,
+  );
+  await script.send(start({}));
+  await script.bytes(noise(4 * CHUNK_BYTES));
+  await settled();
+  assert.equal((await store.getEntry({ key: ZIP })).partial?.chunks, 4);
+  void script.bytes(noise(1));
+  await refused;
+  await settled();
+  assert.deepEqual(await store.getEntry({ key: ZIP }), {});
+  assertWhole(store.path);
+});
+
+test('if a chunk is refused for another reason than a full disk, the log says that reason', async (t) => {
+  const { rig, script } = scripted(t);
+  const zip = noise(3 * CHUNK_BYTES + 100);
+  const reasons: string[] = [];
+  rig.events.notStored = (_, why) => void reasons.push(why);
+  const opening = open(rig);
+  await script.send(start({ size: zip.byteLength }));
+  const reading = readAll(await opening);
+  await script.bytes(zip.slice(0, CHUNK_BYTES));
+  await settled();
+  const { partial } = await rig.store.getEntry({ key: ZIP });
+  await rig.store.dropBlob({ blob: partial?.blob ?? 0 });
+  await script.bytes(zip.slice(CHUNK_BYTES));
+  script.end();
+  assertSame(await reading, zip);
+  await settled();
+  assert.match(reasons.join(), /^cannot store chunk 1: no blob \d+ grows$/);
 });
 
 test('the content is checked too if parts were joined without an ETag', async (t) => {
