@@ -5,7 +5,6 @@
  */
 
 import type { Exchange, Head } from './exchange.ts';
-import { within } from './within.ts';
 
 export type Headed = { readonly head: Head; readonly exchange: Exchange };
 
@@ -14,16 +13,23 @@ export type Headed = { readonly head: Head; readonly exchange: Exchange };
  * @param waitMs how long a kept connection may be silent before that
  * @throws what the last exchange without an answer failed with
  */
-export async function headOf(
-  send: (isFresh: boolean) => Exchange,
-  waitMs: number,
-  signal: AbortSignal,
-): Promise<Headed> {
+export async function headOf(send: (isFresh: boolean) => Exchange, waitMs: number): Promise<Headed> {
   const first = send(false);
-  const answer = await within(first.head, waitMs, signal);
-  if (answer !== undefined) return { head: answer.value, exchange: first };
-  if (!first.isReused || signal.aborted) return headed(first);
-  const second = send(true);
+  if (!first.isReused) return headed(first);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), waitMs);
+  });
+  try {
+    const head = await Promise.race([first.head, late]);
+    if (head !== undefined) return { head, exchange: first };
+  } finally {
+    clearTimeout(timer);
+  }
+  return firstOf(first, send(true));
+}
+
+async function firstOf(first: Exchange, second: Exchange): Promise<Headed> {
   const winner = await Promise.any([headed(first), headed(second)]).catch(() => headed(second));
   (winner.exchange === first ? second : first).abort();
   return winner;

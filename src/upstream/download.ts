@@ -85,7 +85,7 @@ export class Download {
 
   /** What to ask for next; undefined is the whole file. Forgets what nothing could be joined to. */
   next(): Range | undefined {
-    if (this.#isSmall && !isStrong(this.#validator.etag)) this.#forget();
+    if (!this.#canJoin) this.#forget();
     if (this.#offset === 0 || !this.#canRange) return undefined;
     const condition = ifRange(this.#validator);
     if (condition === undefined && this.#tail.length === 0) return undefined;
@@ -209,6 +209,11 @@ export class Download {
     return isSame(this.#validator, validator) || this.#canCompare;
   }
 
+  /** More of the file may be joined to what is here, if its upstream vouches for it where it must. */
+  get #canJoin(): boolean {
+    return !this.#isSmall || isStrong(this.#validator.etag);
+  }
+
   get #canCompare(): boolean {
     return !this.#isSmall && this.#tail.length > 0;
   }
@@ -266,7 +271,7 @@ export class Download {
     if (this.#offset > this.#bytesMax) throw this.#tooLarge();
     if (this.#size !== undefined && this.#offset > this.#size)
       throw new BadAnswer('more bytes than promised');
-    this.#tail.push(bytes);
+    if (this.#canJoin) this.#tail.push(bytes);
     return { kind: 'bytes', bytes };
   }
 

@@ -173,7 +173,6 @@ export class HttpSource implements Source {
       const { head, exchange } = await headOf(
         (isFresh) => this.#send(ask, { ...step, isFresh }),
         timeouts.besideMs,
-        ask.signal,
       ).catch((error: unknown) => {
         if (!(error instanceof LocalAddress)) throw error;
         throw new UpstreamFailed(cannotFetch(ask.path, this.name, `redirect refused: ${error.message}`));

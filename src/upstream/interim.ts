@@ -12,6 +12,10 @@ const INTERIM = /^HTTP\/1\.[01] 1(?!01)\d\d/;
 /** As many bytes as tell one. */
 const BEGINNING_BYTES = 'HTTP/1.1 100'.length;
 
+/** Where the status stands, and its first digit in an interim answer. */
+const STATUS_AT = 'HTTP/1.1 '.length;
+const ONE = '1'.charCodeAt(0);
+
 /** Reads the heads of one connection's answers. */
 export class Interim {
   #isAtHead = false;
@@ -27,6 +31,11 @@ export class Interim {
   /** What of `bytes`, and of what was held back before, is of no interim answer; undefined: not known yet, or nothing. */
   rest(bytes: Buffer): Buffer | undefined {
     if (!this.#isAtHead) return bytes;
+    // Nearly every head comes in one go, and is final.
+    if (this.#held.byteLength === 0 && bytes.byteLength >= BEGINNING_BYTES && bytes[STATUS_AT] !== ONE) {
+      this.#isAtHead = false;
+      return bytes;
+    }
     let rest = Buffer.concat([this.#held, bytes]);
     this.#held = Buffer.alloc(0);
     for (;;) {

@@ -1,11 +1,13 @@
 /** The last bytes of a stream, kept to recognise them when they come again. */
 
 export class Tail {
-  readonly #bytes: Uint8Array;
+  readonly #bytesMax: number;
+  // Made when it is needed: most small files have no use for it.
+  #bytes = new Uint8Array();
   #length = 0;
 
   constructor(bytesMax: number) {
-    this.#bytes = new Uint8Array(bytesMax);
+    this.#bytesMax = bytesMax;
   }
 
   get length(): number {
@@ -18,7 +20,8 @@ export class Tail {
 
   /** Copies: the stream's own buffers are not held. */
   push(piece: Uint8Array): void {
-    const max = this.#bytes.byteLength;
+    const max = this.#bytesMax;
+    if (this.#bytes.byteLength === 0) this.#bytes = new Uint8Array(max);
     const added = piece.byteLength > max ? piece.subarray(piece.byteLength - max) : piece;
     const kept = Math.min(this.#length, max - added.byteLength);
     this.#bytes.copyWithin(0, this.#length - kept, this.#length);

@@ -32,7 +32,8 @@ const PAGE = /^(?:\xef\xbb\xbf)?\s*<(?:!doctype|!--|\?xml|html|head|body|title|m
  * @param isCalledPage the answer's type is `text/html`
  */
 export function isWebPage(path: string, beginning: Uint8Array, isCalledPage: boolean): boolean {
-  const text = Buffer.from(beginning.subarray(0, BEGINNING_BYTES)).toString('latin1');
+  const { buffer, byteOffset, byteLength } = beginning;
+  const text = Buffer.from(buffer, byteOffset, Math.min(byteLength, BEGINNING_BYTES)).toString('latin1');
   const file = BEGINNINGS.find(({ end }) => path.endsWith(end));
   if (file === undefined) return PAGE.test(text);
   return MARKUP.test(text) || (isCalledPage && !file.right.test(text));
@@ -53,10 +54,15 @@ export async function* afterBeginning(
     held.push(piece);
     heldBytes += piece.byteLength;
     if (heldBytes < BEGINNING_BYTES) continue;
-    judge(Buffer.concat(held));
+    judge(joint(held));
     yield* held.splice(0);
   }
   if (heldBytes >= BEGINNING_BYTES) return;
-  judge(Buffer.concat(held));
+  judge(joint(held));
   yield* held;
+}
+
+function joint(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first] = pieces;
+  return pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
 }
