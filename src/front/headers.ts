@@ -29,8 +29,15 @@ const contentTypes = {
 /** Their bytes never change. A lookup's record doesn't either, but a newer head goes out with it later. */
 const FOREVER_KINDS: ReadonlySet<FileKind> = new Set(['info', 'mod', 'zip', 'tile']);
 const FOREVER = 'public, max-age=31536000, immutable';
+const NEVER = 'no-store';
 /** Short: whoever caches between us and `go` must not make a release invisible for longer. */
 const BRIEFLY = 'public, max-age=60';
+
+/** An answer without the network may be another one than with it. */
+const VARY = 'Vary: Disable-Module-Fetch';
+
+/** No browser may take an answer for something else than its type says, such as a page. */
+const NOSNIFF = 'X-Content-Type-Options: nosniff';
 
 /** No cache between us and the client may give it to others. */
 const PRIVATE = 'private, no-store';
@@ -65,19 +72,29 @@ export const statusLine: Readonly<Record<number, string>> = {
   508: '508 Loop Detected',
 };
 
-/** The block of an answer; `sha256` is in it as the ETag where the answer is stored. */
+/**
+ * The block of an answer; `sha256` is in it as the ETag where the answer is stored.
+ *
+ * @param isStoring false: the disk is full, and what comes from outside is passed through
+ */
 export function answerHead(
   answer: Pick<Answer, 'kind' | 'status' | 'origin' | 'sha256' | 'isTentative'>,
   visibility: Visibility,
+  isStoring = true,
 ): string {
   const { kind, status, origin, sha256, isTentative = false } = answer;
   const isForever = status === 200 && FOREVER_KINDS.has(kind) && !isTentative;
-  const publicly = isForever ? FOREVER : BRIEFLY;
+  // Made from what is stored here: the next answer may be the upstream's.
+  const briefly = origin === 'computed' ? NEVER : BRIEFLY;
+  const publicly = isForever ? FOREVER : briefly;
+  const cached = cacheStatus[origin];
   const lines = [
     status === 200 ? contentTypes[kind] : TEXT,
+    NOSNIFF,
     `Cache-Control: ${visibility === 'private' ? PRIVATE : publicly}`,
-    `Cache-Status: ${cacheStatus[origin]}`,
+    `Cache-Status: ${isStoring ? cached : cached.replace(' stored;', '')}`,
   ];
+  if (!isForever) lines.push(VARY);
   if (sha256 && status === 200) lines.push(`ETag: ${etagOf(sha256)}`, 'Accept-Ranges: bytes');
   return lines.join('\r\n');
 }
@@ -91,7 +108,12 @@ export function hotHead(file: StoredFile): string {
 
 /** The block of an error, whose text `go` shows to its user. */
 export function errorHead(): string {
-  return `${TEXT}\r\nCache-Control: no-store`;
+  return ownHead(TEXT);
+}
+
+/** The block of what was made for one client. */
+export function ownHead(type: string): string {
+  return `${type}\r\n${NOSNIFF}\r\nCache-Control: ${NEVER}`;
 }
 
 export function etagOf(sha256: string): string {

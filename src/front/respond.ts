@@ -11,22 +11,29 @@ import { type ErrorKind, httpStatus, isServeError, messageOf } from '../core/err
 import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { Events } from '../observe/events.ts';
 import { Client } from './client.ts';
-import { answerHead, errorHead, etagOf, FIRST_HEADER, hotHead, statusLine } from './headers.ts';
+import { answerHead, errorHead, etagOf, FIRST_HEADER, hotHead, ownHead, statusLine } from './headers.ts';
 import { Pump, type PumpEnd, type PumpKeeper } from './pump.ts';
 import { matchesTag, parseRange, type Span } from './range.ts';
 
 /** `headers` are whole lines, such as `Allow: GET, HEAD`; `route` is its name in metrics. */
 export type TextManners = { readonly headers?: readonly string[]; readonly route?: string };
 
-export type ResponderOptions = { readonly events: Events; readonly keeper: PumpKeeper };
+export type ResponderOptions = {
+  readonly events: Events;
+  readonly keeper: PumpKeeper;
+  /** Whether the store takes what comes from outside. */
+  readonly isStoring: () => boolean;
+};
 
 export class Responder {
   readonly #events: Events;
   readonly #keeper: PumpKeeper;
+  readonly #isStoring: () => boolean;
 
-  constructor({ events, keeper }: ResponderOptions) {
+  constructor({ events, keeper, isStoring }: ResponderOptions) {
     this.#events = events;
     this.#keeper = keeper;
+    this.#isStoring = isStoring;
   }
 
   /** A file that is in memory as a whole, in the handler itself: no promise, no copy. */
@@ -67,7 +74,7 @@ export class Responder {
   /** A file that was made for this client alone, of no kind that a GOPROXY has. */
   bytes(client: Client, bytes: Uint8Array, route: string): void {
     if (client.isOver) return;
-    this.#own(client, 200, bytes, ['application/octet-stream', 'Cache-Control: no-store']);
+    this.#own(client, 200, bytes, [ownHead('application/octet-stream')]);
     this.#count(client, route, 200, 'none');
   }
 
@@ -136,7 +143,8 @@ export class Responder {
   #head(client: Client, answer: Answer, code: number, lines: readonly string[] = []): void {
     const { res } = client;
     if (code !== 200) res.writeStatus(statusLine[code] ?? String(code));
-    res.writeHeader(FIRST_HEADER, [answerHead(answer, client.visibility), ...lines].join('\r\n'));
+    const head = answerHead(answer, client.visibility, this.#isStoring());
+    res.writeHeader(FIRST_HEADER, [head, ...lines].join('\r\n'));
   }
 
   #pump(client: Client, answer: Answer, code: number, body: ByteStream, span: Span | undefined): void {

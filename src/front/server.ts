@@ -33,6 +33,8 @@ export type ServerOptions = {
   readonly bodies: Pick<ModuleProxy, 'bodyNow'>;
   readonly events: Events;
   readonly clientStallMs: number;
+  /** Whether the store takes what comes from outside: `Cache-Status` tells. By default it does. */
+  readonly isStoring?: () => boolean;
   /** Connections at one time; more are closed as they come. */
   readonly connectionsMax: number;
 };
@@ -52,7 +54,8 @@ export class Server {
     this.#options = options;
     this.#hot = options.endpoints.flatMap(({ hot }) => hot ?? []);
     this.#keeper = new PumpKeeper({ stallMs: options.clientStallMs, now: () => performance.now() });
-    this.#responder = new Responder({ events: options.events, keeper: this.#keeper });
+    const { events, isStoring = () => true } = options;
+    this.#responder = new Responder({ events, keeper: this.#keeper, isStoring });
   }
 
   /**

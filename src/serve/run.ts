@@ -85,6 +85,7 @@ export async function runServer({
     bodies: modules,
     events,
     clientStallMs: config.clientStallMs,
+    isStoring: () => store.full === undefined,
     connectionsMax: connectionsMax(),
   });
   const manager =

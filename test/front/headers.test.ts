@@ -28,10 +28,13 @@ for (const kind of kinds) {
           assert.equal(lines.get('ETag'), hasTag ? `"${SHA}"` : undefined);
           assert.equal(lines.get('Accept-Ranges'), hasTag ? 'bytes' : undefined);
           const isForever = status === 200 && ['info', 'mod', 'zip'].includes(kind);
+          const briefly = origin === 'computed' ? 'no-store' : 'public, max-age=60';
           assert.equal(
             lines.get('Cache-Control'),
-            isForever ? 'public, max-age=31536000, immutable' : 'public, max-age=60',
+            isForever ? 'public, max-age=31536000, immutable' : briefly,
           );
+          assert.equal(lines.get('Vary'), isForever ? undefined : 'Disable-Module-Fetch');
+          assert.equal(lines.get('X-Content-Type-Options'), 'nosniff');
           const secret = linesOf(answerHead({ kind, status, origin, sha256 }, 'private'));
           assert.equal(secret.get('Cache-Control'), 'private, no-store');
           assert.match(
@@ -82,8 +85,21 @@ for (const { kind, status, type } of types) {
   });
 }
 
+test('what the store has no room for is not said to be stored', () => {
+  for (const { origin, isStoring, status } of [
+    { origin: 'upstream', isStoring: true, status: 'astera; fwd=miss; stored; detail=upstream' },
+    { origin: 'upstream', isStoring: false, status: 'astera; fwd=miss; detail=upstream' },
+    { origin: 'git', isStoring: false, status: 'astera; fwd=miss; detail=git' },
+    { origin: 'store', isStoring: false, status: 'astera; hit; detail=store' },
+  ] as const) {
+    const head = answerHead({ kind: 'zip', status: 200, origin, sha256: SHA }, 'public', isStoring);
+    assert.equal(linesOf(head).get('Cache-Status'), status);
+  }
+});
+
 test('an error is text that nobody keeps, so that go shows it', () => {
   const lines = linesOf(errorHead());
+  assert.equal(lines.get('X-Content-Type-Options'), 'nosniff');
   assert.equal(lines.get('Content-Type'), 'text/plain; charset=utf-8');
   assert.equal(lines.get('Cache-Control'), 'no-store');
 });
