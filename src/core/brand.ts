@@ -1,6 +1,6 @@
-/** Nominal types: a checked string is not any string. Erased at run time. */
+/** Nominal types: the compiler tells a checked string from any other string. They do not exist at run time. */
 
 declare const brand: unique symbol;
 
-/** `T` that went through the parser named `Name`. */
+/** A `T` that the parser for `Name` has checked. */
 export type Brand<T, Name extends string> = T & { readonly [brand]: Name };

@@ -1,5 +1,5 @@
 /**
- * The build cache's part of the store: what a reader and the writer do for it.
+ * The build cache's part of the store: the calls to readers and to the writer.
  *
  * An *output* is the content of one file that the `go` command made. Its output ID is the SHA-256 of the content. An
  * *action* is one step of a build; it has one output. Many actions may have the same output, which is stored once.
@@ -12,53 +12,53 @@
  *
  * An output that no action has yet stays for BUILD_CACHE_KEPT_MS, so an upload may take its time between the two. A
  * growing output whose upload ends early is dropped by `dropBlob`; after a crash the tidy does so within hours. Blob
- * ids come from `Store.nextBlob`. Ask `Store.room` before each chunk: the writer may be behind.
+ * ids come from `Store.nextBlob`. Await `Store.waitForRoom` before each chunk, as the writer may be behind.
  *
- * The content may be stored packed (`encoding`): then each chunk is one zstd frame of CHUNK_BYTES of content, the last
- * one less. The frames one after the other are a zstd stream of the whole, fit for `Content-Encoding: zstd`. The
- * writer unpacks and hashes all that comes in: content that is not its output ID is never stored.
+ * The content may be stored packed (`encoding`). Then each chunk is one zstd frame of CHUNK_BYTES of content; the last
+ * one has less. All frames together are a zstd stream of the content, fit for `Content-Encoding: zstd`. The writer
+ * unpacks and hashes all incoming content. If the hash is not the output ID, the content is not stored.
  *
- * To get one, ask `getAction`: the answer brings the first chunk along. The rest comes from `getOutputChunk`, one
- * chunk a call, up to `ceil(size / CHUNK_BYTES)`. Where a chunk is missing, the output was dropped meanwhile: break
- * the answer off. Tell `touchActions` of what was asked for, many at a time: expiry goes by last use.
+ * To get an action, call `getAction`. Its answer includes the first chunk. `getOutputChunk` gives the others, one for
+ * each call, up to `ceil(size / CHUNK_BYTES)`. If a chunk is missing, the output was dropped meanwhile: break the
+ * answer off. Report used actions to `touchActions`, many at a time, as expiry goes by last use.
  *
  * IDs are lower-case hex of 32 bytes. Times are Unix ms, sizes bytes of content, `storedBytes` those in the file.
  */
 
-/** How an output's chunks lie in the store. */
+/** The form of an output's chunks in the store. */
 export type Encoding = 'identity' | 'zstd';
 
 /** One stored output. */
 export type OutputRow = {
   readonly outputId: string;
-  /** Of the content. */
+  /** The size of the content. */
   readonly size: number;
   readonly encoding: Encoding;
-  /** Of its chunks as they lie in the store. */
+  /** The size of its chunks in the store. */
   readonly storedBytes: number;
-  /** For `getOutputChunk`. */
+  /** The blob for `getOutputChunk`. */
   readonly blob: number;
 };
 
 /** One stored action, and its output. */
 export type ActionRow = OutputRow & {
-  /** The one of those asked for that has it. */
+  /** The namespace that has the action. */
   readonly namespace: string;
-  /** As its client gave it: Unix ns, decimal. */
+  /** The time from its client: Unix ns, decimal. */
   readonly time: string;
   readonly storedAtMs: number;
   readonly usedAtMs: number;
-  /** What was put with it: a signature, say. */
+  /** Text that was put with it, such as a signature. */
   readonly note: string | undefined;
 };
 
 /** The name of an action. */
 export type ActionName = { readonly namespace: string; readonly actionId: string };
 
-/** The bytes that come with a row: as they are stored, unpacked, or none. */
+/** The form of the bytes that come with a row: as stored, unpacked, or no bytes. */
 export type BodyForm = 'stored' | 'plain' | 'none';
 
-/** The counts of what an expiry, or a `forget`, dropped; `isDone`: there is nothing more to drop. */
+/** The counts of an expiry or a `forget`: dropped actions and outputs. `isDone`: there is nothing more to drop. */
 export type Expired = {
   readonly actions: number;
   readonly outputs: number;
@@ -67,14 +67,17 @@ export type Expired = {
 };
 
 export type BuildCacheReaderPort = {
-  /** An action, in the first of up to NAMESPACES_PER_CALL_MAX namespaces that has it. `bytes`: the output's first chunk; none of an empty output. */
+  /**
+   * An action from the first of up to NAMESPACES_PER_CALL_MAX namespaces that has it. `bytes` is the first chunk of its
+   * output; undefined if the output is empty.
+   */
   getAction(request: { namespaces: readonly string[]; actionId: string; body: BodyForm }): {
     action?: ActionRow;
     bytes?: Uint8Array;
   };
   /** An output by its ID, with its first chunk as `getAction` has it. */
   getOutput(request: { outputId: string; body: BodyForm }): { output?: OutputRow; bytes?: Uint8Array };
-  /** One chunk of an output. Without `bytes`: no such chunk any more. */
+  /** One chunk of an output; no `bytes` if the chunk is gone. */
   getOutputChunk(request: { blob: number; seq: number; body: Exclude<BodyForm, 'none'> }): {
     bytes?: Uint8Array;
   };
@@ -84,11 +87,12 @@ export type BuildCacheReaderPort = {
 
 export type BuildCacheWriterPort = {
   /**
-   * Stores a whole output of one chunk; `bytes` are the chunk, packed where `encoding` says so. Nothing happens where it is
-   * stored already, in whichever encoding: then `isNew` is false. Fails with check-failed where the content is another.
+   * Stores a whole output of one chunk. `bytes` is the chunk, packed if `encoding` says so. If the output is stored
+   * already, in any encoding, nothing happens and `isNew` is false. Fails with check-failed if the content does not
+   * have this output ID.
    */
   putOutput(request: {
-    /** A fresh blob id. */
+    /** A new blob id. */
     blob: number;
     outputId: string;
     size: number;
@@ -96,7 +100,7 @@ export type BuildCacheWriterPort = {
     nowMs: number;
     bytes: Uint8Array;
   }): { blob: number; isNew: boolean };
-  /** Opens a growing blob for an output. Several may grow for one output at a time: the first to be sealed stays. */
+  /** Opens a growing blob for an output. Several may grow for one output at a time; the first sealed one stays. */
   openOutput(request: {
     blob: number;
     outputId: string;
@@ -104,17 +108,17 @@ export type BuildCacheWriterPort = {
     nowMs: number;
   }): Record<never, never>;
   /**
-   * Makes a growing blob an output, as `putOutput` does. Where the content is another, fails with check-failed, and the
-   * blob is dropped.
+   * Makes a growing blob an output, as `putOutput` does. If the content does not have this output ID, it fails with
+   * check-failed and drops the blob.
    */
   sealOutput(request: { blob: number; outputId: string; size: number; nowMs: number }): {
     blob: number;
     isNew: boolean;
   };
   /**
-   * Stores an action. The first put wins: where the action has another output, that one stays, the put is counted as a
-   * conflict, and the outcome is `refused`. `known`: it has this output already, and was used now; a `note` is taken
-   * only where there was none. Fails with not-found where the output is not stored.
+   * Stores an action. The first put wins. If the action has another output, that one stays, the put is counted as a
+   * conflict, and the outcome is `refused`. The outcome `known` means that the action has this output already; it
+   * counts as used now. A `note` is stored only if there is none. Fails with not-found if the output is not stored.
    */
   putAction(
     request: ActionName & {
@@ -125,16 +129,16 @@ export type BuildCacheWriterPort = {
       nowMs: number;
     },
   ): { outcome: 'stored' | 'known' | 'refused' };
-  /** Coalesced last-use times, of up to KEYS_PER_CALL_MAX actions. */
+  /** Sets the last-use time of up to KEYS_PER_CALL_MAX actions. */
   touchActions(request: { actions: readonly ActionName[]; nowMs: number }): Record<never, never>;
-  /** Drops an action: it can't be trusted any more. Its output goes when nothing has it. */
+  /** Drops an action that can't be trusted any more. Its output goes when no action has it. */
   dropAction(request: ActionName): Record<never, never>;
-  /** Drops the output that `blob` is, as it turned out to be damaged, and all actions that have it. */
+  /** Drops a damaged output by its blob, and all actions that have it. */
   dropOutput(request: { blob: number }): { actions: number };
   /**
-   * Drops a bounded part of what is to go: actions that were not used for `unusedMs`, then, while all outputs together
-   * are stored in more than `storedBytesMax`, the least used ones. Call it again until `isDone`. What was used within
-   * BUILD_CACHE_KEPT_MS stays, by a clock that was set meanwhile too, unless `mayDropRecent`: for a full disk.
+   * Drops a bounded number of actions: first those that were not used for `unusedMs`; then, while all outputs together
+   * take more than `storedBytesMax`, the least recently used ones. Call it again until `isDone`. Actions that were used
+   * within BUILD_CACHE_KEPT_MS stay, even if the clock was set meanwhile, unless `mayDropRecent`, for a full disk.
    */
   expireActions(request: {
     nowMs: number;
@@ -142,6 +146,6 @@ export type BuildCacheWriterPort = {
     storedBytesMax: number;
     mayDropRecent?: boolean;
   }): Expired;
-  /** Drops a bounded part of all actions and outputs. Call it again until `isDone`. */
+  /** Drops a bounded number of all actions and outputs. Call it again until `isDone`. */
   forgetActions(request: Record<never, never>): Expired;
 };

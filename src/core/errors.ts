@@ -1,13 +1,12 @@
 /**
- * Every failure a client can cause or see, as one closed union on `kind`.
+ * All failures that a client can cause or see, as one closed union on `kind`.
  *
- * `kind` is what code switches on, what crosses a thread and what metrics count.
- * An error outside the union is a bug: its worker dies and the front answers 500.
- * A message is one line of graphic text: the `go` command shows it to its user
+ * Code switches on `kind`, threads send it and metrics count it. An error outside the union is a bug: its worker dies
+ * and the front answers 500. A message is one line of graphic text, as the `go` command shows it to its user
  * (cmd/go/internal/web/http.go prints at most 8 lines of 648 bytes in all).
  */
 
-/** The request is malformed; sent again unchanged it fails again. */
+/** The request is malformed. If it is sent again unchanged, it fails again. */
 export class BadRequest extends Error {
   override readonly name = 'BadRequest';
   readonly kind = 'bad-request';
@@ -37,25 +36,25 @@ export class Forbidden extends Error {
   readonly kind = 'forbidden';
 }
 
-/** Neither store nor upstream has it: the answer that lets `go` go on to its next proxy. */
+/** Neither store nor upstream has the file. The `go` command then asks its next proxy. */
 export class NotFound extends Error {
   override readonly name = 'NotFound';
   readonly kind = 'not-found';
 }
 
-/** The upstream said 410: gone for good, which `go` treats like a 404. */
+/** The upstream answered 410: the file is gone for good. The `go` command treats it like a 404. */
 export class Gone extends Error {
   override readonly name = 'Gone';
   readonly kind = 'gone';
 }
 
-/** A named limit is reached; the same request may work after a while. */
+/** A named limit is reached. The same request may work after a while. */
 export class Busy extends Error {
   override readonly name = 'Busy';
   readonly kind = 'busy';
 }
 
-/** An upstream answered with an error, or with something that is not what was asked for. */
+/** An upstream answered with an error, or with another file than the requested one. */
 export class UpstreamFailed extends Error {
   override readonly name = 'UpstreamFailed';
   readonly kind = 'upstream-failed';
@@ -73,13 +72,13 @@ export class Loop extends Error {
   readonly kind = 'loop';
 }
 
-/** The store could not do its part: a full disk, a dead worker. */
+/** The store failed, as for a full disk or a dead worker. */
 export class StoreFailed extends Error {
   override readonly name = 'StoreFailed';
   readonly kind = 'store-failed';
 }
 
-/** An upstream's bytes are not what the checksum database, or their own form, says they are. */
+/** An upstream's bytes contradict the checksum database, or are malformed. */
 export class CheckFailed extends Error {
   override readonly name = 'CheckFailed';
   readonly kind = 'check-failed';
@@ -102,7 +101,7 @@ export type ServeError =
 
 export type ErrorKind = ServeError['kind'];
 
-/** Go's client moves on to its next proxy after a comma on 404 and 410 only. */
+/** The HTTP status of each kind. After a comma in GOPROXY, Go's client asks the next proxy on 404 and 410 only. */
 export const httpStatus = {
   'bad-request': 400,
   unauthorized: 401,
@@ -135,7 +134,7 @@ const byKind = {
   'check-failed': CheckFailed,
 } as const satisfies Record<ErrorKind, new (message: string, options?: ErrorOptions) => ServeError>;
 
-/** Whether `error` is one a client may see; anything else is a bug. */
+/** Whether `error` is one that a client may see. Any other error is a bug. */
 export function isServeError(error: unknown): error is ServeError {
   if (!(error instanceof Error)) return false;
   const kind = (error as { kind?: unknown }).kind;
@@ -147,7 +146,7 @@ export function serveError(kind: ErrorKind, message: string): ServeError {
   return new byKind[kind](message);
 }
 
-/** The message of whatever was thrown, on one line. */
+/** The message of any thrown value, on one line. */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/\s+/g, ' ').trim();

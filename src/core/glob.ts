@@ -1,9 +1,9 @@
 /**
- * The patterns of GOPRIVATE: comma-separated globs, each matched against as many leading
- * elements of a module path as it has itself.
+ * The patterns of GOPRIVATE: comma-separated globs. A glob of n elements is compared with the first n elements of a
+ * module path.
  *
- * Follows MatchPrefixPatterns of golang.org/x/mod/module and Match of Go's package path,
- * malformed patterns included: those match nothing.
+ * Follows MatchPrefixPatterns of golang.org/x/mod/module and Match of Go's package path. As there, a malformed pattern
+ * matches nothing.
  */
 
 import type { ModulePath } from './module-path.ts';
@@ -13,7 +13,7 @@ export function matchPrefixPatterns(patterns: string, path: ModulePath): boolean
   return patterns !== '' && prefixMatcher(patterns)(path);
 }
 
-/** The same for many paths: `patterns` are read once. */
+/** As {@link matchPrefixPatterns}, for many paths: `patterns` are parsed once. */
 export function prefixMatcher(patterns: string): (path: ModulePath) => boolean {
   const prefixes = patterns.split(',').flatMap((pattern) => parsePrefix(pattern.replace(/\/$/, '')));
   return (path) => {
@@ -25,25 +25,27 @@ export function prefixMatcher(patterns: string): (path: ModulePath) => boolean {
 }
 
 /**
- * Whether every pattern of the list can match something: well-formed, and without the space
- * that no module path has. A pattern that cannot would let through what it was to hold back.
+ * Whether every pattern of the list can match a path: it is well-formed and has no space. A pattern that can match
+ * nothing would make private modules public.
  */
 export function isPrefixPatterns(patterns: string): boolean {
   return !/\s/.test(patterns) && patterns.split(',').every((one) => parsePattern([...one]) !== undefined);
 }
 
-/** How many leading elements of a path are compared, and with which places; none for an empty or malformed pattern. */
+/**
+ * A parsed pattern: the number of leading elements that it is compared with, and its places. No places match nothing.
+ */
 function parsePrefix(pattern: string): { count: number; places: Place[] }[] {
   const places = pattern === '' ? undefined : parsePattern([...pattern]);
   return places === undefined ? [] : [{ count: pattern.split('/').length, places }];
 }
 
-/** One place of a pattern: a star, or what one character must be. */
+/** One place of a pattern: a star, or the test for one character. */
 type Place = '*' | ((char: string) => boolean);
 
 /**
- * Each star takes as little as it can, and only the last one met is ever made longer: no pattern
- * takes more steps than its length times the text's. A star never takes a slash.
+ * Each star matches as little as possible, and only the last star is ever made longer. So no pattern takes more steps
+ * than its length times the text's length. A star never matches a slash.
  */
 function matches(places: readonly Place[], text: string): boolean {
   let [place, at, afterStar, starEnd] = [0, 0, -1, 0];
@@ -65,7 +67,7 @@ function matches(places: readonly Place[], text: string): boolean {
   return places.slice(place).every((left) => left === '*');
 }
 
-/** Undefined if the pattern is malformed anywhere: Go looks at all of it before it says no. */
+/** The places of a pattern; undefined if it is malformed anywhere. Go checks all of it before it says no. */
 function parsePattern(pattern: readonly string[]): Place[] | undefined {
   const places: Place[] = [];
   for (let at = 0; at < pattern.length; ) {
@@ -87,7 +89,7 @@ function parsePlace(pattern: readonly string[], at: number): { place: Place; nex
   return { place: (char) => char === literal, next: at + (first === '\\' ? 2 : 1) };
 }
 
-/** `[a-z0]` or `[^a-z]`, from behind its bracket on. Unlike the other places it can be a slash. */
+/** Reads `[a-z0]` or `[^a-z]`, from after its bracket on. Unlike other places it can match a slash. */
 function parseClass(pattern: readonly string[], start: number): { place: Place; next: number } | undefined {
   const isNegated = pattern[start] === '^';
   const ranges: { low: number; high: number }[] = [];

@@ -1,12 +1,11 @@
 /**
  * Module paths as Go writes them, and their escaped form in URLs.
  *
- * A GOPROXY may be a directory on a case-insensitive disk, so a capital letter
- * travels as "!" and its small letter: `github.com/Azure/x` is asked for as
- * `github.com/!azure/x`. Percent-encoding is undone before text gets here.
+ * A GOPROXY may be a directory on a case-insensitive disk. So a capital letter is written as "!" and its small letter:
+ * `github.com/Azure/x` becomes `github.com/!azure/x`. Percent-encoding is undone before these functions are called.
  *
- * Follows CheckPath, SplitPathVersion and UnescapePath of golang.org/x/mod/module, rule by rule.
- * Their paths are ASCII; so every test here may look at UTF-16 units.
+ * Follows CheckPath, SplitPathVersion and UnescapePath of golang.org/x/mod/module, rule by rule. Their paths are ASCII,
+ * so every test here may look at UTF-16 units.
  */
 
 import type { Brand } from './brand.ts';
@@ -14,15 +13,15 @@ import { BadRequest } from './errors.ts';
 import { KEY_LENGTH_MAX } from './limits.ts';
 
 /**
- * A checked, unescaped module path, such as `github.com/Azure/x/v2`. Also what `go get` asks
- * for as prefixes of a package path: `github.com` and `github.com/Azure` are module paths.
+ * A checked, unescaped module path, such as `github.com/Azure/x/v2`. `go get` asks for all prefixes of a package path,
+ * so `github.com` and `github.com/Azure` are module paths too.
  */
 export type ModulePath = Brand<string, 'ModulePath'>;
 
 /**
- * Checks a path as it stands in a go.mod file. Its escaped form must fit KEY_LENGTH_MAX.
+ * Checks a path as written in a go.mod file. Its escaped form must fit KEY_LENGTH_MAX.
  *
- * @throws {BadRequest} with the rule it breaks
+ * @throws {BadRequest} the path breaks a rule, which the message names
  */
 export function parseModulePath(plain: string): ModulePath {
   const fault = faultOf(plain);
@@ -31,8 +30,8 @@ export function parseModulePath(plain: string): ModulePath {
 }
 
 /**
- * Undoes the URL escaping of a module path and checks what comes out.
- * Does not check that the major version suffix agrees with a version: see `checkMajor`.
+ * Undoes the URL escaping of a module path and checks the result. It does not check that the major version suffix
+ * agrees with a version: see `checkMajor`.
  *
  * @param escaped the text before `/@v/` in a URL, percent-decoded
  * @returns the plain path; {@link escapeModulePath} gives `escaped` back exactly
@@ -50,20 +49,23 @@ export function escapeModulePath(path: ModulePath): string {
 }
 
 /**
- * Splits off the major version: `pathMajor` is `/v2` and the like, `.v3` under gopkg.in
- * (with `-unstable` where the path has it), or empty. `prefix + pathMajor` is `path`.
+ * Splits off the major version. `pathMajor` is such as `/v2`, or `.v3` under gopkg.in, with `-unstable` if the path has
+ * it; or it is empty. `prefix + pathMajor` is `path`.
  */
 export function splitPathMajor(path: ModulePath): { prefix: string; pathMajor: string } {
   const at = path.startsWith(GOPKG) ? path.search(GOPKG_MAJOR) : path.search(PATH_MAJOR);
   return at < 0 ? { prefix: path, pathMajor: '' } : { prefix: path.slice(0, at), pathMajor: path.slice(at) };
 }
 
-/** Capitals as "!" and their small letter. For text without "!" of its own. */
+/** Writes each capital as "!" and its small letter. For text that contains no "!". */
 export function escapeBang(plain: string): string {
   return plain.replace(/[A-Z]/g, (letter) => `!${letter.toLowerCase()}`);
 }
 
-/** The inverse of {@link escapeBang}, up to KEY_LENGTH_MAX; undefined for what it never yields: a capital, a lone "!", not ASCII. */
+/**
+ * The inverse of {@link escapeBang}; undefined for text that it never returns (a capital, a lone "!", beyond ASCII) and
+ * for text over KEY_LENGTH_MAX.
+ */
 export function unescapeBang(escaped: string): string | undefined {
   if (escaped.length > KEY_LENGTH_MAX) return undefined;
   // The classes are ASCII without the capitals and "!".
@@ -72,18 +74,18 @@ export function unescapeBang(escaped: string): string | undefined {
   return escaped.replace(/!([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** A path element that Windows keeps for a device, whatever comes after its first dot. */
+/** Whether Windows reserves a path element for a device. Only the part before its first dot counts. */
 export function isReservedName(element: string): boolean {
   return /^(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\.|$)/i.test(element);
 }
 
 const GOPKG = 'gopkg.in/';
 
-// Of checked paths only, so what looks like a major version is one.
+// For checked paths only: there a suffix in the form of a major version is one.
 const PATH_MAJOR = /\/v[0-9]+$/;
 const GOPKG_MAJOR = /\.v[0-9]*(?:-unstable)?$/;
 
-/** The first rule that `path` breaks, in words, in the order of Go's CheckPath. */
+/** The first rule of Go's CheckPath that `path` breaks, in words. */
 function faultOf(path: string): string | undefined {
   if (path === '') return 'empty string';
   if (path.length > KEY_LENGTH_MAX / 2 && escapeBang(path).length > KEY_LENGTH_MAX)
@@ -94,8 +96,8 @@ function faultOf(path: string): string | undefined {
 }
 
 /**
- * What nearly every path looks like, and no rule but that on major versions can be broken by, except for names that
- * Windows keeps. Looking at each element costs as much as the rest of a request's parsing.
+ * Nearly all paths have this form. A path of this form can break only the rule on major versions and that on names that
+ * Windows reserves. A look at each element costs as much as the rest of a request's parsing.
  */
 const ORDINARY = /^[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+(?:\/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)*$/;
 const RESERVED = /(?:^|\/)(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:[./]|$)/i;
@@ -115,7 +117,7 @@ function elementFault(element: string): string | undefined {
   const bad = /[^A-Za-z0-9._~-]/u.exec(element);
   if (bad !== null) return `invalid character ${JSON.stringify(bad[0])}`;
   if (isReservedName(element)) return 'path element reserved on Windows';
-  // Windows makes short names such as PROGRA~1 for long ones.
+  // Windows gives long names short forms such as PROGRA~1.
   if (/^[^.]*~[0-9]+(?:\.|$)/.test(element)) return 'trailing tilde and digits in path element';
   return undefined;
 }
@@ -128,8 +130,8 @@ function hostFault(host: string): string | undefined {
 }
 
 /**
- * `/v2` and up, as one number; under gopkg.in always `.vN`, with `.v0` and `.v1` allowed
- * (and `.v-unstable`, which Go's own code lets pass).
+ * The forms of major versions: `/v2` and up, as one number. Under gopkg.in it is always `.vN`, and `.v0` and `.v1` are
+ * allowed. `.v-unstable` is allowed too, as in Go's own code.
  */
 function majorFault(path: string): string | undefined {
   if (path.startsWith(GOPKG)) {
@@ -142,7 +144,7 @@ function majorFault(path: string): string | undefined {
   return 'invalid major version suffix';
 }
 
-/** Quoted for an error, and short enough for one line of it. */
+/** The text in quotes, cut for one line of an error. */
 function quote(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }

@@ -1,8 +1,8 @@
 /**
  * IP addresses and networks as bytes in network order: 4 for IPv4, 16 for IPv6.
  *
- * Text is read as strictly as Go's net/netip does: no leading zeros, no zones. An IPv4 address that is written as an
- * IPv6 one (`::ffff:10.0.0.1`) is the IPv4 address, so that a dual-stack socket makes no difference.
+ * Text is read as strictly as in Go's net/netip: no leading zeros, no zones. An IPv4 address in the form of an IPv6 one
+ * (`::ffff:10.0.0.1`) is read as the IPv4 address, so that a dual-stack socket makes no difference.
  */
 
 import { BadRequest } from './errors.ts';
@@ -18,9 +18,10 @@ export const LOOPBACK: readonly Network[] = [
 
 /**
  * Reads a comma-separated list of networks, such as `loopback,192.168.1.0/24,fd00::/8`. `loopback` stands for this
- * machine's own addresses, an address alone for itself, and `none` alone for no network.
+ * machine's own addresses. A single address is a network of itself. `none` alone is the empty list.
  *
- * @throws {BadRequest} an empty item, another form, or bits behind the prefix that are not 0: a mistyped mask opens too much
+ * @throws {BadRequest} an empty item, another form, or bits behind the prefix that are not 0: a mistyped mask opens too
+ * much
  */
 export function parseNetworks(text: string): readonly Network[] {
   if (text.trim() === 'none') return [];
@@ -30,12 +31,12 @@ export function parseNetworks(text: string): readonly Network[] {
   });
 }
 
-/** The bytes of an IPv4 or IPv6 address; undefined: `text` is none. */
+/** The bytes of an IPv4 or IPv6 address; undefined if `text` is no address. */
 export function parseIp(text: string): Uint8Array | undefined {
   return text.includes(':') ? parseIpv6(text) : parseIpv4(text);
 }
 
-/** Whether `address`, as {@link plainIp} gives it, is in one of `networks`. */
+/** Whether `address`, a result of {@link plainIp}, is in one of `networks`. */
 export function isWithin(networks: readonly Network[], address: Uint8Array): boolean {
   return networks.some(({ bytes, bits }) => {
     if (bytes.byteLength !== address.byteLength) return false;
@@ -43,14 +44,14 @@ export function isWithin(networks: readonly Network[], address: Uint8Array): boo
   });
 }
 
-/** The IPv4 address within an IPv4-mapped IPv6 one; every other address as it is. */
+/** The IPv4 address in an IPv4-mapped IPv6 address; any other address unchanged. */
 export function plainIp(bytes: Uint8Array): Uint8Array {
   return bytes.byteLength === 16 && MAPPED.every((byte, at) => bytes[at] === byte)
     ? bytes.subarray(12)
     : bytes;
 }
 
-/** For people: `192.168.1.7`, or the eight groups of an IPv6 address. */
+/** An address for people: `192.168.1.7`, or the eight groups of an IPv6 address. */
 export function formatIp(bytes: Uint8Array): string {
   if (bytes.byteLength === 4) return bytes.join('.');
   const groups: string[] = [];
@@ -63,7 +64,7 @@ export function formatIp(bytes: Uint8Array): string {
 /** The first 12 bytes of an IPv4-mapped address (RFC 4291, 2.5.5.2). */
 const MAPPED: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/** The longest text of an address, that of a mapped one: INET6_ADDRSTRLEN without its end. */
+/** The longest text of an address, that of a mapped one: INET6_ADDRSTRLEN without its NUL. */
 const IP_LENGTH_MAX = 45;
 
 function parseNetwork(text: string): Network {
@@ -80,7 +81,7 @@ function notNetwork(text: string): BadRequest {
   return new BadRequest(`not a network: ${JSON.stringify(text.slice(0, 60))}`);
 }
 
-/** The bits of byte `at` that a prefix of `bits` bits has. */
+/** The mask of byte `at` in a prefix of `bits` bits. */
 function maskOf(bits: number, at: number): number {
   const own = Math.min(8, Math.max(0, bits - at * 8));
   return (0xff << (8 - own)) & 0xff;
@@ -99,7 +100,7 @@ function parseIpv6(text: string): Uint8Array | undefined {
   const [head, tail] = halves.map((half, index) => parseGroups(half, index === halves.length - 1));
   if (halves.length > 2 || head === undefined) return undefined;
   if (halves.length === 1) return head.length === 16 ? Uint8Array.from(head) : undefined;
-  // "::" stands for one group of zeros at least.
+  // "::" stands for at least one group of zeros.
   if (tail === undefined || head.length + tail.length > 14) return undefined;
   const bytes = new Uint8Array(16);
   bytes.set(head);
@@ -107,7 +108,7 @@ function parseIpv6(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** The bytes of groups without "::" among them; the last one of an address may be an IPv4 address. */
+/** The bytes of groups without "::". The last group of an address may be an IPv4 address. */
 function parseGroups(text: string, isLast: boolean): readonly number[] | undefined {
   if (text === '') return [];
   const bytes: number[] = [];

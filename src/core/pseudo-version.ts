@@ -1,6 +1,6 @@
 /**
- * Pseudo-versions: what the `go` command makes of a commit without a tag, such as
- * `v1.2.4-0.20060102150405-abcdefabcdef`. Holds their form; does not ask whether the commit is real.
+ * Pseudo-versions: the `go` command's versions for commits without a tag, such as
+ * `v1.2.4-0.20060102150405-abcdefabcdef`. This file knows their form, not whether the commit exists.
  *
  * Follows golang.org/x/mod/module/pseudo.go.
  */
@@ -12,13 +12,13 @@ export function isPseudoVersion(version: Version): boolean {
   return PSEUDO.test(version);
 }
 
-/** The commit's time; undefined if `version` is no pseudo-version or names a moment that is none. */
+/** The commit's time; undefined if `version` is no pseudo-version or its time is invalid. */
 export function pseudoVersionTime(version: Version): Date | undefined {
   const stamp = PSEUDO.exec(version)?.groups?.stamp;
   if (stamp === undefined) return undefined;
   const iso = stamp.replace(/^(....)(..)(..)(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6.000Z');
   const time = new Date(iso);
-  // Date takes February 30 for March 2, and 24:00 for the next day: only what reads back the same is a time.
+  // Date turns February 30 into March 2, and 24:00 into the next day. A time is valid only if it reads back the same.
   return Number.isNaN(time.getTime()) || time.toISOString() !== iso ? undefined : time;
 }
 
@@ -30,7 +30,7 @@ export function pseudoVersionRev(version: Version): string | undefined {
 /**
  * The pseudo-version of a commit.
  *
- * @param major `v2` and the like, used where there is no `base`
+ * @param major the major version, such as `v2`; it is used if there is no `base`
  * @param base the version of the highest tag among the commit's ancestors
  * @param rev the first 12 hex digits of the commit's hash
  */
@@ -61,8 +61,8 @@ export function makePseudoVersion(commit: {
 /**
  * The version that a pseudo-version is made from.
  *
- * @returns `none` for `vX.0.0-…`, which has none; undefined if `version` is no pseudo-version or one that none can be made
- * of: `vX.0.0-0.…`, or `vX.0.0-…+incompatible`
+ * @returns `none` for `vX.0.0-…`, which has no base; undefined if `version` is no pseudo-version, or has a form that
+ * no base gives: `vX.0.0-0.…`, or `vX.0.0-…+incompatible`
  */
 export function pseudoVersionBase(version: Version): Version | 'none' | undefined {
   if (!isPseudoVersion(version)) return undefined;
@@ -76,6 +76,6 @@ export function pseudoVersionBase(version: Version): Version | 'none' | undefine
   return patch === '0' ? undefined : parseVersion(`${start}${BigInt(patch) - 1n}${suffix}`);
 }
 
-// A Version has no build metadata but "+incompatible".
+// The only build metadata of a Version is "+incompatible".
 const PSEUDO =
   /^v[0-9]+\.(?:0\.0-|[0-9]+\.[0-9]+-(?:[^+]*\.)?0\.)(?<stamp>[0-9]{14})-(?<rev>[A-Za-z0-9]+)(?:\+incompatible)?$/;

@@ -1,8 +1,8 @@
 /**
- * Versions as Go writes them, what else a `.info` may be asked for, and their order.
+ * Versions as Go writes them, their order, and the other names that a request for a `.info` may have.
  *
- * Follows golang.org/x/mod/semver (which wants the "v" and allows `v1` and `v1.2`, never canonical)
- * and CheckPathMajor, EscapeVersion and UnescapeVersion of golang.org/x/mod/module.
+ * Follows golang.org/x/mod/semver, and CheckPathMajor, EscapeVersion and UnescapeVersion of golang.org/x/mod/module.
+ * In semver the "v" is required. `v1` and `v1.2` are valid there, but not canonical.
  */
 
 import type { Brand } from './brand.ts';
@@ -10,10 +10,10 @@ import { BadRequest } from './errors.ts';
 import { KEY_LENGTH_MAX } from './limits.ts';
 import { escapeBang, isReservedName, type ModulePath, splitPathMajor, unescapeBang } from './module-path.ts';
 
-/** A canonical version, `vX.Y.Z[-pre][+incompatible]`: what stands for the same bytes for ever. */
+/** A canonical version, `vX.Y.Z[-pre][+incompatible]`. It stands for the same bytes for ever. */
 export type Version = Brand<string, 'Version'>;
 
-/** Any other name that a `.info` request may have: a branch, a tag, a commit, `v1`, `v1.2`. Its answer changes. */
+/** Any other name that a `.info` request may have: a branch, a tag, a commit, `v1`, `v1.2`. Its answer may change. */
 export type Query = Brand<string, 'Query'>;
 
 /** The text between `/@v/` and `.info`. */
@@ -28,8 +28,8 @@ export function parseVersion(text: string): Version | undefined {
 }
 
 /**
- * Undoes the URL escaping of a version or query. Neither holds a slash, so a branch
- * with one cannot be asked of a proxy at all: the `go` command refuses it too.
+ * Undoes the URL escaping of a version or query. Neither contains a slash. So a branch with a slash cannot be asked of
+ * a proxy, and the `go` command refuses it too.
  *
  * @throws {BadRequest} raw capital, lone `!`, or not a file name by Go's rules
  */
@@ -41,7 +41,9 @@ export function unescapeVersion(escaped: string): VersionOrQuery {
   throw new BadRequest(`malformed escaped version ${JSON.stringify(escaped.slice(0, 200))}`);
 }
 
-/** A version asked of a module whose path it does not fit is a query: `v2.0.0` may be answered `v2.0.0+incompatible`. */
+/**
+ * The query for a version that does not fit its module's path: the answer to `v2.0.0` may be `v2.0.0+incompatible`.
+ */
 export function queryOf(version: Version): Query {
   return version as string as Query;
 }
@@ -51,7 +53,7 @@ export function escapeVersion(version: Version | Query): string {
   return escapeBang(version);
 }
 
-/** Negative, zero or positive, by semantic versioning's precedence. `+incompatible` does not count. */
+/** Compares by the precedence of semantic versioning: negative, zero or positive. `+incompatible` does not count. */
 export function compareVersions(a: Version, b: Version): number {
   const [left, right] = [partsOf(a), partsOf(b)];
   return (
@@ -62,17 +64,17 @@ export function compareVersions(a: Version, b: Version): number {
   );
 }
 
-/** Pseudo-versions are prereleases too. */
+/** Whether a version is a prerelease. Pseudo-versions are prereleases too. */
 export function isPrerelease(version: Version): boolean {
   return version.includes('-');
 }
 
-/** `v2` of `v2.3.4`. */
+/** The major version, such as `v2` of `v2.3.4`. */
 export function majorOf(version: Version): string {
   return version.slice(0, version.indexOf('.'));
 }
 
-/** Whether `version` may be one of module `path`: `/v2` paths have v2 versions, and so on. */
+/** Whether `version` fits the module path: paths with `/v2` have v2 versions, and so on. */
 export function checkMajor(path: ModulePath, version: Version): boolean {
   const pathMajor = splitPathMajor(path).pathMajor.replace(/-unstable$/, '');
   const major = majorOf(version);
@@ -83,13 +85,13 @@ export function checkMajor(path: ModulePath, version: Version): boolean {
 }
 
 const NUMBER = '(?:0|[1-9][0-9]*)';
-// Digits alone have no leading zero; with a letter or dash among them they may.
+// An identifier of digits alone has no leading zero. One with a letter or a dash may have one.
 const IDENTIFIER = `(?:${NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`;
 const CANONICAL = new RegExp(
   `^v${NUMBER}\\.${NUMBER}\\.${NUMBER}(?:-${IDENTIFIER}(?:\\.${IDENTIFIER})*)?(?:\\+incompatible)?$`,
 );
 
-/** Go's checkElem for file names, for ASCII text without "!": its caller has made it that. */
+/** Go's checkElem for file names. The caller has made sure that the text is ASCII without "!". */
 function isFileName(text: string): boolean {
   if (!/^[A-Za-z0-9#$%&()+,\-.=@[\]^_{}~ ]+$/.test(text)) return false;
   return !text.endsWith('.') && !isReservedName(text);
@@ -105,7 +107,7 @@ function partsOf(version: Version): Parts {
   return { major, minor, patch, prerelease: dash < 0 ? '' : plain.slice(dash + 1) };
 }
 
-/** Numbers without leading zeros, of any length: the longer is the larger. */
+/** Compares numbers of any length without leading zeros: the longer one is larger. */
 function compareNumbers(a: string, b: string): number {
   return a.length - b.length || compareText(a, b);
 }
@@ -115,7 +117,7 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-/** None is the highest; a number is below a word; more identifiers are above fewer. */
+/** Compares prereleases: none is the highest, a number is below a word, and more identifiers are above fewer. */
 function comparePrereleases(a: string, b: string): number {
   if (a === '' || b === '') return compareText(b, a);
   const [left, right] = [a.split('.'), b.split('.')];

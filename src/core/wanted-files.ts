@@ -1,8 +1,8 @@
 /**
- * Which modules go.sum, go.mod, go.work and `go list -m -json` name, for fetching them beforehand.
+ * Finds the modules in go.sum, go.mod, go.work and the output of `go list -m -json`, to fetch them beforehand.
  *
- * Read as leniently as it takes to find modules, no more: whether a file is a good go.mod, `go` says.
- * What is replaced by a directory is not wanted; what is replaced by a module, that module is.
+ * The parsers are lenient and only find modules: `go` decides whether a file is a valid go.mod. A module that is
+ * replaced by a directory is not wanted. If another module replaces it, that one is wanted.
  * Follows https://go.dev/ref/mod#go-mod-file-lexical and cmd/go/internal/modfetch (go.sum's lines).
  */
 
@@ -16,14 +16,14 @@ export type Wanted = { readonly module: string; readonly version: string; readon
 
 export type FileForm = 'sum' | 'mod' | 'work' | 'json' | 'lines';
 
-/** By its name, else by its first letter: JSON begins with a brace. */
+/** The form of a file, by its name, else by its first character: JSON begins with a brace. */
 export function formOf(name: string, text: string): FileForm {
   const [, ending] = /\.(sum|mod|work)$/.exec(name) ?? [];
   if (ending !== undefined) return ending as FileForm;
   return text.trimStart().startsWith('{') ? 'json' : 'lines';
 }
 
-/** @throws {Error} it has not that form */
+/** The wanted versions in a file. @throws {Error} the text does not have this form */
 export function wantedOf(form: FileForm, text: string): Wanted[] {
   if (form === 'json') return ofJson(text);
   if (form === 'mod' || form === 'work') return ofMod(text);
@@ -41,7 +41,7 @@ export function usedDirectories(text: string): string[] {
 }
 
 /**
- * The keys of its files.
+ * The keys of a version's wanted files.
  *
  * @throws {BadRequest} a malformed module path
  * @throws {Error} not a canonical version
@@ -56,7 +56,7 @@ export function keysOf({ module, version, isModOnly }: Wanted): string[] {
   return kinds.map((kind) => resourceKey({ kind, module: path, version: canonical }));
 }
 
-/** `path v1.2.3 h1:…` is a zip's line, `path v1.2.3/go.mod h1:…` a go.mod's. */
+/** Reads a line of go.sum: `path v1.2.3 h1:…` is for a zip, `path v1.2.3/go.mod h1:…` for a go.mod. */
 function ofSumLine(line: string): Wanted {
   const [module, version, hash, ...rest] = line.split(/\s+/);
   if (module === undefined || version === undefined || hash === undefined || rest.length > 0) {
@@ -94,7 +94,7 @@ function ofMod(text: string): Wanted[] {
   return [...kept, ...[...replaced.values()].filter((target) => target !== undefined)];
 }
 
-/** Each line's words with its verb in front, those of blocks too; comments are gone, quotes undone. */
+/** The words of each line, with the verb first, also for lines in a block. Comments and quotes are removed. */
 function directives(text: string): string[][] {
   let block: string | undefined;
   const found: string[][] = [];
@@ -115,7 +115,7 @@ function wordsOf(line: string): string[] {
 
 type Listed = { Path?: unknown; Version?: unknown; Main?: unknown; Replace?: Listed };
 
-/** One object behind the other, as `go list -m -json all` prints them. */
+/** Reads JSON objects one after the other, as `go list -m -json all` prints them. */
 function ofJson(text: string): Wanted[] {
   return objectsOf(text).flatMap((object) => {
     const { Main, Replace } = object;
@@ -125,7 +125,7 @@ function ofJson(text: string): Wanted[] {
   });
 }
 
-/** `go` prints each with its braces on lines of their own. */
+/** The text of each object: `go` prints its braces on lines of their own. */
 function objectsOf(text: string): Listed[] {
   return text
     .split(/^(?=\{)/m)
