@@ -83,15 +83,16 @@ export class HttpSource implements Source {
   }
 
   fetch(ask: Ask): AsyncGenerator<FetchEvent, void, void> {
-    return this.#resumed(ask, new Download(ask, this.name));
+    return this.#resumed(ask, { download: new Download(ask, this.name), patience: this.patienceFor(ask) });
   }
 
   /** A file whose end nothing shows counts when it has come twice. */
   async whole(ask: Ask): Promise<Uint8Array> {
+    const patience = this.patienceFor(ask);
     const unsure: Uint8Array[] = [];
     while (unsure.length < UNSURE_MAX) {
       const download = new Download(ask, this.name);
-      const bytes = await joined(this.#resumed(ask, download));
+      const bytes = await joined(this.#resumed(ask, { download, patience }));
       if (download.isEndSure || unsure.some((other) => Buffer.compare(other, bytes) === 0)) return bytes;
       unsure.push(bytes);
     }
@@ -100,9 +101,11 @@ export class HttpSource implements Source {
     );
   }
 
-  #resumed(ask: Ask, download: Download): AsyncGenerator<FetchEvent, void, void> {
-    const { events } = this.#context;
-    return resumed(this, ask, { download, patience: this.patienceFor(ask), events });
+  #resumed(
+    ask: Ask,
+    state: { readonly download: Download; readonly patience: Patience },
+  ): AsyncGenerator<FetchEvent, void, void> {
+    return resumed(this, ask, { ...state, events: this.#context.events });
   }
 
   async head(ask: Ask): Promise<number | undefined> {
