@@ -1,7 +1,7 @@
 /** `astera stats`: what is stored, as a table for people or as JSON for programs. */
 
 import { ENTRY_KINDS, type EntryKind } from '../core/entry-kind.ts';
-import { printable } from '../core/printable.ts';
+import { printable, printableJson } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
 import { lookAtStore } from '../store/look.ts';
 import { readStats, type StoreStats } from '../store/stats.ts';
@@ -16,7 +16,7 @@ export function stats({ dbPath, asJson }: { dbPath: string; asJson: boolean }): 
   lookAtStore(dbPath, { mayBeNew: false });
   const found = readStats(dbPath);
   const text = asJson
-    ? JSON.stringify({ db: dbPath, ...found }, null, 2)
+    ? printableJson(JSON.stringify({ db: dbPath, ...found }, null, 2))
     : describe(found, dbPath, Date.now());
   process.stdout.write(`${text}\n`);
 }
@@ -25,7 +25,7 @@ export function stats({ dbPath, asJson }: { dbPath: string; asJson: boolean }): 
 export function describe(found: StoreStats, dbPath: string, nowMs: number): string {
   const { storeBytes, freeBytes, walBytes, blobs, unchecked, unconfirmed, unknown } = found;
   const lines = [
-    `store  ${dbPath}`,
+    `store  ${printable(dbPath)}`,
     `file   ${formatSize(storeBytes)}, of which free ${formatSize(freeBytes)}; WAL ${formatSize(walBytes)}`,
     `blobs  ${count(blobs.count)}, ${formatSize(blobs.bytes)}: each content once`,
   ];
@@ -82,7 +82,7 @@ function buildCache({ buildCache: found }: StoreStats, nowMs: number): string[] 
   if (conflictCount === 0) return lines;
   lines.push(`another output was put, and refused, for ${count(conflictCount)} actions:`);
   const rows = conflicts.map(({ namespace, actionId, outputId, refusedOutputId, times, atMs }) => [
-    ...[printable(namespace), actionId, outputId, refusedOutputId],
+    ...[namespace, actionId, outputId, refusedOutputId],
     ...[count(times), ago(nowMs - atMs)],
   ]);
   lines.push(formatTable([['namespace', 'action', 'output', 'refused', '>times', '>last'], ...rows]));

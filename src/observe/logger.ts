@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import type { Logger as PinoLogger, pino as pinoType } from 'pino';
-import { printable } from '../core/printable.ts';
+import { printable, printableJson } from '../core/printable.ts';
 import { LogStream } from './log-stream.ts';
 
 // By `require`, as all CommonJS packages of the server: Node reads an imported one twice, once for its exports alone.
@@ -47,28 +47,12 @@ class Destination {
   /** Warnings and errors go out at once. */
   write(line: string): void {
     if (this.#isTerminal) this.#lines.write(plainLine(line), true);
-    else this.#lines.write(jsonLine(line), this.lastLevel >= WARN);
+    else this.#lines.write(printableJson(line), this.lastLevel >= WARN);
   }
 }
 
 /** Pino's number of the level `warn`. */
 const WARN = 40;
-
-/**
- * One of pino's lines for a machine, without characters that steer the terminal of whoever looks at the log later. JSON
- * lets the C1 controls, and those that turn the writing around, stand as they are. Parsed, the line is the same.
- */
-export function jsonLine(line: string): string {
-  if (!/[^\n\x20-\x7e]/.test(line)) return line;
-  return line.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (one) => (one === '\n' ? one : escaped(one)));
-}
-
-function escaped(character: string): string {
-  return character
-    .split('')
-    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .join('');
-}
 
 /** Formats one of pino's lines for a person. Text from clients and upstreams must not control the terminal. */
 export function plainLine(line: string): string {

@@ -133,6 +133,28 @@ for (const { path, content, line, why } of bad) {
   });
 }
 
+test('names from elsewhere cannot steer the terminal: of files, of directories, in zips, in answers', async (t) => {
+  const above = tempDir(t);
+  const root = join(above, 'evil\u009b2J\u202e');
+  writeDownloadCache(root, few.slice(0, 1));
+  const versions = 'a.example/small/@v';
+  writeTree(root, {
+    [`${versions}/v1.0.1\u001b[2J.mod`]: 'module x\n',
+    [`${versions}/v1.0.2\u009b31m.info`]: '{}',
+    [`${versions}/v1.0.3\u202egpj.zip`]: 'PK',
+    [`${versions}/v1.0.4\nall is well.mod`]: '',
+    [`${versions}/v1.0.5.zip`]: storedZip([{ name: 'x\u001b]0;y\u0007\u009b', bytes: Buffer.from('x') }]),
+    [`${versions}/v1.0.6.info`]: '{"Version":"\\u001b[2J\u009b\u202e"}',
+  });
+  const { code, stdout, stderr } = await runAstera(['import', '--db', join(above, 'a.db'), root]);
+  assert.equal(code, 0, stderr);
+  for (const said of [stdout, stderr]) {
+    assert.doesNotMatch(said.replaceAll('\n', ''), /[\p{C}\p{Zl}\p{Zp}]/u);
+  }
+  assert.equal(stderr.split('\n').length, 6 + 1, stderr);
+  assert.match(stdout, /, 6 left out\n$/);
+});
+
 test('a symbolic link is left out and named', async (t) => {
   const root = cacheOf(t, few.slice(0, 1));
   symlinkSync('v1.0.0.mod', join(root, 'a.example/small/@v/v1.9.0.mod'));

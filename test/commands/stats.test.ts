@@ -144,6 +144,27 @@ test('the table says the same', () => {
   assert.match(text, /^example\.com\/half\/@v\/v1\.0\.0\.zip +256KiB +\? +2d$/m);
 });
 
+test('names in a store cannot steer the terminal, in the table nor in JSON', async (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const evil = 'e\u001b[2J\u009b\u202e\nx';
+  const hostile = new StoreWriter(path);
+  grow(hostile, { key: evil, blob: 1, nowMs: 1 });
+  putOutput(hostile, { bytes: contentOf(5), blob: 2 });
+  for (const output of [contentOf(5), contentOf(6)]) {
+    const name = { namespace: evil, actionId: sha256Of(contentOf(1)) };
+    hostile.inTransaction(() =>
+      hostile.putAction({ ...name, outputId: sha256Of(output), time: '1', nowMs: 1 }),
+    );
+  }
+  hostile.close();
+  for (const form of [[], ['--json']]) {
+    const { code, stdout } = await runAstera(['stats', '--db', path, ...form]);
+    assert.equal(code, 0);
+    assert.doesNotMatch(stdout.replaceAll('\n', ''), /[\p{C}\p{Zl}\p{Zp}]/u);
+    assert.ok(!stdout.includes('\nx'), 'a name made a line');
+  }
+});
+
 test('an empty store has nothing in its table', (t) => {
   const path = join(tempDir(t), 'a.db');
   new StoreWriter(path).close();

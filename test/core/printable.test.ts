@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { printable } from '../../src/core/printable.ts';
+import { printable, printableJson } from '../../src/core/printable.ts';
 
 const cases: { text: string; shown: string; why: string }[] = [
   { text: 'a.example/ü/@v/v1.0.0.zip', shown: 'a.example/ü/@v/v1.0.0.zip', why: 'letters stay' },
@@ -16,4 +16,22 @@ const cases: { text: string; shown: string; why: string }[] = [
 
 for (const { text, shown, why } of cases) {
   test(`printable: ${why}`, () => assert.equal(printable(text), shown));
+}
+
+for (const [why, text] of [
+  ['an escape sequence', '\u001b[2J'],
+  ['the same in one character', '\u009b2J'],
+  ['delete', '\u007f'],
+  ['right to left', '\u202egpj.exe'],
+  ['a line of its own', 'a\nb\u2028c\u2029'],
+  ['a tag in two units', '\u{e0041}'],
+  ['letters of any language, and emoji', 'gr\u00fcn \u{1f600}'],
+] as const) {
+  test(`JSON has nothing that steers a terminal, and says the same: ${why}`, () => {
+    const line = `${JSON.stringify({ level: 40, path: text })}\n`;
+    const safe = printableJson(line);
+    assert.doesNotMatch(safe.slice(0, -1), /[\p{C}\p{Zl}\p{Zp}]/u);
+    assert.ok(safe.endsWith('}\n'));
+    assert.deepEqual(JSON.parse(safe), JSON.parse(line));
+  });
 }
