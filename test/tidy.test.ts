@@ -22,7 +22,7 @@ const mayImport: Record<string, readonly string[]> = {
   sumdb: ['core', 'modzip', 'flight', 'observe'],
   access: ['core'],
   front: ['core', 'access', 'modules', 'sumdb', 'observe'],
-  settings: ['core', 'upstream', 'plugin'],
+  settings: ['core', 'access', 'upstream', 'plugin'],
   plugin: ['core'],
 };
 

@@ -250,6 +250,48 @@ const connect: Command = {
   },
 };
 
+const scopes: ServeOption = {
+  name: 'scopes',
+  help: 'what it may do, comma-separated: read, private (private modules too), cache-write, admin',
+  form: 'a list such as private,cache-write',
+  fallback: 'private',
+};
+
+const token: ServeOption = {
+  name: 'token',
+  help: 'make a token and print it, instead of asking for a password',
+  ...toggle(),
+};
+
+const expires: ServeOption = {
+  name: 'expires',
+  help: 'how long the token is good [default: for ever]',
+  form: 'a duration such as 720h',
+};
+
+const user: Command = {
+  name: 'user',
+  help: 'Add, remove or list users and tokens: add NAME, remove NAME, list.',
+  words: '<action..>',
+  flags: [serveOptions.authFile, config, scopes, token, expires],
+  examples: [
+    ['$0 user add alice --auth-file users', 'a user, or a new password; it is read from stdin'],
+    ['$0 user add ci --token --expires 720h --auth-file users', 'a token for .netrc or /token/<token>/'],
+    ['$0 user list --auth-file users', 'their names and scopes'],
+  ],
+  run: async ({ flags, words }) => {
+    const { loadAuthFile } = await import('../settings/config.ts');
+    const { userCommand } = await import('./user.ts');
+    await userCommand({
+      authFile: loadAuthFile({ flags }),
+      words,
+      scopes: flags.scopes ?? scopes.fallback ?? '',
+      isToken: isOn(flags, token),
+      expiresInMs: flags.expires === undefined ? undefined : durationOf(flags, expires),
+    });
+  },
+};
+
 const completion: Command = {
   name: 'completion',
   help: 'Print a script that completes commands and flags.',
@@ -279,6 +321,7 @@ export const commands: readonly Command[] = [
   stats,
   verify,
   ready,
+  user,
   cacheprog,
   connect,
   completion,

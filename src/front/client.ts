@@ -1,6 +1,7 @@
 /** One client's request: all that is copied of it before its handler returns, as uWebSockets takes it back then. */
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { type Credentials, parseAuthorization, splitTokenPath } from '../access/credentials.ts';
 import type { Visibility } from '../core/answer.ts';
 import { UNREAD_BODY_BYTES_MAX } from '../core/limits.ts';
 import { nextVia } from '../core/via.ts';
@@ -10,7 +11,10 @@ import type { Target } from './target.ts';
 
 export class Client {
   readonly res: HttpResponse;
+  /** The path as it came, without the token that it may begin with: it is logged and quoted. */
   readonly url: string;
+  /** Who it says it is. */
+  readonly credentials: Credentials | undefined;
   readonly query: string;
   /** As it came: methods are case-sensitive (RFC 9110, 9.1). */
   readonly method: string;
@@ -36,7 +40,10 @@ export class Client {
 
   constructor(res: HttpResponse, req: HttpRequest, { url, method }: { url: string; method: string }) {
     this.res = res;
-    this.url = url;
+    const { path, token } = splitTokenPath(url);
+    this.url = path;
+    this.credentials =
+      token === undefined ? parseAuthorization(req.getHeader('authorization')) : { kind: 'token', token };
     this.query = req.getQuery() ?? '';
     this.method = method;
     this.isHead = method === 'HEAD';

@@ -148,9 +148,10 @@ export class Server {
       else if (route === undefined)
         this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
       else {
-        this.#demandRight(client, route);
+        const right = this.#demandRight(client, route);
         this.#takeBody(client, route);
-        route.answer(client, this.#responder)?.catch(fail);
+        const answer = () => (client.isOver ? undefined : route.answer(client, this.#responder));
+        (right === undefined ? answer() : right.then(answer))?.catch(fail);
       }
     } catch (error) {
       fail(error);
@@ -171,10 +172,22 @@ export class Server {
     });
   }
 
-  /** @throws {Forbidden} the client may not have what the route leads to */
-  #demandRight(client: Client, { module }: Route): void {
-    if (module === undefined) return;
-    client.visibility = this.#options.access.decide({ address: client.address, module });
+  /**
+   * Resolves, where the client's password is to be checked, when it is right.
+   *
+   * @throws what `Access.decide` does: the client may not have what the route leads to
+   */
+  #demandRight(client: Client, { module }: Route): Promise<void> | undefined {
+    if (module === undefined) return undefined;
+    const { address, credentials } = client;
+    const decided = this.#options.access.decide({ address, credentials, module });
+    if (decided instanceof Promise) {
+      return decided.then((visibility) => {
+        client.visibility = visibility;
+      });
+    }
+    client.visibility = decided;
+    return undefined;
   }
 
   /** @throws {TooLarge} it is announced as longer than the route takes */

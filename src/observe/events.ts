@@ -26,6 +26,13 @@ export class Events {
     else if (this.#log.isLevelEnabled('debug')) this.#log.debug({ path, code, source, ms }, 'answer');
   }
 
+  /** A wrong login; `pauseMs` over 0: nothing more is checked from there for so long. */
+  loginFailed(address: string, pauseMs: number): void {
+    this.#metrics.loginFailures.inc();
+    if (pauseMs > 0) this.#log.warn({ address, pauseMs }, 'too many wrong logins');
+    else this.#log.debug({ address }, 'wrong login');
+  }
+
   /** A body had to be broken off. Its client gets a cut connection and no clean end. */
   brokeOff(path: string, why: string): void {
     this.#log.warn({ path, why }, 'answer broken off');

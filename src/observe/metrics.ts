@@ -35,6 +35,7 @@ export class Metrics {
   readonly checkFailures = this.#counter('astera_check_failures_total', 'Upstream answers that were refused');
   readonly tampered = this.#counter('astera_tampered_total', 'Wrong content that an upstream sent twice');
   readonly securityEvents = this.#counter('astera_sumdb_security_events_total', 'Forks and bad signatures');
+  readonly loginFailures = this.#counter('astera_login_failures_total', 'Wrong logins');
   readonly logLinesDropped = this.#counter(
     'astera_log_lines_dropped_total',
     'Log lines that stderr had no room for',

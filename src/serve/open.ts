@@ -5,6 +5,7 @@ import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Profiles } from '../observe/profiles.ts';
+import { readAuthFile } from '../settings/auth-file.ts';
 import type { Config } from '../settings/config.ts';
 import type { PluginConfig } from '../settings/plugin-config.ts';
 import { lockStore } from '../store/lock.ts';
@@ -38,6 +39,7 @@ export async function openAndServe(config: Config, { stop, writer, plugin }: Sta
   const events = new Events(log, metrics);
   databasesOf(config); // Looked into here too: a mistyped one makes no store.
   tlsOf(config);
+  if (config.authFile !== undefined) readAuthFile(config.authFile);
   lookAtStore(config.dbPath, { mayBeNew: true });
   const lock = lockStore(config.dbPath);
   let thread: PluginThread | undefined;

@@ -3,6 +3,7 @@
  * order at SIGTERM or SIGINT.
  */
 
+import { Logins } from '../access/logins.ts';
 import { controlPath } from '../control/control-path.ts';
 import { ControlServer } from '../control/control-server.ts';
 import { messageOf } from '../core/errors.ts';
@@ -18,6 +19,7 @@ import type { Events } from '../observe/events.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Profiles } from '../observe/profiles.ts';
+import { readAuthFile } from '../settings/auth-file.ts';
 import type { Config } from '../settings/config.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
@@ -61,7 +63,8 @@ export async function runServer({
   profiles,
 }: Serving): Promise<void> {
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
-  const services = createServices({ config, store, builder: builder.call, events });
+  const logins = openLogins(config, events);
+  const services = createServices({ config, store, builder: builder.call, events, logins });
   const background = new Background(config, { store, events, checks: services.checks });
   const builderIds = () => [...builder.threadIds, ...background.threadIds];
   profiles?.nameThreads(() => ({ ...store.threadIds(), builder: builderIds() }));
@@ -127,7 +130,7 @@ export async function runServer({
       control = await openControl(config, store, services, events);
       await announce(config, server);
       log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
-      onHangup(() => void renew(server, log));
+      onHangup(() => void renew(config, { server, logins, log }));
       background.start();
       manager?.ready();
     }
@@ -139,17 +142,28 @@ export async function runServer({
   }
 }
 
+/** @throws {UsageError} a file of users that can't be read */
+function openLogins({ authFile }: Config, events: Events): Logins | undefined {
+  if (authFile === undefined) return undefined;
+  const onFailure = (address: string, pauseMs: number) => events.loginFailed(address, pauseMs);
+  return new Logins({ accounts: readAuthFile(authFile), clock, onFailure });
+}
+
+type Renewable = { readonly server: Server; readonly logins: Logins | undefined; readonly log: Logger };
+
 /** At SIGHUP. All other settings count from the next start. */
-async function renew(server: Server, log: Logger): Promise<void> {
+async function renew({ authFile }: Config, { server, logins, log }: Renewable): Promise<void> {
+  const again: string[] = [];
   try {
-    const listeners = await server.renewCertificates();
-    const what = listeners > 0 ? 'the certificate was read again' : 'nothing to read anew';
+    if (authFile !== undefined) {
+      logins?.replace(readAuthFile(authFile));
+      again.push('users and tokens');
+    }
+    if ((await server.renewCertificates()) > 0) again.push('the certificate');
+    const what = again.length > 0 ? `read again: ${again.join(', ')}` : 'nothing to read anew';
     log.info(`SIGHUP: ${what}; settings count from the next start`);
   } catch (error) {
-    log.error(
-      { why: messageOf(error) },
-      'SIGHUP: cannot read the certificate again: the one from before stays',
-    );
+    log.error({ why: messageOf(error) }, 'SIGHUP: cannot read a file again: what it said before stays');
   }
 }
 

@@ -3,6 +3,7 @@
  */
 
 import { Access } from '../access/access.ts';
+import type { Logins } from '../access/logins.ts';
 import type { VisibilityOf } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
@@ -34,12 +35,14 @@ export type ServicesOptions = {
   readonly store: Store & { readonly instance: string };
   readonly builder: Builder;
   readonly events: Events;
+  /** Who may log in; undefined: nobody. */
+  readonly logins?: Logins | undefined;
 };
 
 export type Services = ReturnType<typeof createServices>;
 
 /** @throws {UsageError} a malformed checksum database or HTTP proxy */
-export function createServices({ config, store, builder, events }: ServicesOptions) {
+export function createServices({ config, store, builder, events, logins }: ServicesOptions) {
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
   const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
@@ -48,6 +51,7 @@ export function createServices({ config, store, builder, events }: ServicesOptio
     // A module that may go to no proxy is no less private than one that is named so.
     privatePatterns: [config.privatePatterns, config.noProxyPatterns],
     privateNetworks: config.privateNetworks,
+    logins,
   });
   const { visibilityOf } = access;
   const held = joinMemory({

@@ -51,6 +51,8 @@ export type Config = {
   /** Absolute; both or none. */
   readonly tlsCert: string | undefined;
   readonly tlsKey: string | undefined;
+  /** Absolute. */
+  readonly authFile: string | undefined;
   readonly listTtlMs: number;
   readonly negativeTtlMs: number;
   readonly staleWaitMs: number;
@@ -109,6 +111,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
     tlsCert: settings.readIfSet(serveOptions.tlsCert, parsePath),
     tlsKey: settings.readIfSet(serveOptions.tlsKey, parsePath),
+    authFile: settings.readIfSet(serveOptions.authFile, parsePath),
     listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
     staleWaitMs: settings.read(serveOptions.staleWaitMs, durationWithin(0, HOUR_MS)),
@@ -171,6 +174,17 @@ export function loadPlugin({ flags, env = process.env }: ConfigSources): PluginC
 /** For the cache program where it is started from the sources: its flags, then the environment. */
 export function findPluginSetting(flags: Readonly<Record<string, string>>): FindSetting {
   return findIn(flags, process.env);
+}
+
+/**
+ * The file of users and tokens, for the command that writes it.
+ *
+ * @throws {UsageError} none is named, or as {@link loadStoreConfig}
+ */
+export function loadAuthFile({ flags, env = process.env }: ConfigSources): string {
+  const path = new Settings(flags, env).readIfSet(serveOptions.authFile, parsePath);
+  if (path === undefined) throw new UsageError('no file of users: set --auth-file');
+  return path;
 }
 
 /** Whether the log level asks for stack traces. False where it can't be known. */

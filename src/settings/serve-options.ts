@@ -60,6 +60,11 @@ export const serveOptions = {
     help: 'the private key of --tls-cert, in PEM',
     form: 'a file',
   },
+  authFile: {
+    name: 'auth-file',
+    help: 'users and tokens that may read private modules from everywhere, as "astera user" writes it; SIGHUP reads it again',
+    form: 'a file',
+  },
   listTtlMs: {
     name: 'list-ttl',
     help: 'how long version lists and branches are fresh',

@@ -168,7 +168,12 @@ for (const { patterns, allow, address, module, is, why } of rows) {
   test(`${module} for ${asker}, with ${patterns.join(' ')} and ${allow}, is ${is}: ${why}`, () => {
     const access = new Access({ privatePatterns: patterns, privateNetworks: parseNetworks(allow) });
     const path = parseModulePath(module);
-    const decide = () => access.decide({ address: parseIp(address) ?? new Uint8Array(0), module: path });
+    const decide = () =>
+      access.decide({
+        address: parseIp(address) ?? new Uint8Array(0),
+        credentials: undefined,
+        module: path,
+      });
     assert.equal(access.visibilityOf(path), is === 'refused' ? 'private' : is);
     if (is !== 'refused') assert.equal(decide(), is);
     else assert.throws(decide, Forbidden);
@@ -180,7 +185,7 @@ test('a refusal names the module, the setting and the client, on one line', () =
   const module = parseModulePath('p.example/x');
   const why = (address: Uint8Array) => {
     try {
-      access.decide({ address, module });
+      access.decide({ address, credentials: undefined, module });
     } catch (error) {
       return String(error);
     }
@@ -200,6 +205,9 @@ test('an address of no known form is trusted by nobody', () => {
   });
   for (const length of [1, 3, 5, 15, 17]) {
     const address = new Uint8Array(length);
-    assert.throws(() => access.decide({ address, module: parseModulePath('p.example/x') }), Forbidden);
+    assert.throws(
+      () => access.decide({ address, credentials: undefined, module: parseModulePath('p.example/x') }),
+      Forbidden,
+    );
   }
 });

@@ -4,13 +4,14 @@
 // A real listener in front of the real module proxy over a real store; clients have addresses of loopback's network.
 
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
+import { type ClientRequest, request } from 'node:http';
 import { createRequire } from 'node:module';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { pino as pinoType } from 'pino';
-import { Access } from '../../src/access/access.ts';
+import { Access, type AccessOptions } from '../../src/access/access.ts';
+import type { Scope } from '../../src/access/scope.ts';
 import { StoredFile } from '../../src/core/answer.ts';
 import { parseNetworks } from '../../src/core/network.ts';
 import { ChecksumsEndpoint } from '../../src/front/checksums-endpoint.ts';
@@ -111,7 +112,12 @@ type Place = 'nowhere' | 'memory' | 'store';
 
 type Served = { rig: Rig; log: string[]; ports: { tcp: number; unix: string }; metrics: Metrics };
 
-async function serve(t: TestContext, setting: Setting, place: Place): Promise<Served> {
+async function serve(
+  t: TestContext,
+  setting: Setting,
+  place: Place,
+  logins?: AccessOptions['logins'],
+): Promise<Served> {
   const directory = tempDir(t);
   const store = openLocalStore(join(directory, 'a.db'));
   t.after(() => store.close());
@@ -124,6 +130,7 @@ async function serve(t: TestContext, setting: Setting, place: Place): Promise<Se
   const access = new Access({
     privatePatterns: [setting.secret, setting.noProxy],
     privateNetworks: parseNetworks(setting.allow),
+    logins,
   });
   const { visibilityOf } = access;
   // What is stored was fetched while nothing was private, as if the settings came later.
@@ -314,4 +321,39 @@ test('a forged X-Forwarded-For, Forwarded or X-Real-IP gives no right', async (t
     const got = await ask(ports, OTHER, `${V}.mod`, { why: name, headers: { [name]: value } });
     assert.equal(got.code, 403, name);
   }
+});
+
+test('a login is looked at only where it decides, and nothing is looked up before it is right', async (t) => {
+  const [, secret] = settings;
+  assert.ok(secret !== undefined);
+  const asked = Promise.withResolvers<void>();
+  const checked = Promise.withResolvers<readonly Scope[]>();
+  let logins = 0;
+  const scopesOf = () => {
+    logins += 1;
+    asked.resolve();
+    return checked.promise;
+  };
+  const { ports, rig } = await serve(t, secret, 'nowhere', { scopesOf });
+  const login = { why: '', headers: { authorization: 'Basic YTpi' } };
+  rig.upstream.says.set('open.example/a/@v/list', 'v1.0.0\n');
+  assert.equal((await ask(ports, OWN, `${V}.mod`, login)).code, 200, 'a trusted network');
+  assert.equal((await ask(ports, OTHER, 'open.example/a/@v/list', login)).code, 200, 'a public module');
+  assert.equal((await ask(ports, OTHER, `${V}.info`)).code, 401, 'no login');
+  assert.equal(logins, 0);
+
+  rig.upstream.asked.length = 0;
+  const to = { host: OWN, port: ports.tcp, localAddress: OTHER, agent: false, headers: login.headers };
+  const gone: ClientRequest = request({ ...to, path: `/${V}.info` }).on('error', () => {});
+  gone.end();
+  await asked.promise;
+  gone.destroy();
+  const stays = ask(ports, OTHER, `${V}.zip`, login);
+  // The server has seen the other go before it takes a later connection's request.
+  while (logins < 2) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(rig.upstream.asked, []);
+  checked.resolve(['private']);
+  const got = await stays;
+  assert.deepEqual([got.code, got.cacheControl], [200, 'private, no-store']);
+  assert.deepEqual(rig.upstream.paths, [`${V}.zip`], 'nothing is fetched for a client that has gone');
 });

@@ -64,7 +64,7 @@ export class Astera {
     const log: string[] = [];
     child.stderr.setEncoding('utf8').on('data', (text: string) => log.push(text));
     for await (const line of createInterface({ input: child.stdout })) {
-      const listening = /^listening on (http:\/\/\S+)$/.exec(line);
+      const listening = /^listening on (https?:\/\/\S+)$/.exec(line);
       if (listening === null) continue;
       child.stdout.resume();
       return new Astera({ child, url: listening[1] ?? '', db: file, directory, log });

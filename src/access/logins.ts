@@ -1,0 +1,174 @@
+/**
+ * Whether a login is right, and what it may do.
+ *
+ * The `go` command sends its login with every request. So a good one is remembered for a time, under a hash by a key that
+ * this process alone has; requests that bring the same one meanwhile share one check; and only a few are checked at one
+ * time. An address that brings wrong ones gets ever longer pauses in which nothing is checked.
+ */
+
+import { createHmac, randomBytes } from 'node:crypto';
+import { Busy, Unauthorized } from '../core/errors.ts';
+import {
+  LOGIN_ADDRESSES_MAX,
+  LOGIN_FAILURES_FREE,
+  LOGIN_PAUSE_MS_MAX,
+  LOGIN_REMEMBERED_MS,
+  LOGINS_CHECKED_MAX,
+  LOGINS_REMEMBERED_MAX,
+  LOGINS_WAITING_MAX,
+} from '../core/limits.ts';
+import { formatIp, plainIp } from '../core/network.ts';
+import type { Clock } from '../core/ports.ts';
+import type { Account, Token, User } from './accounts.ts';
+import type { Credentials } from './credentials.ts';
+import type { Scope } from './scope.ts';
+import { hashToken, isPassword, NO_PASSWORD } from './secret.ts';
+
+export type LoginsOptions = {
+  readonly accounts: readonly Account[];
+  readonly clock: Clock;
+  /** A login was wrong; `pauseMs` over 0: its address gets no check for so long. */
+  readonly onFailure: (address: string, pauseMs: number) => void;
+};
+
+type Remembered = { readonly scopes: readonly Scope[]; readonly untilMs: number };
+type Attempt = { readonly user: string; readonly password: string; readonly from: string };
+type Failures = { readonly count: number; readonly untilMs: number };
+
+export class Logins {
+  readonly #options: Omit<LoginsOptions, 'accounts'>;
+  /** Makes what is kept of a login worthless elsewhere, and its place in a table no hint. */
+  readonly #key = randomBytes(32);
+  #users: ReadonlyMap<string, User> = new Map();
+  #tokens: ReadonlyMap<string, Token> = new Map();
+  #remembered = new Map<string, Remembered>();
+  readonly #checks = new Map<string, Promise<readonly Scope[]>>();
+  readonly #failures = new Map<string, Failures>();
+  #checking = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor({ accounts, ...options }: LoginsOptions) {
+    this.#options = options;
+    this.replace(accounts);
+  }
+
+  /** From here on these are the users and tokens; nothing is remembered of those before. */
+  replace(accounts: readonly Account[]): void {
+    this.#users = new Map(accounts.flatMap((one) => (one.kind === 'user' ? [[one.name, one]] : [])));
+    this.#tokens = new Map(
+      accounts.flatMap((one) => (one.kind === 'token' ? [[this.#id('token', one.sha256), one]] : [])),
+    );
+    this.#remembered = new Map();
+    this.#checks.clear();
+  }
+
+  /**
+   * The scopes of a login; at once where it is a token, or a password that was good before.
+   *
+   * @param address as a client's socket has it; none for a Unix socket
+   * @throws {Unauthorized} it is wrong or has expired. @throws {Busy} it can't be checked now
+   */
+  scopesOf(credentials: Credentials, address: Uint8Array): readonly Scope[] | Promise<readonly Scope[]> {
+    const from = addressKey(address);
+    if (credentials.kind === 'malformed')
+      throw new Unauthorized('cannot read the login: neither Basic nor Bearer');
+    if (credentials.kind === 'token') return this.#ofToken(credentials.token, from);
+    const { user, password } = credentials;
+    const id = this.#id('password', user, password);
+    const known = this.#remembered.get(id);
+    if (known !== undefined && known.untilMs > this.#options.clock.monotonicMs()) return known.scopes;
+    this.#demandPatience(from);
+    return this.#checks.get(id) ?? this.#check(id, { user, password, from });
+  }
+
+  #ofToken(token: string, from: string): readonly Scope[] {
+    const known = this.#tokens.get(this.#id('token', hashToken(token)));
+    if (known !== undefined && known.expiresMs > this.#options.clock.wallMs()) return known.scopes;
+    // It was good once: whoever sends it guesses nothing.
+    if (known !== undefined) throw new Unauthorized('cannot log in: the token has expired');
+    this.#demandPatience(from);
+    this.#failed(from);
+    throw new Unauthorized('cannot log in: no such token');
+  }
+
+  /** One check for all who bring the same login meanwhile; a wrong one counts once. */
+  #check(id: string, { user, password, from }: Attempt): Promise<readonly Scope[]> {
+    if (this.#waiting.length >= LOGINS_WAITING_MAX)
+      throw new Busy('cannot check the login: too many wait for it');
+    const check = this.#inTurn(async () => {
+      const account = this.#users.get(user);
+      // An unknown user takes as long as a wrong password, and gets the same answer.
+      const isRight = await isPassword(password, account?.password ?? NO_PASSWORD);
+      if (!isRight || account === undefined) {
+        this.#failed(from);
+        throw new Unauthorized('cannot log in: wrong user or password');
+      }
+      // The file may have been read again meanwhile.
+      if (this.#users.get(user) === account) this.#remember(id, account.scopes);
+      return account.scopes;
+    }).finally(() => {
+      if (this.#checks.get(id) === check) this.#checks.delete(id);
+    });
+    this.#checks.set(id, check);
+    return check;
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#checking < LOGINS_CHECKED_MAX) this.#checking += 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#checking -= 1;
+      else next();
+    }
+  }
+
+  #remember(id: string, scopes: readonly Scope[]): void {
+    this.#remembered.delete(id);
+    const untilMs = this.#options.clock.monotonicMs() + LOGIN_REMEMBERED_MS;
+    this.#remembered.set(id, { scopes, untilMs });
+    dropOldest(this.#remembered, LOGINS_REMEMBERED_MAX);
+  }
+
+  /** @throws {Busy} too many logins from there were wrong */
+  #demandPatience(from: string): void {
+    const failures = this.#failures.get(from);
+    if (failures === undefined || failures.count <= LOGIN_FAILURES_FREE) return;
+    if (failures.untilMs > this.#options.clock.monotonicMs()) {
+      throw new Busy(`cannot check the login: too many wrong ones came from ${from}; try again in a minute`);
+    }
+  }
+
+  #failed(from: string): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const before = this.#failures.get(from);
+    const isForgotten = before === undefined || nowMs > before.untilMs + LOGIN_PAUSE_MS_MAX;
+    const count = isForgotten ? 1 : before.count + 1;
+    const over = count - LOGIN_FAILURES_FREE;
+    const pauseMs = over > 0 ? Math.min(1000 * 2 ** over, LOGIN_PAUSE_MS_MAX) : 0;
+    this.#failures.delete(from);
+    this.#failures.set(from, { count, untilMs: nowMs + pauseMs });
+    dropOldest(this.#failures, LOGIN_ADDRESSES_MAX);
+    this.#options.onFailure(from, pauseMs);
+  }
+
+  #id(kind: string, ...parts: readonly string[]): string {
+    const hmac = createHmac('sha256', this.#key).update(kind);
+    for (const part of parts) hmac.update(`\0${Buffer.byteLength(part)}\0${part}`);
+    return hmac.digest('base64');
+  }
+}
+
+/** Who is counted as one: an IPv4 address, or the network of an IPv6 one, whose owner has all its addresses. */
+function addressKey(address: Uint8Array): string {
+  const plain = plainIp(address);
+  if (plain.byteLength === 0) return 'this machine';
+  return plain.byteLength === 16 ? `${formatIp(plain.subarray(0, 8))}::/64` : formatIp(plain);
+}
+
+function dropOldest(map: Map<string, unknown>, sizeMax: number): void {
+  const [oldest] = map.size > sizeMax ? map.keys() : [];
+  if (oldest !== undefined) map.delete(oldest);
+}
