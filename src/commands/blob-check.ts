@@ -36,7 +36,7 @@ export class BlobCheck {
     else this.#growing.add(blob.id);
   }
 
-  /** What is wrong with a whole blob. Reads one that came, or became whole, after all were read. */
+  /** The fault of a whole blob, if any. Reads one that came, or became whole, after all were read. */
   faultOf(blob: AuditedBlob): string | undefined {
     if (blob.id > this.#last || this.#growing.has(blob.id)) this.#read(blob);
     return this.#bad.get(blob.id);

@@ -1,6 +1,6 @@
 /**
- * The checksum databases of a command that has the store to itself and goes nowhere: what an import
- * brings is proven by what it brings and what is stored, or not at all.
+ * The checksum databases of a command that has the store to itself and goes nowhere. The checksum files of an import are
+ * proven by each other and by the stored ones, or they are not kept.
  */
 
 import { Events } from '../observe/events.ts';

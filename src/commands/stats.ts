@@ -1,4 +1,4 @@
-/** `astera stats`: what is stored, as a table for people or as JSON for programs. */
+/** `astera stats`: the contents of the store, as a table for people or as JSON for programs. */
 
 import { ENTRY_KINDS, type EntryKind } from '../core/entry-kind.ts';
 import { printable, printableJson } from '../core/printable.ts';

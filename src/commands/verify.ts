@@ -27,7 +27,7 @@ import { openStoreForWriting } from './writable-store.ts';
 const STEP_KEYS = 16;
 
 /**
- * @param loadConfig with `--repair` or `--online`: what a server would run with, for when none runs
+ * @param loadConfig with `--repair` or `--online`, if no server runs: the settings that one would run with
  * @throws {StoreFailed} no store, not ours
  * @throws {Error} something is bad and was not repaired, or the database could not be asked
  */

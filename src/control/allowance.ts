@@ -15,7 +15,7 @@ export class Allowance {
     return this.#out;
   }
 
-  /** Waits until there is some left; what is then taken may pass the bound once. */
+  /** Waits until there is some left. The next `take` may pass the bound once. */
   async waitForRoom(): Promise<void> {
     while (this.#out >= this.#max) await this.#given.next();
   }

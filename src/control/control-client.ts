@@ -2,7 +2,7 @@
  * A running server's store, seen from a command: the calls of `core/control-port.ts` over its socket.
  *
  * Blob numbers are this connection's own; the server gives them real ones. There is no reconnecting:
- * what is committed stays, and the same command goes on from there.
+ * committed writes stay, and the same command goes on from there.
  */
 
 import { connect, type Socket } from 'node:net';

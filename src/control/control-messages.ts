@@ -1,5 +1,5 @@
 /**
- * What goes over the control socket, and the parsers of what comes: a request is trusted no further
+ * The messages on the control socket, and the parsers of those that come in: a request is trusted no further
  * than its shape, because a value of another kind would fail the writer's whole group.
  */
 

@@ -1,4 +1,4 @@
-/** Where the control socket of a store is. Keeps out who listens there. */
+/** The path of a store's control socket. Knows no listener. */
 
 import { relative } from 'node:path';
 import { StoreFailed } from '../core/errors.ts';

@@ -1,5 +1,5 @@
 /**
- * The control socket: where commands hand their writes to the process that has the store.
+ * The control socket: commands hand their writes over it to the process that has the store.
  *
  *     astera import ──frames──▶ <db>.sock ──▶ the same calls as the services make
  *
@@ -29,7 +29,7 @@ import { packStreamFrame, StreamFrames } from '../wire/stream-frame.ts';
 import { Allowance } from './allowance.ts';
 import { CONTROL_PROTOCOL, type ControlRequest, parseHello, parseRequest } from './control-messages.ts';
 
-/** What the calls do. Blob numbers in them are real ones, from `nextBlob`. */
+/** The handlers of the calls. Blob numbers in them are real ones, from `nextBlob`. */
 export type ControlHandlers = WritableStore & Pick<Remote<ControlPort>, ServerCall> & SumdbLearner;
 
 export type ControlServerOptions = {
@@ -156,7 +156,7 @@ class Connection {
     while (this.#running.size > 0) await Promise.all(this.#running);
     const left = [...this.#blobs.values()];
     this.#blobs.clear();
-    // Where that fails they are dropped by the next import of their keys, or in some days.
+    // If that fails, the next import of their keys drops them, or a tidy after some days.
     await Promise.all(left.map((blob) => this.#options.handlers.dropBlob({ blob }).catch(() => {})));
   }
 

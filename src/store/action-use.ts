@@ -30,7 +30,7 @@ export class ActionUse {
     }));
   }
 
-  /** When the clocks were last compared: what `restore` takes after a transaction that was undone. */
+  /** The moment of the last comparison. After a transaction that was undone, `restore` takes it back. */
   get seen(): Moment | undefined {
     return this.#seen;
   }

@@ -1,7 +1,7 @@
 /**
  * Every row of the store, for `astera verify`: read beside whoever writes, a few rows a transaction.
  *
- * What is read here may change at any time; {@link StoreAudit.isEntryAsRead} and its kin tell a fault
+ * A row may change at any time after it was read; {@link StoreAudit.isEntryAsRead} and its kin tell a fault
  * from a row that was replaced meanwhile. Says nothing of what bodies must hold.
  */
 
@@ -35,7 +35,7 @@ export type AuditedBlob = {
   readonly size: number | null;
   /** Of its chunks as they lie in the store; null while it grows. */
   readonly storedBytes: number | null;
-  /** What it grows for. */
+  /** The kind of owner that it grows for. */
   readonly growingKind: 'entry' | 'output' | null;
   readonly growingKey: string | null;
   readonly changedAtMs: number;
@@ -50,7 +50,7 @@ const PROBLEMS_MAX = 100;
 
 const ENTRY_COLUMNS = 'id, key, kind, status, size, sha256, h1, blob, body';
 
-/** What go.sum has lines for. */
+/** Zips and go.mod files: go.sum has lines for them. */
 const SUMMED = "kind IN ('zip', 'mod') AND status = 200";
 
 const BLOB_COLUMNS = `id, encoding, sha256, size, stored_bytes AS storedBytes, growing_kind AS growingKind,

@@ -22,7 +22,7 @@ export class BlobReader {
   writeBlob: ReaderPort['writeBlob'] = ({ blob, size, path }) => {
     let file: number | undefined;
     try {
-      // As its caller made it: what is a symbolic link now was put there by somebody else.
+      // The caller made a regular file. If there is a symbolic link now, somebody else put it there.
       file = openSync(path, constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW);
       const sha256 = this.#sha256.get(blob);
       for (let at = 0, seq = 0; at < size; seq++) at += this.#writeChunk(file, chunkId(blob, seq));

@@ -1,7 +1,7 @@
 /**
  * Writes of blobs: those that grow by chunks, those that come whole, and their end when no owner is left.
  *
- * Knows no owner: who has a blob is the word of `store/blob-owners.ts`.
+ * Knows no owner: `store/blob-owners.ts` says whether a blob has one.
  */
 
 import { createHash } from 'node:crypto';
@@ -35,7 +35,7 @@ export class BlobWriter {
   readonly #hashes = new GrowingHashes();
   /** Blobs that grew since the last tidy. */
   readonly #grown = new Set<number>();
-  /** What files are read into. */
+  /** Files are read into this buffer. */
   readonly #piece = new Uint8Array(CHUNK_BYTES);
 
   constructor(db: Connection) {
@@ -135,7 +135,7 @@ export class BlobWriter {
   }
 
   /**
-   * Makes a growing blob whole. Where another one has the same content, that one serves, and this one's chunks go.
+   * Makes a growing blob whole. If another blob has the same content, that one serves, and this one's chunks go.
    *
    * @returns undefined where there is no such blob
    * @throws {StoreFailed} it has not `size` bytes

@@ -1,5 +1,5 @@
 /**
- * Who may open a store's files: its owner alone.
+ * The mode of a store's files: only their owner may open them.
  *
  * Any user who can read a SQLite file can hold a lock on it and so hold up its writer. Where the directory has the
  * set-group-ID bit, somebody gave the files a group on purpose: that group may read.

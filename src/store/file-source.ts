@@ -2,7 +2,7 @@
  * One file's bytes, for the builders, which check a zip where it lies, and for the writer, which takes
  * it from there: an import's bytes cross no thread.
  *
- * Nothing is held: who walks over small ranges reads ahead (`modzip/byte-source.ts`).
+ * It holds no bytes. Readers of small ranges read ahead (`modzip/byte-source.ts`).
  */
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';

@@ -7,7 +7,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { CHUNK_BYTES } from '../core/limits.ts';
 
-/** What a blob holds, in two words. */
+/** The SHA-256 and the size of a content. */
 export type Content = { readonly sha256: Buffer; readonly size: number };
 
 type Running = { readonly hash: Hash; nextSeq: number; bytes: number };
@@ -40,7 +40,7 @@ export class GrowingHashes {
     this.#running.delete(blob);
   }
 
-  /** Forgets all: what was hashed may have been rolled back. */
+  /** Forgets all hashes, as their chunks may have been rolled back. */
   clear(): void {
     this.#running.clear();
   }

@@ -1,4 +1,4 @@
-/** A look at a store's file before a command touches it: what is no store of ours stays as it is. */
+/** A look at a store's file before a command touches it. A file that is no store of ours stays as it is. */
 
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -27,7 +27,7 @@ export function lookAtStore(path: string, { mayBeNew }: { readonly mayBeNew: boo
   checkStore(path);
 }
 
-/** Where it can't, opening it says so. */
+/** If it can't be read, the error comes when it is opened. */
 function canRead(path: string): boolean {
   try {
     accessSync(path, constants.R_OK);

@@ -8,7 +8,7 @@
  *
  * A key is a path below a GOPROXY's root (`github.com/!azure/x/@v/v1.0.0.mod`).
  * A chunk's rowid is its address, so that reading one is a single B-tree descent.
- * Nothing points to a growing blob but its own row: what is half-done can't be served.
+ * Only its own row points to a growing blob, so a half-done download can't be served.
  */
 
 import { CHUNK_BYTES } from '../core/limits.ts';

@@ -136,7 +136,7 @@ function openForReading(path: string, check: (db: Connection, path: string) => v
   });
 }
 
-/** What a killed bulk writer left can only be undone by who may write. */
+/** Undoes the transaction of a killed bulk writer. Only a connection that may write can do that. */
 function rollBack(path: string): void {
   if (!existsSync(`${path}-journal`)) return;
   if (headerNumber(path, HEADER_APPLICATION_ID) !== APPLICATION_ID) return;
@@ -196,7 +196,7 @@ function guarded(path: string, open: () => Connection): Connection {
   }
 }
 
-/** What a user can do about SQLite's failures, where there is something. */
+/** The user's way out of SQLite's failures, if there is one. */
 function wayOut(error: unknown): string {
   const { code } = error as { code?: unknown };
   const name = typeof code === 'string' ? (/^SQLITE_[A-Z]+/.exec(code)?.[0] ?? '') : '';

@@ -1,5 +1,5 @@
 /**
- * What is stored, counted: the figures of `astera stats`.
+ * Counts the contents of a store: the figures of `astera stats`.
  *
  * Reads no body and no chunk: entries are counted out of one index that has all it takes.
  */

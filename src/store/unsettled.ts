@@ -4,7 +4,7 @@
 export const FROM_UNSETTLED = `FROM entry INDEXED BY entry_unsettled
   WHERE trust <> 'confirmed' AND status = 200 AND kind IN ('zip', 'mod')`;
 
-/** Their counts, as `Unsettled` of `core/store-port.ts`. What is private waits from its first look on. */
+/** Their counts, as `Unsettled` of `core/store-port.ts`. Private modules are not counted: they wait from the first look on. */
 export const UNSETTLED_COUNTS = `SELECT
     count(*) FILTER (WHERE trust = 'unchecked' AND ask_after_ms = 0) AS unchecked,
     count(*) FILTER (WHERE trust = 'unconfirmed') AS unconfirmed,

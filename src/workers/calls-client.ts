@@ -30,7 +30,7 @@ export type PoolOptions = {
   /** The worker's file. */
   readonly url: URL;
   readonly threads: number;
-  /** Where set, threads start with their first task and end after so long without one. */
+  /** If set, threads start with their first task and end after so long without one. */
   readonly idleMs?: number;
   readonly dbPath: string;
   /** Of the writer alone. */

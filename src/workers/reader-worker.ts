@@ -1,7 +1,7 @@
 /**
  * Thread entry of a reader: one read-only connection, opened with the first task.
  *
- * A batch of reads is one transaction. What writes a file comes alone and has none: a transaction as
+ * A batch of reads is one transaction. A call that writes a file comes alone and has none: a transaction as
  * long as a large zip takes would keep the WAL from being emptied, or a bulk writer from its commit.
  */
 

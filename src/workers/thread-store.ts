@@ -34,7 +34,7 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
     throw error;
   });
   await disk.look();
-  // What only adds is refused while there is no room; what frees or tidies is not.
+  // Calls that only add are refused while there is no room. Calls that free or tidy are not.
   const ifRoom =
     <Q, R>(call: (request: Q) => Promise<R>) =>
     (request: Q): Promise<R> =>

@@ -35,7 +35,7 @@ export type WriterQueueOptions = {
   readonly thread?: WriterThread;
   /** Told of each committed group: its calls, for metrics. */
   readonly onWrites?: (calls: number) => void;
-  /** Told of each group: what the store said when it failed, or nothing when it committed. */
+  /** Called after each group, with the store's message if it failed, and without one if it committed. */
   readonly onOutcome?: (failure: string | undefined) => void;
   readonly onDeath?: (message: string) => void;
   /** Another wait than GATHER_MS, for tests. */
@@ -48,7 +48,7 @@ export type WriterQueueOptions = {
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
 
 /**
- * What a group, and each call of it, adds to the WAL beside its bytes: whole pages, of which the calls of a group
+ * A group, and each call of it, adds so much to the WAL beside its bytes: whole pages, of which the calls of a group
  * share some. Small files that come one by one, as clients ask for them, cost it 70 kB each (bench/soak.ts).
  */
 const GROUP_WAL_BYTES = 64 * 1024;
@@ -60,7 +60,7 @@ const CALL_WAL_BYTES = 8 * 1024;
  */
 const GATHER_MS = 10;
 
-/** What a call costs the queue beside its bytes. */
+/** A call counts as so many bytes in the queue, beside its own. */
 const CALL_BYTES = 512;
 
 const calls = [
@@ -244,7 +244,7 @@ function copyOf({ call, args }: Request): Request {
   return { call, args: { ...args, bytes: new Uint8Array(args.bytes) } };
 }
 
-/** What it adds to its transaction: the bytes that come with it, or the file that the writer reads itself. */
+/** The bytes that a call adds to its transaction: its own, or those of the file that the writer reads itself. */
 function bytesOf({ call, args }: Request): number {
   const { size = 0 } = call === 'putFile' ? (args as { size?: number }) : {};
   return CALL_BYTES + size + (args.bytes?.byteLength ?? 0);

@@ -2,7 +2,7 @@
  * Thread entry of the writer: the only writable connection.
  *
  * A task is a group of calls that commits as one transaction; checkpoints can't run
- * inside one, so they come alone. Where the transaction fails, every call of the group fails.
+ * inside one, so they come alone. If the transaction fails, every call of the group fails.
  */
 
 import { workerData } from 'node:worker_threads';
@@ -12,10 +12,10 @@ import type { Frame } from '../wire/frame.ts';
 import type { Reply, Request } from '../wire/messages.ts';
 import { failureOf, freeRequests, packReplies, runCall, unpackRequests } from './serve-calls.ts';
 
-/** What 'open' answers. */
+/** The answer to 'open'. */
 export type Opened = {
   readonly lastBlobId: number;
-  /** This store's own name, made with it: what its requests carry in `Via`. */
+  /** This store's own name, made with it. Its requests carry it in `Via`. */
   readonly instance: string;
 };
 
