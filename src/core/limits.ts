@@ -1,22 +1,18 @@
 /**
- * Every bound on what a client or an upstream can make grow, with what it bounds
- * and what breaks at half and at double. Durations in ms, sizes in bytes.
+ * The bounds on everything that a client or an upstream can make grow. Each comment says what it bounds, and what
+ * breaks at half and at double. Durations are in ms, sizes in bytes.
  */
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-/**
- * Size of a chunk, the unit of store and cache. Recorded in each store when it is made.
- * At half a 20 MB zip costs twice the thread round trips; at double forty slow
- * clients hold twice the memory. Chosen with bench/store-settings.ts.
- */
+/** The size of a chunk, the unit of store and cache. Each new store records it. At half, a 20 MB zip costs twice the thread round trips; at double, forty slow clients hold twice the memory. Chosen with bench/store-settings.ts. */
 export const CHUNK_BYTES = 256 * KiB;
 
-/** `.info`, `.mod`, lists and `@latest` are read whole up to here: Go's own bound for go.mod (x/mod/zip MaxGoMod). */
+/** The size of an `.info`, `.mod`, list or `@latest`: Go's own bound for go.mod (x/mod/zip MaxGoMod). */
 export const SMALL_BYTES_MAX = 16 * MiB;
 
-/** A module zip, and all its files together (x/mod/zip MaxZipFile). At half, toolchains fail. */
+/** The size of a module zip, and of all its files together (x/mod/zip MaxZipFile). At half, toolchains fail. */
 export const ZIP_BYTES_MAX = 500 * MiB;
 
 /** Files in a module zip. Go has no bound; the largest real zips have some 40,000. */
@@ -28,19 +24,16 @@ export const ZIP_DIRECTORY_BYTES_MAX = 64 * MiB;
 /** A name in a zip. Linux opens no path longer than this, so `go` could not unzip it. */
 export const ZIP_NAME_BYTES_MAX = 4096;
 
-/** Files of a zip with all directories above them: a few deep names would make millions. */
+/** Files of a zip and all directories above them: without a bound, a few deep names would make millions. */
 export const ZIP_PATHS_MAX = 500_000;
 
-/**
- * A body up to here goes out by one call where it is in memory, and, but for a zip's, is held as a whole. At half, half
- * of all zips cost a client's answer half as much again; at double, a full socket makes uWebSockets copy more.
- */
+/** A body up to this size goes out by one call if it is in memory. Bodies of this size, except zips, are held as a whole. At half, the answers for half of all zips cost half as much again; at double, a full socket makes uWebSockets copy more. */
 export const WHOLE_BODY_BYTES_MAX = 64 * KiB;
 
 /**
- * A body of several chunks becomes one piece in memory up to here when it is asked for again, and goes out by one send: four
- * or five cost the kernel half as much again. At half, a zip of 1 MB does not; at double, forty of them at once hold up
- * everybody else for 20 ms.
+ * A body of several chunks up to this size becomes one piece in memory when it is asked for again, and goes out by one
+ * send. Four or five sends cost the kernel half as much again. At half, this leaves out a zip of 1 MB; at double, forty
+ * of them at once block all other clients for 20 ms.
  */
 export const ONE_SEND_BYTES_MAX = 5 * CHUNK_BYTES;
 
@@ -50,7 +43,7 @@ export const INLINE_BYTES_MAX = 8 * KiB;
 /** Values up to this size travel between threads inside a frame; larger ones are moved beside it. */
 export const FRAME_VALUE_BYTES_MAX = 4 * KiB;
 
-/** Escaped module path plus version in a URL; Go's own paths are far shorter. Longer: 400. */
+/** Characters of an escaped module path and version in a URL. Go's own paths are far shorter; longer ones get 400. */
 export const KEY_LENGTH_MAX = 2048;
 
 /** Keys being fetched at one time. A `go mod tidy` has some 20 requests open; at half, forty of them meet 503s. */
@@ -62,130 +55,127 @@ export const FLIGHT_WAITERS_MAX = 4096;
 /** Requests open at the upstreams at one time; more wait their turn. Go's own client opens about 20. */
 export const UPSTREAM_REQUESTS_MAX = 32;
 
-/** The same of a checksum database's files, beside those: a download is held back until its lookup is there, which must not wait behind other downloads. At half, a cold tidy's lookups and tiles queue. */
+/** The same for a checksum database's files, which have places of their own: a download waits for its lookup, so the lookup must not wait behind other downloads. At half, the lookups and tiles of a cold tidy queue. */
 export const UPSTREAM_PROOFS_MAX = 16;
 
-/** Requests waiting for their turn at an upstream; more are refused with 503. */
+/** Requests that wait for their turn at an upstream; more are refused with 503. */
 export const UPSTREAM_QUEUE_MAX = 8192;
 
 /** Bytes queued for the writer before downloads pause. At half, commits get small; at double, memory doubles. */
 export const WRITE_QUEUE_BYTES_MAX = 8 * MiB;
 
-/** Bytes one transaction may hold: the next group is taken from the queue up to here. */
+/** Bytes of one transaction: the writer takes a group of up to this size from its queue. */
 export const WRITE_GROUP_BYTES_MAX = 4 * MiB;
 
-/** The same of an import that has the store to itself: its pages stay in memory until it commits. At half, a tenth slower; at double, 32 MiB more. */
+/** The same for an import that has the store to itself. The pages stay in memory until the commit. At half, it is a tenth slower; at double, it takes 32 MiB more. */
 export const BULK_GROUP_BYTES_MAX = 32 * MiB;
 
-/** Reads queued before clients meet 503. */
+/** Reads in the queue; more are refused with 503. */
 export const READ_QUEUE_MAX = 65_536;
 
-/** Reads in one task. At half, small rows cost more CPU; at double, a batch of chunks holds up its reader. */
+/** Reads in one task. At half, small rows cost more CPU; at double, a batch of chunks blocks its reader. */
 export const READ_BATCH_MAX = 64;
 
-/**
- * The same of chunks: 4 MiB. At four times as much, zips out of the store cost a third more CPU (bench/store-only.ts), and each
- * batch may make V8 collect the front's whole heap: it counts what has come, and what it pushed out only after that.
- */
+/** The same for chunks: 4 MiB. At four times as much, zips out of the store cost a third more CPU (bench/store-only.ts), and each batch may make V8 collect the front's whole heap. V8 counts the new chunks before the ones that they push out. */
 export const READ_BATCH_CHUNKS_MAX = 16;
 
-/** Rows that stand for a 404 or 410; past it the least used go. Anyone can ask for made-up paths. */
+/** Stored 404s and 410s, as anyone can ask for made-up paths. Of more, the least recently used are dropped. */
 export const NEGATIVE_ROWS_MAX = 200_000;
 
-/** How long a partial download that nobody asks for is kept. */
+/** A partial download that nobody asks for is kept so long. */
 export const PARTIAL_KEPT_MS = 7 * 24 * 3_600_000;
 
-/** A response that stops taking bytes is looked at again this often, as uWebSockets cuts it off after 11 s of silence. */
+/** A response that takes no bytes is checked again after so long. uWebSockets would cut it off after 11 s of silence. */
 export const PUMP_AGAIN_MS = 4_000;
 
 /** Answers in flight at SIGTERM may take so long. */
 export const STOP_GRACE_MS = 10_000;
 
-/** A checksum database's lookup answer or signed head; Go's own bound for a head (x/mod/sumdb/tlog ParseTree). Real ones have under 1 KiB. */
+/** A checksum database's lookup answer or tree head: Go's own bound for a tree head (x/mod/sumdb/tlog ParseTree). Real ones have under 1 KiB. */
 export const SUMDB_ANSWER_BYTES_MAX = MiB;
 
-/** The last bytes of a partial download kept to compare with where the upstream gives no validator. At half, chance meets more often; at double, each break costs more. */
+/** The last bytes of a partial download, which are compared if the upstream sends no validator. At half, two files agree by chance more often; at double, each break costs more. */
 export const RESUME_TAIL_BYTES = 4 * KiB;
 
-/** New bytes that several tries at an upstream must bring before their number is counted anew: as many as a resume asks for again. At half, a file that comes byte by byte holds its key for longer; at double, small files on a bad line run out of tries. */
+/** New bytes after which the tries at an upstream are counted from 0 again: as many as a resume asks for again. At half, a file that comes byte by byte holds its key for longer; at double, small files on a bad line run out of tries. */
 export const RESUME_GAIN_BYTES_MIN = 4 * KiB;
 
-/** A zip that brings fewer bytes in 30 s has stalled. One TCP segment has more, so a line that moves at all does not. */
+/** A zip with fewer new bytes in 30 s has stalled. One TCP segment has more, so no line that moves at all stalls. */
 export const STALL_BYTES_MIN = 512;
 
-/** A small file's body may take so long at any rate. At half, lists over a line that forty clients fill are given up. */
+/** A small file's body may take so long at any rate. At half, lists fail on a line that forty clients fill. */
 export const SMALL_ANSWER_MS = 60_000;
 
-/** The mean rate of a small file's body after that, from its head on: 1 kB/s. At double, a modem's line fails; at half, a list of 16 MiB may hold its key for nine hours. */
+/** The mean rate of a small file's body after that time, measured from its headers on: 1 kB/s. At double, a modem's line fails; at half, a list of 16 MiB may hold its key for nine hours. */
 export const SMALL_ANSWER_BYTES_PER_MS = 1;
 
-/** Reads of one `file://` tree that hang; with so many, it is asked no more until one comes back. Each holds one of libuv's four threads. */
+/** Reads of one `file://` tree that hang. With so many, the tree is not asked until one comes back. Each holds one of libuv's four threads. */
 export const HUNG_READS_MAX = 2;
 
-/** Bytes of one upstream answer waiting for a slow consumer before its socket is paused. At half, fast lines wait for the event loop; at double, 64 downloads hold 16 MiB. */
+/** Bytes of one upstream answer that wait for a slow consumer before its socket is paused. At half, fast lines wait for the event loop; at double, 64 downloads hold 16 MiB. */
 export const UPSTREAM_BUFFER_BYTES_MAX = 128 * KiB;
 
-/** Interim answers (1xx) skipped before one answer. Go skips five; real ones have under 1 KiB each. */
+/** Bytes of interim answers (1xx) before one answer. Go skips five of them; real ones have under 1 KiB each. */
 export const UPSTREAM_INTERIM_BYTES_MAX = 16 * KiB;
 
 /** Redirects followed for one request: the `go` command's own bound (cmd/go/internal/web/http.go). */
 export const UPSTREAM_REDIRECTS_MAX = 10;
 
-/** Asteras a request may have passed before it counts as a loop. A house, an office and a region in line are three. */
+/** A request that has passed so many Asteras counts as a loop. A house, an office and a region in line are three. */
 export const VIA_ASTERAS_MAX = 4;
 
-/** Characters of a client's own Via header that are passed on; a longer one can only be a loop. */
+/** Characters of a client's own Via header. A longer one counts as a loop. */
 export const VIA_LENGTH_MAX = 1024;
 
-/** Proven tiles of each checksum database kept in memory, 8 KiB each. At half, lookups read and hash the upper tiles again; at double, 8 MiB a database. */
+/** Proven tiles of each checksum database in memory, 8 KiB each. At half, lookups read and hash the upper tiles again; at double, each database takes 8 MiB. */
 export const SUMDB_TILES_TRUSTED_MAX = 512;
 
-/** Free bytes of the disk that are left alone: a WAL at its largest and its checkpoint need as much. */
+/** Free bytes of the disk that Astera does not use. The largest WAL and its checkpoint need as much. */
 export const DISK_RESERVE_BYTES = 128 * MiB;
 
 /** The same for a small disk, as a part of its size. */
 export const DISK_RESERVE_PART = 0.1;
 
-/** Chunks of a download that can't be stored which are held for its clients: its slowest sets the pace. */
+/** Chunks that are held for the clients of a download that can't be stored. The slowest client sets its pace. */
 export const WINDOW_CHUNKS_MAX = 8;
 
-/** Rows of one answer to a listing of keys. At half, an export of small files waits twice as often; at double, a frame of 2 KiB keys holds 4 MiB. */
+/** Rows in one answer to a listing of keys. At half, an export of small files waits twice as often; at double, a frame of 2 KiB keys holds 4 MiB. */
 export const KEYS_PER_CALL_MAX = 1024;
 
-/** Connections to the control socket at one time: a command has one, and one user rarely runs four at once. */
+/** Connections to the control socket at one time. A command has one, and a user rarely runs four commands at once. */
 export const CONTROL_CONNECTIONS_MAX = 16;
 
 /** Calls a control connection may have open. At half, a `warm` with 16 fetches open has no room for another command's. */
 export const CONTROL_CALLS_MAX = 64;
 
-/** Bytes a command may have on their way to the server's writer: at half, the writer idles between groups; at double, the server's own writes wait twice as long behind them. */
+/** Bytes that one command may have on their way to the server's writer. At half, the writer idles between groups; at double, the server's own writes wait twice as long behind them. */
 export const CONTROL_BYTES_IN_FLIGHT_MAX = 4 * MiB;
 
 /** One message on the control socket: the largest small answer and its key. */
 export const CONTROL_FRAME_BYTES_MAX = SMALL_BYTES_MAX + 16 * KiB;
 
-/** A CPU profile's length, as the longest that `?seconds=` may ask for. */
+/** The length of a CPU profile, as in `?seconds=`. */
 export const PROFILE_SECONDS_MAX = 300;
 
-/** Samples of one thread in a CPU profile: longer ones are sampled more thinly. At double, the front parses 2 MB of them in one go. */
+/** Samples of one thread in a CPU profile. Long profiles take fewer samples in each second. At double, the front parses 2 MB of them in one go. */
 export const PROFILE_SAMPLES_MAX = 30_000;
 
-/** A checksum database's newest head goes out unasked for so long. */
+/** A checksum database's newest tree head is fresh for so long. */
 export const SUMDB_LATEST_MS = 5_000;
 
-/** Tiles that come with one lookup to prove it: its path and both heads' edges have some fifteen. */
+/** Tiles that come with one lookup to prove it. The record's path and the edges of both trees have about fifteen. */
 export const SUMDB_GIVEN_TILES_MAX = 64;
 
-/** A lookup's answer in memory goes out with the head it was made with for so long. */
+/** A lookup's answer in memory goes out with the same tree head for so long. */
 export const SUMDB_LOOKUP_MS = 60_000;
 
-/** How long a finished download waits for the checksum database before it is kept as unconfirmed. */
+/** A finished download waits so long for the checksum database, and is then kept as unconfirmed. */
 export const SUMDB_WAIT_MS = 10_000;
 
-/** The longest the background waits before it asks the checksum database again about what it does not know: twice as long each time. At half, a private module that nobody named as such is told twice a day. */
+/** The longest wait before the checksum database is asked again about a file that it does not know. The wait doubles each time. At half, it hears twice a day of a private module that no setting names. */
 export const SUMDB_UNKNOWN_MS_MAX = 24 * 3_600_000;
 
-/** Keys remembered as refused, each for `--negative-ttl`. */
+/** Refused keys that are remembered, each for `--negative-ttl`. */
 export const REFUSED_KEYS_MAX = 1_000;
 
 /** Chunks of a blob, whose rowids are blob * 2^20 + seq: 2^20 chunks of 256 KiB are 256 GiB. */
@@ -194,13 +184,13 @@ export const CHUNKS_PER_BLOB = 2 ** 20;
 /** The last blob whose chunks' rowids JavaScript counts exactly. One blob a millisecond takes 99 days to get there. */
 export const BLOB_ID_MAX = Math.floor(Number.MAX_SAFE_INTEGER / CHUNKS_PER_BLOB) - 1;
 
-/** What was used within so long stays in the build cache: a day, as a running build reads files that it was told of, and uses are told late. */
+/** Actions used within so long stay in the build cache. It is a day and an hour: a running build reads files that it found earlier, and uses are reported late. */
 export const BUILD_CACHE_KEPT_MS = 25 * 3_600_000;
 
-/** An upload of a build output that makes no progress for so long, and that nobody ended, is dropped. Nobody resumes one. */
+/** An unfinished upload of a build output is dropped after so long without progress. No client resumes one. */
 export const OUTPUT_PARTIAL_KEPT_MS = 3_600_000;
 
-/** Actions that one step of an expiry drops: each may have a blob of its own. At double, the server's own writes wait twice as long. */
+/** Actions that one step of an expiry drops. Each may have a blob of its own. At double, the server's own writes wait twice as long. */
 export const ACTIONS_PER_STEP = 256;
 
 /** Stored bytes that one step of an expiry drops. At double, the server's own writes wait twice as long. */
@@ -209,13 +199,13 @@ export const EXPIRED_BYTES_PER_STEP = 64 * MiB;
 /** Namespaces that one get of an action looks into: its own, its team's and the main one. */
 export const NAMESPACES_PER_CALL_MAX = 8;
 
-/** A namespace's name: as long as a file's. */
+/** Characters of a namespace's name, as in a file's name. */
 export const NAMESPACE_LENGTH_MAX = 255;
 
 /** Text beside an action: a signature and the name of its key have some 200 characters. */
 export const ACTION_NOTE_LENGTH_MAX = 1024;
 
-/** Log lines that wait while stderr takes none: some 1,000. At half, a reader that pauses under debug loses lines sooner. */
+/** Bytes of log lines that wait while stderr takes none, about 1,000 lines. At half, lines are lost in shorter pauses. */
 export const LOG_WAITING_BYTES_MAX = 256 * KiB;
 
 /** A request line of the `go` command to its cache program, without the body: real ones have under 300 bytes. */
@@ -281,7 +271,7 @@ export const UNREAD_BODY_BYTES_MAX = 64 * KiB;
 /** Bytes of a request's body that wait for their reader before its socket is paused. At half, a fast line waits for the event loop. */
 export const REQUEST_BODY_AHEAD_BYTES = 256 * KiB;
 
-/** The same of all bodies together, as a fast client gets some MiB ahead of the pause; past it a body is refused with 503. At half, ten fast clients on loopback meet it. */
+/** The same for all bodies together, as a fast client sends some MiB before the pause works. Beyond this a body is refused with 503. At half, ten fast clients on loopback reach it. */
 export const REQUEST_BODY_BYTES_HELD_MAX = 64 * MiB;
 
 /** `git` processes at one time, over all repositories. At half, forty cold modules wait twice as long; at double, forty fetches fill a Pi's memory. */
@@ -290,34 +280,31 @@ export const GIT_PROCESSES_MAX = 8;
 /** Requests that wait for their turn at a `git` process or at a repository. */
 export const GIT_QUEUE_MAX = 4096;
 
-/** What `git` may write where its answer is read whole: 500,000 refs, or the tree of 200,000 files with long names. */
+/** Output of `git` that is read whole: 500,000 refs, or the tree of 200,000 files with long names. */
 export const GIT_OUTPUT_BYTES_MAX = 64 * MiB;
 
-/** The first and last words that `git` has for an error; the middle of longer ones is dropped. */
+/** The error text of `git`. The middle of a longer text is dropped. */
 export const GIT_WORDS_BYTES_MAX = 8 * KiB;
 
-/** The longest that `git` may take for what lies on the disk: a tree of 200,000 files on an SD card. */
+/** The longest that `git` may take for work on the local disk: a tree of 200,000 files on an SD card. */
 export const GIT_LOCAL_MS = 120_000;
 
-/** A page with go-import tags: its head is what counts. Real ones have under 500 KB. */
+/** A page with go-import tags, of which only the head is read. Real ones have under 500 KB. */
 export const GO_IMPORT_PAGE_BYTES_MAX = MiB;
 
-/** How long the place of a module's repository is kept. At half, hosts are asked twice as often; at double, a move takes as long to be seen. */
+/** The place of a module's repository is remembered so long. At half, hosts are asked twice as often; at double, a move is noticed later. */
 export const GIT_PLACE_MS = 600_000;
 
-/** How long a path without a repository is known as such: one `go get`. */
+/** A path without a repository is remembered so long: for one `go get`. */
 export const GIT_NO_PLACE_MS = 5_000;
 
-/** Places kept at one time, some 300 bytes each. */
+/** Remembered places, about 300 bytes each. */
 export const GIT_PLACES_MAX = 10_000;
 
-/**
- * File descriptors that clients' connections leave free: for 48 requests at upstreams, 16 commands, programs and the
- * store's files. Without one left, uWebSockets asks the kernel for the next connection in a loop that takes a core.
- */
+/** File descriptors that clients' connections leave free: for 48 requests at upstreams, 16 commands, programs and the store's files. Without one left, uWebSockets asks the kernel for the next connection in a loop that takes a core. */
 export const DESCRIPTORS_KEPT = 192;
 
-/** Connections that are refused for want of descriptors make one log line in so long. */
+/** While connections are refused for lack of descriptors, one line in so long goes to the log. */
 export const REFUSED_LOG_MS = 60_000;
 /** The longest that a repository's server may take to list its refs. At half, 500,000 refs over a poor line never come. */
 export const GIT_REFS_MS = 120_000;

@@ -250,8 +250,8 @@ export type Hashed = { readonly h1: string; readonly sha256: string };
 /** The calls to a builder about files that are not in the store yet. */
 export type FileBuilderPort = {
   /**
-   * The size of the module zip at `path`, if it may be kept. Fails with check-failed if it may not, and with bad-request
-   * if it can't be read.
+   * The size of the module zip at `path`, if it may be kept. Fails with check-failed if it may not, and with
+   * bad-request if it can't be read.
    */
   checkZipFile(request: { module: string; version: string; path: string }): { size: number };
 };
