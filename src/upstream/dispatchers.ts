@@ -103,7 +103,8 @@ function openAgents(
     const agent: Dispatcher = new ProxyAgent({
       ...common,
       uri,
-      proxyTls: connect,
+      // Where it is given, undici speaks TLS to a SOCKS5 proxy.
+      ...(uri.startsWith('socks5:') ? {} : { proxyTls: connect }),
       requestTls: { allowH2: false },
       // Whatever it reaches, and however, ends here.
       factory: pool,

@@ -57,7 +57,8 @@ export class HttpProxies {
 
 function proxyUrl(name: string, value = ''): string | undefined {
   if (value === '') return undefined;
-  const full = value.includes('://') ? value : `http://${value}`;
+  // A SOCKS5 proxy looks names up itself under either name, as in Go's net/http.
+  const full = (value.includes('://') ? value : `http://${value}`).replace(/^socks5h:/i, 'socks5:');
   const url = URL.parse(full);
   if (url === null || !/^(https?|socks5):$/.test(url.protocol)) {
     throw new BadRequest(`cannot read ${name}: not a proxy URL: ${JSON.stringify(withoutUserinfo(full))}`);

@@ -2,12 +2,13 @@
 // Method: the facts of proxy_test.go of golang.org/x/net/http/httpproxy, and more of the same kinds.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
 import { BadRequest } from '../../src/core/errors.ts';
 import { HttpProxies } from '../../src/upstream/http-proxies.ts';
 import { createUpstream } from '../../src/upstream/proxy-list.ts';
 import type { ProxyEnv } from '../../src/upstream/settings.ts';
-import { HandClock } from './rig.ts';
+import { ask, assertSame, faulty, HandClock, PATH, rig, someBytes } from './rig.ts';
 
 const chosen: { env: ProxyEnv; url?: string; proxy: string | undefined }[] = [
   { env: { httpProxy: '127.0.0.1:8080' }, proxy: 'http://127.0.0.1:8080' },
@@ -142,5 +143,38 @@ for (const { list, env, isRefused } of cgi) {
       createUpstream({ list, instance: 'i', version: '0', clock: new HandClock(), proxyEnv: env });
     if (isRefused) assert.throws(made, /REQUEST_METHOD/);
     else await made().close();
+  });
+}
+
+/** A SOCKS5 proxy (RFC 1928) that takes no name or password and leads every connection to `port` here. */
+async function socks(t: TestContext, port: number): Promise<{ port: number; asked: string[] }> {
+  const asked: string[] = [];
+  const server = createServer((client) => {
+    client.on('error', () => {});
+    client.once('data', () => {
+      client.write(Uint8Array.of(5, 0));
+      client.once('data', (request) => {
+        asked.push(request.toString('latin1', 5, 5 + (request[4] ?? 0)));
+        client.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
+        const server = connect({ host: '127.0.0.1', port });
+        server.on('error', () => client.destroy());
+        client.pipe(server).pipe(client);
+      });
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  return { port: (server.address() as AddressInfo).port, asked };
+}
+
+for (const scheme of ['socks5', 'socks5h']) {
+  test(`files come through a ${scheme} proxy, which looks the name up`, async (t) => {
+    const server = await faulty(t);
+    server.serve(PATH, { bytes: someBytes(1000) });
+    const proxy = await socks(t, server.port);
+    const proxyEnv = { httpProxy: `${scheme}://127.0.0.1:${proxy.port}` };
+    const { upstream } = rig(t, 'http://mods.example', { proxyEnv });
+    assertSame((await upstream.whole(ask())).bytes, someBytes(1000));
+    assert.deepEqual(proxy.asked, ['mods.example']);
   });
 }
