@@ -2,8 +2,16 @@
 // Method: every command that has a store with every wrong one; the bytes before and after.
 
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { contentOf, earlierSchemas, execute, put, takeBack } from '../store/stores.ts';
@@ -11,6 +19,9 @@ import { Astera } from '../support/astera.ts';
 import { AsteraCommand } from '../support/astera-command.ts';
 import { writeDownloadCache } from '../support/download-cache.ts';
 import { tempDir } from '../support/temp-dir.ts';
+
+/** A user who is somebody else. */
+const NOBODY = 65_534;
 
 function makeStore(path: string): void {
   const writer = new StoreWriter(path);
@@ -24,7 +35,6 @@ const wrong: {
   why: string;
   make: (path: string) => void;
   line: RegExp;
-  isNobody?: true;
   isForRoot?: true;
 }[] = [
   { why: 'a directory', make: (path) => mkdirSync(path), line: /cannot open store "[^"]+"/ },
@@ -62,16 +72,15 @@ const wrong: {
       chmodSync(path, 0o000);
     },
     line: /cannot open store|unable to open/,
-    isNobody: true,
   },
   {
     why: 'a read-only file',
     make: (path) => {
       makeStore(path);
       chmodSync(path, 0o444);
+      for (const one of [path, dirname(path)]) chownSync(one, NOBODY, NOBODY);
     },
     line: /cannot open store [^\n]+; let this user write to the file and its directory/,
-    isNobody: true,
     isForRoot: true,
   },
 ];
@@ -89,9 +98,9 @@ function argsOf(t: TestContext): { name: string; args: string[] }[] {
   ];
 }
 
-for (const { why, make, line, isNobody, isForRoot } of wrong) {
+for (const { why, make, line, isForRoot } of wrong) {
   // Its owner may write beside it, and so read it.
-  const skip = isForRoot === true && process.getuid?.() !== 0 && 'only root can be another user';
+  const skip = isForRoot === true && process.getuid?.() !== 0 && 'only root can give a file away';
   test(`${why}: one line, exit 1, nothing changed`, { skip }, async (t) => {
     const directory = tempDir(t);
     chmodSync(directory, 0o755);
@@ -99,15 +108,15 @@ for (const { why, make, line, isNobody, isForRoot } of wrong) {
     make(db);
     const contents = () => (why === 'a directory' ? readdirSync(db) : readFileSync(db));
     const before = contents();
-    // Root may open anything.
-    const uid = isNobody === true && process.getuid?.() === 0 ? { uid: 65_534 } : {};
     const others = [
       { name: 'stats', args: [] },
       { name: 'verify', args: [] },
       { name: 'serve', args: ['--addr', '127.0.0.1:0', '--upstream', 'off'] },
     ];
     for (const { name, args } of [...argsOf(t), ...others]) {
-      const { code, stdout, stderr } = await new AsteraCommand([name, '--db', db, ...args], uid).exited;
+      const { code, stdout, stderr } = await new AsteraCommand([name, '--db', db, ...args], {
+        isOrdinary: true,
+      }).exited;
       assert.match(stderr, line, name);
       assert.match(stderr, /^astera: [^\n]+\n$/, name);
       assert.deepEqual([code, stdout], [1, ''], name);

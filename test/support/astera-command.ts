@@ -4,17 +4,27 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { ASTERA, type Exit, withoutProgress } from './astera.ts';
 
+export type AsteraCommandOptions = {
+  readonly stdin?: string;
+  /** For root: without its right to open any file. */
+  readonly isOrdinary?: boolean;
+};
+
+/** Not as another user: the checkout may lie where no other user may look. */
+const ORDINARY = ['setpriv', '--bounding-set=-dac_override,-dac_read_search'];
+
 export class AsteraCommand {
   readonly child: ChildProcess;
   readonly exited: Promise<Exit>;
   #isOver = false;
 
-  constructor(args: readonly string[], { stdin, uid }: { stdin?: string; uid?: number } = {}) {
+  constructor(args: readonly string[], { stdin, isOrdinary = false }: AsteraCommandOptions = {}) {
     const { PATH, HOME, TMPDIR } = process.env;
-    const child = spawn(ASTERA, args, {
+    const wrapper = isOrdinary && process.getuid?.() === 0 ? ORDINARY : [];
+    const [command = ASTERA, ...rest] = [...wrapper, ASTERA, ...args];
+    const child = spawn(command, rest, {
       env: { PATH, HOME, TMPDIR },
       stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-      ...(uid !== undefined && { uid, gid: uid }),
     });
     if (stdin !== undefined) child.stdin?.end(stdin);
     this.child = child;
