@@ -59,8 +59,9 @@ for (const { file } of chosen()) {
 }
 
 function chosen(): readonly Bench[] {
+  const named = benches.filter(({ file }) => args.includes(file));
+  if (named.length > 0) return named;
   if (args.includes('--quick')) return benches.filter(({ isQuick }) => isQuick === true);
   if (args.includes('--long')) return benches.filter(({ isLong }) => isLong === true);
-  if (args.length === 0) return benches.filter(({ isLong }) => isLong !== true);
-  return benches.filter(({ file }) => args.includes(file));
+  return benches.filter(({ isLong }) => isLong !== true);
 }

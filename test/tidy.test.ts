@@ -21,7 +21,8 @@ const mayImport: Record<string, readonly string[]> = {
   modules: ['core', 'modzip', 'flight', 'observe'],
   sumdb: ['core', 'modzip', 'flight', 'observe'],
   access: ['core'],
-  front: ['core', 'access', 'modules', 'sumdb', 'observe'],
+  buildcache: ['core', 'flight', 'observe'],
+  front: ['core', 'access', 'modules', 'sumdb', 'buildcache', 'observe'],
   settings: ['core', 'access', 'upstream', 'plugin'],
   plugin: ['core'],
 };

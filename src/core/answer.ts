@@ -8,7 +8,16 @@ import type { ModulePath } from './module-path.ts';
 import type { SourceName } from './ports.ts';
 
 /** The kind of a file. It sets Content-Type and Cache-Control. */
-export type FileKind = 'list' | 'latest' | 'info' | 'query' | 'mod' | 'zip' | SumdbKind;
+export type FileKind =
+  | 'list'
+  | 'latest'
+  | 'info'
+  | 'query'
+  | 'mod'
+  | 'zip'
+  | 'output'
+  | 'program'
+  | SumdbKind;
 
 /** A checksum database's files. */
 export type SumdbKind = 'supported' | 'head' | 'lookup' | 'tile';
@@ -108,6 +117,8 @@ export type Answer = {
   readonly sha256: string | undefined;
   /** The file may turn out to be wrong, so no cache may keep it for long. */
   readonly isTentative?: boolean;
+  /** Header lines that only this answer has, such as `astera-time: 1`. Nothing in them comes unchecked from a client. */
+  readonly lines?: readonly string[];
   /** Undefined if the source was asked by HEAD, for a HEAD. */
   readonly body: Uint8Array | ByteStream | undefined;
 };

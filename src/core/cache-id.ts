@@ -1,4 +1,9 @@
-/** Action and output IDs of Go's build cache: 32 bytes, as 64 lower-case hex digits. An output ID is a SHA-256. */
+/**
+ * Action and output IDs of Go's build cache: 32 bytes, as 64 lower-case hex digits. An output ID is a SHA-256.
+ * With them go an action's time and, on a shared server, its namespace.
+ */
+
+import { NAMESPACE_LENGTH_MAX } from './limits.ts';
 
 /** Whether this is an ID, as written in paths, headers and file names. */
 export function isCacheId(text: unknown): text is string {
@@ -6,3 +11,17 @@ export function isCacheId(text: unknown): text is string {
 }
 
 const CACHE_ID = /^[0-9a-f]{64}$/;
+
+/** Whether this is an action's time as it stands in headers and action files: Unix nanoseconds, decimal. */
+export function isCacheTime(text: unknown): text is string {
+  return typeof text === 'string' && CACHE_TIME.test(text);
+}
+
+const CACHE_TIME = /^[0-9]{1,19}$/;
+
+/** Whether this names a namespace: letters, digits, `.`, `_`, `-` and `/`, at most NAMESPACE_LENGTH_MAX of them. */
+export function isNamespace(text: unknown): text is string {
+  return typeof text === 'string' && text.length <= NAMESPACE_LENGTH_MAX && NAMESPACE.test(text);
+}
+
+const NAMESPACE = /^[A-Za-z0-9._/-]+$/;

@@ -30,6 +30,12 @@ export class Misdirected extends Error {
   readonly kind = 'misdirected';
 }
 
+/** It is there already, and another one: the first stays. */
+export class Conflict extends Error {
+  override readonly name = 'Conflict';
+  readonly kind = 'conflict';
+}
+
 /** The setting forbids the answer: a private module nobody here may fetch, say. */
 export class Forbidden extends Error {
   override readonly name = 'Forbidden';
@@ -90,6 +96,7 @@ export type ServeError =
   | TooLarge
   | Misdirected
   | Forbidden
+  | Conflict
   | NotFound
   | Gone
   | Busy
@@ -108,6 +115,7 @@ export const httpStatus = {
   'too-large': 413,
   misdirected: 421,
   forbidden: 403,
+  conflict: 409,
   'not-found': 404,
   gone: 410,
   busy: 503,
@@ -124,6 +132,7 @@ const byKind = {
   'too-large': TooLarge,
   misdirected: Misdirected,
   forbidden: Forbidden,
+  conflict: Conflict,
   'not-found': NotFound,
   gone: Gone,
   busy: Busy,

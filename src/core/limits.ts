@@ -350,3 +350,15 @@ export const LOGIN_ADDRESSES_MAX = 4_096;
 
 /** A file of users and tokens: 5,000 lines. Past it somebody named the wrong file. */
 export const AUTH_FILE_BYTES_MAX = MiB;
+
+/**
+ * One output of the build cache. The largest of the standard library's is 13 MB, a linked test of a large program some
+ * hundred; at half of it debug builds of such programs would not be shared.
+ */
+export const BUILD_OUTPUT_BYTES_MAX = 1024 * MiB;
+
+/** An action in memory is not looked up in the store for so long. One that `forget` drops is given for that time. */
+export const BUILD_ACTION_HELD_MS = 60_000;
+
+/** Actions whose last use waits to be written; past it new ones wait for their next use. A cold `go build` has some 1,500. */
+export const USED_ACTIONS_MAX = 20_000;

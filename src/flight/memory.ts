@@ -71,6 +71,11 @@ function idOf(blob: number, seq: number): number {
   return blob * SEQ_MAX + seq;
 }
 
+/** Reads one chunk of a blob from the store. Without `bytes` there is no such chunk. */
+export type LoadChunk = (request: { readonly blob: number; readonly seq: number }) => Promise<{
+  readonly bytes?: Uint8Array;
+}>;
+
 export class Memory {
   readonly #cache: WeakCache<StoredFile | Piece>;
   readonly #store: Store;
@@ -112,14 +117,15 @@ export class Memory {
   /**
    * Chunk `seq` of `blob`: from memory at once, else by one read of the store that all callers share.
    *
+   * @param load reads it from the store; all callers of one blob give the same one
    * @throws {StoreFailed} the store has no such chunk
    */
-  piece(blob: number, seq: number): Piece | Promise<Piece> {
+  piece(blob: number, seq: number, load: LoadChunk = this.#store.getChunk): Piece | Promise<Piece> {
     const held = this.heldPiece(blob, seq);
     if (held !== undefined) return held;
     const id = idOf(blob, seq);
     return this.#flights.do(`chunk:${id}`, async () => {
-      const { bytes } = await this.#store.getChunk({ blob, seq });
+      const { bytes } = await load({ blob, seq });
       if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
       return this.#keep(new Piece(id, bytes));
     });
@@ -160,14 +166,14 @@ export class Memory {
   }
 
   /** Starts to read a chunk that a client will need soon. */
-  prefetch(blob: number, seq: number): void {
-    const loading = this.piece(blob, seq);
+  prefetch(blob: number, seq: number, load?: LoadChunk): void {
+    const loading = this.piece(blob, seq, load);
     if (loading instanceof Promise) loading.catch(() => {}); // Its reader gets the error.
   }
 
   /** A blob as a stream. One chunk is read ahead. */
-  stream(blob: number, size: number): ByteStreamOfBlob {
-    return new ByteStreamOfBlob(this, blob, size);
+  stream(blob: number, size: number, load?: LoadChunk): ByteStreamOfBlob {
+    return new ByteStreamOfBlob(this, { blob, size, load });
   }
 
   #keep(piece: Piece): Piece {
@@ -180,12 +186,14 @@ class ByteStreamOfBlob {
   readonly size: number;
   readonly #memory: Memory;
   readonly #blob: number;
+  readonly #load: LoadChunk | undefined;
   #isBegun = false;
 
-  constructor(memory: Memory, blob: number, size: number) {
+  constructor(memory: Memory, of: { blob: number; size: number; load: LoadChunk | undefined }) {
     this.#memory = memory;
-    this.#blob = blob;
-    this.size = size;
+    this.#blob = of.blob;
+    this.#load = of.load;
+    this.size = of.size;
   }
 
   at(offset: number): Uint8Array | Promise<Uint8Array> {
@@ -195,8 +203,8 @@ class ByteStreamOfBlob {
     this.#isBegun = true;
     if (whole) return whole.bytes.subarray(offset);
     const seq = Math.floor(offset / CHUNK_BYTES);
-    const piece = this.#memory.piece(this.#blob, seq);
-    if ((seq + 1) * CHUNK_BYTES < this.size) this.#memory.prefetch(this.#blob, seq + 1);
+    const piece = this.#memory.piece(this.#blob, seq, this.#load);
+    if ((seq + 1) * CHUNK_BYTES < this.size) this.#memory.prefetch(this.#blob, seq + 1, this.#load);
     const from = offset - seq * CHUNK_BYTES;
     return piece instanceof Promise
       ? piece.then(({ bytes }) => bytes.subarray(from))

@@ -19,6 +19,14 @@ export type Route = {
   readonly methods: readonly string[];
   /** The module that the answer tells of: the client needs the right to read it. Undefined: everybody may have it. */
   readonly module: ModulePath | undefined;
+  /**
+   * Asks for the client's right to change something, before its body is read. Resolves, where a password is to be
+   * checked, when it is right.
+   *
+   * @param header one of the request's headers by its lower-case name; empty where it has none
+   * @throws {Unauthorized} it needs a login, or a better one. @throws {Forbidden} the login lacks the right
+   */
+  admit?(client: Client, header: (name: string) => string): Promise<void> | undefined;
   /** The longest request body that it takes; undefined: it takes none. */
   readonly bodyBytesMax?: number;
   /** Answers by `responder`. An error that it throws, or rejects with, goes out as one line. */

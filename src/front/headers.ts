@@ -24,6 +24,8 @@ const contentTypes = {
   head: TEXT,
   lookup: TEXT,
   tile: 'application/octet-stream',
+  output: 'application/octet-stream',
+  program: 'text/javascript; charset=utf-8',
 } as const satisfies Record<FileKind, string>;
 
 /** Their bytes never change. A lookup's record doesn't either, but a newer head goes out with it later. */
@@ -61,6 +63,7 @@ export const statusLine: Readonly<Record<number, string>> = {
   403: '403 Forbidden',
   404: '404 Not Found',
   405: '405 Method Not Allowed',
+  409: '409 Conflict',
   410: '410 Gone',
   413: '413 Content Too Large',
   416: '416 Range Not Satisfiable',

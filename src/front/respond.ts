@@ -123,7 +123,8 @@ export class Responder {
       return;
     }
     const code = span === undefined ? status : 206;
-    const lines = span === undefined ? [] : [`Content-Range: bytes ${span.from}-${span.to - 1}/${size}`];
+    const lines = [...(answer.lines ?? [])];
+    if (span !== undefined) lines.push(`Content-Range: bytes ${span.from}-${span.to - 1}/${size}`);
     // Not by endWithoutBody(size): uWebSockets would take the answer for unfinished, and close at the next request.
     if (client.isHead && size !== undefined) lines.push(`Content-Length: ${size}`);
     this.#head(client, answer, code, lines);

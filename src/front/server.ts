@@ -122,7 +122,7 @@ export class Server {
         return;
       }
     }
-    this.#begin(new Client(res, req, { url, method: 'GET' }));
+    this.#begin(new Client(res, req, { url, method: 'GET' }), req);
   }
 
   #peek(path: string): StoredFile | undefined {
@@ -131,11 +131,11 @@ export class Server {
   }
 
   #onOther(res: HttpResponse, req: HttpRequest): void {
-    this.#begin(new Client(res, req, { url: req.getUrl(), method: req.getCaseSensitiveMethod() }));
+    this.#begin(new Client(res, req, { url: req.getUrl(), method: req.getCaseSensitiveMethod() }), req);
   }
 
   /** The one way of all requests but hot ones. */
-  #begin(client: Client): void {
+  #begin(client: Client, req: HttpRequest): void {
     this.#admit(client);
     let name = 'malformed';
     const fail = (error: unknown) => this.#responder.error(client, error, name);
@@ -148,10 +148,13 @@ export class Server {
       else if (route === undefined)
         this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
       else {
-        const right = this.#demandRight(client, route);
+        const rights = [
+          this.#demandRight(client, route),
+          route.admit?.(client, (name) => req.getHeader(name)),
+        ].filter((right) => right !== undefined);
         this.#takeBody(client, route);
         const answer = () => (client.isOver ? undefined : route.answer(client, this.#responder));
-        (right === undefined ? answer() : right.then(answer))?.catch(fail);
+        (rights.length === 0 ? answer() : Promise.all(rights).then(answer))?.catch(fail);
       }
     } catch (error) {
       fail(error);

@@ -60,6 +60,16 @@ export class Events {
     this.#log.warn({ key, why }, 'upstream answer refused');
   }
 
+  /** The build cache was asked; `op` and `result` are those of its metric. */
+  buildCacheAsked(op: string, result: string): void {
+    this.#metrics.buildCacheRequests.inc({ op, result });
+  }
+
+  /** A client put another output for an action than the first: the build is not reproducible, or it is an attack. */
+  buildConflict(actionId: string, outputId: string): void {
+    this.#log.warn({ actionId, outputId }, 'build cache: another output for a known action refused');
+  }
+
   /** An upstream sent the same wrong content twice. This is no accident. */
   tampered(key: string, why: string): void {
     this.#metrics.tampered.inc();

@@ -44,6 +44,11 @@ export class Metrics {
     'astera_http_connections_refused_total',
     'Connections closed at once for want of file descriptors',
   );
+  readonly buildCacheRequests = this.#counter(
+    'astera_buildcache_requests_total',
+    'Gets and puts of the build cache',
+    ['op', 'result'],
+  );
   readonly workerDeaths = this.#counter(
     'astera_worker_deaths_total',
     'Worker threads that died and were replaced',

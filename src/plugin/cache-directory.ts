@@ -9,8 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isCacheId } from '../core/cache-id.ts';
-import { isCacheTime } from './remote-protocol.ts';
+import { isCacheId, isCacheTime } from '../core/cache-id.ts';
 
 export type LocalEntry = {
   readonly outputId: string;

@@ -6,7 +6,7 @@
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
-import { isCacheId } from '../core/cache-id.ts';
+import { isCacheId, isCacheTime } from '../core/cache-id.ts';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
   PLUGIN_PAUSE_MS,
@@ -18,7 +18,7 @@ import {
 import type { LocalEntry } from './cache-directory.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
-import { actionPath, isCacheTime, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from './remote-protocol.ts';
+import { actionPath, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from './remote-protocol.ts';
 import { isShareable } from './shareable.ts';
 
 /** `import` of them would read all that they export, a WebSocket client among it: 45 ms of each `go` command's start. */

@@ -27,10 +27,3 @@ export function actionPath(actionId: string): string {
 export function outputPath(outputId: string): string {
   return `/cache/output/${outputId}`;
 }
-
-/** Whether this is a time as it stands in headers and action files. */
-export function isCacheTime(text: unknown): text is string {
-  return typeof text === 'string' && CACHE_TIME.test(text);
-}
-
-const CACHE_TIME = /^[0-9]{1,19}$/;

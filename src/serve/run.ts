@@ -4,14 +4,17 @@
  */
 
 import { Logins } from '../access/logins.ts';
+import { expireBuildCache } from '../buildcache/expiry.ts';
 import { controlPath } from '../control/control-path.ts';
 import { ControlServer } from '../control/control-server.ts';
 import { messageOf } from '../core/errors.ts';
 import { STOP_GRACE_MS } from '../core/limits.ts';
+import { CacheEndpoint } from '../front/cache-endpoint.ts';
 import { ChecksumsEndpoint } from '../front/checksums-endpoint.ts';
 import { ModulesEndpoint } from '../front/modules-endpoint.ts';
 import { OperationsEndpoint } from '../front/operations-endpoint.ts';
 import { OwnHosts } from '../front/own-hosts.ts';
+import { ProgramEndpoint } from '../front/program-endpoint.ts';
 import { Server } from '../front/server.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
@@ -25,6 +28,7 @@ import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
 import { announce } from './announce.ts';
 import { Background } from './background.ts';
+import { cacheProgram } from './cache-program.ts';
 import { clock } from './clock.ts';
 import { connectionsMax } from './connection-limit.ts';
 import { importLocalCache } from './local-cache.ts';
@@ -74,23 +78,7 @@ export async function runServer({
     loopDelay: () => loopDelay.take(),
     storeSizes: () => store.getSizes({}),
   });
-  const { access, modules, sumdb } = services;
-  const { instance } = store;
-  const notReady = async () => store.full ?? (await unreadable(store));
-  const server = new Server({
-    endpoints: [
-      new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, profiles }),
-      new ChecksumsEndpoint({ sumdb, instance }),
-      new ModulesEndpoint({ modules, instance }),
-    ],
-    access,
-    hosts: new OwnHosts([...config.hosts, ...ownNames(config.addr)]),
-    bodies: modules,
-    events,
-    clientStallMs: config.clientStallMs,
-    isStoring: () => store.full === undefined,
-    connectionsMax: connectionsMax(),
-  });
+  const server = serverOver({ config, store, metrics, events, profiles }, services);
   const manager =
     config.systemd &&
     new ServiceManager({
@@ -100,7 +88,7 @@ export async function runServer({
     });
   const timers = [
     setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
-    setInterval(() => void keepHouse(store, services, events), HOUSEKEEPING_MS),
+    setInterval(() => void keepHouse(config, { store, services, events }), HOUSEKEEPING_MS),
   ];
   let control: ControlServer | undefined;
   const takeDown = async () => {
@@ -111,6 +99,7 @@ export async function runServer({
     await services.close();
     await controlStopped;
     await services.lastUse.flush(store, clock.wallMs()).catch(() => {});
+    await services.usedActions.flush(store, clock.wallMs()).catch(() => {});
     await store.close();
     await builder.close();
     await background.close();
@@ -151,6 +140,31 @@ function openLogins({ authFile }: Config, events: Events): Logins | undefined {
 
 type Renewable = { readonly server: Server; readonly logins: Logins | undefined; readonly log: Logger };
 
+/** The server with all its endpoints, not listening yet. */
+function serverOver(
+  { config, store, metrics, events, profiles }: Omit<Serving, 'stop' | 'log'>,
+  { access, modules, sumdb, buildCache, cacheRight }: Services,
+): Server {
+  const { instance } = store;
+  const notReady = async () => store.full ?? (await unreadable(store));
+  return new Server({
+    endpoints: [
+      new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, profiles }),
+      new ProgramEndpoint(cacheProgram()),
+      new CacheEndpoint({ cache: buildCache, right: cacheRight }),
+      new ChecksumsEndpoint({ sumdb, instance }),
+      new ModulesEndpoint({ modules, instance }),
+    ],
+    access,
+    hosts: new OwnHosts([...config.hosts, ...ownNames(config.addr)]),
+    bodies: modules,
+    events,
+    clientStallMs: config.clientStallMs,
+    isStoring: () => store.full === undefined,
+    connectionsMax: connectionsMax(),
+  });
+}
+
 /** At SIGHUP. All other settings count from the next start. */
 async function renew({ authFile }: Config, { server, logins, log }: Renewable): Promise<void> {
   const again: string[] = [];
@@ -190,10 +204,20 @@ async function openControl(
   }
 }
 
-async function keepHouse(store: ThreadStore, { lastUse }: Services, events: Events): Promise<void> {
+async function keepHouse(
+  { buildCacheBytesMax, buildCacheExpiryMs }: Config,
+  { store, services, events }: { store: ThreadStore; services: Services; events: Events },
+): Promise<void> {
   try {
-    await lastUse.flush(store, clock.wallMs());
+    await services.lastUse.flush(store, clock.wallMs());
+    await services.usedActions.flush(store, clock.wallMs());
     await store.tidy({ nowMs: clock.wallMs() });
+    await expireBuildCache({
+      store,
+      clock,
+      unusedMs: buildCacheExpiryMs,
+      storedBytesMax: buildCacheBytesMax,
+    });
   } catch (error) {
     events.housekeepingFailed(messageOf(error));
   }

@@ -3,7 +3,10 @@
  */
 
 import { Access } from '../access/access.ts';
+import { CacheRight } from '../access/cache-right.ts';
 import type { Logins } from '../access/logins.ts';
+import { BuildCache } from '../buildcache/build-cache.ts';
+import { UsedActions } from '../buildcache/used-actions.ts';
 import type { VisibilityOf } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
@@ -83,8 +86,23 @@ export function createServices({ config, store, builder, events, logins }: Servi
     isOffline: config.offline,
     visibilityOf,
   });
+  const usedActions = new UsedActions();
+  const buildCache = new BuildCache({
+    store,
+    memory: held.memory,
+    ways: new ReadThrough({
+      reads: new Singleflight({ ...bounds, flightsMax: READ_QUEUE_MAX, onJoin: () => events.joinedFlight() }),
+      fetches: new Singleflight(bounds),
+    }),
+    used: usedActions,
+    clock,
+    events,
+  });
   return {
     access,
+    buildCache,
+    cacheRight: new CacheRight(logins),
+    usedActions,
     ...held,
     ...joined,
     sumdb,

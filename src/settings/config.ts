@@ -12,6 +12,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { Address } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
+import { BUILD_CACHE_KEPT_MS } from '../core/limits.ts';
 import { type Network, parseNetworks } from '../core/network.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
 import {
@@ -63,6 +64,9 @@ export type Config = {
   readonly cacheTtlMs: number;
   readonly cacheWeakBytesMax: number;
   readonly readers: number;
+  /** Bytes of the build cache in the store, and how long an unused output stays. */
+  readonly buildCacheBytesMax: number;
+  readonly buildCacheExpiryMs: number;
   readonly verify: 'off' | 'store' | 'strict';
   /** As `parseDatabases` takes them; `off` for none. */
   readonly sumdb: string;
@@ -122,6 +126,11 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     cacheTtlMs: settings.read(serveOptions.cacheTtlMs, durationWithin(0, 576 * HOUR_MS)),
     cacheWeakBytesMax: settings.read(serveOptions.cacheWeakBytesMax, parseSize),
     readers: settings.read(serveOptions.readers, numberWithin(1, READERS_MAX), defaultReaders()),
+    buildCacheBytesMax: settings.read(serveOptions.buildCacheBytesMax, parseSize),
+    buildCacheExpiryMs: settings.read(
+      serveOptions.buildCacheExpiryMs,
+      durationWithin(BUILD_CACHE_KEPT_MS, Number.MAX_SAFE_INTEGER),
+    ),
     verify: settings.read(serveOptions.verify, choice('off', 'store', 'strict')),
     pprof: settings.read(serveOptions.pprof, parseSwitch, 'false'),
     importLocalCache: settings.read(serveOptions.importLocalCache, parseSwitch, 'false'),

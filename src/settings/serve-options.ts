@@ -135,6 +135,18 @@ export const serveOptions = {
     help: 'checksum databases to proxy, in the form of GOSUMDB, or off [default: GOSUMDB, else sum.golang.org]',
     form: 'a list such as sum.golang.org or name+hash+key https://host.example',
   },
+  buildCacheBytesMax: {
+    name: 'max-build-cache',
+    help: 'remove the least used build outputs past it; never those used within a day unless the disk is full',
+    form: 'a size such as 500MB or 20GiB',
+    fallback: '20GiB',
+  },
+  buildCacheExpiryMs: {
+    name: 'build-cache-expiry',
+    help: 'remove build outputs that were not used for so long',
+    form: 'a duration such as 720h, at least 25h',
+    fallback: '720h',
+  },
   pprof: {
     name: 'pprof',
     help: 'serve CPU and heap profiles at /debug/pprof/',

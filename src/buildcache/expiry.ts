@@ -1,0 +1,37 @@
+/** What of the build cache is to go: outputs that nobody used for long, and the least used ones past the bound in bytes. */
+
+import type { Clock } from '../core/ports.ts';
+import type { Store } from '../core/store-port.ts';
+
+/** Steps of one round; each is a short transaction, so that clients' writes come in between. The rest waits for the next round. */
+const STEPS_MAX = 100;
+
+export type ExpiryOptions = {
+  readonly store: Pick<Store, 'expireActions' | 'full'>;
+  readonly clock: Pick<Clock, 'wallMs'>;
+  readonly unusedMs: number;
+  /** Bytes that all outputs may take in the store. */
+  readonly storedBytesMax: number;
+};
+
+/**
+ * One round. What was used within a day stays, unless the disk is full: then one step goes, and the next round sees
+ * whether that was enough.
+ */
+export async function expireBuildCache({
+  store,
+  clock,
+  unusedMs,
+  storedBytesMax,
+}: ExpiryOptions): Promise<void> {
+  for (let step = 0; step < STEPS_MAX; step++) {
+    const isFull = store.full !== undefined;
+    const { isDone } = await store.expireActions({
+      nowMs: clock.wallMs(),
+      unusedMs,
+      storedBytesMax: isFull ? 0 : storedBytesMax,
+      mayDropRecent: isFull,
+    });
+    if (isDone || isFull) return;
+  }
+}

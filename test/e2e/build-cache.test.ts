@@ -1,0 +1,251 @@
+// Goal: what one machine has built no other builds again, through the real server; and whatever happens to the server,
+// no build fails and no wrong byte is stored.
+// Method: the real `go` command with the cache program, a directory and a HOME of its own for each machine, and
+// `bin/astera serve` on loopback; outputs are hashed again afterwards.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/plugin/remote-protocol.ts';
+import { Astera, type AsteraOptions, runAstera, total } from '../support/astera.ts';
+import { CHECKOUT } from '../support/corpus.ts';
+import { GoClient, type GoResult } from '../support/go.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
+const MAIN = `package main
+
+import (
+	"encoding/json"
+	"os"
+
+	"example.com/app/lib"
+)
+
+func main() { json.NewEncoder(os.Stdout).Encode(lib.Numbers(3)) }
+`;
+
+async function serving(t: TestContext, options: Partial<AsteraOptions> = {}): Promise<Astera> {
+  const astera = await Astera.start({ upstream: 'off', flags: ['--sumdb', 'off'], ...options });
+  t.after(() => astera.dispose());
+  return astera;
+}
+
+/** A machine with a HOME, a cache directory and a checkout of its own. */
+async function machine(t: TestContext, remote: string, flags: readonly string[] = []) {
+  const cacheDir = join(tempDir(t), 'cache');
+  const program = [process.execPath, PROGRAM, `--cache-dir=${cacheDir}`, `--remote=${remote}`, ...flags];
+  const go = await GoClient.create('off', {
+    env: { CGO_ENABLED: '0', GOFLAGS: '-trimpath', GOCACHEPROG: program.join(' ') },
+  });
+  t.after(() => go.dispose());
+  await mkdir(join(go.project, 'lib'), { recursive: true });
+  await writeFile(join(go.project, 'go.mod'), 'module example.com/app\n\ngo 1.24\n');
+  await writeFile(join(go.project, 'main.go'), MAIN);
+  await writeFile(
+    join(go.project, 'lib/lib.go'),
+    'package lib\n\nfunc Numbers(n int) []int { return make([]int, n) }\n',
+  );
+  return { go, cacheDir };
+}
+
+/** Builds, and waits for the uploads: as long as it takes here. */
+const PATIENT = ['--close-wait=60s', '--remote-timeout=20s'];
+
+async function built(go: GoClient, ...flags: readonly string[]): Promise<GoResult> {
+  const result = await go.run('build', ...flags, '-o', 'app', '.');
+  assert.equal(result.code, 0, result.stderr);
+  return result;
+}
+
+function compiles({ stderr }: GoResult): number {
+  return stderr.split('\n').filter((line) => /\/compile /.test(line)).length;
+}
+
+function hashOf(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+function assertWhole(cacheDir: string): void {
+  for (const entry of readdirSync(join(cacheDir, 'output'), { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    assert.equal(hashOf(path), path.slice(-64), path);
+  }
+}
+
+/** `astera verify` re-hashes all that is stored. */
+async function assertStoreWhole(astera: Astera): Promise<void> {
+  const { code, stdout, stderr } = await runAstera(['verify', '--db', astera.db]);
+  assert.equal(code, 0, `${stdout}${stderr}`);
+}
+
+test('the second machine compiles nothing that the first has built', { timeout: 300_000 }, async (t) => {
+  const astera = await serving(t);
+  const first = await machine(t, astera.url, PATIENT);
+  assert.ok(compiles(await built(first.go, '-x')) > 20);
+  const second = await machine(t, astera.url, PATIENT);
+  assert.equal(compiles(await built(second.go, '-x')), 0);
+  assert.equal(hashOf(join(second.go.project, 'app')), hashOf(join(first.go.project, 'app')));
+  assertWhole(second.cacheDir);
+  const metrics = await astera.metrics();
+  assert.ok(total(metrics, 'astera_buildcache_requests_total') > 100);
+  await assertStoreWhole(astera);
+});
+
+test('the server gives out its client, and that one works', { timeout: 300_000 }, async (t) => {
+  const astera = await serving(t);
+  const program = await astera.get('cacheprog.mjs');
+  assert.equal(program.status, 200);
+  const bytes = Buffer.from(await program.arrayBuffer());
+  assert.equal(program.headers.get('etag'), `"${createHash('sha256').update(bytes).digest('hex')}"`);
+  const path = join(tempDir(t), 'cacheprog.mjs');
+  await writeFile(path, bytes);
+  assert.match(
+    execFileSync(process.execPath, [path, '--cache-dir', tempDir(t)], { input: '' }).toString(),
+    /"KnownCommands"/,
+  );
+});
+
+test('killed at any moment, the server costs no build, and keeps no wrong byte', {
+  timeout: 600_000,
+}, async (t) => {
+  const db = join(tempDir(t), 'a.db');
+  let astera = await serving(t, { db });
+  const { port } = new URL(astera.url);
+  const first = await machine(t, astera.url, ['--close-wait=200ms', '--remote-timeout=500ms']);
+  for (let round = 0; round < 6; round++) {
+    await writeFile(join(first.go.project, 'lib/more.go'), `package lib\n\nconst More = ${round}\n`);
+    const building = built(first.go);
+    await new Promise((resolve) => setImmediate(resolve));
+    await astera.kill();
+    await building;
+    astera = await serving(t, { db, addr: `127.0.0.1:${port}` });
+  }
+  await built(first.go);
+  assertWhole(first.cacheDir);
+  await assertStoreWhole(astera);
+});
+
+test('machines that build at once share what each of them builds', { timeout: 600_000 }, async (t) => {
+  const astera = await serving(t);
+  const builders = await Promise.all([1, 2].map(() => machine(t, astera.url, PATIENT)));
+  await Promise.all(builders.map(({ go }) => built(go)));
+  const readers = await Promise.all(Array.from({ length: 6 }, () => machine(t, astera.url, PATIENT)));
+  const results = await Promise.all(readers.map(({ go }) => built(go, '-x')));
+  assert.deepEqual(results.map(compiles), [0, 0, 0, 0, 0, 0]);
+  const machines = [...builders, ...readers];
+  assert.equal(new Set(machines.map(({ go }) => hashOf(join(go.project, 'app')))).size, 1);
+  for (const { cacheDir } of machines) assertWhole(cacheDir);
+  await assertStoreWhole(astera);
+});
+
+const OUTPUT = 'hello';
+const OUTPUT_ID = createHash('sha256').update(OUTPUT).digest('hex');
+const ACTION_ID = 'a'.repeat(64);
+
+function put(astera: Astera, path: string, init: RequestInit = {}): Promise<Response> {
+  return astera.get(path, { method: 'PUT', ...init });
+}
+
+function putAction(astera: Astera, headers: Record<string, string> = {}): Promise<Response> {
+  const named = { [OUTPUT_ID_HEADER]: OUTPUT_ID, [TIME_HEADER]: '1700000000000000000' };
+  return put(astera, `cache/action/${ACTION_ID}`, { headers: { ...named, ...headers } });
+}
+
+test('what is put wrongly is refused, each with its status', async (t) => {
+  const astera = await serving(t);
+  const statuses: [string, Response, number][] = [
+    ['an action without its output', await putAction(astera), 404],
+    ['other bytes than the ID names', await put(astera, `cache/output/${OUTPUT_ID}`, { body: 'hallo' }), 400],
+    ['no bytes where there are some', await put(astera, `cache/output/${OUTPUT_ID}`), 400],
+    [
+      'an ID in capitals',
+      await put(astera, `cache/output/${OUTPUT_ID.toUpperCase()}`, { body: OUTPUT }),
+      400,
+    ],
+    ['a short ID', await put(astera, 'cache/output/abc', { body: OUTPUT }), 400],
+    ['the output', await put(astera, `cache/output/${OUTPUT_ID}`, { body: OUTPUT }), 201],
+    ['an action with a body', await putWithBody(astera), 413],
+    ['an action without headers', await put(astera, `cache/action/${ACTION_ID}`), 400],
+    ['a time that is none', await putAction(astera, { [TIME_HEADER]: 'now' }), 400],
+    ['a namespace that is none', await putAction(astera, { 'astera-namespace': '../x y' }), 400],
+    ['the action', await putAction(astera), 201],
+    ['the action again', await putAction(astera), 201],
+    ['another method', await astera.get(`cache/action/${ACTION_ID}`, { method: 'DELETE' }), 405],
+  ];
+  for (const [why, { status }, expected] of statuses) assert.equal(status, expected, why);
+  const empty = createHash('sha256').digest('hex');
+  assert.equal((await put(astera, `cache/output/${empty}`)).status, 201, 'an empty output');
+  assert.equal((await putAction(astera, { [OUTPUT_ID_HEADER]: empty })).status, 409, 'the first put wins');
+  const got = await astera.get(`cache/action/${ACTION_ID}`);
+  assert.deepEqual(
+    [got.status, got.headers.get(OUTPUT_ID_HEADER), got.headers.get(TIME_HEADER), await got.text()],
+    [200, OUTPUT_ID, '1700000000000000000', OUTPUT],
+  );
+  assert.equal(got.headers.get('cache-control'), 'private, no-store');
+  assert.equal((await astera.get(`cache/action/${'b'.repeat(64)}`)).status, 404);
+  for (const [id, status] of [
+    [OUTPUT_ID, 200],
+    ['b'.repeat(64), 404],
+  ] as const) {
+    assert.equal((await astera.get(`cache/output/${id}`, { method: 'HEAD' })).status, status);
+  }
+});
+
+function putWithBody(astera: Astera): Promise<Response> {
+  return put(astera, `cache/action/${ACTION_ID}`, {
+    body: OUTPUT,
+    headers: { [OUTPUT_ID_HEADER]: OUTPUT_ID, [TIME_HEADER]: '1' },
+  });
+}
+
+test('only programs on this machine may put: no page in its browser, and nobody behind a proxy', async (t) => {
+  const astera = await serving(t);
+  for (const [header, value] of [
+    ['origin', 'https://site.example'],
+    ['via', '1.1 proxy'],
+    ['forwarded', 'for=10.0.0.1'],
+    ['x-forwarded-for', '10.0.0.1'],
+    ['x-real-ip', '10.0.0.1'],
+  ] as const) {
+    const refused = await put(astera, `cache/output/${OUTPUT_ID}`, {
+      body: OUTPUT,
+      headers: { [header]: value },
+    });
+    assert.equal(refused.status, 401, header);
+  }
+  assert.equal((await put(astera, `cache/output/${OUTPUT_ID}`, { body: OUTPUT })).status, 201);
+});
+
+test('a login may put with the scope cache-write alone', async (t) => {
+  const authFile = join(tempDir(t), 'users');
+  const token = async (name: string, scope: string) => {
+    const { code, stdout, stderr } = await runAstera([
+      ...['user', 'add', name, '--token', '--scopes', scope, '--auth-file', authFile],
+    ]);
+    assert.equal(code, 0, stderr);
+    return stdout.trim().split('\n').at(-1) ?? '';
+  };
+  const [writer, reader] = [await token('ci', 'cache-write'), await token('guest', 'private')];
+  const astera = await serving(t, { flags: ['--sumdb', 'off', '--auth-file', authFile] });
+  for (const [why, authorization, status] of [
+    ['no login', undefined, 401],
+    ['a wrong one', 'Bearer nobody', 401],
+    ['another scope', `Bearer ${reader}`, 403],
+    ['the right scope', `Bearer ${writer}`, 201],
+  ] as const) {
+    const headers = { 'x-forwarded-for': '10.0.0.1', ...(authorization !== undefined && { authorization }) };
+    const answer = await put(astera, `cache/output/${OUTPUT_ID}`, { body: OUTPUT, headers });
+    assert.equal(answer.status, status, why);
+  }
+  assert.equal(
+    (await put(astera, `token/${writer}/cache/output/${OUTPUT_ID}`, { body: OUTPUT })).status,
+    201,
+  );
+  assert.ok(!astera.log.includes(writer), 'no token in a log');
+});
