@@ -5,7 +5,7 @@
  * which runs in Node's own threads.
  */
 
-import { createHash, randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { BadRequest } from '../core/errors.ts';
 
 /** A password's hash and all that made it. */
@@ -58,7 +58,7 @@ export function isToken(text: string): boolean {
 
 /** SHA-256 in hex. */
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
+  return hash('sha256', token);
 }
 
 const TOKEN_PREFIX = 'astera_';
