@@ -38,21 +38,21 @@ export class ActionExpiry {
 
   forgetActions: BuildCacheWriterPort['forgetActions'] = () => this.#step(EVER, () => true);
 
-  /** Drops some actions that were last used before `beforeMs` and are due, then some outputs that no action has. */
+  /** Of all that was last used before `beforeMs`: drops some outputs that no action has, then some actions that are due. */
   #step(beforeMs: number, isDue: (usedAtMs: number) => boolean): Expired {
     let [actions, outputs, storedBytes] = [0, 0, 0];
     const isFull = () => actions + outputs >= ACTIONS_PER_STEP || storedBytes >= EXPIRED_BYTES_PER_STEP;
+    for (const output of this.#outputs.lone(beforeMs, ACTIONS_PER_STEP)) {
+      if (isFull()) break;
+      storedBytes += this.#outputs.drop(output);
+      outputs++;
+    }
     for (const action of this.#leastUsed.all(beforeMs, ACTIONS_PER_STEP)) {
       if (isFull() || !isDue(action.used_at_ms)) break;
       const bytes = this.#actions.drop(action, beforeMs);
       actions++;
       if (bytes !== undefined) outputs++;
       storedBytes += bytes ?? 0;
-    }
-    for (const output of this.#outputs.lone(beforeMs, ACTIONS_PER_STEP)) {
-      if (isFull()) break;
-      storedBytes += this.#outputs.drop(output);
-      outputs++;
     }
     return { actions, outputs, storedBytes, isDone: actions + outputs === 0 };
   }

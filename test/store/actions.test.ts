@@ -353,6 +353,18 @@ test('past the bound in bytes the least used go, but none of the last day', (t) 
   assert.deepEqual(store.left(), [6], 'the disk is full');
 });
 
+test('outputs that no action has go before actions do', (t) => {
+  const store = new Opened(t);
+  store.build(1, OLD_MS, { size: 1_000 });
+  putOutput(store.writer, { bytes: contentOf(1_000, 9), blob: 9, nowMs: OLD_MS + HOUR_MS / 2 });
+  assert.deepEqual(store.expire(NOW_MS, { storedBytesMax: 1_500 }), {
+    actions: 0,
+    outputs: 1,
+    storedBytes: 1_000,
+  });
+  assert.deepEqual(store.left(), [1]);
+});
+
 test('an output that no action has stays for a day, and one that was just found again survives its action', (t) => {
   const store = new Opened(t);
   const bytes = contentOf(50, 9);
