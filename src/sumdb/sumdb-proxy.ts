@@ -28,6 +28,7 @@ import { recordKey, treeHeadKey } from './sumdb-path.ts';
 import type { SumdbRemote } from './sumdb-remote.ts';
 import type { SumdbStore } from './sumdb-store.ts';
 import { cutTile, DATA_LEVEL, type Tile, tileBytes, tilePath } from './tile.ts';
+import type { TreeHead } from './tree-head.ts';
 import { lookupPath, type ModuleVersion, type VerifiedLookup } from './verifier.ts';
 
 export type SumdbProxyOptions = {
@@ -234,7 +235,7 @@ export class SumdbProxy {
   async #storedLookup(asked: ModuleVersion): Promise<Served | undefined> {
     const known = await this.log.savedHead();
     const stored = await this.log.record(asked);
-    if (stored === undefined || known === undefined || parseRecord(stored).id >= known.size) return undefined;
+    if (stored === undefined || known === undefined || !isRecordIn(known, stored)) return undefined;
     this.#keeper.note(known.size, undefined);
     return { file: this.#lookupFile(asked, join(stored, known.note)), origin: 'store' };
   }
@@ -329,6 +330,16 @@ export class SumdbProxy {
     if (atLeast <= newest) return error;
     const message = `cannot give ${JSON.stringify(tilePath(tile))}, of a tree of at least ${atLeast} records, where the newest known here has ${newest}: ${messageOf(error)}`;
     return serveError(error.kind, message);
+  }
+}
+
+/** False for a row that is malformed, too: the database is asked again, and its answer replaces the row. */
+function isRecordIn({ size }: TreeHead, stored: Uint8Array): boolean {
+  try {
+    return parseRecord(stored).id < size;
+  } catch (error) {
+    if (error instanceof CheckFailed) return false;
+    throw error;
   }
 }
 

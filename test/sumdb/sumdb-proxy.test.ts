@@ -429,6 +429,18 @@ test('a file that is damaged on the disk is fetched again; offline it is refused
   assert.deepEqual((await rig.store.getEntry({ key })).bytes, bytes);
 });
 
+test('a stored record that is malformed is fetched again, and replaced', async (t) => {
+  const rig = makeRig(t);
+  const answer = await rig.get(lookup(3));
+  await rig.proxy.settled();
+  const key = `sumdb/${go.name}/${lookup(3)}`;
+  const { bytes } = await rig.store.getEntry({ key });
+  const put = { key, status: 200, source: 'upstream', nowMs: 0, blob: rig.store.nextBlob() } as const;
+  await rig.store.putEntry({ ...put, bytes: Buffer.from('no record') });
+  assert.deepEqual(await rig.restarted().get(lookup(3)), answer);
+  assert.deepEqual((await rig.store.getEntry({ key })).bytes, bytes);
+});
+
 test('data tiles are proven, kept, and cut from wider ones', async (t) => {
   const rig = makeRig(t);
   await rig.get(lookup(3));
