@@ -6,7 +6,6 @@
  * hour. All calls are synchronous: on a local disk they are quicker than a thread's round trip.
  */
 
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isCacheId, isCacheTime } from '../core/cache-id.ts';
@@ -64,7 +63,7 @@ export class CacheDirectory {
 
   /** @throws {Error} the directory can't be written */
   openTemporary(): Temporary {
-    const path = join(this.path, 'tmp', `${process.pid}-${randomBytes(8).toString('hex')}`);
+    const path = join(this.path, 'tmp', `${process.pid}-${randomName()}`);
     return withDirectoryOf(path, () => ({ path, fd: fs.openSync(path, 'wx+', 0o644) }));
   }
 
@@ -113,6 +112,12 @@ export class CacheDirectory {
 
 /** Uses are noted no finer, as in Go's own cache: each note is a write. */
 const USE_NOTED_MS = 3_600_000;
+
+/** `open` refuses a name that is taken. It is no secret: the directory is its user's own. */
+function randomName(): string {
+  const half = () => Math.floor(Math.random() * 2 ** 32).toString(16);
+  return `${half()}-${half()}`;
+}
 
 /** Makes a path's directory only where it turns out to be absent: nearly always it is there. */
 function withDirectoryOf<T>(path: string, use: () => T): T {

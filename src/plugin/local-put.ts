@@ -1,7 +1,7 @@
 /** An output on its way into the local cache. Its SHA-256 is checked before anybody sees it. */
 
-import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
+import { createRequire } from 'node:module';
 import type { CacheDirectory, LocalEntry, OutputName, Temporary } from './cache-directory.ts';
 import { START_BYTES } from './shareable.ts';
 
@@ -18,7 +18,7 @@ export type PutDoors = {
 export class LocalPut {
   readonly #output: OutputName;
   readonly #doors: PutDoors;
-  readonly #hash = createHash('sha256');
+  readonly #hash = crypto().createHash('sha256');
   /** Where it goes. */
   #directory: CacheDirectory;
   /** Where it lies already: its bytes are checked only. */
@@ -136,6 +136,12 @@ export class LocalPut {
   }
 }
 
+/** Loaded with the first put: `connect` makes none while there is a server, and each `go` command pays for its start. */
+function crypto(): typeof import('node:crypto') {
+  return load('node:crypto');
+}
+
+const load = createRequire(import.meta.url);
 const COPY_BYTES = 256 * 1024;
 
 function writeAll(fd: number, bytes: Buffer, position: number): void {

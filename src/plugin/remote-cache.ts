@@ -21,9 +21,8 @@ import type { LocalPut } from './local-put.ts';
 import { actionPath, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from './remote-protocol.ts';
 import { isShareable } from './shareable.ts';
 
-/** `import` of them would read all that they export, a WebSocket client among it: 45 ms of each `go` command's start. */
+/** `import` of node:http would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */
 const load = createRequire(import.meta.url);
-const http: typeof import('node:http') = load('node:http');
 
 export type RemoteOptions = {
   readonly url: URL;
@@ -37,7 +36,7 @@ export type RemoteOptions = {
 
 export class RemoteCache {
   readonly #options: RemoteOptions;
-  readonly #client: typeof http | typeof import('node:https');
+  readonly #client: typeof import('node:http') | typeof import('node:https');
   readonly #agent: import('node:http').Agent;
   #pausedUntilMs = 0;
   #pauseMs = PLUGIN_PAUSE_MS;
@@ -47,7 +46,7 @@ export class RemoteCache {
   constructor(options: RemoteOptions) {
     this.#options = options;
     const isHttps = options.url.protocol === 'https:';
-    this.#client = isHttps ? load('node:https') : http;
+    this.#client = load(isHttps ? 'node:https' : 'node:http');
     this.#agent = new this.#client.Agent({ keepAlive: true, maxSockets: 16, ...(isHttps && trusted()) });
   }
 
