@@ -1,8 +1,8 @@
-/** Work on a stream of items, several at a time. */
+/** Concurrent work on a stream of items. */
 
 /**
- * Runs `work` on every item, at most `lanes` at a time. At the first failure no new one is begun;
- * it is thrown when those under way have ended.
+ * Runs `work` on every item, at most `lanes` at a time. After the first failure no new item is started. The failure is
+ * thrown when the items under way have ended.
  */
 export async function inLanes<T>(
   items: AsyncIterable<T>,

@@ -1,15 +1,17 @@
-/** One small file of a tree that anyone may have made: a regular one, and no more of it than it said it has. */
+/**
+ * Reads one small file of a tree that may be hostile. Only regular files are read, and no more bytes than their size.
+ */
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { BadRequest } from '../core/errors.ts';
 
-/** Follows no symbolic link, and waits for no writer of a pipe. */
+/** Flags for open: no symbolic link is followed, and no pipe is waited for. */
 export const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * Reads in one go: a small file takes less time than handing it to another thread.
+ * Reads a file synchronously: for a small file this is faster than a call to another thread.
  *
- * @throws {BadRequest} a pipe, a device or a directory; over `bytesMax`; or it gets shorter meanwhile
+ * @throws {BadRequest} a pipe, a device or a directory; over `bytesMax`; or the file gets shorter meanwhile
  */
 export function readWhole(path: string, bytesMax: number): Uint8Array {
   const file = openSync(path, READ_FLAGS);

@@ -1,10 +1,10 @@
 /**
- * The checksum databases of a store as files: what `go` asks of a GOPROXY=file://… below `sumdb/<name>/`.
+ * The checksum databases of a store as files: those that `go` reads from GOPROXY=file://… below `sumdb/<name>/`.
  *
- * Every lookup is written with the newest proven head, and only where the tiles that prove it in that
- * head are written too, as wide as that head has them: a client then verifies all there is without
- * asking anyone. Tiles come before the lookups that need them. Tiles of records are left out: `go` asks
- * for none. A row that is malformed is left out, as if it proved nothing.
+ * Each lookup is written with the newest proven tree head. It is written only if the tiles that prove it in that tree
+ * are written too, with their full width in that tree. So a client can verify all lookups without the network. Tiles
+ * come before the lookups that need them. Data tiles are left out, as `go` never asks for them. A malformed row is left
+ * out, as it proves nothing.
  *
  * Follows cmd/go/internal/modfetch/sumdb.go.
  */
@@ -71,11 +71,11 @@ async function* databaseFiles(options: SumdbExportOptions, name: string): AsyncG
     else onUnproven(key);
   }
   yield { kind: 'made', path: treeHeadKey(name), bytes: note };
-  // Last: with it `go` asks nobody else.
+  // This file comes last: once it is there, `go` asks no other server.
   yield { kind: 'made', path: `sumdb/${name}/supported`, bytes: new Uint8Array(0) };
 }
 
-/** The tile stored under `key` as the tree of `size` records has it, or as wide as it is stored. */
+/** The tile stored under `key`, with its width in the tree of `size` records, or its stored width if that is less. */
 function tileOf(key: string, storedBytes: number, size: number): Tile | undefined {
   const ask = orNothing(() => parseSumdbPath(key));
   if (ask?.kind !== 'tile' || ask.tile.level === DATA_LEVEL) return undefined;

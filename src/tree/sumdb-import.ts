@@ -1,13 +1,12 @@
 /**
- * The checksum databases' files of a Go download cache into a store: `sumdb/<name>/lookup/…` and `tile/…`.
+ * Imports the checksum databases' files of a Go download cache: `sumdb/<name>/lookup/…` and `tile/…`.
  *
- * Whoever has the store proves each of them; here is only decided what is handed over, in which order,
- * and with which tiles beside it. The lookup with the newest head comes first: what one machine's `go`
- * has verified over time then proves itself in that head with the tiles it left behind, as each head's
- * edge was read when the next one was proven. Tiles that no lookup needed come last, the upper ones
- * first, as they prove the lower ones.
+ * The owner of the store proves each file. This file decides the order, and the tiles that go with each lookup. The
+ * lookup with the newest tree head comes first. All other lookups that this machine's `go` has verified can then be
+ * proven in that tree with the tiles in the cache: `go` read the right edge of each tree head when it proved the next
+ * one. Tiles that no lookup needed come last. The upper ones come first, as they prove the lower ones.
  *
- * Follows cmd/go/internal/modfetch/sumdb.go for what lies where.
+ * The places of the files follow cmd/go/internal/modfetch/sumdb.go.
  */
 
 import { readdir } from 'node:fs/promises';
@@ -29,16 +28,16 @@ export type SumdbImportOptions = {
   readonly store: Pick<Remote<ReaderPort>, 'getKeys'>;
   readonly sumdb: SumdbLearner;
   readonly signal: AbortSignal;
-  /** Told of each file that is in the store now; 0 bytes where it was before. */
+  /** Called for each file that is in the store now; with 0 bytes if it was there before. */
   readonly onDone: (done: { readonly isNew: boolean; readonly bytes: number }) => void;
-  /** Told of each file that is left out, and why. */
+  /** Called for each file that is left out, with the reason. */
   readonly onBad: (path: string, why: string) => void;
 };
 
 type Lookup = { readonly key: string; readonly id: number; readonly size: number };
 type Ask<Kind extends SumdbAsk['kind']> = Extract<SumdbAsk, { readonly kind: Kind }>;
 
-/** @throws {StoreFailed} the store can't take any more */
+/** Imports all checksum files of a tree. @throws {StoreFailed} the store can't take any more */
 export async function importSumdb(options: SumdbImportOptions): Promise<void> {
   const databases = new Map<string, Files>();
   for (const file of walkSumdb(options.root)) {
@@ -68,9 +67,9 @@ class DatabaseImport {
   readonly #name: string;
   /** Sizes of the stored files by key: a stored tile may be narrower. */
   readonly #stored = new Map<string, number>();
-  /** Tiles that went in beside a lookup. */
+  /** Tiles that were handed over with a lookup. */
   readonly #given = new Set<string>();
-  /** Records of the newest head proven by the store's owner. */
+  /** The number of records in the newest tree that the store's owner has proven. */
   #known = 0;
 
   constructor(options: SumdbImportOptions, name: string) {
@@ -117,7 +116,7 @@ class DatabaseImport {
     }
   }
 
-  /** Those that are not stored yet, with what they say of themselves. */
+  /** The lookups that are not stored yet, with their record numbers and tree sizes. */
   async #missing(asks: readonly Ask<'lookup'>[]): Promise<Lookup[]> {
     const missing: Lookup[] = [];
     for (const { asked } of asks) {
@@ -151,14 +150,14 @@ class DatabaseImport {
       }
     } catch (error) {
       if (given.length === 0 || !isServeError(error) || error.kind !== 'check-failed') throw error;
-      // A damaged tile must not take the lookups with it where others, or the upstream, can prove them.
+      // One of the given tiles may be damaged. Other tiles, or the upstream, may still prove the lookup.
       await this.#learn({ path: key, bytes, tiles: [] });
     }
     this.#options.onDone({ isNew: true, bytes: bytes.byteLength });
   }
 
   async #learnTile(path: string, tile: Tile): Promise<void> {
-    if (this.#known === 0) throw new BadRequest('no lookup beside it has a tree head to prove it in');
+    if (this.#known === 0) throw new BadRequest('no lookup with a tree head that could prove it');
     const bytes = await this.#read(path);
     await this.#learn({ path, bytes, tiles: [] });
     this.#stored.set(tileKey(this.#name, tile), bytes.byteLength);
@@ -180,7 +179,7 @@ class DatabaseImport {
     return (this.#stored.get(tileKey(this.#name, tile)) ?? 0) >= tileBytes(tile);
   }
 
-  /** Those of the wanted tiles that lie here and are not stored, each once. */
+  /** The wanted tiles that are in the tree and not in the store, each once. */
   async #tilesFor(wanted: readonly Tile[]): Promise<{ tile: Tile; path: string; bytes: Uint8Array }[]> {
     const missing = new Map(
       wanted.filter((tile) => !this.#hasTile(tile)).map((tile) => [tilePath(tile), tile]),
@@ -194,7 +193,7 @@ class DatabaseImport {
     return given.flat();
   }
 
-  /** The tile, or as much of a wider one. */
+  /** The tile's bytes, cut from a wider tile if need be. */
   async #readTile(tile: Tile): Promise<Uint8Array | undefined> {
     const full = this.#prefix + tilePath({ ...tile, width: fullWidth(tile.height) });
     const partial = `${full}.p`;
@@ -212,7 +211,7 @@ class DatabaseImport {
     return readWhole(this.#pathOf(key), SUMDB_ANSWER_BYTES_MAX);
   }
 
-  /** A bad or unproven file fails alone. */
+  /** Runs `work` for one file. If the fault is the file's, only this file is left out. */
   async #guarded(key: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();

@@ -1,4 +1,4 @@
-/** The files of an export, and where they come from: stored ones, and those made of what is stored. */
+/** The files of an export: stored files, and files that are made from stored ones. */
 
 import type { KeyRow, ReaderPort, Remote } from '../core/store-port.ts';
 
@@ -10,7 +10,7 @@ export type TreeEntry =
   | { readonly kind: 'made'; readonly path: string; readonly bytes: Uint8Array }
   | { readonly kind: 'copy'; readonly path: string; readonly of: string };
 
-/** Every 200 whose key begins with `prefix`, in the order of keys. */
+/** All stored 200s whose keys begin with `prefix`, in the order of keys. */
 export async function* storedRows(store: ExportedStore, prefix: string): AsyncGenerator<KeyRow> {
   for (let after = ''; ; ) {
     const { rows } = await store.getKeys({ prefix, after });

@@ -1,11 +1,11 @@
 /**
- * A store as a GOPROXY tree on disk: every stored file of every module, and of each module a list and
- * an `@latest` that name what is there.
+ * Exports a store as a GOPROXY tree on disk: all stored files of all modules. Each module also gets a list and an
+ * `@latest` that name the exported versions.
  *
- * A list names the versions that `go` can take whole, with `.info`, `.mod` and `.zip`; of a module
- * that has none of these, those with a `.mod`. The upstream's own list stays in the store: it names
- * versions that the tree has not, and `go` would stop at the first of them. Pseudo-versions are in
- * no list, as with any proxy. Checksum databases: `sumdb-export.ts`.
+ * A list names the complete versions, which have an `.info`, a `.mod` and a `.zip`. If a module has none of these, its
+ * list names the versions with a `.mod`. The upstream's own list is not exported: it names versions that are not in the
+ * tree, and `go` would stop at the first of them. As with any proxy, pseudo-versions are in no list. `sumdb-export.ts`
+ * exports checksum databases.
  */
 
 import { isServeError, messageOf, StoreFailed } from '../core/errors.ts';
@@ -22,25 +22,31 @@ import { TreeWriter } from './tree-writer.ts';
 export type ExportOptions = {
   readonly root: string;
   readonly store: ExportedStore;
-  /** Ends it after the files that are under way. */
+  /** Ends the export after the files that are under way. */
   readonly signal: AbortSignal;
-  /** Told of files that are there now; 0 bytes where they were before. */
+  /** Called for files that are in the tree now; with 0 bytes if they were there before. */
   readonly onDone: (done: { readonly files: number; readonly bytes: number }) => void;
 };
 
+/** The counts of an export. */
 export type Exported = {
   readonly files: number;
   readonly bytes: number;
-  /** Files that were there already. */
+  /** Files that were in the tree before. */
   readonly present: number;
-  /** Checksum lookups left out, as the store can't prove them. */
+  /** Checksum lookups that are left out, as the store can't prove them. */
   readonly unproven: number;
 };
 
-/** Files under way at one time: the readers always have some to write, and small bodies are read in batches. */
+/** Files under way at one time: enough that all readers are busy, and that small bodies are read in batches. */
 const LANES = 32;
 
-/** @throws {BadRequest} the directory can't be written to. @throws {StoreFailed} the store can't be read */
+/**
+ * Writes the tree. Files that are there already with the same content are not written again.
+ *
+ * @throws {BadRequest} the directory can't be written to
+ * @throws {StoreFailed} the store can't be read, or a file can't be written
+ */
 export async function exportTree(options: ExportOptions): Promise<Exported> {
   const writer = TreeWriter.open(options.root);
   const done = { files: 0, bytes: 0, present: 0, unproven: 0 };
@@ -64,7 +70,7 @@ async function* inTurn<T>(...streams: AsyncIterable<T>[]): AsyncGenerator<T> {
   for (const stream of streams) yield* stream;
 }
 
-/** In the order of keys, which keeps each module's together: its list and `@latest` come behind them. */
+/** The files in the order of keys, module by module. A module's list and `@latest` come after its other files. */
 async function* filesOf(options: ExportOptions): AsyncGenerator<TreeEntry> {
   let module: Listing | undefined;
   for await (const row of storedRows(options.store, '')) {
@@ -82,7 +88,7 @@ async function* filesOf(options: ExportOptions): AsyncGenerator<TreeEntry> {
   if (module !== undefined) yield* module.files();
 }
 
-/** Undefined for what is no file of a module: a checksum database's, say. */
+/** The module file of a key; undefined for any other key, such as one of a checksum database. */
 function resourceOf(key: string): Resource | undefined {
   try {
     return parseResource(key);
@@ -91,7 +97,7 @@ function resourceOf(key: string): Resource | undefined {
   }
 }
 
-/** One module's versions, and what names them. */
+/** One module's versions, and the files that name them. */
 class Listing {
   readonly name: Resource['module'];
   readonly #versions = new Map<Version, Set<string>>();
@@ -106,7 +112,7 @@ class Listing {
     this.#versions.set(resource.version, kinds.add(resource.kind));
   }
 
-  /** The list, always; `@latest` where there is a version that can be it. */
+  /** The list, and `@latest` if there is a version for it. */
   *files(): Generator<TreeEntry> {
     const module = this.name;
     if (this.#versions.size === 0) return;
@@ -127,7 +133,7 @@ class Listing {
   }
 }
 
-/** @returns its bytes; undefined where nothing was to be done */
+/** Writes one file. @returns its size; undefined if there was nothing to do */
 async function writeFile(
   options: ExportOptions,
   writer: TreeWriter,
@@ -138,7 +144,7 @@ async function writeFile(
   if (entry.kind === 'stored' && (await fillFrom(options, writer, entry.row))) return entry.row.size;
   const [path, key] = entry.kind === 'stored' ? [entry.row.key, entry.row.key] : [entry.path, entry.of];
   const { entry: stored, bytes } = await options.store.getEntry({ key });
-  // Forgotten meanwhile: then it belongs into no tree.
+  // The file was forgotten meanwhile, so it must not be in the tree.
   if (stored?.status !== 200 || bytes === undefined) return undefined;
   if (bytes.byteLength === stored.size) return writeSmall(writer, path, bytes);
   if (stored.blob === undefined) throw new StoreFailed(`cannot read ${JSON.stringify(key)}: it is not whole`);
@@ -147,7 +153,7 @@ async function writeFile(
   return size;
 }
 
-/** Whether the row's blob is in its place now; not where the key has another body, or none, by now. */
+/** Writes the row's blob into its file. @returns false if the key has another body, or none, by now */
 async function fillFrom(
   { store }: ExportOptions,
   writer: TreeWriter,

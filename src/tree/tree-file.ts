@@ -1,9 +1,9 @@
 /**
- * The files of a GOPROXY tree on disk, as a stream: what `go` keeps under `cache/download`, or what
- * `astera export` wrote. Names alone; keeps out what the files hold.
+ * The files of a GOPROXY tree on disk, as a stream: the `cache/download` of `go`, or a tree from `astera export`. This
+ * file deals with names only and opens no file.
  *
- * Follows cmd/go/internal/modfetch/cache.go for what else lies there: `list`, `.lock`, `.partial`,
- * `.ziphash` are passed by; what lies in `sumdb/` is listed by itself.
+ * By cmd/go/internal/modfetch/cache.go there are also `list`, `.lock`, `.partial` and `.ziphash` files, which are
+ * skipped. The files in `sumdb/` are listed by themselves.
  */
 
 import { lstatSync, readdirSync } from 'node:fs';
@@ -11,21 +11,21 @@ import { join } from 'node:path';
 import { messageOf } from '../core/errors.ts';
 import { KEY_LENGTH_MAX } from '../core/limits.ts';
 
-/** A `.info`, `.mod` or `.zip` of some module, or something in its place that can't be taken. */
+/** The `.info`, `.mod` or `.zip` of a module, or something in its place that can't be imported. */
 export type TreeFile =
   | { readonly kind: 'file'; readonly path: string; readonly key: string }
   | { readonly kind: 'bad'; readonly path: string; readonly why: string };
 
 /**
- * Walks the tree at `root`, directory by directory, holding the names of one directory a level; in
- * place, as handing each step to another thread would take most of the time.
- * Symbolic links are not followed: those where a file or a module should be are `bad`.
+ * Walks the tree at `root`, directory by directory. It holds the names of one directory for each level. It works
+ * synchronously, as a call to another thread for each step would take most of the time. Symbolic links are not
+ * followed: a link in the place of a file or a module is `bad`.
  */
 export function walkTree(root: string): Generator<TreeFile> {
   return walk(root, '');
 }
 
-/** The same of the checksum databases' files in its `sumdb/`, if it has one. */
+/** Walks the checksum databases' files in the tree's `sumdb/`, if it has one. */
 export function* walkSumdb(root: string): Generator<TreeFile> {
   const stats = lstatSync(join(root, SUMDB), { throwIfNoEntry: false });
   if (stats !== undefined) yield* walk(root, SUMDB);
@@ -44,7 +44,7 @@ function* walk(root: string, below: string): Generator<TreeFile> {
       const where = { isVersions, isSumdb, isTop: below === '' };
       if (key.length > KEY_LENGTH_MAX || !isWanted(entry.name, where)) continue;
       const isKnown = entry.isFile() || entry.isDirectory() || entry.isSymbolicLink();
-      const type = isKnown ? entry : lstatSync(path); // Some file systems don't say it in the listing.
+      const type = isKnown ? entry : lstatSync(path); // Some file systems list no types.
       if (type.isSymbolicLink()) yield { kind: 'bad', path, why: 'a symbolic link' };
       else if (!isVersions && type.isDirectory()) yield* walk(root, key);
       else if ((isVersions || isSumdb) && type.isFile()) yield { kind: 'file', path, key };
@@ -55,7 +55,10 @@ function* walk(root: string, below: string): Generator<TreeFile> {
   }
 }
 
-/** Directories that an escaped module path can go through, and in `@v` the files of versions; in `sumdb` all that is not hidden. */
+/**
+ * Whether a name can be part of an escaped module path; in `@v`, whether it is the file of a version; in `sumdb`,
+ * whether it is not hidden.
+ */
 function isWanted(name: string, where: { isVersions: boolean; isSumdb: boolean; isTop: boolean }): boolean {
   if (where.isSumdb) return !name.startsWith('.');
   if (where.isVersions) return /\.(?:info|mod|zip)$/.test(name);

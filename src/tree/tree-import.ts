@@ -1,13 +1,12 @@
 /**
- * A GOPROXY tree into a store: every `.info`, `.mod` and `.zip` of a version that is not stored yet.
+ * Imports a GOPROXY tree into a store: every `.info`, `.mod` and `.zip` of a version that is not stored yet.
  *
  *     walk ──keys──▶ stored already? ──no──▶ check ──good──▶ store
  *
- * A file is checked as a download is; a bad one is told of and left out. Lists are not taken: those
- * of a download cache name what one machine happened to need. Offline, lists are computed of what is
- * stored (`modules/computed.ts`). The writer of this process reads a zip itself, in one transaction. To
- * a server it goes by chunks under a key of its own, so that an import that is broken off leaves nothing
- * that could be taken for a download.
+ * A file is checked as a download is. A bad file is reported and left out. Lists are not imported: those of a download
+ * cache name the versions that one machine needed. Offline, lists are computed from the stored versions
+ * (`modules/computed.ts`). If this process owns the store, its writer reads each zip itself, in one transaction. A
+ * server gets a zip in chunks, under a key of its own, so that no download resumes from a broken import.
  */
 
 import { type FileHandle, open } from 'node:fs/promises';
@@ -35,14 +34,15 @@ export type ImportOptions = {
   readonly builder: FileBuilder;
   readonly sumdb: SumdbLearner;
   readonly wallMs: () => number;
-  /** Ends it after the files that are under way. */
+  /** Ends the import after the files that are under way. */
   readonly signal: AbortSignal;
-  /** Told of what was read; already stored files count with 0 bytes. */
+  /** Called for files that are in the store now; with 0 bytes if they were there before. */
   readonly onDone: (done: { readonly files: number; readonly bytes: number }) => void;
-  /** Told of each file that is left out, and why. */
+  /** Called for each file that is left out, with the reason. */
   readonly onBad: (path: string, why: string) => void;
 };
 
+/** The counts of an import. */
 export type Imported = {
   readonly files: number;
   readonly bytes: number;
@@ -54,16 +54,18 @@ export type Imported = {
 /** The key prefix of an import's growing blobs: no download resumes them. */
 export const IMPORT_PREFIX = 'import:';
 
-/** Files under way to a server at one time: at 6 a transaction holds 6 calls and most wait for it, at 16 it holds 15. */
+/**
+ * Files under way to a server at one time. At 6, a transaction holds 6 calls and most wait for it; at 16, it holds 15.
+ */
 const LANES = 16;
 
-/** The same into a store of this process: no bytes are held, and they should fill a transaction. */
+/** The same for a store of this process: these files hold no bytes here, and they should fill a transaction. */
 const OWN_LANES = 1024;
 
-/** Keys asked for at one time. */
+/** Keys in one question whether they are stored. */
 const BATCH = KEYS_PER_CALL_MAX;
 
-/** @throws {StoreFailed} the store can't take any more: disk full, server gone */
+/** Imports a tree. @throws {StoreFailed} the store can't take any more: the disk is full, or the server is gone */
 export async function importTree(options: ImportOptions): Promise<Imported> {
   const done = { files: 0, bytes: 0, present: 0, bad: 0 };
   const refuse = (path: string, why: string) => {
@@ -129,7 +131,7 @@ function* namedFiles(root: string, refuse: (path: string, why: string) => void):
   }
 }
 
-/** The file of a version, or why it is none. */
+/** The file of a version, or the reason why it is none. */
 function nameOf({ path, key }: TreeFile & { kind: 'file' }): Missing | string {
   try {
     const resource = parseResource(key);
@@ -151,20 +153,20 @@ function* inBatches<T>(items: Iterable<T>, size: number): Generator<T[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** Whether the fault is the file's, or that key's: then the others go on. */
+/** Whether the fault is that of one file or key, so that the import can go on. */
 function isOfFile(error: unknown): boolean {
   if (isServeError(error)) return error.kind !== 'store-failed';
   return error instanceof Error && 'syscall' in error;
 }
 
-/** @returns its size; undefined where it was broken off */
+/** Imports one file. @returns its size; undefined if the import was ended */
 async function importFile(options: ImportOptions, file: Missing): Promise<number | undefined> {
   const { store, signal } = options;
   const { resource, path, key } = file;
   if (resource.kind !== 'zip') {
     const bytes = readWhole(path, SMALL_BYTES_MAX);
     checkSmall(resource, key, bytes);
-    // So many are under way to a store of this process that only the smallest may be held.
+    // Very many files are under way to a store of this process, so only the smallest ones may be held in memory.
     if (store.putFile === undefined || bytes.byteLength <= INLINE_BYTES_MAX) return put(options, key, bytes);
     return putFile(options, store.putFile, { path, key, size: bytes.byteLength });
   }
@@ -183,7 +185,7 @@ async function importFile(options: ImportOptions, file: Missing): Promise<number
   }
 }
 
-/** @returns its size; undefined where it was broken off */
+/** Lets the writer read a file. @returns its size; undefined if the import was ended */
 async function putFile(
   { store, wallMs, signal }: ImportOptions,
   send: NonNullable<WritableStore['putFile']>,
@@ -198,15 +200,15 @@ async function putFile(
 async function put({ store, wallMs }: ImportOptions, key: string, bytes: Uint8Array): Promise<number> {
   await store.waitForRoom();
   const blob = store.nextBlob();
-  const size = bytes.byteLength; // They may be handed away.
+  const size = bytes.byteLength; // Read now: the call may move the bytes to another thread.
   await store.putEntry({ key, status: 200, source: 'import', nowMs: wallMs(), blob, bytes });
   return size;
 }
 
 /**
- * Chunks are sent without waiting for each to be committed; `room` keeps them within their bound.
+ * Sends a zip in chunks, without a wait for each commit. `waitForRoom` keeps the sent chunks within their bound.
  *
- * @returns undefined where the signal broke it off
+ * @returns its size; undefined if the import was ended
  */
 async function putByChunks(
   { store, wallMs, signal }: ImportOptions,
@@ -231,12 +233,12 @@ async function putByChunks(
     else await store.sealBlob({ blob, key, size, source: 'import', nowMs });
     return isBrokenOff ? undefined : size;
   } catch (error) {
-    await store.dropBlob({ blob }).catch(() => {}); // Else it goes with the next import of it.
+    await store.dropBlob({ blob }).catch(() => {}); // The next import of the key drops it.
     throw error;
   }
 }
 
-/** Calls on their way. */
+/** Calls under way. */
 class Sent {
   readonly #calls: Promise<unknown>[] = [];
   readonly #failures: unknown[] = [];
@@ -249,14 +251,14 @@ class Sent {
     this.#calls.push(call.catch((error: unknown) => this.#failures.push(error)));
   }
 
-  /** Waits for all. @throws what the first failure was */
+  /** Waits for all calls. @throws the first failure */
   async settled(): Promise<void> {
     await Promise.all(this.#calls);
     if (this.hasFailed) throw this.#failures[0];
   }
 }
 
-/** A buffer of its own: it is handed on. */
+/** Reads a part of a file into a buffer of its own, which may be moved. @throws {BadRequest} the file is too short */
 async function readPart(opened: FileHandle, offset: number, length: number): Promise<Uint8Array> {
   const bytes = Buffer.allocUnsafeSlow(length);
   for (let filled = 0; filled < length; ) {

@@ -1,9 +1,9 @@
 /**
- * Files into a directory of somebody's, each whole or not at all: written beside its name, then renamed.
+ * Writes files into a user's directory, each one whole or not at all: it is written beside its name and then renamed.
  *
- * No symbolic link below the root is followed: one in a directory's place is refused, one in a file's
- * is replaced. The rest of a killed writer is removed when a later run meets its directory. Small steps are
- * taken in place, as handing each to another thread would take most of the time.
+ * No symbolic link below the root is followed. A link in the place of a directory is refused, one in the place of a
+ * file is replaced. Half-written files of a killed writer are removed when a later run enters their directory. Small
+ * steps are synchronous, as a call to another thread for each would take most of the time.
  */
 
 import {
@@ -19,16 +19,20 @@ import {
 import { dirname, join } from 'node:path';
 import { BadRequest, messageOf } from '../core/errors.ts';
 
-/** A file half-written by process `pid` is `.astera-<pid>-<number>`. No file of a GOPROXY begins so. */
+/** A half-written file of process `pid` is `.astera-<pid>-<number>`. No file of a GOPROXY has such a name. */
 const HALF = /^\.astera-([0-9]{1,10})-/;
 
 export class TreeWriter {
   readonly #root: string;
-  /** Directories that are there, and no symbolic links. */
+  /** Directories that were checked: they exist and are no symbolic links. */
   readonly #checked = new Set<string>();
   #halves = 0;
 
-  /** Makes the root where there is none; it may be a symbolic link itself. @throws {BadRequest} it is no directory, or can't be made */
+  /**
+   * Makes the root if it does not exist. It may be a symbolic link.
+   *
+   * @throws {BadRequest} no directory, or can't be made
+   */
   static open(root: string): TreeWriter {
     try {
       makeDirectory(root);
@@ -42,23 +46,23 @@ export class TreeWriter {
     this.#root = root;
   }
 
-  /** Whether a regular file of `size` bytes is there. As files appear whole, it is the file. */
+  /** Whether a regular file of `size` bytes is there. Files appear whole, so it is the file. */
   has(path: string, size: number): boolean {
     const stats = lstatSync(this.#place(path), { throwIfNoEntry: false });
     return stats?.isFile() === true && stats.size === size;
   }
 
-  /** Whether exactly `bytes` are there. For small files whose content may change. */
+  /** Whether a file with exactly `bytes` is there. For small files whose content may change. */
   hasBytes(path: string, bytes: Uint8Array): boolean {
     return this.has(path, bytes.byteLength) && readFileSync(this.#place(path)).equals(bytes);
   }
 
-  /** Writes a small file at `path`, in place of what is there. */
+  /** Writes a small file at `path`. It replaces an older one. */
   write(path: string, bytes: Uint8Array): void {
     const place = this.#place(path);
     const half = this.#halfOf(path);
     try {
-      // Fails where it exists: then it is none of ours, or a symbolic link.
+      // Fails if the name exists: then it is not our file, or a symbolic link.
       writeFileSync(half, bytes, { flag: 'wx' });
       renameSync(half, place);
     } catch (error) {
@@ -68,8 +72,8 @@ export class TreeWriter {
   }
 
   /**
-   * As {@link write}, with a file that `fill` writes into: it is there, empty, so that a reader who dies over it
-   * can be followed by another. Where it fails nothing has changed.
+   * As {@link write}, but `fill` writes the content. The file exists and is empty when `fill` gets it, so that a second
+   * reader can start again after the first one died. After a failure nothing has changed.
    */
   async fill(path: string, fill: (half: string) => Promise<unknown>): Promise<void> {
     const place = this.#place(path);
@@ -85,9 +89,9 @@ export class TreeWriter {
   }
 
   /**
-   * Where `path` lies, with the directories above it. Keys come out of a store that anyone may have made.
+   * The place of `path` on disk. Directories above it are made. Keys may come from a hostile store.
    *
-   * @throws {BadRequest} it leads out of the root
+   * @throws {BadRequest} the path leads out of the root
    */
   #place(path: string): string {
     if (!isBelow(path))
@@ -100,7 +104,7 @@ export class TreeWriter {
     return join(this.#root, dirname(path), `.astera-${process.pid}-${++this.#halves}`);
   }
 
-  /** Makes a directory where there is none, and those above it. */
+  /** Makes a directory and those above it, if they do not exist. */
   #enter(path: string): void {
     if (path === '.' || this.#checked.has(path)) return;
     this.#enter(dirname(path));
@@ -113,14 +117,16 @@ export class TreeWriter {
   }
 }
 
-/** Whether a path goes down from its root only, by names that are one directory or file each. */
+/** Whether a path only goes down from its root, by names that are one directory or file each. */
 function isBelow(path: string): boolean {
   return path
     .split('/')
     .every((name) => name !== '' && name !== '.' && name !== '..' && !name.includes('\0'));
 }
 
-/** Step by step: Node's own `recursive` never comes back where a directory that is there takes none, as in /proc. */
+/**
+ * Makes directories step by step. Node's own `recursive` hangs in a directory that takes no new ones, such as /proc.
+ */
 function makeDirectory(path: string): void {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats?.isDirectory() === true) return;
@@ -129,7 +135,7 @@ function makeDirectory(path: string): void {
   mkdirSync(path);
 }
 
-/** Temporary files of dead writers. */
+/** Removes the half-written files of dead writers. */
 function removeHalf(directory: string): void {
   for (const name of readdirSync(directory)) {
     const pid = Number(HALF.exec(name)?.[1] ?? 0);

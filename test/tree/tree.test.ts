@@ -1,5 +1,5 @@
-// Goal: a tree's files are found and nothing beside them; written files are whole, and inside the tree.
-// Method: trees made up in temporary directories, with every oddity that a disk can hold.
+// Goal: only the files of a tree are found. Written files are whole and inside the tree.
+// Method: trees in temporary directories, with links, pipes and other odd entries.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -46,7 +46,7 @@ test('the files of versions are found, and nothing else', async (t) => {
   assert.deepEqual(await walked(root), wanted);
 });
 
-test('symbolic links are named and not followed', async (t) => {
+test('symbolic links are reported and not followed', async (t) => {
   const [root, outside] = [tempDir(t), tempDir(t)];
   writeTree(outside, { 'x/@v/v1.0.0.mod': 'secret', 'v1.0.0.zip': 'secret' });
   writeTree(root, { 'a.example/x/@v/v1.0.0.mod': 'mod' });
@@ -61,7 +61,7 @@ test('symbolic links are named and not followed', async (t) => {
   ]);
 });
 
-test('what is no file, or can not be listed, is named', async (t) => {
+test('an entry that is no file, or cannot be listed, is reported', async (t) => {
   const root = tempDir(t);
   mkdirSync(join(root, 'a.example/x/@v/v1.0.0.zip'), { recursive: true });
   spawnSync('mkfifo', [join(root, 'a.example/x/@v/v1.0.0.mod')]);
@@ -73,7 +73,7 @@ test('what is no file, or can not be listed, is named', async (t) => {
   assert.match((await walked(join(root, 'none')))[0] ?? '', /ENOENT/);
 });
 
-test('a file is written whole, and again only over another', async (t) => {
+test('a file is written whole, and is found by its size and by its content', async (t) => {
   const root = join(tempDir(t), 'made/here');
   const writer = TreeWriter.open(root);
   const path = 'a.example/x/@v/v1.0.0.zip';
@@ -86,7 +86,7 @@ test('a file is written whole, and again only over another', async (t) => {
   assert.deepEqual(readdirSync(join(root, 'a.example/x/@v')), ['v1.0.0.zip']);
 });
 
-test('a file that is filled appears when it is whole; one that fails leaves what was there', async (t) => {
+test('a filled file appears when it is whole; after a failure the old file stays', async (t) => {
   const root = tempDir(t);
   const writer = TreeWriter.open(root);
   const path = 'a.example/@v/list';
@@ -117,7 +117,7 @@ test('nothing is written through a symbolic link', async (t) => {
   assert.equal(readFileSync(join(root, 'b.example/@v/v1.0.0.mod'), 'utf8'), 'module b.example\n');
 });
 
-test('no path leads out of the root, whatever stood in the store', async (t) => {
+test('no path leads out of the root, for any key in the store', async (t) => {
   const above = tempDir(t);
   const writer = TreeWriter.open(join(above, 'root'));
   const text = new TextEncoder().encode('x');
@@ -143,7 +143,7 @@ test('no path leads out of the root, whatever stood in the store', async (t) => 
   assert.equal(parseSumdbPath('sumdb/x/../../../escaped/latest'), undefined);
 });
 
-test('only regular files are read, and no more of them than they have', (t) => {
+test('only regular files are read, and no more bytes than their size', (t) => {
   const root = tempDir(t);
   writeTree(root, { file: 'content', empty: '' });
   assert.equal(spawnSync('mkfifo', [join(root, 'pipe')]).status, 0);
@@ -157,7 +157,7 @@ test('only regular files are read, and no more of them than they have', (t) => {
   assert.throws(() => readWhole(join(root, 'link'), 100), { code: 'ELOOP' });
 });
 
-test("a dead writer's halves go, a living one's stay", async (t) => {
+test('half-written files of a dead writer are removed, those of a living one stay', async (t) => {
   const root = tempDir(t);
   const { pid } = spawnSync(process.execPath, ['-e', '']);
   writeTree(root, {
@@ -177,7 +177,7 @@ test('a root that is a file is refused', async (t) => {
   assert.throws(() => TreeWriter.open('/proc/none/below'), /^BadRequest: cannot write to "[^"]+": ENOENT/);
 });
 
-test('lanes: every item once, so many at a time, and no more after a failure', async () => {
+test('lanes run every item once, with a bound on concurrency, and start none after a failure', async () => {
   async function* items() {
     for (let i = 0; i < 20; i++) yield i;
   }
