@@ -49,7 +49,7 @@ for (const { text, why } of bad) {
   });
 }
 
-test('arbitrary text is read as what writes it again, or is a BadRequest', () => {
+test('arbitrary text is an address that is written back the same, or a BadRequest', () => {
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.stringMatching(/^[a-z0-9.[\]:]{0,9}:[1-9][0-9]{0,5}$/),

@@ -1,5 +1,5 @@
-// Goal: no more requests are open, and no more wait, than the gate allows; first come, first served.
-// Method: enter without awaiting, note who came in.
+// Goal: the gate bounds the open requests and the waiting ones; first come, first served.
+// Method: calls of `enter` without await; the test notes the ones that got a place.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { Gate } from '../../src/core/gate.ts';
 const never = new AbortController().signal;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('who waits gets in in the order of coming', async () => {
+test('waiters get places in the order of their calls', async () => {
   const gate = new Gate({ placesMax: 1, queueMax: 3 });
   await gate.enter(never);
   assert.ok(gate.isFull);
@@ -26,7 +26,7 @@ test('who waits gets in in the order of coming', async () => {
   assert.ok(!gate.isFull);
 });
 
-test('past the queue is Busy', async () => {
+test('a request past the queue gets Busy', async () => {
   const gate = new Gate({ placesMax: 1, queueMax: 1 });
   await gate.enter(never);
   const second = gate.enter(never);
@@ -35,7 +35,7 @@ test('past the queue is Busy', async () => {
   await second;
 });
 
-test('who gives up while waiting takes no place', async () => {
+test('a waiter that gives up takes no place', async () => {
   const gate = new Gate({ placesMax: 1, queueMax: 2 });
   await gate.enter(never);
   const aborter = new AbortController();
@@ -49,7 +49,7 @@ test('who gives up while waiting takes no place', async () => {
   assert.ok(!gate.isFull);
 });
 
-test('all who wait can be turned away', async () => {
+test('all waiters can be refused', async () => {
   const gate = new Gate({ placesMax: 1, queueMax: 2 });
   await gate.enter(never);
   const waiting = [gate.enter(never), gate.enter(never)];

@@ -1,6 +1,5 @@
-// Goal: a GOPRIVATE pattern holds back the same modules here as in the `go` command.
-// Method: the rows of x/mod's TestMatchPrefixPatterns in its order, rows after Go's path.Match
-// behind them, and properties.
+// Goal: a GOPRIVATE pattern matches the same modules as in the `go` command.
+// Method: the rows of x/mod's TestMatchPrefixPatterns in its order, then rows after Go's path.Match, and properties.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -59,7 +58,7 @@ const rows: { patterns: string; path: string; matches: boolean }[] = [
   { patterns: 'rsc.io/*', path: 'rsc.io', matches: false },
   { patterns: 'RSC.io', path: 'rsc.io', matches: false },
   { patterns: 'github.com/Me', path: 'github.com/Me/x', matches: true },
-  // Malformed: nothing matches, though its first half would.
+  // A malformed pattern matches nothing, even if its first half would.
   { patterns: 'rsc.io[', path: 'rsc.io', matches: false },
   { patterns: '*[', path: 'rsc.io', matches: false },
   { patterns: 'r*[a-', path: 'rsc.io', matches: false },
@@ -95,7 +94,7 @@ const path = fc
   .stringMatching(/^[a-z]{1,3}\.[a-z]{2}(\/[a-z]{2,4}){0,3}$/)
   .filter((text) => !/\/(con|prn|aux|nul)/.test(text));
 
-test('every path matches itself, each prefix of itself, and both behind a star', () => {
+test('every path matches itself, each of its prefixes, and both with a star in front', () => {
   fc.assert(
     fc.property(path, fc.nat(3), (text, count) => {
       const prefix = text
@@ -109,7 +108,7 @@ test('every path matches itself, each prefix of itself, and both behind a star',
   );
 });
 
-test('arbitrary patterns never throw, and an endless row of stars is no work', () => {
+test('arbitrary patterns never throw, and a long row of stars costs no time', () => {
   const target = parseModulePath(`x.y/${'a'.repeat(500)}`);
   assert.equal(matchPrefixPatterns(`x.y/${'*a'.repeat(400)}b`, target), false);
   fc.assert(

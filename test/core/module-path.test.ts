@@ -1,6 +1,6 @@
-// Goal: exactly Go's module paths get in, and escaping round-trips.
-// Method: the rows of x/mod's module_test.go in its order, rows of our own behind them, and
-// properties over arbitrary text and over paths built from the rules.
+// Goal: exactly Go's module paths are accepted, and escaping round-trips.
+// Method: the rows of x/mod's module_test.go in its order, then our own rows, and properties over arbitrary text and
+// over paths built from the rules.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -158,7 +158,7 @@ test('every path built from plain elements round-trips, and its escaped form has
   );
 });
 
-test('of arbitrary text only what escapes back to itself gets in; the rest is a BadRequest', () => {
+test('arbitrary text is accepted only if it escapes back to itself; any other is a BadRequest', () => {
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.stringMatching(/^[a-z.]{1,6}(\/[!a-zA-Z0-9.~v-]{1,6}){0,3}$/),

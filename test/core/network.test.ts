@@ -1,4 +1,4 @@
-// Goal: networks are read strictly, so that a mistyped one opens nothing, and an address is in the ones it should be.
+// Goal: networks are read strictly, so that a mistyped one opens nothing, and each address is in the right networks.
 // Method: tables; Node's own parser as the second opinion on addresses; properties over arbitrary text.
 
 import assert from 'node:assert/strict';
@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { BadRequest } from '../../src/core/errors.ts';
 import { formatIp, isWithin, LOOPBACK, parseIp, parseNetworks, plainIp } from '../../src/core/network.ts';
 
-/** Networks, an address as a client's socket has it, and whether it is in one of them. */
+/** Networks, an address from a client's socket, and whether it is in one of them. */
 const inside: { networks: string; address: string; is: boolean; why: string }[] = [
   { networks: 'loopback', address: '127.0.0.1', is: true, why: 'this machine' },
   { networks: 'loopback', address: '127.255.255.254', is: true, why: 'all of 127/8 is loopback' },
@@ -112,7 +112,7 @@ for (const { text, why } of refused) {
   });
 }
 
-test('Node takes the same texts for addresses, but zones', () => {
+test('Node accepts the same texts as addresses, except zones', () => {
   const ipv6 = fc
     .array(fc.constantFrom('', '0', '1', 'ffff', 'FfF0', '10000', '1.2.3.4', '01.2.3.4', '1.2.3'), {
       maxLength: 10,
@@ -138,7 +138,7 @@ test('an address is read back from its text', () => {
   );
 });
 
-test('what is no address is in no network', () => {
+test('a text that is no address is in no network', () => {
   for (const length of [0, 1, 5, 15, 17]) {
     const address = new Uint8Array(length);
     assert.equal(isWithin([...LOOPBACK, ...parseNetworks('0.0.0.0/0,::/0')], plainIp(address)), false);

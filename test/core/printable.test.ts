@@ -1,5 +1,5 @@
-// Goal: no text of others steers a terminal.
-// Method: a table of what terminals obey.
+// Goal: no text of unknown origin controls a terminal.
+// Method: a table of control characters and sequences.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -27,7 +27,7 @@ for (const [why, text] of [
   ['a tag in two units', '\u{e0041}'],
   ['letters of any language, and emoji', 'gr\u00fcn \u{1f600}'],
 ] as const) {
-  test(`JSON has nothing that steers a terminal, and says the same: ${why}`, () => {
+  test(`JSON has nothing that controls a terminal, and means the same: ${why}`, () => {
     const line = `${JSON.stringify({ level: 40, path: text })}\n`;
     const safe = printableJson(line);
     assert.doesNotMatch(safe.slice(0, -1), /[\p{C}\p{Zl}\p{Zp}]/u);

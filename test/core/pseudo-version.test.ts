@@ -1,5 +1,5 @@
-// Goal: pseudo-versions are told from tags, and their time and commit are read, as Go does.
-// Method: the rows of x/mod's pseudo_test.go that are canonical, in order, with the tag each was made from.
+// Goal: pseudo-versions differ from tags, and their time and commit are read, as in Go.
+// Method: the canonical rows of x/mod's pseudo_test.go, in order, each with the tag that it was made from.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

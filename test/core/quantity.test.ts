@@ -1,4 +1,4 @@
-// Goal: durations are Go's, sizes are what people write, and neither is misread silently.
+// Goal: durations are read as in Go, sizes as people write them, and neither is misread silently.
 // Method: tables, the first rows after those of Go's time_test.go, and properties for the way back.
 
 import assert from 'node:assert/strict';

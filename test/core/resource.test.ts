@@ -1,4 +1,4 @@
-// Goal: each file of a GOPROXY is read from its path and written back to it, and nothing else is.
+// Goal: each file of a GOPROXY is read from its path and written back to it, and no other path is accepted.
 // Method: tables of paths, and properties over generated resources and arbitrary text.
 
 import assert from 'node:assert/strict';
@@ -118,7 +118,7 @@ const noFiles: { path: string; why: string }[] = [
 ];
 
 for (const { path, why } of noFiles) {
-  test(`${JSON.stringify(path)} has not the form of a file: ${why}`, () => {
+  test(`${JSON.stringify(path)} does not have the form of a file: ${why}`, () => {
     assert.equal(parseResource(path), undefined);
   });
 }
@@ -157,7 +157,7 @@ const likely = fc.oneof(
   modulePart.map((module) => `${module}/@latest`),
 );
 
-test('what is read from a path writes that path: it is its own key', () => {
+test('a path that is read is written back the same: it is its own key', () => {
   let read = 0;
   fc.assert(
     fc.property(fc.oneof(likely, fc.string({ unit: 'binary' })), (path) => {

@@ -1,4 +1,4 @@
-// Goal: a name mistyped by little is answered with the one that was meant, any other with where to look.
+// Goal: the error for a slightly mistyped name suggests the right name; for any other name it says where to look.
 // Method: a table over the names of the real flags.
 
 import assert from 'node:assert/strict';

@@ -1,6 +1,6 @@
-// Goal: the canonical form of versions, their order and the modules that each may belong to are as in Go.
-// Method: the rows of x/mod's semver_test.go and module_test.go in their order, rows of our own
-// behind them, and properties over generated versions.
+// Goal: the canonical form of versions, their order, and the modules that they fit are as in Go.
+// Method: the rows of x/mod's semver_test.go and module_test.go in their order, then our own rows, and properties over
+// generated versions.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -62,7 +62,7 @@ for (const { text, why } of notCanonical) {
   });
 }
 
-/** Lowest first; those of one row are equal. */
+/** Lowest first. The versions of one row are equal. */
 const ordered: readonly (readonly string[])[] = [
   ['v0.0.0-20160102150405-abcdef123456'],
   ['v0.0.1-go1.9.0.linux-amd64'],
@@ -194,7 +194,7 @@ for (const { escaped, plain, kind, why } of unescapes) {
   });
 }
 
-test('a version asked as a query escapes the same', () => {
+test('a version and its query escape to the same text', () => {
   assert.equal(escapeVersion(queryOf(version('v3.0.0-RC'))), 'v3.0.0-!r!c');
 });
 
@@ -215,7 +215,7 @@ test('every generated version is canonical and round-trips', () => {
   );
 });
 
-test('the order is total: antisymmetric, transitive, and equal only but for +incompatible', () => {
+test('the order is total: antisymmetric and transitive, and equal versions differ at most by +incompatible', () => {
   fc.assert(
     fc.property(fc.tuple(generated, generated, generated), (texts) => {
       const [a, b, c] = texts.map(version).sort(compareVersions);
@@ -228,7 +228,7 @@ test('the order is total: antisymmetric, transitive, and equal only but for +inc
   );
 });
 
-test('of arbitrary text only what escapes back to itself gets in; the rest is a BadRequest', () => {
+test('arbitrary text is accepted only if it escapes back to itself; any other is a BadRequest', () => {
   const text = fc.oneof(fc.string({ unit: 'binary' }), fc.stringMatching(/^v?[!a-z0-9.+-]{1,12}$/));
   fc.assert(
     fc.property(text, (escaped) => {

@@ -1,4 +1,4 @@
-// Goal: every module that a project's files name is found, and no module that needs no fetching.
+// Goal: all modules that a project's files name are found, and none that need not be fetched.
 // Method: tables of file texts, as `go` writes them.
 
 import assert from 'node:assert/strict';
@@ -21,7 +21,7 @@ for (const { name, text, form } of forms) {
   });
 }
 
-/** `path version`, with `mod` behind it where the go.mod alone is wanted. */
+/** `path version`, then `mod` if only the go.mod is wanted. */
 function named(form: (typeof forms)[number]['form'], text: string): string[] {
   return wantedOf(form, text).map(
     ({ module, version, isModOnly }) => `${module} ${version}${isModOnly ? ' mod' : ''}`,
@@ -85,7 +85,7 @@ for (const { form, text, wanted, why } of files) {
   });
 }
 
-test("a workspace's directories", () => {
+test("the directories of a workspace's use lines are found", () => {
   const text = 'use (\n\t./a\n\t"../b c" // there\n)\nuse .\n';
   assert.deepEqual(usedDirectories(text), ['./a', '../b c', '.']);
 });
@@ -106,7 +106,7 @@ for (const { form, text, says } of malformed) {
   });
 }
 
-test('the keys of a version, and of its go.mod alone', () => {
+test('a version has the keys of all its files, or of its go.mod alone', () => {
   const one = { module: 'a.example/X', version: 'v1.0.0-RC1' };
   const base = 'a.example/!x/@v/v1.0.0-!r!c1';
   assert.deepEqual(keysOf({ ...one, isModOnly: false }), [`${base}.info`, `${base}.mod`, `${base}.zip`]);
