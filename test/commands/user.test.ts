@@ -2,12 +2,14 @@
 // Method: the real command on files in a temporary directory; the server's own reader on what it wrote.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseAccounts } from '../../src/access/accounts.ts';
 import { hashToken, isPassword } from '../../src/access/secret.ts';
-import { runAstera } from '../support/astera.ts';
+import { ASTERA, runAstera } from '../support/astera.ts';
 import { AsteraCommand } from '../support/astera-command.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -50,6 +52,23 @@ test('a user and a token are added, changed, listed and removed', async (t) => {
     read().map(({ name }) => name),
     ['ci', 'keeper'],
   );
+});
+
+test('on a terminal the password is asked for and not shown', async (t) => {
+  const { file, read } = rig(t);
+  const command = `${ASTERA} user add bob --auth-file ${file}`;
+  const terminal = spawn('script', ['-qfec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let shown = '';
+  for await (const text of terminal.stdout.setEncoding('utf8')) {
+    const isAsked = shown.includes('password of bob: ');
+    shown += text;
+    if (!isAsked && shown.includes('password of bob: ')) terminal.stdin.write('hidden-wordx\x7f\r');
+  }
+  assert.equal(terminal.exitCode ?? (await once(terminal, 'exit'))[0], 0, shown);
+  assert.doesNotMatch(shown, /hidden/);
+  const [bob] = read();
+  assert.ok(bob?.kind === 'user');
+  assert.equal(await isPassword('hidden-word', bob.password), true);
 });
 
 const wrong: { words: string; stdin?: string; says: RegExp }[] = [
