@@ -23,7 +23,7 @@ const mayImport: Record<string, readonly string[]> = {
   access: ['core'],
   buildcache: ['core', 'flight', 'observe'],
   front: ['core', 'access', 'modules', 'sumdb', 'buildcache', 'observe'],
-  settings: ['core', 'access', 'upstream', 'plugin'],
+  settings: ['core', 'access', 'upstream', 'plugin', 'git'],
   plugin: ['core'],
 };
 

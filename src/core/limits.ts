@@ -306,6 +306,7 @@ export const DESCRIPTORS_KEPT = 192;
 
 /** While connections are refused for lack of descriptors, one line in so long goes to the log. */
 export const REFUSED_LOG_MS = 60_000;
+
 /** The longest that a repository's server may take to list its refs. At half, 500,000 refs over a poor line never come. */
 export const GIT_REFS_MS = 120_000;
 
@@ -362,3 +363,6 @@ export const BUILD_ACTION_HELD_MS = 60_000;
 
 /** Actions whose last use waits to be written; past it new ones wait for their next use. A cold `go build` has some 1,500. */
 export const USED_ACTIONS_MAX = 20_000;
+
+/** The longest that a host may take to say where a module's repository is. */
+export const GO_IMPORT_MS = 20_000;

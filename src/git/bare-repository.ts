@@ -40,7 +40,8 @@ export class BareRepository {
 
   /** Whether it is there already. What a killed process left behind goes. */
   async open(): Promise<boolean> {
-    if (this.#isReady) return true;
+    if (this.#isReady && (await isDirectory(this.directory))) return true;
+    this.#isReady = false;
     if (!(await this.#isSound())) return false;
     await removeLeftovers(this.directory);
     this.#isReady = true;
@@ -124,6 +125,13 @@ export class BareRepository {
       throw error;
     }
   }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 function isMissing(error: unknown): boolean {

@@ -32,6 +32,17 @@ export function gitFailure(error: unknown, repository: string): unknown {
   }
 }
 
+/** Whether a command that stays on the disk failed because of what lies there, or because nothing does. */
+export function isDamage(error: unknown): error is GitFailed {
+  return error instanceof GitFailed && (error.reason === 'exit' || error.reason === 'missing');
+}
+
+/** Whether the repository's server is there and lets us in, but does not give what was asked. */
+export function isRefusal(error: unknown): boolean {
+  const failure = error instanceof GitFailed ? gitFailure(error, '') : undefined;
+  return failure instanceof UpstreamFailed || failure instanceof NotFound;
+}
+
 type Meaning = new (message: string, options?: ErrorOptions) => ServeError;
 
 function ofWords(where: string, error: GitFailed): ServeError {

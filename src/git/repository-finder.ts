@@ -116,7 +116,7 @@ export class RepositoryFinder {
     throw missing;
   }
 
-  /** The first of one repository's URLs, each of another protocol, that works; else the failure that says most. */
+  /** The first of one repository's URLs, each of another protocol, that works; else the first one's failure. */
   async #firstOf(urls: readonly string[]): Promise<string> {
     let failure: unknown;
     for (const url of urls) {
@@ -125,7 +125,7 @@ export class RepositoryFinder {
         return url;
       } catch (error) {
         if (!isServeError(error)) throw error;
-        if (failure === undefined || failure instanceof NotFound) failure = error;
+        failure ??= error;
       }
     }
     throw failure;

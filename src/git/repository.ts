@@ -17,7 +17,7 @@ import { BareRepository } from './bare-repository.ts';
 import { type BatchAnswer, commitTime, parseBatch } from './commit-object.ts';
 import { type GitCommand, GitFailed } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
-import { gitFailure } from './git-failure.ts';
+import { gitFailure, isDamage, isRefusal } from './git-failure.ts';
 import { RemoteRefs } from './remote-refs.ts';
 import { canonicalOf, compareSemver } from './semver.ts';
 import { oneLine } from './words.ts';
@@ -124,7 +124,7 @@ export class Repository {
     const objects = [hash, ...paths.map((path) => `${hash}:${path}`)];
     await this.#have(revision);
     const answers = await this.#batch(objects).catch(async (error: unknown) => {
-      if (!(error instanceof GitFailed) || error.reason !== 'exit') throw this.#failure(error);
+      if (!isDamage(error)) throw this.#failure(error);
       await this.#forgetFiles();
       await this.#have(revision);
       return await this.#batch(objects).catch((again: unknown) => Promise.reject(this.#failure(again)));
@@ -241,9 +241,10 @@ export class Repository {
     if (this.#pins !== undefined) return this.#pins;
     return await this.#files.alone(async () => {
       if (this.#pins !== undefined || !(await this.#files.open())) return this.#pins;
-      const format = '--format=%(refname) %(objectname) %(*objectname)';
+      const listing = await this.#listPins();
+      if (listing === undefined) return undefined;
       const pins = new Map<string, string>();
-      for (const line of (await this.#files.run(['for-each-ref', format, PINS])).toString().split('\n')) {
+      for (const line of listing.split('\n')) {
         const [name, hash, peeled] = line.split(' ');
         if (name === undefined || hash === undefined) continue;
         pins.set(Buffer.from(name.slice(PINS.length), 'hex').toString(), peeled || hash);
@@ -251,6 +252,19 @@ export class Repository {
       this.#pins = pins;
       return pins;
     });
+  }
+
+  /** Undefined where they can't be read: the files are damaged, and thrown away. */
+  async #listPins(): Promise<string | undefined> {
+    const format = '--format=%(refname) %(objectname) %(*objectname)';
+    try {
+      return (await this.#files.run(['for-each-ref', format, PINS])).toString();
+    } catch (error) {
+      if (!isDamage(error)) throw this.#failure(error);
+      this.#options.warn(damaged(this.#name));
+      await this.#files.remove();
+      return undefined;
+    }
   }
 
   async #ofHash(name: string, refs: RemoteRefs): Promise<Revision> {
@@ -270,6 +284,8 @@ export class Repository {
     try {
       return (await this.#history.run(args)).toString();
     } catch (error) {
+      // The next question fetches it again.
+      if (isDamage(error)) this.#historySum = undefined;
       throw this.#failure(error);
     }
   }
@@ -336,7 +352,7 @@ export class Repository {
     try {
       await this.#files.fetch(['--depth=1'], [refspec]);
     } catch (error) {
-      if (error instanceof GitFailed && isRefusal(gitFailure(error, this.url))) return false;
+      if (isRefusal(error)) return false;
       throw error;
     }
     return await this.#note(hash);
@@ -371,7 +387,7 @@ export class Repository {
 
   /** Throws damaged files away. Pins stay in memory, and are written again with their commits. */
   async #forgetFiles(): Promise<void> {
-    this.#options.warn(`the copy of ${this.#name} is damaged: it is fetched again`);
+    this.#options.warn(damaged(this.#name));
     this.#times.clear();
     await this.#files.alone(() => this.#files.remove());
   }
@@ -380,7 +396,4 @@ export class Repository {
 /** Where pinned tags are kept, by their names in hex: a name and its directory can both be tags, at different times. */
 const PINS = 'refs/pins/';
 
-/** The server is there and lets us in, but does not give what was asked. */
-function isRefusal(failure: unknown): boolean {
-  return failure instanceof UpstreamFailed || failure instanceof NotFound;
-}
+const damaged = (name: string) => `the copy of ${name} is damaged: it is fetched again`;

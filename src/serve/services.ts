@@ -17,6 +17,7 @@ import type { Builder, Remote, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
 import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight } from '../flight/singleflight.ts';
+import { createGitSource } from '../git/create-git-source.ts';
 import { LastUse } from '../modules/last-use.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
@@ -77,7 +78,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     store,
     builder,
     outside: [upstream],
-    inside: [],
+    inside: gitSources(config, events),
     checksums: sumdb,
     clock,
     events,
@@ -111,6 +112,22 @@ export function createServices({ config, store, builder, events, logins }: Servi
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
     close: () => upstreams.close(),
   };
+}
+
+/** Git, where it is set. Without a directory of its own, the repositories' copies lie beside the database. */
+function gitSources(config: Config, events: Events): ModuleSource[] {
+  const { gitMappings, gitDir, insecurePatterns, environment } = config;
+  if (gitMappings === undefined && gitDir === undefined) return [];
+  const git = createGitSource({
+    mappings: gitMappings ?? '',
+    directory: gitDir ?? `${config.dbPath}.git`,
+    privatePatterns: [config.privatePatterns, config.noProxyPatterns].filter((one) => one !== '').join(','),
+    insecurePatterns,
+    environment,
+    clock,
+    warn: (message) => events.upstreamWarned(message),
+  });
+  return [git];
 }
 
 /** What commands ask about stored files: the database itself, though it was asked before. */

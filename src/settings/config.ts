@@ -25,6 +25,7 @@ import {
   parseText,
 } from '../core/setting.ts';
 import { UsageError } from '../core/usage-error.ts';
+import { parsePathMappings } from '../git/path-mapping.ts';
 import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { type Env, GoEnv } from './go-env.ts';
@@ -47,6 +48,14 @@ export type Config = {
   readonly privatePatterns: string;
   /** Patterns of modules that no upstream hears of; GONOPROXY's, else the private ones. */
   readonly noProxyPatterns: string;
+  /** Private modules are fetched from Git where one of these two is set. */
+  readonly gitMappings: string | undefined;
+  /** The directory of the repositories' copies. */
+  readonly gitDir: string | undefined;
+  /** Patterns of private modules that may be asked for without TLS. */
+  readonly insecurePatterns: string;
+  /** The server's own, for the `git` program. */
+  readonly environment: Env;
   /** The networks whose clients may read private modules. */
   readonly privateNetworks: readonly Network[];
   /** Absolute; both or none. */
@@ -113,6 +122,10 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     dbPath: readDbPath(settings),
     ...readSumdb(settings, goEnv),
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
+    gitMappings: settings.readIfSet(serveOptions.gitMappings, parseMappings),
+    gitDir: settings.readIfSet(serveOptions.gitDir, parsePath),
+    insecurePatterns: settings.read(serveOptions.insecurePatterns, parsePatterns),
+    environment: env,
     tlsCert: settings.readIfSet(serveOptions.tlsCert, parsePath),
     tlsKey: settings.readIfSet(serveOptions.tlsKey, parsePath),
     authFile: settings.readIfSet(serveOptions.authFile, parsePath),
@@ -224,6 +237,13 @@ function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath'
     sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, goEnv), parseText),
     ...readPatterns(settings, goEnv),
   };
+}
+
+/** As the Git room takes them. */
+function parseMappings(text: string): string {
+  const mappings = parseText(text);
+  parsePathMappings(mappings);
+  return mappings;
 }
 
 /** As cmd/go/internal/cfg has it: GOPRIVATE is only the default of the other two, which may take it back by "none". */

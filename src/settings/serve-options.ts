@@ -39,6 +39,22 @@ export const serveOptions = {
     help: 'patterns of private modules: the default of GONOPROXY and GONOSUMDB [default: GOPRIVATE]',
     form: 'comma-separated patterns such as *.corp.example,github.com/me',
   },
+  gitMappings: {
+    name: 'git',
+    help: 'fetch private modules from Git; where their repositories are, for hosts that answer no ?go-get=1',
+    form: 'comma-separated mappings such as git.corp.example/*=ssh://git@git.corp.example/*',
+  },
+  gitDir: {
+    name: 'git-dir',
+    help: 'fetch private modules from Git; the directory for copies of their repositories [default with --git: beside --db]',
+    form: 'a directory',
+  },
+  insecurePatterns: {
+    name: 'insecure',
+    help: 'patterns of private modules whose hosts may be asked over http, and repositories read over http and git',
+    form: 'comma-separated patterns such as *.corp.example',
+    fallback: '',
+  },
   privateNetworks: {
     name: 'private-allow',
     help: 'networks whose clients may read private modules; loopback is this machine, none is nobody',

@@ -4,12 +4,8 @@ import { join } from 'node:path';
 import { SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../../src/core/limits.ts';
 import type { ModuleRequest } from '../../src/core/ports.ts';
 import { parseResource } from '../../src/core/resource.ts';
-import { Discovery, type HttpGet } from '../../src/git/discovery.ts';
-import { GitCommand } from '../../src/git/git-command.ts';
-import { GitSource } from '../../src/git/git-source.ts';
-import { parsePathMappings } from '../../src/git/path-mapping.ts';
-import { Repositories } from '../../src/git/repositories.ts';
-import { RepositoryFinder } from '../../src/git/repository-finder.ts';
+import { createGitSource } from '../../src/git/create-git-source.ts';
+import type { HttpGet } from '../../src/git/discovery.ts';
 
 export type GitRigOptions = {
   /** Has the `.gitconfig`. */
@@ -21,24 +17,17 @@ export type GitRigOptions = {
 
 export function gitRig({ home, mappings = '', get, environment = {} }: GitRigOptions) {
   const warnings: string[] = [];
-  const git = new GitCommand({ environment: { PATH: process.env.PATH, HOME: home, ...environment } });
-  const clock = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
   const directory = join(home, 'repositories');
-  const repositories = new Repositories({ git, directory, clock, warn: (line) => warnings.push(line) });
-  const discovery = new Discovery({
-    get: get ?? (() => Promise.reject(new Error('no network'))),
-    headersFor: async () => ({}),
+  const source = createGitSource({
+    mappings,
+    directory,
+    insecurePatterns: '',
     privatePatterns: '*',
-    insecurePatterns: '',
+    environment: { PATH: process.env.PATH, HOME: home, ...environment },
+    clock: { wallMs: () => Date.now(), monotonicMs: () => performance.now() },
+    warn: (line) => warnings.push(line),
+    get: get ?? (() => Promise.reject(new Error('no network'))),
   });
-  const finder = new RepositoryFinder({
-    mappings: parsePathMappings(mappings),
-    discovery,
-    insecurePatterns: '',
-    clock,
-    probe: async (url) => (await repositories.at(url)).refs(clock.monotonicMs()),
-  });
-  const source = new GitSource({ finder, repositories, clock });
   const text = async (path: string) => Buffer.from((await source.whole(request(path))).bytes).toString();
   const zip = async (path: string) => {
     const pieces: Uint8Array[] = [];

@@ -1,0 +1,49 @@
+/** Joins the parts of this room: settings in, a source of modules out. */
+
+import type { Clock, ModuleSource } from '../core/ports.ts';
+import { Discovery, type HttpGet } from './discovery.ts';
+import { GitCommand } from './git-command.ts';
+import { GitCredentials } from './git-credentials.ts';
+import type { Environment } from './git-environment.ts';
+import { GitSource } from './git-source.ts';
+import { httpGet } from './http-get.ts';
+import { parsePathMappings } from './path-mapping.ts';
+import { Repositories } from './repositories.ts';
+import { RepositoryFinder } from './repository-finder.ts';
+
+export type GitSourceSettings = {
+  /** `--git`. */
+  readonly mappings: string;
+  /** `--git-dir`: the repositories' copies lie below it. It is made when it is needed. */
+  readonly directory: string;
+  readonly insecurePatterns: string;
+  readonly privatePatterns: string;
+  /** The server's own: `git` gets what it needs of it. */
+  readonly environment: Environment;
+  readonly clock: Clock;
+  /** One line worth a log entry. */
+  readonly warn: (message: string) => void;
+  /** Default: Node's own HTTP. */
+  readonly get?: HttpGet;
+};
+
+/** @throws {BadRequest} a malformed mapping */
+export function createGitSource(settings: GitSourceSettings): ModuleSource {
+  const { mappings, directory, insecurePatterns, privatePatterns, environment, clock, warn } = settings;
+  const git = new GitCommand({ environment });
+  const repositories = new Repositories({ git, directory, clock, warn });
+  const credentials = new GitCredentials({ git, home: environment.HOME });
+  const finder = new RepositoryFinder({
+    mappings: parsePathMappings(mappings),
+    discovery: new Discovery({
+      get: settings.get ?? httpGet,
+      headersFor: (url) => credentials.headersFor(url),
+      privatePatterns,
+      insecurePatterns,
+    }),
+    insecurePatterns,
+    probe: async (url) => (await repositories.at(url)).refs(clock.monotonicMs()),
+    clock,
+  });
+  return new GitSource({ finder, repositories, clock });
+}
