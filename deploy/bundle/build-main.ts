@@ -1,7 +1,7 @@
 /**
  * `make bundle`: everything that a machine needs to run Astera, in one archive for each platform.
  *
- *     build-main.ts [--platform linux-arm64]… [--upstream LIST] [--out dist]
+ *     build-main.ts [--platform linux-arm64]… [--node 24] [--upstream LIST] [--out dist]
  *
  * Prints a line for each archive. Exits 1 with one line where something fails.
  */
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { pack, sha256, writeSums } from './archive.ts';
 import { buildCode } from './code.ts';
 import { writeLicences } from './licences.ts';
-import { installPlatform, nodeOf, type Platform, platforms } from './platform.ts';
+import { installPlatform, nodeMajors, nodeOf, platforms, type Target } from './platform.ts';
 import { goProxy, settingsFile } from './settings-file.ts';
 
 const home = resolve(import.meta.dirname, '../..');
@@ -35,6 +35,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       platform: { type: 'string', multiple: true, default: [...platforms] },
+      node: { type: 'string', default: '22' },
       upstream: { type: 'string' },
       out: { type: 'string', default: join(home, 'dist') },
     },
@@ -43,24 +44,23 @@ async function main(): Promise<void> {
   if (warning !== undefined) process.stderr.write(`bundle: ${warning}\n`);
   for (const name of values.platform) {
     const platform = platforms.find((one) => one === name);
+    const node = nodeMajors.find((one) => one === values.node);
+    if (node === undefined)
+      throw new Error(`no Node ${JSON.stringify(values.node)}: ${nodeMajors.join(', ')}`);
     if (platform === undefined)
       throw new Error(`no platform ${JSON.stringify(name)}: ${platforms.join(', ')}`);
-    const file = await bundle(platform, { settings: text, out: resolve(values.out) });
+    const file = await bundle({ platform, node }, { settings: text, out: resolve(values.out) });
     process.stdout.write(`${file}  ${(statSync(file).size / 1e6).toFixed(1)} MB  sha256 ${sha256(file)}\n`);
   }
 }
 
 /** Builds one archive and returns its path. */
-async function bundle(
-  platform: Platform,
-  { settings, out }: { settings: string; out: string },
-): Promise<string> {
-  const { name, version } = manifest;
-  const title = `${name}-${version}-${platform}`;
+async function bundle(target: Target, { settings, out }: { settings: string; out: string }): Promise<string> {
+  const title = `${manifest.name}-${versionOf(target)}-${target.platform}`;
   mkdirSync(join(home, '.cache/bundle'), { recursive: true });
   const parent = mkdtempSync(join(home, '.cache/bundle/stage-'));
   try {
-    await fill(join(parent, title), platform, settings);
+    await fill(join(parent, title), target, settings);
     mkdirSync(out, { recursive: true });
     const file = join(out, `${title}.tar.gz`);
     pack(parent, title, file);
@@ -72,10 +72,17 @@ async function bundle(
   }
 }
 
+/** Another Node makes another version, so that both can lie beside each other. */
+function versionOf({ node }: Target): string {
+  return node === '22' ? manifest.version : `${manifest.version}-node${node}`;
+}
+
 /** Puts all that is in a bundle below `stage`. */
-async function fill(stage: string, platform: Platform, settings: string): Promise<void> {
-  const tree = installPlatform(home, platform);
-  const packages = await buildCode({ home, tree, platform, out: stage });
+async function fill(stage: string, target: Target, settings: string): Promise<void> {
+  const { platform } = target;
+  const version = versionOf(target);
+  const tree = installPlatform(home, target);
+  const packages = await buildCode({ home, tree, target, version, out: stage });
   copy(join(home, 'dist/cacheprog.mjs'), join(stage, 'dist/cacheprog.mjs'));
   copy(nodeOf(tree, platform), join(stage, 'node_modules', `node-${platform}`, 'bin/node'));
   const deployed = ['astera.service', 'remote.sh', 'nginx.conf', 'haproxy.cfg', 'Caddyfile', 'README.md'];
@@ -83,10 +90,10 @@ async function fill(stage: string, platform: Platform, settings: string): Promis
     copy(join(home, path), join(stage, path));
   }
   writeFileSync(join(stage, 'astera.conf'), settings);
-  const { name, version, license } = manifest;
+  const { name, license } = manifest;
   const shipped = { name, version, license, private: true, type: 'module' };
   writeFileSync(join(stage, 'package.json'), `${JSON.stringify(shipped, undefined, 2)}\n`);
-  writeLicences([...packages, `node-${platform}`], { tree, out: stage });
+  writeLicences([...packages, `node-${platform}`], { trees: [tree, home], out: stage });
   writeSums(stage);
 }
 

@@ -12,17 +12,25 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
-import { cpuOf, type Platform } from './platform.ts';
+import { cpuOf, type NodeMajor, type Target } from './platform.ts';
 
-/** Node's ABI for its major version 22. uWebSockets.js has a binary for each. */
-const NODE_ABI = '127';
+/** Node's ABI for each major version. uWebSockets.js has a binary for each. */
+const abis: Readonly<Record<NodeMajor, string>> = { '22': '127', '24': '137' };
+
+/** The repack of uWebSockets.js for each: its entry and the directory of its binaries, below the package. */
+const repacks: Readonly<Record<NodeMajor, { readonly entry: string; readonly binaries: string }>> = {
+  '22': { entry: 'dist/index.mjs', binaries: './bin' },
+  '24': { entry: 'uws.js', binaries: '.' },
+};
 
 export type CodeOptions = {
   /** The checkout, absolute. */
   readonly home: string;
-  /** That platform's packages, as `installPlatform` gives them. */
+  /** That target's packages, as `installPlatform` gives them. */
   readonly tree: string;
-  readonly platform: Platform;
+  readonly target: Target;
+  /** What the server says of itself. */
+  readonly version: string;
   /** Gets `dist`. */
   readonly out: string;
 };
@@ -33,7 +41,7 @@ export type CodeOptions = {
  * @returns the packages that are in it, by their path below `node_modules`, sorted
  * @throws {Error} a file that cannot be bundled
  */
-export async function buildCode({ home, tree, platform, out }: CodeOptions): Promise<string[]> {
+export async function buildCode({ home, tree, target, version, out }: CodeOptions): Promise<string[]> {
   const workers = readdirSync(join(home, 'src/workers')).filter((name) => name.endsWith('-worker.ts'));
   const { metafile } = await build({
     absWorkingDir: home,
@@ -51,14 +59,14 @@ export async function buildCode({ home, tree, platform, out }: CodeOptions): Pro
     splitting: true,
     platform: 'node',
     format: 'esm',
-    target: 'node22',
+    target: `node${target.node}`,
     // Neither names nor lines are squeezed: profiles and stack traces show them.
     minifySyntax: true,
     legalComments: 'none',
     banner: { js: BANNER },
     metafile: true,
     logLevel: 'warning',
-    plugins: [nativeParts(tree, cpuOf(platform)), requires(home)],
+    plugins: [nativeParts(tree, target), requires({ version, node: target.node })],
   });
   checkOutputs(metafile);
   return packagesOf(metafile);
@@ -68,37 +76,48 @@ export async function buildCode({ home, tree, platform, out }: CodeOptions): Pro
 const BANNER = `import { createRequire as createRequireHere } from 'node:module';
 const require = createRequireHere(import.meta.url), hereDirname = import.meta.dirname;`;
 
-/** Packages that look for their native part at run time get the one of the bundle's platform. */
-function nativeParts(tree: string, cpu: string): Plugin {
+/** Packages that look for their native part at run time get the one of the bundle's target. */
+function nativeParts(tree: string, { platform, node }: Target): Plugin {
+  const cpu = cpuOf(platform);
   const packages = join(tree, 'node_modules');
+  const { entry, binaries } = repacks[node];
+  const binary = `${binaries}/uws_linux_${cpu}_${abis[node]}.node`;
   const parts: Readonly<Record<string, string>> = {
     'better-sqlite3': `better-sqlite3/lib/linux-${cpu}.js`,
     'msgpackr-extract': `@msgpackr-extract/msgpackr-extract-linux-${cpu}/node.napi.glibc.node`,
+    'uWebSockets.js': `uWebSockets.js/${entry}`,
     '@napi-rs/nice': `@napi-rs/nice-linux-${cpu}-gnu/nice.linux-${cpu}-gnu.node`,
   };
   return {
     name: 'native-parts',
     setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^(?:better-sqlite3|msgpackr-extract|@napi-rs\/nice)$/ }, ({ path }) => {
-        return { path: join(packages, parts[path] ?? path) };
+      onResolve(
+        { filter: /^(?:better-sqlite3|msgpackr-extract|uWebSockets\.js|@napi-rs\/nice)$/ },
+        ({ path }) => {
+          return { path: join(packages, parts[path] ?? path) };
+        },
+      );
+      onLoad({ filter: /[/\\]uWebSockets\.js[/\\](?:dist[/\\]uws\.mjs|uws\.js)$/ }, ({ path }) => {
+        // The one call whose argument is put together at run time.
+        const text = readFileSync(path, 'utf8').replace(
+          /\brequire\((?:`[^`]*`|'[^)]*\+[^)]*)\)/,
+          `require('${binary}')`,
+        );
+        return { contents: text.replace(/^const require = createRequire\(.*$/m, ''), loader: 'js' };
       });
-      onLoad({ filter: /[/\\]uWebSockets\.js[/\\]dist[/\\]uws\.mjs$/ }, () => ({
-        contents: `export default require('./bin/uws_linux_${cpu}_${NODE_ABI}.node');`,
-        loader: 'js',
-      }));
     },
   };
 }
 
 /** Our own `createRequire` and Piscina's `__dirname` in a form that esbuild can follow. */
-function requires(home: string): Plugin {
-  const { version } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as { version: string };
+function requires({ version, node }: { version: string; node: NodeMajor }): Plugin {
   return {
     name: 'requires',
     setup({ onLoad }) {
       onLoad({ filter: /[/\\]src[/\\].*\.ts$/ }, ({ path }) => {
         const text = readFileSync(path, 'utf8')
           .replace(/^const require = createRequire\(import\.meta\.url\);$/m, '')
+          .replace(/^const NODE_MAJOR = '22';$/m, `const NODE_MAJOR = '${node}';`)
           .replace(/\bcreateRequire\(\s*import\.meta\.url,?\s*\)/g, 'require');
         return { contents: text, loader: 'ts' };
       });

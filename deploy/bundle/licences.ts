@@ -16,21 +16,26 @@ const inside: Readonly<Record<string, string>> = { 'uWebSockets.js': 'uWebSocket
  * Writes `LICENSES/<package>.txt` for each package.
  *
  * @param packages their paths below `node_modules`
- * @param tree has `node_modules`
+ * @param options `trees`: directories that have `node_modules`; the first that has a package counts
  * @throws {Error} a package without a licence: nobody may hand it on
  */
 export function writeLicences(
   packages: readonly string[],
-  { tree, out }: { tree: string; out: string },
+  { trees, out }: { trees: readonly string[]; out: string },
 ): void {
   const directory = join(out, 'LICENSES');
   mkdirSync(directory, { recursive: true });
+  const read = (name: string) => {
+    const places = trees.map((tree) => join(tree, 'node_modules', name));
+    return filesOf(places.find((place) => existsSync(place)) ?? '');
+  };
   for (const name of packages) {
-    const texts = [...filesOf(join(tree, 'node_modules', name))];
+    const texts = [...read(name)];
     const other = licensedWith.find(([pattern]) => pattern.test(name))?.[1];
-    if (texts.length === 0 && other !== undefined) texts.push(...filesOf(join(tree, 'node_modules', other)));
-    if (texts.length === 0) throw new Error(`cannot bundle ${name}: it has no licence file`);
+    if (texts.length === 0 && other !== undefined) texts.push(...read(other));
     const more = inside[name];
+    if (texts.length === 0 && more === undefined)
+      throw new Error(`cannot bundle ${name}: it has no licence file`);
     if (more !== undefined) texts.push(readFileSync(join(import.meta.dirname, 'licences', more), 'utf8'));
     writeFileSync(
       join(directory, `${name.replaceAll('/node_modules/', '+').replaceAll('/', '+')}.txt`),

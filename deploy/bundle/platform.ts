@@ -14,30 +14,41 @@ export const platforms = ['linux-arm64', 'linux-x64'] as const;
 
 export type Platform = (typeof platforms)[number];
 
+/** The major versions of Node that a bundle can be built with. 22 is the one that the checkout runs on. */
+export const nodeMajors = ['22', '24'] as const;
+
+export type NodeMajor = (typeof nodeMajors)[number];
+
+/** Where the packages are pinned, below the checkout. */
+const pinnedIn: Readonly<Record<NodeMajor, string>> = { '22': '.', '24': 'deploy/node24' };
+
+/** What a bundle is built for. */
+export type Target = { readonly platform: Platform; readonly node: NodeMajor };
+
 /** As Node and npm call it: `arm64` or `x64`. */
 export function cpuOf(platform: Platform): string {
   return platform.slice('linux-'.length);
 }
 
 /**
- * Installs the packages of `platform` below `.cache/bundle`, unless they are there.
+ * Installs the packages of a target below `.cache/bundle`, unless they are there.
  *
  * @param home the checkout, absolute
  * @returns the directory that has `node_modules`, absolute
  * @throws {Error} npm failed, or is too old for another platform's packages
  */
-export function installPlatform(home: string, platform: Platform): string {
-  const tree = join(home, '.cache/bundle', platform);
+export function installPlatform(home: string, { platform, node }: Target): string {
+  const tree = join(home, '.cache/bundle', `node${node}`, platform);
+  const pins = join(home, pinnedIn[node]);
   const stamp = join(tree, '.installed');
   const lock = createHash('sha256')
-    .update(readFileSync(join(home, 'package-lock.json')))
+    .update(readFileSync(join(pins, 'package-lock.json')))
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return tree;
   rmSync(tree, { recursive: true, force: true });
   mkdirSync(tree, { recursive: true });
-  for (const name of ['package.json', 'package-lock.json', '.npmrc']) {
-    copyFileSync(join(home, name), join(tree, name));
-  }
+  copyFileSync(join(home, '.npmrc'), join(tree, '.npmrc'));
+  for (const name of ['package.json', 'package-lock.json']) copyFileSync(join(pins, name), join(tree, name));
   const where = ['--os=linux', `--cpu=${cpuOf(platform)}`, '--libc=glibc'];
   const options = ['--omit=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   execFileSync('npm', ['ci', ...options, ...where], { cwd: tree, stdio: ['ignore', 'ignore', 'inherit'] });
