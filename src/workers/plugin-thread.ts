@@ -9,6 +9,8 @@ export type PluginThreadOptions = PluginWorkerData & {
   readonly onWarning: (line: string) => void;
   /** It had a bug, and starts anew; its `go` commands go on alone. */
   readonly onDeath: (why: string) => void;
+  /** Another thread entry, for tests. */
+  readonly url?: URL;
 };
 
 /** A thread that dies at once must not take a core. */
@@ -53,7 +55,8 @@ export class PluginThread {
 
   #start(): Promise<void> {
     const workerData: PluginWorkerData = { address: this.#address, settings: this.#options.settings };
-    const worker = new Worker(entryBeside(import.meta.url, 'plugin-worker'), { workerData });
+    const url = this.#options.url ?? entryBeside(import.meta.url, 'plugin-worker');
+    const worker = new Worker(url, { workerData });
     this.#worker = worker;
     return new Promise((resolve, reject) => {
       worker.on('message', (message: PluginWorkerMessage) => {

@@ -8,13 +8,16 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { connect as connectTo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { readOptions } from '../../src/plugin/options.ts';
+import { PLUGIN_SESSIONS_MAX, PLUGIN_SILENCE_MS } from '../../src/core/limits.ts';
+import { findIn, readOptions } from '../../src/plugin/options.ts';
 import { parsePluginAddress } from '../../src/plugin/plugin-address.ts';
 import { PluginCache } from '../../src/plugin/plugin-cache.ts';
 import { PluginServer } from '../../src/plugin/plugin-server.ts';
+import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/plugin/remote-protocol.ts';
 import { CacheClient } from '../support/cache-client.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { freePort } from '../support/free-port.ts';
@@ -34,9 +37,9 @@ async function connect(t: TestContext, to: string | number, cacheDir = join(temp
   return client;
 }
 
-async function serve(t: TestContext, address: string) {
+async function serve(t: TestContext, address: string, settings: Readonly<Record<string, string>> = {}) {
   const cacheDir = join(tempDir(t), 'cache');
-  const options = readOptions((name) => (name === 'cache-dir' ? { text: cacheDir } : undefined));
+  const options = readOptions(findIn({ 'cache-dir': cacheDir, ...settings }, {}));
   const cache = new PluginCache(options, () => {});
   const server = await PluginServer.listen({ address: parsePluginAddress(address), cache });
   t.after(() => server.stop(0));
@@ -227,6 +230,43 @@ test('a server that is slow and lives is waited for', async (t) => {
   assert.equal((await client.get('a')).Miss, true);
   await client.close();
   assert.deepEqual(client.lines, []);
+});
+
+test('a plugin server whose remote is slow shows that it lives', async (t) => {
+  const output = createHash('sha256').update(BODY).digest('hex');
+  const remote = createHttpServer((_, response) => {
+    const headers = { [OUTPUT_ID_HEADER]: output, [TIME_HEADER]: '1', 'content-length': BODY.length };
+    const timer = setTimeout(() => response.writeHead(200, headers).end(BODY), PLUGIN_SILENCE_MS + 1_000);
+    t.after(() => clearTimeout(timer));
+  });
+  remote.listen(0, '127.0.0.1');
+  await once(remote, 'listening');
+  t.after(() => remote.close());
+  const bound = remote.address();
+  const url = `http://127.0.0.1:${typeof bound === 'object' ? bound?.port : 0}`;
+  const { server, cacheDir } = await serve(t, '0', { remote: url, 'remote-timeout': '8s' });
+  const client = await connect(t, server.port);
+  assert.equal((await client.get('a')).DiskPath, join(cacheDir, 'output', output.slice(0, 2), output));
+  await client.close();
+  assert.deepEqual(client.lines, []);
+});
+
+test('past its bound of sessions a plugin server leaves go commands to themselves', async (t) => {
+  const { server } = await serve(t, '0');
+  const others = await Promise.all(
+    Array.from({ length: PLUGIN_SESSIONS_MAX }, async () => {
+      const socket = connectTo(server.port, '127.0.0.1');
+      await once(socket, 'data');
+      return socket;
+    }),
+  );
+  t.after(() => {
+    for (const socket of others) socket.destroy();
+  });
+  const client = await connect(t, server.port);
+  assert.equal((await client.get('a')).Miss, true);
+  await client.close();
+  assert.equal(client.lines.length, 1);
 });
 
 test('a client that is no go command is cut off, and others go on', async (t) => {

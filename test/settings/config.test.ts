@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { LOOPBACK } from '../../src/core/network.ts';
 import { UsageError } from '../../src/core/usage-error.ts';
-import { type Config, loadConfig, loadStoreConfig } from '../../src/settings/config.ts';
+import { type Config, loadConfig, loadPlugin, loadStoreConfig } from '../../src/settings/config.ts';
 import { serveOptions } from '../../src/settings/serve-options.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'astera-config-'));
@@ -402,4 +402,64 @@ test('systemd is told only where it asks for it, and its watchdog is fed only by
       JSON.stringify(env),
     );
   }
+});
+
+const AT_5930 = { kind: 'tcp', host: '127.0.0.1', port: 5930 } as const;
+const plugins: {
+  why: string;
+  flags?: Record<string, string>;
+  env?: Record<string, string>;
+  expected: { isAlone: boolean; settings?: Record<string, string> } | undefined;
+}[] = [
+  { why: 'nothing is set', expected: undefined },
+  { why: 'a directory is set for the cache program alone', env: { GOCACHE_DIR: '/x' }, expected: undefined },
+  { why: '--plugin alone', flags: { plugin: '5930' }, expected: { isAlone: true } },
+  { why: '--plugin and --addr', flags: { plugin: '5930', addr: ':1' }, expected: { isAlone: false } },
+  { why: '--plugin and --http', flags: { plugin: '5930', http: ':1' }, expected: { isAlone: false } },
+  {
+    why: 'an address in the environment counts',
+    flags: { plugin: '5930' },
+    env: { ASTERA_ADDR: ':1' },
+    expected: { isAlone: false },
+  },
+  {
+    why: "go-cache-plugin's variables",
+    env: {
+      GOCACHE_PLUGIN: '5930',
+      GOCACHE_HTTP: ':1',
+      GOCACHE_MODPROXY: '1',
+      GOCACHE_DIR: '/x',
+      GOCACHE_EXPIRY: '1h',
+    },
+    expected: { isAlone: false, settings: { 'cache-dir': '/x', expiry: '1h' } },
+  },
+  {
+    why: 'ours win over those',
+    flags: { plugin: '5930' },
+    env: { ASTERA_CACHE_DIR: '/ours', GOCACHE_DIR: '/theirs' },
+    expected: { isAlone: true, settings: { 'cache-dir': '/ours' } },
+  },
+];
+for (const { why, flags = {}, env = {}, expected } of plugins) {
+  test(`plugin: ${why}`, () => {
+    const plugin = loadPlugin({ flags, env });
+    if (expected === undefined) return assert.equal(plugin, undefined);
+    assert.deepEqual(plugin?.address, AT_5930);
+    assert.deepEqual({ isAlone: plugin?.isAlone, settings: plugin?.settings }, { settings: {}, ...expected });
+  });
+}
+
+test("--http, and go-cache-plugin's variable for it, are other names for --addr", async () => {
+  const expected = { kind: 'tcp', host: 'localhost', port: 5970 };
+  assert.deepEqual((await loadConfig({ flags: { http: 'localhost:5970' }, env: base })).addr, expected);
+  const theirs = { ...base, GOCACHE_HTTP: 'localhost:5970' };
+  assert.deepEqual((await loadConfig({ flags: {}, env: theirs })).addr, expected);
+});
+
+test('a bad value for the plugin server names where it stood', () => {
+  const load = (env: Record<string, string>) => () => loadPlugin({ flags: { plugin: '5930' }, env });
+  assert.throws(
+    load({ GOCACHE_EXPIRY: 'x' }),
+    /^UsageError: bad value for --expiry \(from GOCACHE_EXPIRY\): "x"/,
+  );
 });
