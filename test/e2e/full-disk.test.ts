@@ -83,6 +83,8 @@ for (const { why, place, isBefore = false } of ways) {
     if (isBefore) {
       await where.takeRoom(astera);
       await until(async () => (await astera.get('readyz')).status === 503);
+      const { headers } = await ask(`${astera.url}/${pathOf(late, 'zip')}`);
+      assert.equal(headers['cache-status'], 'astera; fwd=miss; detail=upstream', 'it is not stored');
     }
     await assertPassedThrough(astera, upstream, isBefore ? undefined : () => where.takeRoom(astera));
     await assertServed(astera, kept);

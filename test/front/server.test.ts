@@ -482,6 +482,46 @@ test('a client that takes nothing costs a few pieces, and is cut off in the end'
   assert.equal(state.isClosed, true);
 });
 
+test('a client whose body waits for more is not cut off, whatever it was slow to take before', async (t) => {
+  const clientStallMs = 500;
+  const served = await serve(t, { clientStallMs });
+  const [asked, more] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let [pieces, isWaiting, end] = [0, false, 0];
+  const body: ByteStream = {
+    get size() {
+      return isWaiting ? end : undefined;
+    },
+    at: async (offset) => {
+      pieces++;
+      if (!isWaiting) return new Uint8Array(PIECE);
+      asked.resolve();
+      end ||= offset + 100;
+      await more.promise;
+      return new Uint8Array(end - offset);
+    },
+  };
+  served.answers.set(MOD, answer('', { body, size: undefined, sha256: undefined, kind: 'zip' }));
+  const socket = await stuckClient(served, `/${MOD}`);
+  for (let before = -1; before !== pieces; ) {
+    before = pieces;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  isWaiting = true; // The next look at the blocked socket finds nothing to send.
+  await asked.promise;
+  const isWhole = new Promise<boolean>((resolve) => {
+    let last = '';
+    socket.on('data', (part: Buffer) => {
+      last = (last + part.toString('latin1')).slice(-7);
+      if (last === '\r\n0\r\n\r\n') resolve(true);
+    });
+    socket.on('close', () => resolve(false));
+  });
+  await new Promise((resolve) => setTimeout(resolve, 3 * clientStallMs));
+  more.resolve();
+  assert.ok(await isWhole);
+  socket.destroy();
+});
+
 test('a client that hangs up ends its body and nothing else', async (t) => {
   const served = await serve(t);
   const { body, state } = bodyOf(4_000 * PIECE);
