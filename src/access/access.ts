@@ -1,5 +1,5 @@
 /**
- * Who may read what. It decides from a client's address, its login and the module that is asked for, without I/O.
+ * Decides whether a client may read a module, from its address and its login, without I/O.
  *
  * The front asks before it looks into memory or store and before it joins or starts a flight, so that nothing of a
  * private module reaches a client without the right.
@@ -48,7 +48,7 @@ export class Access {
     this.#isLocalAllowed = LOCALHOSTS.some((address) => isWithin(privateNetworks, address));
   }
 
-  /** Who may get what is stored of a module. */
+  /** The visibility of a module's files. */
   visibilityOf = (module: ModulePath): Visibility =>
     this.#matchers.some((matches) => matches(module)) ? 'private' : 'public';
 

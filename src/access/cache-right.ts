@@ -1,9 +1,10 @@
 /**
- * Who may put into the build cache: a login with the scope `cache-write`, and programs on the server's own machine.
+ * Decides who may put into the build cache: logins with the scope `cache-write`, and programs on the server's own
+ * machine.
  *
- * Nobody can check an action's entry, so whoever may put one runs code on every client. A request from loopback may be
- * another's all the same: a reverse proxy passes it on, or a web page in this machine's browser sends it, by a name that
- * its owner lets point here. Both show in the request's headers.
+ * Nobody can check an action's entry, so a client that may put one can run code on all other clients. A request from
+ * loopback may come from elsewhere: a reverse proxy passes it on, or a web page in this machine's browser sends it, by a
+ * host name that points here. Both show in the request's headers.
  */
 
 import { Forbidden, Unauthorized } from '../core/errors.ts';

@@ -1,6 +1,6 @@
 /**
- * What a client says of itself: by `Authorization`, or by `/token/<token>/…` at the begin of its path, for clients that
- * send no credentials over http, as the `go` command does not.
+ * The credentials of a client: in `Authorization`, or in `/token/<token>/…` at the begin of its path. The path is for
+ * clients that send no credentials over http, such as the `go` command.
  */
 
 import { isToken } from './secret.ts';

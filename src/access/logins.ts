@@ -159,7 +159,7 @@ export class Logins {
   }
 }
 
-/** Who is counted as one: an IPv4 address, or the network of an IPv6 one, whose owner has all its addresses. */
+/** The key that counts a client: its IPv4 address, or its IPv6 network, as one owner has all addresses of that. */
 function addressKey(address: Uint8Array): string {
   const plain = plainIp(address);
   if (plain.byteLength === 0) return 'this machine';

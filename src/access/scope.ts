@@ -1,4 +1,4 @@
-/** What a login may do. */
+/** The scopes of a login: the things that it may do. */
 
 import { BadRequest } from '../core/errors.ts';
 

@@ -1,4 +1,4 @@
-/** What of the build cache is to go: outputs that nobody used for long, and the least used ones past the bound in bytes. */
+/** Expires the build cache: outputs that nobody used for long, and the least recently used ones past the bound in bytes. */
 
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
@@ -15,8 +15,8 @@ export type ExpiryOptions = {
 };
 
 /**
- * One round. What was used within a day stays, unless the disk is full: then one step goes, and the next round sees
- * whether that was enough.
+ * Does one round. Outputs that were used within a day stay, unless the disk is full. Then one step drops some of them,
+ * and the next round sees whether that was enough.
  */
 export async function expireBuildCache({
   store,

@@ -13,7 +13,7 @@ import { messageOf } from '../core/errors.ts';
 import { UsageError } from '../core/usage-error.ts';
 
 export type ReadyOptions = {
-  /** Where the server listens. */
+  /** The address of the server. */
   readonly addr: Address;
   /** How long to ask again; 0: once. */
   readonly waitMs: number;

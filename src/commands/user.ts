@@ -15,7 +15,7 @@ import { readAuthFile, writeAuthFile } from '../settings/auth-file.ts';
 
 export type UserOptions = {
   readonly authFile: string;
-  /** What to do, and with which name. */
+  /** The action, and the name of a user. */
   readonly words: readonly string[];
   readonly scopes: string;
   readonly isToken: boolean;

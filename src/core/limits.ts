@@ -313,13 +313,13 @@ export const GIT_REFS_MS = 120_000;
 /** The longest that a fetch may take. At half, 500 MiB over 10 Mbit/s never come. */
 export const GIT_FETCH_MS = 1_800_000;
 
-/** A repository on the disk: it is fetched again, and less of it, when it has grown past this. The largest module zips are 500 MiB. */
+/** The size of a repository on the disk. A larger one is fetched again with less history. The largest module zips are 500 MiB. */
 export const GIT_REPOSITORY_BYTES_MAX = 4096 * MiB;
 
 /** How often the size of a repository is looked at while it is fetched. */
 export const GIT_SIZE_CHECK_MS = 2_000;
 
-/** A list of refs is asked for again after so long, where an older one could hide what is new: `.info`, `.mod` and `.zip` of one version come together. */
+/** A list of refs is asked for again after so long if an older one could hide new versions. The `.info`, `.mod` and `.zip` of one version come together. */
 export const GIT_REFS_KEPT_MS = 60_000;
 
 /** Commits of one repository whose time is kept in memory, some 200 bytes each. */

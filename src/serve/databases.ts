@@ -13,7 +13,7 @@ export function databasesOf({ sumdb }: StoreConfig): Database[] {
   );
 }
 
-/** What `make` makes; what it throws is wrong usage, as `told` says it. */
+/** The result of `make`. Its errors become wrong usage; `told` makes the message from the error's. */
 export function usable<T>(make: () => T, told = (why: string) => why): T {
   try {
     return make();

@@ -36,7 +36,7 @@ export async function importFrom(
 }
 
 /**
- * Where the tree is: in `directory` itself, or in its `cache/download` where it is a GOMODCACHE.
+ * The root of the tree: `directory` itself, or its `cache/download` if it is a GOMODCACHE.
  *
  * @throws {Error} no directory
  */

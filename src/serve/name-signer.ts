@@ -1,4 +1,4 @@
-/** Whose word a store has: what another checksum database, or another key of it, has confirmed counts no more. */
+/** Records the database and key that confirm a store's files. Confirmations by another one no longer count. */
 
 import type { Store } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';

@@ -1,4 +1,4 @@
-/** A server's store: locked, opened by its threads, and given back at the end. What is made of it: `run.ts`. */
+/** A server's store: locked, opened by its threads, and closed at the end. `run.ts` builds the server on it. */
 
 import { STOP_GRACE_MS } from '../core/limits.ts';
 import { Events } from '../observe/events.ts';

@@ -1,5 +1,5 @@
 /**
- * What systemd is told of this server: it is ready, it is alive, it stops. Elsewhere nothing is told.
+ * Tells systemd that this server is ready, is alive or stops. Without systemd it does nothing.
  *
  * Node has no datagram sockets of the file system, so `systemd-notify` sends each message: a process of 3 ms, a few
  * of them in each watchdog's time. Follows sd_notify(3) and sd_watchdog_enabled(3).

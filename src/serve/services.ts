@@ -39,7 +39,7 @@ export type ServicesOptions = {
   readonly store: Store & { readonly instance: string };
   readonly builder: Builder;
   readonly events: Events;
-  /** Who may log in; undefined: nobody. */
+  /** The logins; undefined: nobody can log in. */
   readonly logins?: Logins | undefined;
 };
 
@@ -130,7 +130,7 @@ function gitSources(config: Config, events: Events): ModuleSource[] {
   return [git];
 }
 
-/** What commands ask about stored files: the database itself, though it was asked before. */
+/** The lookups of commands about stored files. They ask the database itself, even if it was asked before. */
 function lookUpBy(sumdb: ChecksumDatabases): Remote<ControlPort>['lookUp'] {
   return async ({ key }) => {
     const resource = parseResource(key);

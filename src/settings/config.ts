@@ -42,7 +42,7 @@ export type Config = {
   readonly dbPath: string;
   /** A list in GOPROXY's form, as `parseProxyList` takes it; `off` where there is none and none is needed. */
   readonly upstream: string;
-  /** Where `upstream` was found, for the log: `--upstream`, `go env GOPROXY`, … */
+  /** The origin of `upstream`, for the log: `--upstream`, `go env GOPROXY`, … */
   readonly upstreamFrom: string;
   /** As `matchPrefixPatterns` takes them; may be empty. */
   readonly privatePatterns: string;
@@ -157,7 +157,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   return Object.freeze({ ...config, upstream: readUpstream(found), upstreamFrom: found.from });
 }
 
-/** What a command needs that goes nowhere: the store, and whose checksums count. */
+/** The settings of a command that uses no network: the store, and the checksum databases. */
 export type StoreConfig = Pick<Config, 'dbPath' | 'sumdb' | PatternField>;
 
 type PatternField = 'privatePatterns' | 'noProxyPatterns' | 'noSumdbPatterns';
@@ -173,7 +173,7 @@ export function loadStoreConfig({ flags, env = process.env }: ConfigSources): St
 }
 
 /**
- * Where the server listens that has these settings.
+ * The address of a server with these settings.
  *
  * @throws {UsageError} bad value, unknown name in the file, unreadable file
  */
@@ -297,13 +297,13 @@ function findSumdb(settings: Settings, goEnv: GoEnv): Found {
   return settings.find('sumdb') ?? goEnv.find('GOSUMDB') ?? { text: 'sum.golang.org', from: 'default' };
 }
 
-/** Where `go` keeps what it downloaded; undefined where there is no Go. */
+/** The download cache of `go`; undefined without Go. */
 export async function findLocalCache(env: Env = process.env): Promise<string | undefined> {
   const modules = nonEmpty(env.GOMODCACHE) ?? (await askGo('GOMODCACHE', env));
   return modules && resolve(modules, 'cache/download');
 }
 
-/** What Go knows better than the environment: `go env -w` writes it into a file. */
+/** Asks Go for a setting: `go env -w` writes settings into a file, which the environment does not show. */
 function askGo(name: string, env: Env): Promise<string | undefined> {
   const options = {
     // Away from any go.mod and kept local, so that `go` goes out for no other toolchain.

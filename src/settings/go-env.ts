@@ -39,7 +39,7 @@ function filePath({ GOENV, XDG_CONFIG_HOME, HOME }: Env): string | undefined {
   return HOME ? join(HOME, '.config/go/env') : undefined;
 }
 
-/** What can't be read, and lines that are no setting, are passed over, as `go` does. */
+/** Reads a file of `go env -w`. As in `go`, an unreadable file and lines without a setting are skipped. */
 function readEnvFile(path: string): Map<string, string> {
   const settings = new Map<string, string>();
   for (const line of textOf(path).split('\n')) {

@@ -1,6 +1,6 @@
 /**
- * Takes a checksum database out of the store: its files, and the verdicts that it gave. For one that was rebuilt under
- * the same key: its old head would refuse the new tree for ever.
+ * Drops a checksum database from the store: its files and its verdicts. A database that was rebuilt under the same key
+ * needs this, as its old tree head would refuse the new tree for ever.
  */
 
 import type { ForgottenSumdb } from '../core/control-port.ts';
@@ -18,7 +18,11 @@ export async function forgetDatabase(
   return { files, verdicts: await forgetVerdicts(store, name) };
 }
 
-/** Drops records, tiles and head; the head last, as who finds it begins anew. @returns how many files */
+/**
+ * Drops records, tiles and the tree head. The head goes last: if this is cut short, the next start finds it again.
+ *
+ * @returns the number of dropped files
+ */
 export async function forgetFiles(store: Files, name: string): Promise<number> {
   let files = 0;
   for (const prefix of [`sumdb/${name}/lookup/`, `sumdb/${name}/tile/`]) {

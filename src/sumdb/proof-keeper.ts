@@ -48,7 +48,7 @@ export class ProofKeeper {
     if (id !== undefined) this.#add({ size, id });
   }
 
-  /** Begins anew: what is queued is of a tree that is forgotten. */
+  /** Drops all queued steps and starts again, as their tree was forgotten. */
   reset(): void {
     this.#queue.length = 0;
     this.#size = 0;

@@ -28,7 +28,7 @@ export type ProvenLogOptions = {
 
 export class ProvenLog {
   readonly #options: ProvenLogOptions;
-  /** Replaced when all is forgotten: what the one before has under way is kept no more. */
+  /** A new verifier replaces it when the database is forgotten. Results of the old one are then no longer kept. */
   #verifier: SumdbVerifier;
   #forgotten: Promise<unknown> = Promise.resolve();
 

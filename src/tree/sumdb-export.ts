@@ -92,7 +92,7 @@ async function* partialTile(
   if (bytes !== undefined) yield { kind: 'made', path, bytes: cutTile(bytes, tile.width) };
 }
 
-/** What `parse` makes of a row; nothing where that is malformed. */
+/** The result of `parse`; undefined if the row is malformed. */
 function orNothing<T>(parse: () => T): T | undefined {
   try {
     return parse();
