@@ -28,7 +28,7 @@ export type CachedOutput = { readonly file: StoredFile; readonly action: ActionR
 export type BuildCacheOptions = {
   readonly store: Store;
   readonly memory: Memory;
-  readonly ways: ReadThrough<CachedOutput | undefined, CachedOutput>;
+  readonly readThrough: ReadThrough<CachedOutput | undefined, CachedOutput>;
   readonly used: UsedActions;
   readonly clock: Clock;
   readonly events: Events;
@@ -118,9 +118,9 @@ export class BuildCache {
     name: string,
     read: () => Promise<CachedOutput | undefined>,
   ): Promise<CachedOutput> {
-    const { ways, events } = this.#options;
+    const { readThrough, events } = this.#options;
     const miss = () => Promise.reject(new NotFound(`cannot find ${name}: not in the build cache`));
-    const cached = ways.get({
+    const cached = readThrough.get({
       key: name,
       mayFetch: false,
       via: undefined,

@@ -91,7 +91,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
   const buildCache = new BuildCache({
     store,
     memory: held.memory,
-    ways: new ReadThrough({
+    readThrough: new ReadThrough({
       reads: new Singleflight({ ...bounds, flightsMax: READ_QUEUE_MAX, onJoin: () => events.joinedFlight() }),
       fetches: new Singleflight(bounds),
     }),

@@ -40,11 +40,11 @@ function rigOver(store: LocalStore, clock: FakeClock): Rig {
   const budget = { cacheBytesMax: 64 * 1024 * 1024, cacheWeakBytesMax: 0, cacheTtlMs: 60_000 };
   const { memory } = joinMemory({ store, lastUse: new LastUse(), clock, budget, bounds });
   const used = new UsedActions();
-  const ways = new ReadThrough<CachedOutput | undefined, CachedOutput>({
+  const readThrough = new ReadThrough<CachedOutput | undefined, CachedOutput>({
     reads: new Singleflight(bounds),
     fetches: new Singleflight(bounds),
   });
-  const cache = new BuildCache({ store, memory, ways, used, clock, events: new SeenEvents() });
+  const cache = new BuildCache({ store, memory, readThrough, used, clock, events: new SeenEvents() });
   return { cache, store, clock, used, restarted: () => rigOver(store, clock) };
 }
 
