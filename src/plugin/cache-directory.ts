@@ -1,6 +1,6 @@
 /**
- * One directory in go-cache-plugin's layout: `action/xx/<hex>` holds `<output hex> <Unix ns>`, `output/xx/<hex>` the raw
- * bytes. Several processes use one directory at once.
+ * One directory in go-cache-plugin's layout: `action/xx/<hex>` holds `<output hex> <Unix ns>`, as in its bucket, and
+ * `output/xx/<hex>` the raw bytes. Its own `<output hex> <size>` is read too. Several processes use one directory at once.
  *
  * A file comes by rename and is never written again, since `go` may have it mapped. Last use is its mtime, noted by the
  * hour. All calls are synchronous: on a local disk they are quicker than a thread's round trip.
@@ -37,16 +37,20 @@ export class CacheDirectory {
   get(actionId: string): LocalEntry | undefined {
     const actionFile = this.#path('action', actionId);
     try {
-      const [outputId, time] = fs.readFileSync(actionFile, 'latin1').trim().split(' ');
-      if (!isCacheId(outputId) || !isCacheTime(time)) return undefined;
+      const [outputId, number] = fs.readFileSync(actionFile, 'latin1').trim().split(' ');
+      if (!isCacheId(outputId) || !isCacheTime(number)) return undefined;
       const path = this.#path('output', outputId);
       const stat = fs.statSync(path);
-      if (!stat.isFile()) return undefined;
+      const isTheirs = Number(number) < NS_MIN;
+      if (!stat.isFile() || (isTheirs && stat.size !== Number(number))) return undefined;
+      const time = isTheirs ? `${Math.floor(fs.statSync(actionFile).mtimeMs)}000000` : number;
+      const entry: LocalEntry = { outputId, time, path, size: stat.size };
       if (stat.mtimeMs < this.#now() - USE_NOTED_MS) {
         this.#noteUse(path);
-        this.#noteUse(actionFile);
+        if (isTheirs) this.#keepTime(actionId, entry);
+        else this.#noteUse(actionFile);
       }
-      return { outputId, time, path, size: stat.size };
+      return entry;
     } catch {
       return undefined;
     }
@@ -100,6 +104,15 @@ export class CacheDirectory {
     return join(this.path, kind, id.slice(0, 2), id);
   }
 
+  /** From now on the file's mtime is its last use. */
+  #keepTime(actionId: string, entry: LocalEntry): void {
+    try {
+      this.link(actionId, entry);
+    } catch {
+      // A directory that is read-only keeps the mtime too.
+    }
+  }
+
   #noteUse(path: string): void {
     try {
       const nowS = this.#now() / 1000;
@@ -109,6 +122,9 @@ export class CacheDirectory {
     }
   }
 }
+
+/** A smaller number is a size, and the file's mtime is the time: go-cache-plugin's own form. In ns it is January 1970. */
+const NS_MIN = 1e15;
 
 /** Uses are noted no finer, as in Go's own cache: each note is a write. */
 const USE_NOTED_MS = 3_600_000;

@@ -14,7 +14,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { openSpareDirectory } from '../../src/plugin/spare-directory.ts';
@@ -56,6 +56,32 @@ test('go-cache-plugin reads what is written, and the other way round', (t) => {
   put(cache, 'b', 'other');
   const file = join(directory, 'action', sha256('b').slice(0, 2), sha256('b'));
   assert.equal(readFileSync(file, 'latin1'), `${sha256('other')} ${nowMs}000000`);
+});
+
+test("go-cache-plugin's own action files hold a size, and their mtime is the time", async (t) => {
+  const directory = cacheDir(t);
+  const put = (name: string, size: number) => {
+    const [action, output] = [sha256(name), sha256('body')];
+    const files = [
+      join(directory, 'action', action.slice(0, 2), action),
+      join(directory, 'output', output.slice(0, 2), output),
+    ];
+    for (const [at, content] of [`${output} ${size}\n`, 'body'].entries()) {
+      const file = files[at] ?? '';
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, content);
+      utimesSync(file, 1_700_000_000, 1_700_000_000);
+    }
+  };
+  const cache = open(directory);
+  put('cut', 5);
+  assert.equal(cache.get(sha256('cut')), undefined, 'another size is a miss');
+  put('a', 4);
+  for (const when of ['as it was', 'after its use was noted']) {
+    assert.equal(cache.get(sha256('a'))?.time, '1700000000000000000', when);
+  }
+  await trimDirectory(directory, { expiryMs: 120 * HOUR_MS, bytesMax: 1000 }, nowMs);
+  assert.ok(cache.get(sha256('a')), 'a use keeps it');
 });
 
 test('an empty body is an empty file', (t) => {
