@@ -10,6 +10,7 @@ import type { Command, CommandInput } from './commands/command.ts';
 import { commands } from './commands/command-list.ts';
 import { helpText } from './commands/help-text.ts';
 import { printable } from './core/printable.ts';
+import { quote } from './core/quote.ts';
 import { UsageError, unknownName } from './core/usage-error.ts';
 import { isDirectMode } from './plugin/options.ts';
 import type { ServeOption } from './settings/serve-options.ts';
@@ -108,7 +109,7 @@ function readWords({ name, words: form }: Command, given: readonly string[]): st
     );
   }
   const see = `see 'astera ${name} --help'`;
-  if (extra !== undefined) throw new UsageError(`unknown word ${JSON.stringify(extra)}: ${see}`);
+  if (extra !== undefined) throw new UsageError(`unknown word ${quote(extra)}: ${see}`);
   if (words.length === 0 && form?.startsWith('<')) throw new UsageError(`${name} needs ${form}: ${see}`);
   return words;
 }

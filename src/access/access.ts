@@ -10,6 +10,7 @@ import { Forbidden, Unauthorized } from '../core/errors.ts';
 import { prefixMatcher } from '../core/glob.ts';
 import type { ModulePath } from '../core/module-path.ts';
 import { formatIp, isWithin, type Network, plainIp } from '../core/network.ts';
+import { quote } from '../core/quote.ts';
 import type { Credentials } from './credentials.ts';
 import type { Logins } from './logins.ts';
 import type { Scope } from './scope.ts';
@@ -81,11 +82,11 @@ export class Access {
 function demandPrivate(scopes: readonly Scope[], module: ModulePath): Visibility {
   if (scopes.includes('private')) return 'private';
   throw new Forbidden(
-    `cannot give ${JSON.stringify(module)}: it is private here, and the login lacks the scope "private"`,
+    `cannot give ${quote(module)}: it is private here, and the login lacks the scope "private"`,
   );
 }
 
 function refusal(address: Uint8Array, module: ModulePath): string {
   const client = address.byteLength === 0 ? 'this machine' : formatIp(plainIp(address));
-  return `cannot give ${JSON.stringify(module)}: it is private here, and --private-allow of the server does not name the network of ${client}`;
+  return `cannot give ${quote(module)}: it is private here, and --private-allow of the server does not name the network of ${client}`;
 }

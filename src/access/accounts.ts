@@ -9,6 +9,7 @@
  */
 
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { parseScopes, type Scope } from './scope.ts';
 import { formatPasswordHash, type PasswordHash, parsePasswordHash } from './secret.ts';
 
@@ -40,7 +41,7 @@ export function parseAccounts(text: string): readonly Account[] {
     const account = parseLine(line.trim().split(/\s+/));
     if (account === undefined) throw new BadRequest(`line ${index + 1} is neither a user nor a token`);
     if (accounts.some(({ name }) => name === account.name)) {
-      throw new BadRequest(`line ${index + 1} has the name of another line: ${JSON.stringify(account.name)}`);
+      throw new BadRequest(`line ${index + 1} has the name of another line: ${quote(account.name)}`);
     }
     accounts.push(account);
   }
@@ -61,9 +62,7 @@ export function formatAccounts(accounts: readonly Account[]): string {
 /** @throws {BadRequest} a name that no line can have */
 export function parseAccountName(text: string): string {
   if (NAME.test(text)) return text;
-  throw new BadRequest(
-    `not a name: ${JSON.stringify(text.slice(0, 80))}: letters, digits and ._@- only, 64 at most`,
-  );
+  throw new BadRequest(`not a name: ${quote(text.slice(0, 80))}: letters, digits and ._@- only, 64 at most`);
 }
 
 // No colon: it ends the name in a Basic login.

@@ -1,6 +1,7 @@
 /** The scopes of a login: the things that it may do. */
 
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 /**
  * `read`: public modules, which need no login today. `private`: private modules too. `cache-write`: put into the build
@@ -14,7 +15,7 @@ export type Scope = (typeof scopes)[number];
 export function parseScopes(text: string): readonly Scope[] {
   return text.split(',').map((name) => {
     const scope = scopes.find((one) => one === name.trim());
-    if (scope === undefined) throw new BadRequest(`not a scope: ${JSON.stringify(name.slice(0, 40))}`);
+    if (scope === undefined) throw new BadRequest(`not a scope: ${quote(name.slice(0, 40))}`);
     return scope;
   });
 }

@@ -4,6 +4,7 @@
  */
 
 import { parseDuration } from '../core/quantity.ts';
+import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { connectFlags, pluginFlags } from '../plugin/options.ts';
 import { pluginServerOptions, type ServeOption, serveOptions } from '../settings/serve-options.ts';
@@ -304,7 +305,7 @@ const completion: Command = {
   run: async ({ words: [shell = 'bash', ...more] }) => {
     const isKnown = shell === 'bash' || shell === 'zsh';
     if (!isKnown || more.length > 0) {
-      throw new UsageError(`no completion for ${JSON.stringify([shell, ...more].join(' '))}: bash or zsh`);
+      throw new UsageError(`no completion for ${quote([shell, ...more].join(' '))}: bash or zsh`);
     }
     const { completionScript } = await import('./completion.ts');
     process.stdout.write(completionScript(commands, shell));
@@ -332,7 +333,7 @@ function durationOf(flags: CommandInput['flags'], { name, form, fallback = '' }:
   try {
     return parseDuration(flags[name] ?? fallback);
   } catch {
-    throw new UsageError(`bad value for --${name}: ${JSON.stringify(flags[name])}: expected ${form}`);
+    throw new UsageError(`bad value for --${name}: ${quote(flags[name])}: expected ${form}`);
   }
 }
 
@@ -341,7 +342,7 @@ function isOn(flags: CommandInput['flags'], { name, form }: ServeOption): boolea
   const text = flags[name];
   if (text === undefined || text === 'false' || text === '0') return false;
   if (text === 'true' || text === '1') return true;
-  throw new UsageError(`bad value for --${name}: ${JSON.stringify(text.slice(0, 200))}: expected ${form}`);
+  throw new UsageError(`bad value for --${name}: ${quote(text.slice(0, 200))}: expected ${form}`);
 }
 
 /** A flag that is on when it is given. Only ever of one command, so neither variable nor file sets it. */

@@ -11,6 +11,7 @@ import { messageOf } from '../core/errors.ts';
 import { escapeBang, escapeModulePath, parseModulePath } from '../core/module-path.ts';
 import { printable } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
+import { quote } from '../core/quote.ts';
 import type { Forgotten, KeyRow } from '../core/store-port.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { escapeVersion, unescapeVersion } from '../core/version.ts';
@@ -61,7 +62,7 @@ export async function forgetCommand(config: StoreConfig, options: ForgetOptions)
 async function askAboutSumdb(name: string, isSure: boolean): Promise<void> {
   if (!isDatabaseName(name)) {
     throw new UsageError(
-      `bad value for --sumdb: ${JSON.stringify(name)}: expected the name of a database, such as sum.golang.org`,
+      `bad value for --sumdb: ${quote(name)}: expected the name of a database, such as sum.golang.org`,
     );
   }
   if (isSure) return;
@@ -121,7 +122,7 @@ function parseTarget(name: string): Target {
     return { name, prefix, isOf: (key) => /^(?:info|mod|zip)$/.test(key.slice(prefix.length)) };
   } catch (cause) {
     const why = messageOf(cause);
-    throw new UsageError(`cannot forget ${JSON.stringify(name)}: expected MODULE or MODULE@VERSION: ${why}`, {
+    throw new UsageError(`cannot forget ${quote(name)}: expected MODULE or MODULE@VERSION: ${why}`, {
       cause,
     });
   }

@@ -5,6 +5,7 @@
  * to take at all. Stopped by a signal it keeps what is stored; run again it goes on from there.
  */
 
+import { quote } from '../core/quote.ts';
 import { IMPORT_HINT, importFrom, treeRoot } from '../serve/import-from.ts';
 import { stopSignal } from '../serve/stop-signal.ts';
 import type { StoreConfig } from '../settings/config.ts';
@@ -36,5 +37,5 @@ export async function importCommand(config: StoreConfig, directory: string): Pro
 
 function nothingIn(root: string, { bad }: Imported): Error {
   const what = bad > 0 ? `none of its ${bad} files can be taken` : 'no module in it';
-  return new Error(`cannot import ${JSON.stringify(root)}: ${what}; ${IMPORT_HINT}`);
+  return new Error(`cannot import ${quote(root)}: ${what}; ${IMPORT_HINT}`);
 }

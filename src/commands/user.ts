@@ -10,6 +10,7 @@ import { type Account, parseAccountName } from '../access/accounts.ts';
 import { parseScopes, type Scope } from '../access/scope.ts';
 import { hashPassword, hashToken, newToken } from '../access/secret.ts';
 import { messageOf } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { readAuthFile, writeAuthFile } from '../settings/auth-file.ts';
 
@@ -56,7 +57,7 @@ async function add(options: UserOptions, name: string): Promise<void> {
 async function newUser(name: string, scopes: readonly Scope[]): Promise<Account> {
   const password = await readPassword(name);
   const hash = await hashPassword(password).catch((error: unknown) => {
-    throw new UsageError(`cannot add ${JSON.stringify(name)}: ${messageOf(error)}`);
+    throw new UsageError(`cannot add ${quote(name)}: ${messageOf(error)}`);
   });
   return { kind: 'user', name, scopes, password: hash };
 }
@@ -64,8 +65,7 @@ async function newUser(name: string, scopes: readonly Scope[]): Promise<Account>
 function remove(authFile: string, name: string): void {
   const accounts = readAuthFile(authFile);
   const others = accounts.filter((one) => one.name !== name);
-  if (others.length === accounts.length)
-    throw new UsageError(`no user or token is named ${JSON.stringify(name)}`);
+  if (others.length === accounts.length) throw new UsageError(`no user or token is named ${quote(name)}`);
   write(authFile, others);
 }
 

@@ -12,6 +12,7 @@ import type { WritableStore } from '../core/control-port.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
 import { printable } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
+import { quote } from '../core/quote.ts';
 import { Progress } from '../observe/progress.ts';
 import { clock } from '../serve/clock.ts';
 import { stopSignal } from '../serve/stop-signal.ts';
@@ -163,7 +164,7 @@ function nameOf({ of }: Fault): string {
   if (of === 'file') return 'the file itself';
   if ('key' in of) return of.key;
   if ('output' in of) return `build output ${of.outputId ?? `of blob ${of.output}`}`;
-  if ('action' in of) return `build action ${of.action.actionId} of ${JSON.stringify(of.action.namespace)}`;
+  if ('action' in of) return `build action ${of.action.actionId} of ${quote(of.action.namespace)}`;
   return `blob ${of.unused}`;
 }
 

@@ -15,6 +15,7 @@ import type {
 } from '../core/control-port.ts';
 import { messageOf, StoreFailed, serveError } from '../core/errors.ts';
 import { CONTROL_BYTES_IN_FLIGHT_MAX, CONTROL_FRAME_BYTES_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import type { Remote } from '../core/store-port.ts';
 import { packStreamFrame, StreamFrames } from '../wire/stream-frame.ts';
 import { Allowance } from './allowance.ts';
@@ -47,9 +48,7 @@ function open(path: string): Promise<Socket | undefined> {
     socket.once('connect', () => resolve(socket));
     socket.once('error', (cause: NodeJS.ErrnoException) => {
       if (NOBODY.has(cause.code)) return resolve(undefined);
-      reject(
-        new StoreFailed(`cannot open control socket ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause }),
-      );
+      reject(new StoreFailed(`cannot open control socket ${quote(path)}: ${messageOf(cause)}`, { cause }));
     });
   });
 }

@@ -2,6 +2,7 @@
 
 import { relative } from 'node:path';
 import { StoreFailed } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 /**
  * `<db>.sock`, written the shorter way, absolute or from the working directory: the kernel takes few bytes.
@@ -14,7 +15,7 @@ export function controlPath(dbPath: string): string {
   const path = Buffer.byteLength(near) < Buffer.byteLength(absolute) ? near : absolute;
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
   throw new StoreFailed(
-    `cannot use control socket ${JSON.stringify(absolute)}: over ${SOCKET_PATH_BYTES_MAX} bytes; start Astera in the store's directory`,
+    `cannot use control socket ${quote(absolute)}: over ${SOCKET_PATH_BYTES_MAX} bytes; start Astera in the store's directory`,
   );
 }
 

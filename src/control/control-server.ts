@@ -24,6 +24,7 @@ import {
   CONTROL_CONNECTIONS_MAX,
   CONTROL_FRAME_BYTES_MAX,
 } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import type { Remote } from '../core/store-port.ts';
 import { packStreamFrame, StreamFrames } from '../wire/stream-frame.ts';
 import { Allowance } from './allowance.ts';
@@ -61,7 +62,7 @@ export class ControlServer {
       return control;
     } catch (cause) {
       const why = messageOf(cause);
-      throw new StoreFailed(`cannot open control socket ${JSON.stringify(options.path)}: ${why}`, { cause });
+      throw new StoreFailed(`cannot open control socket ${quote(options.path)}: ${why}`, { cause });
     }
   }
 

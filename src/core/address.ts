@@ -4,6 +4,7 @@
  */
 
 import { BadRequest } from './errors.ts';
+import { quote } from './quote.ts';
 
 /** A listen address. `host` has no brackets, and is empty for all interfaces. With port 0 the system chooses one. */
 export type Address =
@@ -19,7 +20,7 @@ export function parseAddress(text: string): Address {
   if (text.startsWith('unix:')) return parseUnix(text);
   const [, ipv6, name = '', digits = ''] = TCP.exec(text) ?? [];
   const port = Number(digits);
-  if (digits === '' || port > PORT_MAX) throw new BadRequest(`not an address: ${JSON.stringify(text)}`);
+  if (digits === '' || port > PORT_MAX) throw new BadRequest(`not an address: ${quote(text)}`);
   return { kind: 'tcp', host: ipv6 ?? name, port };
 }
 
@@ -41,7 +42,7 @@ const TCP =
 function parseUnix(text: string): Address {
   const path = text.slice('unix:'.length);
   if (path === '' || path.includes('\0') || new TextEncoder().encode(path).length > UNIX_PATH_BYTES_MAX) {
-    throw new BadRequest(`not an address: ${JSON.stringify(text)}`);
+    throw new BadRequest(`not an address: ${quote(text)}`);
   }
   return { kind: 'unix', path };
 }

@@ -11,6 +11,7 @@
 import type { Brand } from './brand.ts';
 import { BadRequest } from './errors.ts';
 import { KEY_LENGTH_MAX } from './limits.ts';
+import { quote } from './quote.ts';
 
 /**
  * A checked, unescaped module path, such as `github.com/Azure/x/v2`. `go get` asks for all prefixes of a package path,
@@ -115,7 +116,7 @@ function elementFault(element: string): string | undefined {
   if (element.startsWith('.')) return 'leading dot in path element';
   if (element.endsWith('.')) return 'trailing dot in path element';
   const bad = /[^A-Za-z0-9._~-]/u.exec(element);
-  if (bad !== null) return `invalid character ${JSON.stringify(bad[0])}`;
+  if (bad !== null) return `invalid character ${quote(bad[0])}`;
   if (isReservedName(element)) return 'path element reserved on Windows';
   // Windows gives long names short forms such as PROGRA~1.
   if (/^[^.]*~[0-9]+(?:\.|$)/.test(element)) return 'trailing tilde and digits in path element';
@@ -126,7 +127,7 @@ function hostFault(host: string): string | undefined {
   if (host.startsWith('-')) return 'leading dash in first path element';
   if (!host.includes('.')) return 'missing dot in first path element';
   const bad = /[^a-z0-9.-]/.exec(host);
-  return bad === null ? undefined : `invalid character ${JSON.stringify(bad[0])} in first path element`;
+  return bad === null ? undefined : `invalid character ${quote(bad[0])} in first path element`;
 }
 
 /**
@@ -142,9 +143,4 @@ function majorFault(path: string): string | undefined {
   const last = /\/v([0-9.]+)$/.exec(path)?.[1];
   if (last === undefined || (/^[1-9][0-9]*$/.test(last) && last !== '1')) return undefined;
   return 'invalid major version suffix';
-}
-
-/** The text in quotes, cut for one line of an error. */
-function quote(text: string): string {
-  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }

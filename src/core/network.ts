@@ -6,6 +6,7 @@
  */
 
 import { BadRequest } from './errors.ts';
+import { quote } from './quote.ts';
 
 /** All addresses whose first `bits` bits are those of `bytes`. The other bits of `bytes` are 0. */
 export type Network = { readonly bytes: Uint8Array; readonly bits: number };
@@ -78,7 +79,7 @@ function parseNetwork(text: string): Network {
 }
 
 function notNetwork(text: string): BadRequest {
-  return new BadRequest(`not a network: ${JSON.stringify(text.slice(0, 60))}`);
+  return new BadRequest(`not a network: ${quote(text.slice(0, 60))}`);
 }
 
 /** The mask of byte `at` in a prefix of `bits` bits. */

@@ -5,6 +5,7 @@
  * Follows golang.org/x/mod/module/pseudo.go.
  */
 
+import { quote } from './quote.ts';
 import { isPrerelease, parseVersion, type Version } from './version.ts';
 
 /** Whether `version` has one of the five forms of https://go.dev/ref/mod#pseudo-versions. */
@@ -54,7 +55,7 @@ export function makePseudoVersion(commit: {
         ? `${plain}.0.${suffix}`
         : `${plain.replace(/[0-9]+$/, (patch) => String(BigInt(patch) + 1n))}-0.${suffix}`;
   const version = parseVersion(text);
-  if (version === undefined) throw new Error(`not a version: ${JSON.stringify(text)}`);
+  if (version === undefined) throw new Error(`not a version: ${quote(text)}`);
   return version;
 }
 

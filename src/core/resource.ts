@@ -8,6 +8,7 @@
 import { BadRequest } from './errors.ts';
 import { KEY_LENGTH_MAX } from './limits.ts';
 import { escapeModulePath, type ModulePath, unescapeModulePath } from './module-path.ts';
+import { quote } from './quote.ts';
 import { checkMajor, escapeVersion, type Query, queryOf, unescapeVersion, type Version } from './version.ts';
 
 /** One file of a GOPROXY. `info` is of a canonical version; `query` is the `.info` of anything else. */
@@ -74,7 +75,7 @@ function parseVersioned(module: ModulePath, escaped: string, ending: Ending): Re
   const asked = unescapeVersion(escaped);
   if (asked.kind === 'query') {
     if (ending === 'info') return { kind: 'query', module, query: asked.query };
-    throw new BadRequest(`cannot give .${ending}: not a canonical version: ${JSON.stringify(asked.query)}`);
+    throw new BadRequest(`cannot give .${ending}: not a canonical version: ${quote(asked.query)}`);
   }
   if (ending === 'info' && !checkMajor(module, asked.version)) {
     return { kind: 'query', module, query: queryOf(asked.version) };

@@ -1,5 +1,7 @@
 /** Errors about wrong usage, with a guess at the name that the user may have meant. */
 
+import { quote } from './quote.ts';
+
 /** Wrong usage. The message is one line and names the way out. Exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -11,7 +13,7 @@ export class UsageError extends Error {
 export function unknownName(what: string, name: string, names: readonly string[]): UsageError {
   const near = closest(name, names);
   const hint = near === undefined ? "see 'astera --help'" : `did you mean ${near}?`;
-  return new UsageError(`unknown ${what} ${JSON.stringify(name.slice(0, NAME_LENGTH_MAX))}: ${hint}`);
+  return new UsageError(`unknown ${what} ${quote(name.slice(0, NAME_LENGTH_MAX))}: ${hint}`);
 }
 
 /** The nearest name by edit distance, the first one of several; undefined if none is near. */

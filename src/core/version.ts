@@ -9,6 +9,7 @@ import type { Brand } from './brand.ts';
 import { BadRequest } from './errors.ts';
 import { KEY_LENGTH_MAX } from './limits.ts';
 import { escapeBang, isReservedName, type ModulePath, splitPathMajor, unescapeBang } from './module-path.ts';
+import { quote } from './quote.ts';
 
 /** A canonical version, `vX.Y.Z[-pre][+incompatible]`. It stands for the same bytes for ever. */
 export type Version = Brand<string, 'Version'>;
@@ -38,7 +39,7 @@ export function unescapeVersion(escaped: string): VersionOrQuery {
   const version = plain === undefined ? undefined : parseVersion(plain);
   if (version !== undefined) return { kind: 'version', version }; // Every version is a file name.
   if (plain !== undefined && isFileName(plain)) return { kind: 'query', query: plain as Query };
-  throw new BadRequest(`malformed escaped version ${JSON.stringify(escaped.slice(0, 200))}`);
+  throw new BadRequest(`malformed escaped version ${quote(escaped.slice(0, 200))}`);
 }
 
 /**

@@ -8,6 +8,7 @@
 
 import { messageOf } from './errors.ts';
 import { parseModulePath } from './module-path.ts';
+import { quote } from './quote.ts';
 import { resourceKey } from './resource.ts';
 import { parseVersion } from './version.ts';
 
@@ -50,7 +51,7 @@ export function keysOf({ module, version, isModOnly }: Wanted): string[] {
   const path = parseModulePath(module);
   const canonical = parseVersion(version);
   if (canonical === undefined) {
-    throw new Error(`not a canonical version: ${JSON.stringify(`${module}@${version}`.slice(0, 200))}`);
+    throw new Error(`not a canonical version: ${quote(`${module}@${version}`.slice(0, 200))}`);
   }
   const kinds = isModOnly ? (['mod'] as const) : (['info', 'mod', 'zip'] as const);
   return kinds.map((kind) => resourceKey({ kind, module: path, version: canonical }));
@@ -60,7 +61,7 @@ export function keysOf({ module, version, isModOnly }: Wanted): string[] {
 function ofSumLine(line: string): Wanted {
   const [module, version, hash, ...rest] = line.split(/\s+/);
   if (module === undefined || version === undefined || hash === undefined || rest.length > 0) {
-    throw new Error(`not a line of go.sum: ${JSON.stringify(line.slice(0, 200))}`);
+    throw new Error(`not a line of go.sum: ${quote(line.slice(0, 200))}`);
   }
   const isModOnly = version.endsWith('/go.mod');
   return { module, version: isModOnly ? version.slice(0, -'/go.mod'.length) : version, isModOnly };
@@ -69,7 +70,7 @@ function ofSumLine(line: string): Wanted {
 function ofLine(line: string): Wanted {
   const [, module, version] = /^([^@\s]+)@([^@\s]+)$/.exec(line) ?? [];
   if (module === undefined || version === undefined) {
-    throw new Error(`not a line module@version: ${JSON.stringify(line.slice(0, 200))}`);
+    throw new Error(`not a line module@version: ${quote(line.slice(0, 200))}`);
   }
   return { module, version, isModOnly: false };
 }

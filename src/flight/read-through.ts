@@ -10,6 +10,7 @@
  */
 
 import { Busy, isServeError } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import type { Singleflight } from './singleflight.ts';
 
 /** Keeps a flight's key taken until `until` settles. Its answer may go out before. */
@@ -126,5 +127,5 @@ export async function shareButLoops<F>(
       isFirst = false;
     }
   }
-  throw new Busy(`cannot fetch ${JSON.stringify(asked.key)}: other requests for it go in a circle`);
+  throw new Busy(`cannot fetch ${quote(asked.key)}: other requests for it go in a circle`);
 }

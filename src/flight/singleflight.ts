@@ -6,6 +6,7 @@
  */
 
 import { Busy } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 /** `waiters` counts callers until the answer; after it nobody waits, though the key may stay taken. */
 type Flight<V> = { readonly answer: Promise<V>; waiters: number; isAnswered: boolean };
@@ -48,9 +49,7 @@ export class Singleflight<V> {
     const joined = this.#flights.get(key);
     if (joined !== undefined) return this.#join(key, joined);
     if (this.#flights.size >= this.#options.flightsMax) {
-      return Promise.reject(
-        new Busy(`cannot fetch ${JSON.stringify(key)}: ${this.#flights.size} keys are in flight`),
-      );
+      return Promise.reject(new Busy(`cannot fetch ${quote(key)}: ${this.#flights.size} keys are in flight`));
     }
     let held: Promise<unknown> | undefined;
     const land = () => this.#flights.delete(key);
@@ -76,9 +75,7 @@ export class Singleflight<V> {
   #join(key: string, flight: Flight<V>): Promise<V> {
     if (!flight.isAnswered && ++flight.waiters > this.#options.waitersMax) {
       flight.waiters--;
-      return Promise.reject(
-        new Busy(`cannot fetch ${JSON.stringify(key)}: ${flight.waiters} clients wait for it`),
-      );
+      return Promise.reject(new Busy(`cannot fetch ${quote(key)}: ${flight.waiters} clients wait for it`));
     }
     this.#options.onJoin?.();
     return flight.answer;

@@ -5,6 +5,7 @@
  */
 
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 export type Target = {
   /** The path as it came: `/healthz` and the like are compared with it. */
@@ -48,6 +49,6 @@ function decode(url: string): string {
   try {
     return decodeURIComponent(url);
   } catch {
-    throw new BadRequest(`cannot decode path: bad percent-escape: ${JSON.stringify(url.slice(0, 200))}`);
+    throw new BadRequest(`cannot decode path: bad percent-escape: ${quote(url.slice(0, 200))}`);
   }
 }

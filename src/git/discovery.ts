@@ -19,6 +19,7 @@ import {
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { GO_IMPORT_PAGE_BYTES_MAX, UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';
 import { type ModulePath, parseModulePath } from '../core/module-path.ts';
+import { quote } from '../core/quote.ts';
 import { type GoImport, matchGoImport, parseGoImports } from './go-import-tags.ts';
 import { oneLine } from './words.ts';
 
@@ -66,7 +67,7 @@ export class Discovery {
     const confirmed = await this.#ask(parsePrefix(found.prefix), path);
     if (JSON.stringify(confirmed) === JSON.stringify(found)) return found;
     throw new NotFound(
-      `the pages of ${JSON.stringify(path)} and ${JSON.stringify(found.prefix)} disagree about its repository`,
+      `the pages of ${quote(path)} and ${quote(found.prefix)} disagree about its repository`,
     );
   }
 
@@ -86,8 +87,7 @@ export class Discovery {
     const answer = await this.#follow(url, path);
     const imports = parseGoImports(new TextDecoder().decode(answer.body));
     const match = matchGoImport(imports, path);
-    if (match === 'several')
-      throw new NotFound(`${url}: several go-import tags are for ${JSON.stringify(path)}`);
+    if (match === 'several') throw new NotFound(`${url}: several go-import tags are for ${quote(path)}`);
     if (match !== undefined) return match;
     throw imports.length > 0 ? noTag(url, path) : (statusError(url, answer.status) ?? noTag(url, path));
   }
@@ -121,7 +121,7 @@ export class Discovery {
       throw new UpstreamFailed(`${from}: a redirect that is not followed: ${oneLine(location)}`);
     if (next.host !== last.host && !this.#isPrivate(next))
       throw new NotFound(
-        `${from} sends ${JSON.stringify(path)} to ${next.host}, which no private pattern names (--private)`,
+        `${from} sends ${quote(path)} to ${next.host}, which no private pattern names (--private)`,
       );
     return next.href;
   }
@@ -147,7 +147,7 @@ function parsePrefix(prefix: string): ModulePath {
 
 function noTag(url: string, path: ModulePath): NotFound {
   return new NotFound(
-    `${url} has no go-import tag for ${JSON.stringify(path)}; if its server has none at all, set --git for it`,
+    `${url} has no go-import tag for ${quote(path)}; if its server has none at all, set --git for it`,
   );
 }
 

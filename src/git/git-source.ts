@@ -8,6 +8,7 @@ import { BadRequest, NotFound, UpstreamFailed } from '../core/errors.ts';
 import { GIT_REFS_KEPT_MS } from '../core/limits.ts';
 import type { Clock, FetchEvent, Fetched, ModuleRequest, ModuleSource } from '../core/ports.ts';
 import { isPseudoVersion } from '../core/pseudo-version.ts';
+import { quote } from '../core/quote.ts';
 import { isImmutable, type Resource } from '../core/resource.ts';
 import { type ModulePlace, placeOf } from './module-place.ts';
 import { type ModuleInfo, ModuleReader } from './module-reader.ts';
@@ -102,7 +103,7 @@ export class GitSource implements ModuleSource {
 }
 
 function viaProxy({ module }: Resource, url: string): string {
-  return `${JSON.stringify(module)} is served by a module proxy, ${oneLine(url)}: add it to --upstream, and take the path out of --private`;
+  return `${quote(module)} is served by a module proxy, ${oneLine(url)}: add it to --upstream, and take the path out of --private`;
 }
 
 async function answer(reader: ModuleReader, resource: Resource): Promise<Buffer> {

@@ -6,6 +6,7 @@
 
 import { NotFound } from '../core/errors.ts';
 import type { ModulePath } from '../core/module-path.ts';
+import { quote } from '../core/quote.ts';
 
 /** A repository: where it begins in the path, and the URLs that it may be at, in order. */
 export type KnownRepository = { readonly root: string; readonly urls: readonly string[] };
@@ -22,9 +23,9 @@ export function knownRepository(
   for (const { host, form, mayEndIn } of HOSTS) {
     if (path !== host && !path.startsWith(`${host}/`)) continue;
     const root = form.exec(path)?.groups?.root;
-    if (root === undefined) throw new NotFound(`${JSON.stringify(path)} is no repository of ${host}`);
+    if (root === undefined) throw new NotFound(`${quote(path)} is no repository of ${host}`);
     if (mayEndIn === undefined && QUALIFIED.test(root))
-      throw new NotFound(`${JSON.stringify(path)}: a path of ${host} has no ending such as .git`);
+      throw new NotFound(`${quote(path)}: a path of ${host} has no ending such as .git`);
     return { root, urls: [`https://${root}`] };
   }
   return qualified(path, isInsecure);
@@ -33,8 +34,7 @@ export function knownRepository(
 function qualified(path: ModulePath, isInsecure: boolean): KnownRepository | undefined {
   const { root, repository, vcs } = GENERAL.exec(path)?.groups ?? {};
   if (root === undefined || repository === undefined) return undefined;
-  if (vcs !== 'git')
-    throw new NotFound(`${JSON.stringify(root)} is a ${vcs} repository: Astera reads Git only`);
+  if (vcs !== 'git') throw new NotFound(`${quote(root)} is a ${vcs} repository: Astera reads Git only`);
   const schemes = isInsecure ? ['git', 'https', 'http', 'git+ssh', 'ssh'] : ['https', 'git+ssh', 'ssh'];
   return { root, urls: schemes.map((scheme) => `${scheme}://${repository}`) };
 }

@@ -6,6 +6,7 @@
 
 import { NotFound } from '../core/errors.ts';
 import { type ModulePath, splitPathMajor } from '../core/module-path.ts';
+import { quote } from '../core/quote.ts';
 import { isPseudoText, isSemver } from './semver.ts';
 
 export type ModulePlace = {
@@ -36,7 +37,7 @@ export function placeOf(
   const { prefix, pathMajor } = splitPathMajor(module);
   const pathPrefix = root === module ? module : prefix;
   if (pathPrefix !== root && !pathPrefix.startsWith(`${root}/`))
-    throw new NotFound(`the repository of ${JSON.stringify(root)} cannot hold ${JSON.stringify(module)}`);
+    throw new NotFound(`the repository of ${quote(root)} cannot hold ${quote(module)}`);
   const below = pathPrefix.slice(root.length + 1);
   const whole = [below, directory]
     .join('/')

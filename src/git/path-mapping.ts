@@ -10,6 +10,7 @@
 
 import { BadRequest } from '../core/errors.ts';
 import type { ModulePath } from '../core/module-path.ts';
+import { quote } from '../core/quote.ts';
 import { checkRepositoryUrl } from './repository-url.ts';
 
 /** One mapping: the elements of its pattern, and the URL with its stars. */
@@ -67,8 +68,7 @@ function parseMapping(text: string): PathMapping {
   const at = text.indexOf('=');
   const [pattern, url] = [text.slice(0, at), text.slice(at + 1)];
   const fault = at < 0 ? 'no "="' : faultOf(pattern, url);
-  if (fault !== undefined)
-    throw new BadRequest(`malformed mapping ${JSON.stringify(text.slice(0, 200))}: ${fault}`);
+  if (fault !== undefined) throw new BadRequest(`malformed mapping ${quote(text.slice(0, 200))}: ${fault}`);
   checkRepositoryUrl(url.replaceAll('*', 'x'), 'own');
   return { elements: pattern.split('/'), url };
 }

@@ -10,6 +10,7 @@ import { matchPrefixPatterns } from '../core/glob.ts';
 import { GIT_NO_PLACE_MS, GIT_PLACE_MS, GIT_PLACES_MAX } from '../core/limits.ts';
 import type { ModulePath } from '../core/module-path.ts';
 import type { Clock } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
 import type { Discovery } from './discovery.ts';
 import { knownRepository } from './known-hosts.ts';
 import { type Candidate, candidatesOf, type PathMapping } from './path-mapping.ts';
@@ -93,8 +94,7 @@ export class RepositoryFinder {
   async #ofMapping(path: ModulePath, candidates: readonly Candidate[]): Promise<Place> {
     const known = candidates.find(({ url }) => this.#roots.has(url));
     if (known !== undefined) return { vcs: 'git', directory: '', ...known };
-    if (candidates.length === 0)
-      throw new NotFound(`${JSON.stringify(path)} is above the repositories of --git`);
+    if (candidates.length === 0) throw new NotFound(`${quote(path)} is above the repositories of --git`);
     const found = await this.#firstAt(candidates);
     if (this.#roots.size >= GIT_PLACES_MAX) this.#roots.clear();
     this.#roots.add(found.url);
@@ -134,18 +134,14 @@ export class RepositoryFinder {
   async #ofHost(path: ModulePath, isInsecure: boolean): Promise<Place> {
     const { prefix, vcs, root, directory } = await this.#options.discovery.find(path);
     if (vcs !== 'git' && vcs !== 'mod')
-      throw new NotFound(
-        `${JSON.stringify(prefix)} is a ${JSON.stringify(vcs)} repository: Astera reads Git only`,
-      );
+      throw new NotFound(`${quote(prefix)} is a ${quote(vcs)} repository: Astera reads Git only`);
     try {
       checkRepositoryUrl(root, isInsecure ? 'insecure' : 'secure');
     } catch (error) {
       throw error instanceof BadRequest ? new Forbidden(messageOf(error), { cause: error }) : error;
     }
     if (/^[/-]/.test(directory) || directory.split('/').includes('..'))
-      throw new UpstreamFailed(
-        `the go-import tag of ${JSON.stringify(prefix)} names no directory of a repository`,
-      );
+      throw new UpstreamFailed(`the go-import tag of ${quote(prefix)} names no directory of a repository`);
     return { vcs, root: prefix, url: root, directory };
   }
 }

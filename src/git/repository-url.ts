@@ -3,6 +3,7 @@
  */
 
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import type { Protocol } from './git-environment.ts';
 import { oneLine } from './words.ts';
 
@@ -17,8 +18,7 @@ export type UrlTrust = 'secure' | 'insecure' | 'own';
  */
 export function checkRepositoryUrl(url: string, trust: UrlTrust): void {
   const fault = faultOf(url, trust);
-  if (fault !== undefined)
-    throw new BadRequest(`cannot use repository ${JSON.stringify(oneLine(url))}: ${fault}`);
+  if (fault !== undefined) throw new BadRequest(`cannot use repository ${quote(oneLine(url))}: ${fault}`);
 }
 
 /** The protocol of a URL, as Git names it; undefined for one that runs programs, or for none. */

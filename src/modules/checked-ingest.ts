@@ -18,6 +18,7 @@ import type { Checksums, Summed, VerifyMode } from '../core/checksums.ts';
 import { CheckFailed, isServeError, messageOf, UpstreamDown } from '../core/errors.ts';
 import { REFUSED_KEYS_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Checked, EntryRow, Trust } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
@@ -120,9 +121,7 @@ export class CheckedIngest {
       const verdict = await checksums.judge(resource, what.h1);
       const trust = verdict === 'confirmed' ? verdict : 'unconfirmed';
       if (mode === 'strict' && trust !== 'confirmed') {
-        throw new UpstreamDown(
-          `cannot give ${JSON.stringify(what.key)}: the checksum database has not confirmed it`,
-        );
+        throw new UpstreamDown(`cannot give ${quote(what.key)}: the checksum database has not confirmed it`);
       }
       this.#refusals.delete(what.key);
       return { h1: what.h1, trust };

@@ -2,6 +2,7 @@
 
 import { type Answer, type ByteStream, isFromSource, type Origin } from '../core/answer.ts';
 import { BadRequest, NotFound } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { parseResource } from '../core/resource.ts';
 import type { ModuleProxy } from './module-proxy.ts';
 
@@ -18,8 +19,7 @@ export async function fetchWhole(
   key: string,
 ): Promise<{ origin: Origin }> {
   const resource = parseResource(key);
-  if (resource === undefined)
-    throw new BadRequest(`cannot fetch ${JSON.stringify(key)}: not a module's file`);
+  if (resource === undefined) throw new BadRequest(`cannot fetch ${quote(key)}: not a module's file`);
   const answer = await modules.get({ resource, key, mayFetch: true, isHead: false, via: undefined });
   if (answer.status !== 200) throw new NotFound(textOf(answer));
   const { body, origin } = answer;

@@ -7,6 +7,7 @@
 
 import { isServeError, messageOf } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
 import type { Store, UnsettledRow } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
 import type { CheckOutcome, StoredCheck } from './stored-check.ts';
@@ -91,7 +92,7 @@ export class LaterConfirm {
     const outcome = await check.check(row).catch((error: unknown): 'damaged' => {
       // A damaged file must not block the files after it. `astera verify` names it and says how to repair it.
       if (!isServeError(error) || this.#isStopped) throw error;
-      events.housekeepingFailed(`cannot check ${JSON.stringify(row.key)}: ${messageOf(error)}`);
+      events.housekeepingFailed(`cannot check ${quote(row.key)}: ${messageOf(error)}`);
       return 'damaged';
     });
     await rest(Math.min(RESTS * (clock.monotonicMs() - startedMs), REST_MS_MAX));

@@ -8,6 +8,7 @@
 import { StoredFile } from '../core/answer.ts';
 import { isServeError, messageOf, NotFound, type ServeError } from '../core/errors.ts';
 import { SMALL_BYTES_MAX, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
 import type { PartialRow } from '../core/store-port.ts';
 import type { Hold, Question } from '../flight/read-through.ts';
@@ -94,7 +95,7 @@ export class ModuleSteps implements Question<Read, Found> {
     const computed = await computeAnswer(this.#options.store, this.#resource);
     if (computed !== undefined) return { file: computed, origin: 'computed' };
     throw new NotFound(
-      `cannot find ${JSON.stringify(this.key)}: not stored, and the request or --offline forbids to ask upstream`,
+      `cannot find ${quote(this.key)}: not stored, and the request or --offline forbids to ask upstream`,
     );
   }
 
@@ -162,7 +163,7 @@ export class ModuleSteps implements Question<Read, Found> {
       return (await this.#options.storedCheck.check(row)) === 'confirmed' ? await this.read() : read;
     } catch (error) {
       if (!isServeError(error)) throw error;
-      this.#options.events.housekeepingFailed(`cannot check ${JSON.stringify(key)}: ${messageOf(error)}`);
+      this.#options.events.housekeepingFailed(`cannot check ${quote(key)}: ${messageOf(error)}`);
       return read;
     }
   }

@@ -7,6 +7,7 @@
 
 import { type FileKind, StoredFile } from '../core/answer.ts';
 import { BadRequest, Busy } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { isImmutable, parseResource } from '../core/resource.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
@@ -80,7 +81,7 @@ export class OutsideWrites {
 
   #refuseFetched(key: string): void {
     if (!this.#options.readThrough.isFetching(key)) return;
-    throw new Busy(`cannot change ${JSON.stringify(key)}: it is being fetched; try again`);
+    throw new Busy(`cannot change ${quote(key)}: it is being fetched; try again`);
   }
 
   /** Forgets the file twice: a read that was under way may put the old file into memory again. */
@@ -96,7 +97,7 @@ export class OutsideWrites {
 function kindOf(key: string): FileKind {
   const resource = parseResource(key);
   if (resource !== undefined && isImmutable(resource)) return resource.kind;
-  throw new BadRequest(`cannot store ${JSON.stringify(key)}: not the file of a version`);
+  throw new BadRequest(`cannot store ${quote(key)}: not the file of a version`);
 }
 
 function fileOf(

@@ -6,6 +6,7 @@
  */
 
 import { CheckFailed } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import type { Resource } from '../core/resource.ts';
 import { parseVersion } from '../core/version.ts';
 
@@ -16,8 +17,7 @@ import { parseVersion } from '../core/version.ts';
  */
 export function checkSmall(resource: Resource, key: string, bytes: Uint8Array): void {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  if (/^\s*</.test(text))
-    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: it is markup, not a Go file`);
+  if (/^\s*</.test(text)) throw new CheckFailed(`cannot take ${quote(key)}: it is markup, not a Go file`);
   if (resource.kind === 'info') checkInfo(key, text, resource.version);
   else if (resource.kind === 'latest' || resource.kind === 'query') checkInfo(key, text, undefined);
 }
@@ -25,13 +25,11 @@ export function checkSmall(resource: Resource, key: string, bytes: Uint8Array): 
 function checkInfo(key: string, text: string, asked: string | undefined): void {
   const version = versionOf(key, text);
   if (asked !== undefined && version !== asked) {
-    throw new CheckFailed(
-      `cannot take ${JSON.stringify(key)}: it is of version ${JSON.stringify(version.slice(0, 80))}`,
-    );
+    throw new CheckFailed(`cannot take ${quote(key)}: it is of version ${quote(version.slice(0, 80))}`);
   }
   if (parseVersion(version) === undefined) {
     throw new CheckFailed(
-      `cannot take ${JSON.stringify(key)}: not a canonical version: ${JSON.stringify(version.slice(0, 80))}`,
+      `cannot take ${quote(key)}: not a canonical version: ${quote(version.slice(0, 80))}`,
     );
   }
 }
@@ -39,13 +37,13 @@ function checkInfo(key: string, text: string, asked: string | undefined): void {
 function versionOf(key: string, text: string): string {
   const { version, time, origin } = fieldsOf(key, text);
   if (typeof version !== 'string') {
-    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: JSON without a Version`);
+    throw new CheckFailed(`cannot take ${quote(key)}: JSON without a Version`);
   }
   if (time !== undefined && !isTime(time)) {
-    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: JSON with a Time that is none`);
+    throw new CheckFailed(`cannot take ${quote(key)}: JSON with a Time that is none`);
   }
   if (origin !== undefined && (typeof origin !== 'object' || Array.isArray(origin))) {
-    throw new CheckFailed(`cannot take ${JSON.stringify(key)}: JSON with an Origin that is none`);
+    throw new CheckFailed(`cannot take ${quote(key)}: JSON with an Origin that is none`);
   }
   return version;
 }
@@ -56,9 +54,7 @@ function fieldsOf(key: string, text: string): Readonly<Record<string, unknown>> 
   try {
     info = JSON.parse(text);
   } catch {
-    throw new CheckFailed(
-      `cannot take ${JSON.stringify(key)}: not JSON: ${JSON.stringify(text.slice(0, 40))}`,
-    );
+    throw new CheckFailed(`cannot take ${quote(key)}: not JSON: ${quote(text.slice(0, 40))}`);
   }
   const fields = Object.entries(typeof info === 'object' && info !== null ? info : {});
   return Object.fromEntries(

@@ -11,6 +11,7 @@
 import { Forbidden, isServeError } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
 import type { FetchEvent, Fetched, ModuleRequest, ModuleSource, SourceName } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
 import type { Resource } from '../core/resource.ts';
 
 export type SourcesOptions = {
@@ -43,7 +44,7 @@ export class Sources {
     if (!matchPrefixPatterns(noProxyPatterns, resource.module)) return outside;
     if (inside.length > 0) return inside;
     throw new Forbidden(
-      `cannot give ${JSON.stringify(resource.module)}: it may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and this Astera does not fetch from Git`,
+      `cannot give ${quote(resource.module)}: it may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and this Astera does not fetch from Git`,
     );
   }
 

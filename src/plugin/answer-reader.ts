@@ -1,6 +1,7 @@
 /** Reads what a plugin server writes: answers as JSON lines, with empty lines between them. */
 
 import { PLUGIN_ANSWER_BYTES_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 
 export type ServerAnswer = {
   readonly id: number;
@@ -39,7 +40,7 @@ function parseAnswer(line: string): ServerAnswer {
     isTextOrAbsent(error) &&
     isTextOrAbsent(path) &&
     (isMiss === undefined || typeof isMiss === 'boolean');
-  if (!isGood) throw new Error(`no answer of a cache program: ${JSON.stringify(line.slice(0, 80))}`);
+  if (!isGood) throw new Error(`no answer of a cache program: ${quote(line.slice(0, 80))}`);
   return { id, hasFailed: error !== undefined && error !== '', path: path === '' ? undefined : path, line };
 }
 

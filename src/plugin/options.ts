@@ -6,6 +6,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseDuration, parseSize } from '../core/quantity.ts';
+import { quote } from '../core/quote.ts';
 import { UsageError, unknownName } from '../core/usage-error.ts';
 
 export type PluginOptions = {
@@ -175,7 +176,7 @@ export function readOptions(find: FindSetting): PluginOptions {
     } catch {
       const form = pluginFlags.find((one) => one.name === name)?.form;
       const where = from === undefined || from === `--${name}` ? `--${name}` : `--${name} (from ${from})`;
-      throw new UsageError(`bad value for ${where}: ${JSON.stringify(text.slice(0, 200))}: expected ${form}`);
+      throw new UsageError(`bad value for ${where}: ${quote(text.slice(0, 200))}: expected ${form}`);
     }
   };
   read('c', '1', parseCount);

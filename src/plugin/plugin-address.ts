@@ -2,6 +2,7 @@
 
 import { type Address, parseAddress } from '../core/address.ts';
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 /**
  * A port as go-cache-plugin takes it, `127.0.0.1:5930` as we print it, or `unix:PATH`. Port 0 lets the system choose.
@@ -11,7 +12,7 @@ import { BadRequest } from '../core/errors.ts';
 export function parsePluginAddress(text: string): Address {
   const address = parseAddress(/^[0-9]{1,5}$/.test(text) ? `${HOST}:${text}` : text);
   if (address.kind === 'tcp' && address.host !== HOST) {
-    throw new BadRequest(`not on loopback: ${JSON.stringify(text)}`);
+    throw new BadRequest(`not on loopback: ${quote(text)}`);
   }
   return address;
 }

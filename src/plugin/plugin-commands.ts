@@ -1,5 +1,6 @@
 /** The commands that `go` starts: what their words and flags ask for, and the code that does it. */
 
+import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { runConnect } from './connect.ts';
 import { connectFlags, type FindSetting, findIn, pluginFlags, readArgs, readOptions } from './options.ts';
@@ -20,7 +21,7 @@ export async function runPluginCommand(args: readonly string[], env: Env): Promi
     return;
   }
   const { flags, words } = readArgs(args, pluginFlags);
-  if (words[0] !== undefined) throw new UsageError(`unknown word ${JSON.stringify(words[0].slice(0, 64))}`);
+  if (words[0] !== undefined) throw new UsageError(`unknown word ${quote(words[0].slice(0, 64))}`);
   await cacheprogCommand(findIn(flags, env));
 }
 

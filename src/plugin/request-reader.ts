@@ -6,6 +6,7 @@
  */
 
 import { PLUGIN_LINE_BYTES_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 
 /** IDs are lower-case hex; empty where the request has none. */
 export type CacheRequest = {
@@ -97,7 +98,7 @@ function parseRequest(text: string): CacheRequest {
   const fields = value as Readonly<Record<string, unknown>>;
   const { ID: id, Command: command, BodySize: bodySize = 0 } = fields;
   if (typeof id !== 'number' || typeof command !== 'string' || !isSize(bodySize)) {
-    throw new Error(`cannot read request: ${JSON.stringify(text.slice(0, 200))}`);
+    throw new Error(`cannot read request: ${quote(text.slice(0, 200))}`);
   }
   // Toolchains before 1.24 say ObjectID.
   const outputId = toHex(fields.OutputID ?? fields.ObjectID);

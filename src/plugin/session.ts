@@ -6,6 +6,7 @@
  */
 
 import { isCacheId } from '../core/cache-id.ts';
+import { quote } from '../core/quote.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import type { LocalPut } from './local-put.ts';
 import type { PluginCache } from './plugin-cache.ts';
@@ -18,7 +19,7 @@ export type SessionDoors = {
 };
 
 /** The first message, which `go` waits for. */
-export const HELLO = `${JSON.stringify({ ID: 0, KnownCommands: ['get', 'put', 'close'] })}\n`;
+export const HELLO = `${quote({ ID: 0, KnownCommands: ['get', 'put', 'close'] })}\n`;
 
 export class Session implements RequestSink {
   /** Settles when `close` is asked for. Its answer: {@link answerClose}. */
@@ -71,7 +72,7 @@ export class Session implements RequestSink {
       const error = isGood ? undefined : new Error('bad ActionID or OutputID');
       const file = this.#cache.local.beginPut({ outputId, size: bodySize });
       this.#put = { request, file, error };
-    } else this.#answer({ ID: id, Err: `unknown command ${JSON.stringify(command.slice(0, 40))}` });
+    } else this.#answer({ ID: id, Err: `unknown command ${quote(command.slice(0, 40))}` });
   }
 
   onBody(bytes: Buffer): void {
@@ -136,7 +137,7 @@ export class Session implements RequestSink {
   }
 
   #answer(answer: Readonly<Record<string, unknown>>): void {
-    this.#write(`${JSON.stringify(answer)}\n`);
+    this.#write(`${quote(answer)}\n`);
   }
 }
 

@@ -1,6 +1,7 @@
 /** The server's address: listens on it, by https where there is a certificate, refuses an upstream that is this very server, and prints the one line. */
 
 import { formatAddress } from '../core/address.ts';
+import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 import type { Server } from '../front/server.ts';
 import type { Config } from '../settings/config.ts';
@@ -16,7 +17,7 @@ import { tlsOf } from './tls.ts';
 export async function announce(config: Config, server: Server): Promise<void> {
   const tls = tlsOf(config);
   const port = await server.listen(config.addr, tls).catch((cause: unknown) => {
-    const files = `--tls-cert ${JSON.stringify(tls?.certPath)} and --tls-key ${JSON.stringify(tls?.keyPath)}`;
+    const files = `--tls-cert ${quote(tls?.certPath)} and --tls-key ${quote(tls?.keyPath)}`;
     throw new UsageError(`cannot use ${files}: not a certificate in PEM and its key, or not readable`, {
       cause,
     });

@@ -7,6 +7,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../core/errors.ts';
 import { formatSize } from '../core/quantity.ts';
+import { quote } from '../core/quote.ts';
 import { Progress } from '../observe/progress.ts';
 import { walkSumdb, walkTree } from '../tree/tree-file.ts';
 import { type Imported, type ImportOptions, importTree } from '../tree/tree-import.ts';
@@ -47,7 +48,7 @@ export async function treeRoot(directory: string): Promise<string> {
     const inside = join(root, 'cache/download');
     return await realpath(inside).catch(() => root);
   } catch (cause) {
-    throw new Error(`cannot import ${JSON.stringify(directory)}: ${messageOf(cause)}; ${IMPORT_HINT}`, {
+    throw new Error(`cannot import ${quote(directory)}: ${messageOf(cause)}; ${IMPORT_HINT}`, {
       cause,
     });
   }

@@ -12,6 +12,7 @@ import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ModuleSource, Upstream } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Builder, Remote, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
@@ -135,7 +136,7 @@ function lookUpBy(sumdb: ChecksumDatabases): Remote<ControlPort>['lookUp'] {
   return async ({ key }) => {
     const resource = parseResource(key);
     if (resource === undefined || !('version' in resource)) {
-      throw new BadRequest(`cannot look up ${JSON.stringify(key)}: not a file of a module version`);
+      throw new BadRequest(`cannot look up ${quote(key)}: not a file of a module version`);
     }
     return sumdb.lookUp(resource, { isAnew: true });
   };

@@ -5,6 +5,7 @@ import { chmodSync, chownSync, readFileSync, renameSync, rmSync, statSync, write
 import { type Account, formatAccounts, parseAccounts } from '../access/accounts.ts';
 import { messageOf } from '../core/errors.ts';
 import { AUTH_FILE_BYTES_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 
 /**
@@ -20,7 +21,7 @@ export function readAuthFile(path: string, how: { readonly mayBeNew?: true } = {
     }
     return parseAccounts(readFileSync(path, 'utf8'));
   } catch (cause) {
-    throw new UsageError(`cannot read --auth-file ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause });
+    throw new UsageError(`cannot read --auth-file ${quote(path)}: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -37,6 +38,6 @@ export function writeAuthFile(path: string, accounts: readonly Account[]): void 
     renameSync(part, path);
   } catch (cause) {
     rmSync(part, { force: true });
-    throw new Error(`cannot write --auth-file ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause });
+    throw new Error(`cannot write --auth-file ${quote(path)}: ${messageOf(cause)}`, { cause });
   }
 }

@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { type Address, parseAddress } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { UsageError, unknownName } from '../core/usage-error.ts';
 import { pluginFlags } from '../plugin/options.ts';
 import type { Env } from './go-env.ts';
@@ -103,9 +104,7 @@ function readConfigFile(path: string): Map<string, Found> {
     if (/^\s*(?:#|$)/.test(line)) continue;
     const [, name, text] = /^\s*([a-z][a-z-]*)\s*=(.*)$/.exec(line) ?? [];
     if (name === undefined || text === undefined) {
-      throw new UsageError(
-        `cannot read ${from}: expected name = value: ${JSON.stringify(line.slice(0, 80))}`,
-      );
+      throw new UsageError(`cannot read ${from}: expected name = value: ${quote(line.slice(0, 80))}`);
     }
     if (!names.includes(name)) throw unknownName(`setting in ${from}`, name, names);
     found.set(name, { text: text.trim(), from });
@@ -120,7 +119,7 @@ function readSmallFile(path: string): string {
       throw new Error(`not a file of up to ${FILE_BYTES_MAX} bytes`);
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new UsageError(`cannot read --config ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause });
+    throw new UsageError(`cannot read --config ${quote(path)}: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -3,6 +3,7 @@
 import type { ActionName, BuildCacheWriterPort } from '../core/build-cache-port.ts';
 import { BadRequest, NotFound } from '../core/errors.ts';
 import { ACTION_NOTE_LENGTH_MAX, NAMESPACE_LENGTH_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import type { ActionUse } from './action-use.ts';
 import { idBytes } from './cache-id.ts';
 import type { OutputWriter } from './output-writer.ts';
@@ -27,7 +28,7 @@ export class ActionWriter {
     const output = this.#outputs.find(outputId);
     const known = this.#sql.find.get(action);
     if (known === undefined) {
-      if (output === undefined) throw new NotFound(`output ${JSON.stringify(outputId)} is not stored`);
+      if (output === undefined) throw new NotFound(`output ${quote(outputId)} is not stored`);
       this.#sql.add.run({ ...action, output, time, note: note ?? null, nowMs });
       return { outcome: 'stored' };
     }

@@ -2,6 +2,7 @@
 
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import type { ReaderPort } from '../core/store-port.ts';
 import { type Connection, chunkId } from './schema.ts';
 
@@ -31,7 +32,7 @@ export class BlobReader {
       if (!isSame) throw new Error(`blob ${blob} was replaced meanwhile; run it again`);
       return {};
     } catch (cause) {
-      throw new StoreFailed(`cannot write ${JSON.stringify(path)}: ${messageOf(cause)}`, { cause });
+      throw new StoreFailed(`cannot write ${quote(path)}: ${messageOf(cause)}`, { cause });
     } finally {
       if (file !== undefined) closeSync(file);
     }

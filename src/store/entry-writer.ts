@@ -4,6 +4,7 @@ import { hash } from 'node:crypto';
 import { type EntryKind, kindOfKey } from '../core/entry-kind.ts';
 import { StoreFailed } from '../core/errors.ts';
 import { INLINE_BYTES_MAX, NEGATIVE_ROWS_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import type { Checked, Source, Trust, WriterPort } from '../core/store-port.ts';
 import type { BlobWriter } from './blob-writer.ts';
 import { FileSource } from './file-source.ts';
@@ -117,7 +118,7 @@ export class EntryWriter {
 
   #sealedBefore(key: string): ReturnType<WriterPort['sealBlob']> {
     const entry = this.#sql.blobOfKey.get(key);
-    if (entry?.blob == null) throw new StoreFailed(`cannot seal blob: none grows for ${JSON.stringify(key)}`);
+    if (entry?.blob == null) throw new StoreFailed(`cannot seal blob: none grows for ${quote(key)}`);
     return { sha256: entry.sha256.toString('hex'), blob: entry.blob };
   }
 }

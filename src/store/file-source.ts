@@ -7,6 +7,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { BadRequest, messageOf } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 /** Waits for no writer of a pipe, and follows no symbolic link. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -24,14 +25,14 @@ export class FileSource {
     this.size = stats.size;
     if (stats.isFile()) return;
     this.close();
-    throw new BadRequest(`cannot read ${JSON.stringify(path)}: not a regular file`);
+    throw new BadRequest(`cannot read ${quote(path)}: not a regular file`);
   }
 
   /** At least one byte and at most `length` from `offset` on. @throws {BadRequest} the file got shorter */
   read(offset: number, length: number): Uint8Array {
     const into = Buffer.allocUnsafeSlow(length);
     const bytes = this.#guarded(() => readSync(this.#fd, into, 0, length, offset));
-    if (bytes === 0) throw new BadRequest(`cannot read ${JSON.stringify(this.#path)}: it ends at ${offset}`);
+    if (bytes === 0) throw new BadRequest(`cannot read ${quote(this.#path)}: it ends at ${offset}`);
     return into.subarray(0, bytes);
   }
 
@@ -54,7 +55,7 @@ export class FileSource {
     try {
       return work();
     } catch (cause) {
-      throw new BadRequest(`cannot read ${JSON.stringify(this.#path)}: ${messageOf(cause)}`, { cause });
+      throw new BadRequest(`cannot read ${quote(this.#path)}: ${messageOf(cause)}`, { cause });
     }
   }
 }

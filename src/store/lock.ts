@@ -7,6 +7,7 @@
 
 import { existsSync, lstatSync } from 'node:fs';
 import { StoreFailed } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { makePrivate } from './file-mode.ts';
 import { type Connection, Database } from './sqlite.ts';
 
@@ -34,12 +35,12 @@ export function lockStore(path: string): StoreLock {
     db?.close();
     if ((error as { code?: string }).code === 'SQLITE_BUSY') {
       throw new StoreFailed(
-        `cannot open store ${JSON.stringify(path)}: another astera is using it; stop that one or name another file with --db`,
+        `cannot open store ${quote(path)}: another astera is using it; stop that one or name another file with --db`,
       );
     }
     const why = error instanceof Error ? error.message : String(error);
     throw new StoreFailed(
-      `cannot lock store ${JSON.stringify(lockPath)}: ${why}; let this user write there, or name another file with --db`,
+      `cannot lock store ${quote(lockPath)}: ${why}; let this user write there, or name another file with --db`,
       { cause: error },
     );
   }
@@ -49,7 +50,7 @@ export function lockStore(path: string): StoreLock {
 function refuseOtherNames(path: string): void {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return;
-  const cannot = `cannot open store ${JSON.stringify(path)}`;
+  const cannot = `cannot open store ${quote(path)}`;
   if (stats.isSymbolicLink() && !existsSync(path)) {
     throw new StoreFailed(`${cannot}: it is a link to a file that is not there; name that file with --db`);
   }

@@ -3,6 +3,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StoreFailed } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { checkStore, isUnfinished } from './schema.ts';
 
 /**
@@ -11,7 +12,7 @@ import { checkStore, isUnfinished } from './schema.ts';
  */
 export function lookAtStore(path: string, { mayBeNew }: { readonly mayBeNew: boolean }): void {
   const stats = statSync(path, { throwIfNoEntry: false });
-  const cannot = `cannot open store ${JSON.stringify(path)}`;
+  const cannot = `cannot open store ${quote(path)}`;
   if (stats === undefined && !mayBeNew) {
     throw new StoreFailed(`${cannot}: there is no such file; name the store with --db`);
   }

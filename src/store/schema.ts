@@ -7,6 +7,7 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { BadRequest, messageOf, StoreFailed } from '../core/errors.ts';
 import { BLOB_ID_MAX, CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import { makePrivate } from './file-mode.ts';
 import { migrations } from './migrations.ts';
 import { type Connection, Database } from './sqlite.ts';
@@ -182,7 +183,7 @@ const MMAP_BYTES = 2 ** 33;
 /** A setting written when the store was made. */
 export function readSetting(db: Connection, name: string): string {
   const row = db.prepare<[string], { value: string }>('SELECT value FROM setting WHERE name = ?').get(name);
-  if (row === undefined) throw new StoreFailed(`cannot read store: no setting ${JSON.stringify(name)}`);
+  if (row === undefined) throw new StoreFailed(`cannot read store: no setting ${quote(name)}`);
   return row.value;
 }
 
@@ -192,7 +193,7 @@ function guarded(path: string, open: () => Connection): Connection {
   } catch (error) {
     if (error instanceof StoreFailed) throw error;
     const why = `${messageOf(error)}${wayOut(error)}`;
-    throw new StoreFailed(`cannot open store ${JSON.stringify(path)}: ${why}`, { cause: error });
+    throw new StoreFailed(`cannot open store ${quote(path)}: ${why}`, { cause: error });
   }
 }
 
@@ -229,7 +230,7 @@ function prepareFile(db: Connection): void {
 function checkIdentity(db: Connection, path: string): void {
   if (numberPragma(db, 'application_id') === APPLICATION_ID) return;
   throw new StoreFailed(
-    `cannot open store ${JSON.stringify(path)}: it belongs to another program; name another file with --db`,
+    `cannot open store ${quote(path)}: it belongs to another program; name another file with --db`,
   );
 }
 
@@ -237,7 +238,7 @@ function checkVersion(db: Connection, path: string): void {
   const version = numberPragma(db, 'user_version');
   if (version > migrations.length) {
     throw new StoreFailed(
-      `cannot open store ${JSON.stringify(path)}: schema ${version} is newer than this Astera's ${migrations.length}; use the newer Astera`,
+      `cannot open store ${quote(path)}: schema ${version} is newer than this Astera's ${migrations.length}; use the newer Astera`,
     );
   }
 }
@@ -246,7 +247,7 @@ function checkMigrated(db: Connection, path: string): void {
   const version = numberPragma(db, 'user_version');
   if (version === migrations.length) return;
   throw new StoreFailed(
-    `cannot read store ${JSON.stringify(path)}: schema ${version} is older than this Astera's ${migrations.length}; 'astera serve' brings it up to date`,
+    `cannot read store ${quote(path)}: schema ${version} is older than this Astera's ${migrations.length}; 'astera serve' brings it up to date`,
   );
 }
 
@@ -265,7 +266,7 @@ function checkChunkBytes(db: Connection, path: string): void {
   const stored = readSetting(db, 'chunk_bytes');
   if (stored === String(CHUNK_BYTES)) return;
   throw new StoreFailed(
-    `cannot open store ${JSON.stringify(path)}: its chunks have ${stored} bytes, this Astera's ${CHUNK_BYTES}`,
+    `cannot open store ${quote(path)}: its chunks have ${stored} bytes, this Astera's ${CHUNK_BYTES}`,
   );
 }
 

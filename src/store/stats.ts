@@ -8,6 +8,7 @@ import { statSync } from 'node:fs';
 import type { EntryKind } from '../core/entry-kind.ts';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import type { Unsettled } from '../core/store-port.ts';
 import { type Connection, openReadable } from './schema.ts';
 import { UNSETTLED_COUNTS } from './unsettled.ts';
@@ -87,7 +88,7 @@ export function readStats(path: string): StoreStats {
   try {
     return db.transaction(() => countAll(db, path))();
   } catch (error) {
-    throw new StoreFailed(`cannot read store ${JSON.stringify(path)}: ${messageOf(error)}`, { cause: error });
+    throw new StoreFailed(`cannot read store ${quote(path)}: ${messageOf(error)}`, { cause: error });
   } finally {
     db.close();
   }

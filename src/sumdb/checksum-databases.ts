@@ -8,6 +8,7 @@ import { type Checksums, h1Among, type Summed, type Verdict, type Word } from '.
 import { CheckFailed, Forbidden, isServeError, messageOf, NotFound } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { SUMDB_WAIT_MS } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import type { Resource } from '../core/resource.ts';
 import { NotStored } from './proven-log.ts';
 import { linesFor, parseRecord } from './record.ts';
@@ -46,11 +47,11 @@ export class ChecksumDatabases implements Checksums {
   async get(ask: SumdbAsk, how: AskOptions): Promise<Answer> {
     const database = this.#options.databases.get(ask.database);
     if (database === undefined) {
-      throw new NotFound(`cannot proxy checksum database ${JSON.stringify(ask.database)}: not among --sumdb`);
+      throw new NotFound(`cannot proxy checksum database ${quote(ask.database)}: not among --sumdb`);
     }
     if (ask.kind === 'lookup' && this.#isExempt(ask.asked)) {
       throw new Forbidden(
-        `cannot look up ${JSON.stringify(ask.asked.module)}: it is private here (GOPRIVATE or GONOSUMDB of the server); set GONOSUMDB=${ask.asked.module} on the client too`,
+        `cannot look up ${quote(ask.asked.module)}: it is private here (GOPRIVATE or GONOSUMDB of the server); set GONOSUMDB=${ask.asked.module} on the client too`,
       );
     }
     return database.get(ask, how);

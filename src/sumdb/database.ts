@@ -5,6 +5,7 @@
  */
 
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { type NoteVerifier, parseVerifierKey } from './note.ts';
 import { isDatabaseName } from './sumdb-path.ts';
 
@@ -42,25 +43,23 @@ export function parseDatabases(text: string): Database[] {
 
 function parseDatabase(member: string): Database {
   const [first = '', url, ...rest] = member.split(/\s+/);
-  if (rest.length > 0) throw new BadRequest(`cannot use checksum database: ${JSON.stringify(member)}`);
+  if (rest.length > 0) throw new BadRequest(`cannot use checksum database: ${quote(member)}`);
   const name = aliases[first] ?? first;
   const known = Object.hasOwn(knownKeys, name) ? knownKeys[name] : undefined;
   if (known === undefined && !first.includes('+')) {
     throw new BadRequest(
-      `cannot use checksum database ${JSON.stringify(first)}: its key is not known here; give it as name+hash+key`,
+      `cannot use checksum database ${quote(first)}: its key is not known here; give it as name+hash+key`,
     );
   }
   const key = parseVerifierKey(known ?? first);
   if (!isDatabaseName(key.name)) {
     throw new BadRequest(
-      `cannot use checksum database ${JSON.stringify(key.name)}: its name is not of the form host or host/path`,
+      `cannot use checksum database ${quote(key.name)}: its name is not of the form host or host/path`,
     );
   }
   const host = url ?? `https://${first === name ? key.name : first}`;
   if (!/^https?:\/\/[^\s?#]+$/.test(host)) {
-    throw new BadRequest(
-      `cannot use checksum database ${JSON.stringify(key.name)}: not a URL: ${JSON.stringify(host)}`,
-    );
+    throw new BadRequest(`cannot use checksum database ${quote(key.name)}: not a URL: ${quote(host)}`);
   }
   return { name: key.name, key, url: host.replace(/\/+$/, '') };
 }

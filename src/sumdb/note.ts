@@ -11,6 +11,7 @@ import { isUtf8 } from 'node:buffer';
 import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto';
 import { BadRequest, CheckFailed } from '../core/errors.ts';
 import { SUMDB_ANSWER_BYTES_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import { decodeBase64 } from './base64.ts';
 
 /** A public key and the name it signs for. */
@@ -143,11 +144,11 @@ function isKeyName(name: string): boolean {
 
 function malformed(message: Uint8Array): CheckFailed {
   const start = Buffer.from(message.subarray(0, 100)).toString('utf8');
-  return new CheckFailed(`cannot open note: malformed: ${message.length} bytes: ${JSON.stringify(start)}`);
+  return new CheckFailed(`cannot open note: malformed: ${message.length} bytes: ${quote(start)}`);
 }
 
 function badKey(why: string, text: string): BadRequest {
-  return new BadRequest(`cannot read verifier key: ${why}: ${JSON.stringify(text.slice(0, 200))}`);
+  return new BadRequest(`cannot read verifier key: ${why}: ${quote(text.slice(0, 200))}`);
 }
 
 /** Signatures in a note, as in Go. The bound keeps the reading of a note short. */

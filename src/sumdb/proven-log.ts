@@ -6,6 +6,7 @@
  */
 
 import { BadRequest, Busy, CheckFailed, NotFound } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import type { Events } from '../observe/events.ts';
 import { isOfOthers, type NoteVerifier } from './note.ts';
 import { formatRecord } from './record.ts';
@@ -155,6 +156,6 @@ export class NotStored extends NotFound {}
 
 export function notStored(path: string): NotStored {
   return new NotStored(
-    `cannot find ${JSON.stringify(path)}: not stored, and the request or --offline forbids to ask upstream`,
+    `cannot find ${quote(path)}: not stored, and the request or --offline forbids to ask upstream`,
   );
 }

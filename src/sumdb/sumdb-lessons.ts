@@ -6,6 +6,7 @@
 import type { SumdbHead, SumdbLearner, SumdbLesson } from '../core/control-port.ts';
 import { BadRequest, Forbidden } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
+import { quote } from '../core/quote.ts';
 import type { Remote } from '../core/store-port.ts';
 import type { ProvenLog } from './proven-log.ts';
 import { parseSumdbPath } from './sumdb-path.ts';
@@ -43,10 +44,10 @@ export class SumdbLessons implements Remote<SumdbLearner> {
     const ask = parseSumdbPath(path);
     const log = ask && this.#options.logs.get(ask.database);
     if (ask === undefined || log === undefined) {
-      throw new BadRequest(`cannot learn ${JSON.stringify(path)}: it is of no checksum database in --sumdb`);
+      throw new BadRequest(`cannot learn ${quote(path)}: it is of no checksum database in --sumdb`);
     }
     if (ask.kind === 'lookup' && matchPrefixPatterns(this.#options.exemptPatterns, ask.asked.module)) {
-      throw new Forbidden(`cannot learn ${JSON.stringify(ask.asked.module)}: it is private here`);
+      throw new Forbidden(`cannot learn ${quote(ask.asked.module)}: it is private here`);
     }
     await log.learn(ask, bytes, new Map(tiles.map((tile) => [tile.path, tile.bytes])));
     return { state: 'proxied', size: await log.size() };

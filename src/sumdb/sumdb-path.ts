@@ -7,6 +7,7 @@
 import { BadRequest } from '../core/errors.ts';
 import { KEY_LENGTH_MAX } from '../core/limits.ts';
 import { unescapeModulePath } from '../core/module-path.ts';
+import { quote } from '../core/quote.ts';
 import { unescapeVersion } from '../core/version.ts';
 import { parseTilePath, TILE_HEIGHT, type Tile, tilePath } from './tile.ts';
 import { lookupPath, type ModuleVersion } from './verifier.ts';
@@ -67,13 +68,11 @@ export function treeHeadKey(database: string): string {
 
 function parseAsked(text: string): ModuleVersion {
   const at = text.indexOf('@');
-  if (at < 0) throw new BadRequest(`cannot look up: no version: ${JSON.stringify(text.slice(0, 200))}`);
+  if (at < 0) throw new BadRequest(`cannot look up: no version: ${quote(text.slice(0, 200))}`);
   const module = unescapeModulePath(text.slice(0, at));
   const parsed = unescapeVersion(text.slice(at + 1));
   if (parsed.kind !== 'version') {
-    throw new BadRequest(
-      `cannot look up: not a canonical version: ${JSON.stringify(text.slice(at + 1, at + 200))}`,
-    );
+    throw new BadRequest(`cannot look up: not a canonical version: ${quote(text.slice(at + 1, at + 200))}`);
   }
   return { module, version: parsed.version };
 }

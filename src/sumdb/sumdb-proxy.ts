@@ -16,6 +16,7 @@ import {
 import { Busy, CheckFailed, isServeError, messageOf, serveError, UpstreamFailed } from '../core/errors.ts';
 import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { ReadThrough } from '../flight/read-through.ts';
 import type { Events } from '../observe/events.ts';
@@ -328,7 +329,7 @@ export class SumdbProxy {
     const atLeast = (tile.number * 2 ** tile.height + tile.width) * 2 ** (tile.height * level);
     const newest = known?.size ?? 0;
     if (atLeast <= newest) return error;
-    const message = `cannot give ${JSON.stringify(tilePath(tile))}, of a tree of at least ${atLeast} records, where the newest known here has ${newest}: ${messageOf(error)}`;
+    const message = `cannot give ${quote(tilePath(tile))}, of a tree of at least ${atLeast} records, where the newest known here has ${newest}: ${messageOf(error)}`;
     return serveError(error.kind, message);
   }
 }

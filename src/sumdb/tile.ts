@@ -9,6 +9,7 @@
  */
 
 import { BadRequest, CheckFailed } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { HASH_BYTES, type Hash, rootHash } from './hash.ts';
 import { splitStoredHashIndex, TREE_SIZE_MAX } from './tlog.ts';
 
@@ -75,9 +76,7 @@ export function parseTilePath(path: string): Tile {
 }
 
 function malformed(path: string): BadRequest {
-  return new BadRequest(
-    `cannot parse tile path: malformed: ${JSON.stringify(path.slice(0, PATH_LENGTH_MAX))}`,
-  );
+  return new BadRequest(`cannot parse tile path: malformed: ${quote(path.slice(0, PATH_LENGTH_MAX))}`);
 }
 
 function isInSomeTree({ height, level, number, width }: Tile): boolean {

@@ -5,6 +5,7 @@
  */
 
 import { CheckFailed } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { formatHash, type Hash, parseHash } from './hash.ts';
 import { TREE_SIZE_MAX } from './tlog.ts';
 
@@ -31,7 +32,7 @@ export function parseTree(text: string): Tree {
   const [first, digits = '', base64 = '', ...rest] = text.split('\n', 4);
   const hash = parseHash(base64);
   if (first !== FIRST_LINE || rest.length === 0 || !DECIMAL.test(digits) || hash === undefined) {
-    throw new CheckFailed(`cannot parse tree head: malformed: ${JSON.stringify(text.slice(0, 100))}`);
+    throw new CheckFailed(`cannot parse tree head: malformed: ${quote(text.slice(0, 100))}`);
   }
   const size = Number(digits);
   if (size > TREE_SIZE_MAX)

@@ -10,6 +10,7 @@
 
 import { isServeError, messageOf, StoreFailed } from '../core/errors.ts';
 import { isPseudoVersion } from '../core/pseudo-version.ts';
+import { quote } from '../core/quote.ts';
 import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
 import type { KeyRow } from '../core/store-port.ts';
 import { compareVersions, type Version } from '../core/version.ts';
@@ -59,7 +60,7 @@ export async function exportTree(options: ExportOptions): Promise<Exported> {
     options.onDone({ files: 1, bytes: written ?? 0 });
   }).catch((error: unknown) => {
     if (isServeError(error) || !(error instanceof Error && 'syscall' in error)) throw error;
-    throw new StoreFailed(`cannot export to ${JSON.stringify(options.root)}: ${messageOf(error)}`, {
+    throw new StoreFailed(`cannot export to ${quote(options.root)}: ${messageOf(error)}`, {
       cause: error,
     });
   });
@@ -147,7 +148,7 @@ async function writeFile(
   // The file was forgotten meanwhile, so it must not be in the tree.
   if (stored?.status !== 200 || bytes === undefined) return undefined;
   if (bytes.byteLength === stored.size) return writeSmall(writer, path, bytes);
-  if (stored.blob === undefined) throw new StoreFailed(`cannot read ${JSON.stringify(key)}: it is not whole`);
+  if (stored.blob === undefined) throw new StoreFailed(`cannot read ${quote(key)}: it is not whole`);
   const { blob, size } = stored;
   await writer.fill(path, (half) => options.store.writeBlob({ blob, size, path: half }));
   return size;

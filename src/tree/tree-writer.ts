@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BadRequest, messageOf } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 /** A half-written file of process `pid` is `.astera-<pid>-<number>`. No file of a GOPROXY has such a name. */
 const HALF = /^\.astera-([0-9]{1,10})-/;
@@ -38,7 +39,7 @@ export class TreeWriter {
       makeDirectory(root);
       return new TreeWriter(root);
     } catch (cause) {
-      throw new BadRequest(`cannot write to ${JSON.stringify(root)}: ${messageOf(cause)}`, { cause });
+      throw new BadRequest(`cannot write to ${quote(root)}: ${messageOf(cause)}`, { cause });
     }
   }
 
@@ -94,8 +95,7 @@ export class TreeWriter {
    * @throws {BadRequest} the path leads out of the root
    */
   #place(path: string): string {
-    if (!isBelow(path))
-      throw new BadRequest(`cannot write ${JSON.stringify(path)}: it leads out of the tree`);
+    if (!isBelow(path)) throw new BadRequest(`cannot write ${quote(path)}: it leads out of the tree`);
     this.#enter(dirname(path));
     return join(this.#root, path);
   }
@@ -112,7 +112,7 @@ export class TreeWriter {
     const stats = lstatSync(directory, { throwIfNoEntry: false });
     if (stats === undefined) mkdirSync(directory);
     else if (stats.isDirectory()) removeHalf(directory);
-    else throw new BadRequest(`cannot write to ${JSON.stringify(directory)}: not a directory`);
+    else throw new BadRequest(`cannot write to ${quote(directory)}: not a directory`);
     this.#checked.add(path);
   }
 }

@@ -7,6 +7,7 @@
 
 import { BadRequest } from '../core/errors.ts';
 import { isWithin, LOOPBACK, type Network, parseIp, plainIp } from '../core/network.ts';
+import { quote } from '../core/quote.ts';
 import { withoutUserinfo } from './redact.ts';
 import type { ProxyEnv } from './settings.ts';
 
@@ -61,7 +62,7 @@ function proxyUrl(name: string, value = ''): string | undefined {
   const full = (value.includes('://') ? value : `http://${value}`).replace(/^socks5h:/i, 'socks5:');
   const url = URL.parse(full);
   if (url === null || !/^(https?|socks5):$/.test(url.protocol)) {
-    throw new BadRequest(`cannot read ${name}: not a proxy URL: ${JSON.stringify(withoutUserinfo(full))}`);
+    throw new BadRequest(`cannot read ${name}: not a proxy URL: ${quote(withoutUserinfo(full))}`);
   }
   return full;
 }

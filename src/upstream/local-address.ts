@@ -5,6 +5,7 @@
 
 import type { LookupFunction } from 'node:net';
 import { isWithin, LOOPBACK, type Network, parseIp, plainIp } from '../core/network.ts';
+import { quote } from '../core/quote.ts';
 
 /** A name leads to an address that the upstream may not send us to. */
 export class LocalAddress extends Error {
@@ -32,7 +33,7 @@ export function withoutLocal(lookup: LookupFunction): LookupFunction {
     lookup(hostname, options, (error, found, family) => {
       const addresses = typeof found === 'string' ? [found] : (found ?? []).map(({ address }) => address);
       if (!addresses.some(isLocalAddress)) callback(error, found, family);
-      else callback(new LocalAddress(`${JSON.stringify(hostname)} is this machine or its own link`), []);
+      else callback(new LocalAddress(`${quote(hostname)} is this machine or its own link`), []);
     });
 }
 

@@ -8,6 +8,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { withoutUserinfo } from './redact.ts';
 
 /** `fallsBack`: any error leads to the next member (`|`), not only a 404 or 410 (`,` or the end). */
@@ -77,5 +78,5 @@ function canDecode(text: string): boolean {
 }
 
 function refuse(text: string, why: string): never {
-  throw new BadRequest(`cannot read upstream list: ${why}: ${JSON.stringify(withoutUserinfo(text))}`);
+  throw new BadRequest(`cannot read upstream list: ${why}: ${quote(withoutUserinfo(text))}`);
 }

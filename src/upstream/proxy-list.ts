@@ -17,6 +17,7 @@ import {
 import { Gate } from '../core/gate.ts';
 import { UPSTREAM_PROOFS_MAX, UPSTREAM_QUEUE_MAX, UPSTREAM_REQUESTS_MAX } from '../core/limits.ts';
 import type { FetchEvent, Fetched, FetchRequest, ModuleSource, Upstream } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
 import { nextVia } from '../core/via.ts';
 import { createDispatchers, type Dispatchers } from './dispatchers.ts';
 import { FileSource } from './file-source.ts';
@@ -40,7 +41,7 @@ export function createUpstream(
   options: UpstreamOptions,
 ): Upstream & ModuleSource & { close(): Promise<void> } {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(options.instance)) {
-    throw new BadRequest(`cannot use instance id: ${JSON.stringify(options.instance)}`);
+    throw new BadRequest(`cannot use instance id: ${quote(options.instance)}`);
   }
   return new ProxyList(options, parseProxyList(options.list));
 }

@@ -5,6 +5,7 @@
 
 import type * as http from 'node:http';
 import { createRequire } from 'node:module';
+import { quote } from '../core/quote.ts';
 
 // Not by `import`: that reads all of its getters, one of which loads Node's own undici with fetch and WebSocket (20 ms).
 const { STATUS_CODES }: typeof http = createRequire(import.meta.url)('node:http');
@@ -27,7 +28,7 @@ export function oneLine(text: string): string {
 
 /** What was asked, of whom, and what came back, on one line. */
 export function cannotFetch(path: string, upstream: string, why: string): string {
-  return `cannot fetch ${JSON.stringify(path)} from ${upstream}: ${oneLine(why)}`;
+  return `cannot fetch ${quote(path)} from ${upstream}: ${oneLine(why)}`;
 }
 
 /** Such as `502 Bad Gateway`, in Node's words and not the upstream's. */

@@ -4,6 +4,7 @@
  */
 
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 // What url.PathEscape leaves as it is; nearly every path but for its "!".
 const PLAIN = /^[A-Za-z0-9\-_.~$&+=:@/]*$/;
@@ -36,5 +37,5 @@ export function checkPath(path: string): void {
     path.includes('\0') ||
     !path.isWellFormed() ||
     path.split('/').some((element) => element === '' || element === '.' || element === '..');
-  if (isBad) throw new BadRequest(`cannot fetch: not a path below a proxy: ${JSON.stringify(path)}`);
+  if (isBad) throw new BadRequest(`cannot fetch: not a path below a proxy: ${quote(path)}`);
 }

@@ -6,6 +6,7 @@
  */
 
 import { isServeError } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { type Frame, packFrame, transferListOf, unpackFrame } from '../wire/frame.ts';
 import { type Calls, type Reply, type Request, replyCarrier, requestCarrier } from '../wire/messages.ts';
 import { move, transferableSymbol, valueSymbol } from './piscina.ts';
@@ -52,7 +53,7 @@ export function failureOf(error: unknown): Reply {
 
 function invoke(handlers: HandlerTable, { call, args }: Request): object {
   const handler = handlers[call];
-  if (handler === undefined) throw new Error(`cannot run call: no handler for ${JSON.stringify(call)}`);
+  if (handler === undefined) throw new Error(`cannot run call: no handler for ${quote(call)}`);
   // The frame was packed from the same table: `args` is what this handler takes.
   return handler(args as never);
 }
