@@ -4,12 +4,12 @@
 
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { AWKWARD, type Awkward } from '../git/awkward-repositories.ts';
+import { compareWithGo } from '../git/compare.ts';
+import { gitRig } from '../git/git-rig.ts';
+import { GoDirect, writeInsteadOf } from '../git/go-direct.ts';
+import { gitIn, makeRepository } from '../git/repository-maker.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { AWKWARD, type Awkward } from './awkward-repositories.ts';
-import { compareWithGo } from './compare.ts';
-import { gitRig } from './git-rig.ts';
-import { GoDirect, writeInsteadOf } from './go-direct.ts';
-import { gitIn, makeRepository } from './repository-maker.ts';
 
 const home = tempDir({ after });
 writeInsteadOf(home, { 'https://corp.example/': `file://${home}/served/` });

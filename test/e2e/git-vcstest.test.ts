@@ -6,10 +6,10 @@ import { execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
+import { compareWithGo } from '../git/compare.ts';
+import { gitRig } from '../git/git-rig.ts';
+import { GoDirect, writeInsteadOf } from '../git/go-direct.ts';
 import { tempDir } from '../support/temp-dir.ts';
-import { compareWithGo } from './compare.ts';
-import { gitRig } from './git-rig.ts';
-import { GoDirect, writeInsteadOf } from './go-direct.ts';
 
 const root = execFileSync('go', ['env', 'GOROOT']).toString().trim();
 // The ones with most kinds of refs: all of them would take minutes.
