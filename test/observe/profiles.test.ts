@@ -131,6 +131,10 @@ test('only one profile is taken at a time, and a second request gets Busy', asyn
   }
 });
 
+/** A line of the table for a function of the module proxy, and for one of the store. */
+const FRONT = / \w+ (src|dist)\/modules\/[\w-]+\.(ts|js)$/m;
+const READER = / \w+ (src|dist)\/store\/[\w-]+\.(ts|js)$/m;
+
 test('a profile of a server under load names our functions and files in front and reader', async () => {
   const tree = join(directory, 'tree');
   writeDownloadCache(tree, [{ path: 'x.example/m', version: 'v1.0.0', contentBytes: 1_000 }]);
@@ -154,12 +158,12 @@ test('a profile of a server under load names our functions and files in front an
     return text;
   };
   try {
-    const front = await topNaming('&thread=front', / \w+ (src|dist)\/modules\/module-proxy\.(ts|js)$/m);
-    assert.doesNotMatch(front, /store\/reader/);
-    const reader = await topNaming('&thread=reader', / getEntry (src|dist)\/store\/reader\.(ts|js)$/m);
-    assert.doesNotMatch(reader, /modules\//);
-    const all = await topNaming('', / getEntry /);
-    assert.match(all, /module-proxy/);
+    const front = await topNaming('&thread=front', FRONT);
+    assert.doesNotMatch(front, READER);
+    const reader = await topNaming('&thread=reader', READER);
+    assert.doesNotMatch(reader, FRONT);
+    const all = await topNaming('', READER);
+    assert.match(all, FRONT);
     const roots = new Set(Array.from(all.matchAll(/ (src|dist)\/[\w/-]+\.(ts|js)/g), ([, root]) => root));
     assert.equal(roots.size, 1, 'lines of one form of the source');
   } finally {
