@@ -439,7 +439,12 @@ const lies: Lie[] = [
       await db.ask({ Cmd: 'add', Texts: [await sumLines(c)] });
     },
   },
-  { why: 'a web page', isEvent: false, alter: lie(isLookup, () => Buffer.from('<html>log in</html>')) },
+  {
+    why: 'a web page',
+    isEvent: false,
+    isRefused: false, // It is told from an answer by its first bytes: there is nothing to check.
+    alter: lie(isLookup, () => Buffer.from('<html>log in</html>')),
+  },
   {
     why: 'far too much',
     isEvent: false,
@@ -604,7 +609,7 @@ test('an altered go.mod is refused with both hashes and not kept', async (t) => 
   assert.ok(!dumpStore(astera.db).entries.some(({ key }) => key === fileOf(a, 'mod')));
 });
 
-test('after its time a refused file is fetched anew, from the next upstream first', async (t) => {
+test('after its time a refused file is fetched anew, from the upstream behind a bar first', async (t) => {
   const liar = await LyingUpstream.start(modules, { database: db });
   t.after(() => liar.close());
   for (const kind of ['zip', 'mod']) {
@@ -614,7 +619,7 @@ test('after its time a refused file is fetched anew, from the next upstream firs
     const honest = await LyingUpstream.start(modules);
     t.after(() => honest.close());
     const astera = await Astera.start({
-      upstream: `${liar.url},${honest.url}`,
+      upstream: `${liar.url}|${honest.url}`,
       flags: ['--sumdb', db.verifierKey, '--negative-ttl', '0s'],
     });
     t.after(() => astera.dispose());
