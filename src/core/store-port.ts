@@ -162,6 +162,11 @@ export type WriterPort = BuildCacheWriterPort & {
    */
   confirmBy(request: { signer: string; row: number }): { doubted: number; nextRow?: number };
   /**
+   * Sets the patterns of modules that no checksum database hears of. If they are others than before, files that wait
+   * because their module was private are asked about now.
+   */
+  exemptBy(request: { patterns: string }): { asked: number };
+  /**
    * Makes all files that `database` judged unchecked again, some rows for each call as in `confirmBy`. Does nothing if
    * another database is the one that confirms.
    */

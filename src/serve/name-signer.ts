@@ -1,4 +1,7 @@
-/** Records the database and key that confirm a store's files. Confirmations by another one no longer count. */
+/**
+ * Records the database and key that confirm a store's files, and the modules that it may not hear of. Confirmations by
+ * another one no longer count; modules that are public now are looked up.
+ */
 
 import type { Store } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
@@ -12,7 +15,7 @@ import { databasesOf } from './databases.ts';
  */
 export async function nameSigner(
   config: Config,
-  { store, events }: { readonly store: Pick<Store, 'confirmBy'>; readonly events: Events },
+  { store, events }: { readonly store: Pick<Store, 'confirmBy' | 'exemptBy'>; readonly events: Events },
 ): Promise<void> {
   const [database] = databasesOf(config); // It is the first that judges.
   if (database === undefined) return;
@@ -27,4 +30,5 @@ export async function nameSigner(
     row = nextRow;
   }
   if (files > 0) events.confirmedByAnother(files);
+  await store.exemptBy({ patterns: config.noSumdbPatterns });
 }

@@ -3,9 +3,13 @@
 import { KEYS_PER_CALL_MAX } from '../core/limits.ts';
 import type { WriterPort } from '../core/store-port.ts';
 import type { Connection } from './schema.ts';
+import { FROM_UNSETTLED } from './unsettled.ts';
 
 /** The setting that says whose word `confirmed` is. */
 const CONFIRMED_BY = 'confirmed_by';
+
+/** The setting that says which modules were private at the last start. */
+const EXEMPT_PATTERNS = 'exempt_patterns';
 
 export class VerdictWriter {
   readonly #sql;
@@ -33,6 +37,12 @@ export class VerdictWriter {
     return { doubted };
   };
 
+  exemptBy: WriterPort['exemptBy'] = ({ patterns }) => {
+    if (this.#sql.setting.get(EXEMPT_PATTERNS) === patterns) return { asked: 0 };
+    this.#sql.putSetting.run(EXEMPT_PATTERNS, patterns);
+    return { asked: this.#sql.askNow.run().changes };
+  };
+
   dropVerdicts: WriterPort['dropVerdicts'] = ({ database, row }) => {
     const judge = this.#sql.setting.get(CONFIRMED_BY);
     // A store that never said so: an earlier Astera's.
@@ -55,6 +65,10 @@ function prepare(db: Connection) {
     doubt: db.prepare<[number, number]>(
       `UPDATE entry SET trust = 'unconfirmed', unknown_times = 0, ask_after_ms = 0
        WHERE id >= ? AND id < ? AND trust <> 'unchecked'`,
+    ),
+    askNow: db.prepare<[]>(
+      `UPDATE entry SET ask_after_ms = 0
+       WHERE id IN (SELECT id ${FROM_UNSETTLED} AND trust = 'unchecked' AND ask_after_ms > 0)`,
     ),
     uncheck: db.prepare<[number, number]>(
       `UPDATE entry SET trust = 'unchecked', unknown_times = 0, ask_after_ms = 0

@@ -30,6 +30,7 @@ export class StoreWriter implements WriterPort {
   readonly dropUnused;
   readonly setVerdict;
   readonly confirmBy;
+  readonly exemptBy;
   readonly dropVerdicts;
   readonly putOutput;
   readonly openOutput;
@@ -71,6 +72,7 @@ export class StoreWriter implements WriterPort {
     const verdicts = new VerdictWriter(db);
     this.setVerdict = verdicts.setVerdict;
     this.confirmBy = verdicts.confirmBy;
+    this.exemptBy = verdicts.exemptBy;
     this.dropVerdicts = verdicts.dropVerdicts;
     const outputs = new OutputWriter(db, blobs);
     this.#outputs = outputs;

@@ -69,6 +69,7 @@ const calls = [
   'revalidateEntry',
   'setVerdict',
   'confirmBy',
+  'exemptBy',
   'dropVerdicts',
   'dropEntry',
   'openBlob',

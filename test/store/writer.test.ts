@@ -477,6 +477,29 @@ test('what another checksum database confirmed is asked about again, a bounded n
   assert.deepEqual(writer.confirmBy({ signer: 'two', row: 0 }), { doubted: 0 });
 });
 
+test('files that wait because their module was private are asked about when the patterns change', (t) => {
+  const { writer, reader } = new Opened(t);
+  const keys = ['mod', 'zip'].map((ending) => `corp.example/m/@v/v1.0.0.${ending}`);
+  const put = (key: string) =>
+    writer.putEntry({ key, status: 200, source: 'import', nowMs: 1, blob: 0, bytes: contentOf(1) });
+  writer.inTransaction(() => {
+    for (const key of keys) {
+      const { sha256 } = put(key);
+      writer.setVerdict({ key, sha256, trust: 'unchecked', wait: { unknownTimes: 0, askAfterMs: 60_000 } });
+    }
+  });
+  const due = () => reader.getUnsettled({ after: '', limit: 10, nowMs: 0 }).rows.map(({ key }) => key);
+  assert.deepEqual(writer.exemptBy({ patterns: 'corp.example' }), { asked: 2 }, 'it was never said before');
+  for (const key of keys) {
+    const { sha256 } = put(key);
+    writer.setVerdict({ key, sha256, trust: 'unchecked', wait: { unknownTimes: 0, askAfterMs: 60_000 } });
+  }
+  assert.deepEqual(writer.exemptBy({ patterns: 'corp.example' }), { asked: 0 }, 'as before');
+  assert.deepEqual(due(), []);
+  assert.deepEqual(writer.exemptBy({ patterns: '' }), { asked: 2 });
+  assert.deepEqual(due(), keys);
+});
+
 test('verdicts are dropped a bounded number of rows a call, and only those of the judge', (t) => {
   const { path, writer } = new Opened(t);
   writer.inTransaction(() => {
