@@ -69,7 +69,7 @@ test('nothing on either: the request fails, with what the fresh connection said'
   const server = await byConnection(t, ({ connection, request }, open) => {
     if (connection === 0 && request === 0) open[0]?.answer();
   });
-  const { upstream } = rig(t, server.url, { timeouts: { ...timeouts, firstByteMs: 300, probeMs: 50 } });
+  const { upstream } = rig(t, server.url, { timeouts: { ...timeouts, firstByteMs: 1_000, probeMs: 50 } });
   await upstream.whole(ask(MOD));
   const error = await failure(upstream.whole(ask(MOD)), 'upstream-down');
   assert.match(error.message, /no answer in time/);
@@ -90,7 +90,7 @@ test('a probe goes out on a connection of its own', async (t) => {
     if (connection === 2) resolve();
     if (connection === 2 || request === 0) open[connection]?.answer();
   });
-  const { upstream, seen } = rig(t, server.url, { timeouts: { besideMs: 10_000, firstByteMs: 100 } });
+  const { upstream, seen } = rig(t, server.url, { timeouts: { besideMs: 10_000, firstByteMs: 1_000 } });
   // Two kept connections: the one is silent, and the other would be too.
   await Promise.all([upstream.whole(ask(MOD)), upstream.whole(ask(MOD))]);
   await failure(upstream.whole(ask(MOD)), 'upstream-down');

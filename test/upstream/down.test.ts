@@ -149,7 +149,7 @@ test('an upstream whose root never answers is found back by a path that does', a
   const server = await faulty(t);
   server.fallback = () => ({ isSilent: true });
   const { upstream, seen, clock } = rig(t, server.url, {
-    timeouts: { firstByteMs: 100, probeMs: 100, probeGapMs: 1 },
+    timeouts: { firstByteMs: 1_000, probeMs: 1_000, probeGapMs: 1 },
   });
   await failure(upstream.whole(ask()), 'upstream-down');
   await seen.downs(1);
@@ -162,7 +162,7 @@ test('an upstream whose root never answers is found back by a path that does', a
 test('a probe whose connection is closed has found somebody', async (t) => {
   const server = await faulty(t);
   server.fallback = () => ({ isSilent: true });
-  const { upstream, seen, clock } = rig(t, server.url, { timeouts: { firstByteMs: 50, probeMs: 50 } });
+  const { upstream, seen, clock } = rig(t, server.url, { timeouts: { firstByteMs: 1_000, probeMs: 1_000 } });
   await failure(upstream.whole(ask()), 'upstream-down');
   await seen.downs(1);
   server.fallback = () => ({ isHungUp: true });
