@@ -124,7 +124,10 @@ export class BuildCache {
       key: name,
       mayFetch: false,
       via: undefined,
-      held: () => this.#held(name),
+      held: () => {
+        const answer = this.#held(name);
+        return answer && { answer, isFresh: true };
+      },
       read,
       fresh: (found) => found,
       stored: (found) => found ?? miss(),

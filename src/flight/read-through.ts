@@ -23,8 +23,8 @@ export type Question<R, F> = {
   readonly mayFetch: boolean;
   /** The client's `Via`. */
   readonly via: string | undefined;
-  /** The answer in memory: only a fresh one, or any. */
-  held(how: 'fresh' | 'any'): F | undefined;
+  /** The answer in memory. */
+  held(): Held<F> | undefined;
   /** Reads the store. */
   read(): Promise<R>;
   /** The read's answer, if it is fresh: it may go out without a question to the outside. */
@@ -36,6 +36,9 @@ export type Question<R, F> = {
   /** Asks the outside whether this request has been there before. @throws {Loop} it has */
   refuseLoop(via: string): Promise<void>;
 };
+
+/** An answer in memory; a fresh one may go out without a question to the outside. */
+export type Held<F> = { readonly answer: F; readonly isFresh: boolean };
 
 export type ReadThroughOptions<R, F> = {
   readonly reads: Singleflight<R>;
@@ -56,18 +59,18 @@ export class ReadThrough<R, F> {
 
   /** @throws any of `core/errors.ts` but BadRequest */
   async get(question: Question<R, F>): Promise<F> {
-    const held = question.held('fresh');
-    if (held !== undefined) return held;
-    if (!question.mayFetch) return question.held('any') ?? question.stored(await this.read(question));
-    // No read is needed: a fetch of the key is under way, or memory has a file that only the outside can renew.
-    if (this.isFetching(question.key) || question.held('any') !== undefined) return this.#fetch(question);
+    const held = question.held();
+    if (held?.isFresh) return held.answer;
+    if (!question.mayFetch) return held?.answer ?? question.stored(await this.read(question));
+    // No read is needed: memory has a file that only the outside can renew, or a fetch of the key is under way.
+    if (held !== undefined || this.isFetching(question.key)) return this.#fetch(question);
     const read = await this.read(question);
     return question.fresh(read) ?? this.#fetch(question, read);
   }
 
   /** Reads the store, in one flight for all callers. */
-  read({ key, read }: Pick<Question<R, F>, 'key' | 'read'>): Promise<R> {
-    return this.#reads.do(`read:${key}`, read);
+  read(question: Pick<Question<R, F>, 'key' | 'read'>): Promise<R> {
+    return this.#reads.do(`read:${question.key}`, () => question.read());
   }
 
   isFetching(key: string): boolean {
@@ -87,45 +90,40 @@ export class ReadThrough<R, F> {
 
   /** @param read made just now: nothing was awaited since, so no fetch can have begun and ended in between */
   #fetch(question: Question<R, F>, read?: R): Promise<F> {
-    return shareButLoops(this.#fetches, `fetch:${question.key}`, {
-      ...question,
-      start: (hold, isFirst) => question.fetch(isFirst ? read : undefined, hold),
-    });
+    return shareButLoops(this.#fetches, `fetch:${question.key}`, question, (hold, isFirst) =>
+      question.fetch(isFirst ? read : undefined, hold),
+    );
   }
 }
 
 /**
  * Joins or starts a flight to the outside. If a joined flight ends in its leader's loop, another one is started.
  *
+ * @param start its `isFirst`: nothing was awaited since the call
  * @throws {Loop} this client's own request is in a loop
  * @throws {Busy} OTHERS_LOOPS_MAX flights, one after the other, ended in their leaders' loops
  */
 export async function shareButLoops<F>(
   flights: Singleflight<F>,
   flight: string,
-  asked: {
-    readonly key: string;
-    readonly via: string | undefined;
-    /** @param isFirst nothing was awaited since the call */
-    start(hold: Hold, isFirst: boolean): Promise<F>;
-    refuseLoop(via: string): Promise<void>;
-  },
+  question: Pick<Question<unknown, F>, 'key' | 'via' | 'refuseLoop'>,
+  start: (hold: Hold, isFirst: boolean) => Promise<F>,
 ): Promise<F> {
-  const { via } = asked;
+  const { via } = question;
   let isFirst = true;
   for (let loops = 0; loops < OTHERS_LOOPS_MAX; loops++) {
     if (via?.includes('astera-') && flights.has(flight)) {
-      await asked.refuseLoop(via);
+      await question.refuseLoop(via);
       isFirst = false;
     }
     const isJoined = flights.has(flight);
     const isFirstStart = isFirst;
     try {
-      return await flights.do(flight, (hold) => asked.start(hold, isFirstStart));
+      return await flights.do(flight, (hold) => start(hold, isFirstStart));
     } catch (error) {
       if (!isJoined || !isServeError(error) || error.kind !== 'loop') throw error;
       isFirst = false;
     }
   }
-  throw new Busy(`cannot fetch ${quote(asked.key)}: other requests for it go in a circle`);
+  throw new Busy(`cannot fetch ${quote(question.key)}: other requests for it go in a circle`);
 }

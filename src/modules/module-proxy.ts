@@ -94,12 +94,9 @@ export class ModuleProxy {
     }
     const remembered = this.peek(headAnswerKey(steps.key));
     if (remembered !== undefined) return this.#answer({ file: remembered, origin: 'memory' });
-    return shareButLoops(heads, `head:${steps.key}`, {
-      key: steps.key,
-      via: steps.via,
-      start: (hold) => this.#askHead(request, steps, file, hold),
-      refuseLoop: steps.refuseLoop,
-    });
+    return shareButLoops(heads, `head:${steps.key}`, steps, (hold) =>
+      this.#askHead(request, steps, file, hold),
+    );
   }
 
   async #askHead(

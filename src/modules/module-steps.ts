@@ -11,7 +11,7 @@ import { SMALL_BYTES_MAX, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
 import type { PartialRow } from '../core/store-port.ts';
-import type { Hold, Question } from '../flight/read-through.ts';
+import type { Held, Hold, Question } from '../flight/read-through.ts';
 import { computeAnswer } from './computed.ts';
 import type { Fetcher, FetcherOptions, FetchJob } from './fetcher.ts';
 import type { Found, Read } from './found.ts';
@@ -52,13 +52,13 @@ export class ModuleSteps implements Question<Read, Found> {
     this.#options = options;
   }
 
-  held(how: 'fresh' | 'any'): Found | undefined {
+  held(): Held<Found> | undefined {
     const file = this.#options.memory.file(this.key);
-    if (file === undefined || (how === 'fresh' && !this.#options.freshness.isFresh(file))) return undefined;
-    return { file, origin: 'memory' };
+    if (file === undefined) return undefined;
+    return { answer: { file, origin: 'memory' }, isFresh: this.#options.freshness.isFresh(file) };
   }
 
-  read = async (): Promise<Read> => {
+  async read(): Promise<Read> {
     const { store, memory, lastUse, clock, freshness, ingest } = this.#options;
     const { entry, partial, bytes } = await store.getEntry({ key: this.key });
     if (entry === undefined) return { file: undefined, partial };
@@ -82,7 +82,7 @@ export class ModuleSteps implements Question<Read, Found> {
     file.usedAtMs = entry.usedAtMs;
     lastUse.note(this.key, file, clock.wallMs());
     return { file, partial };
-  };
+  }
 
   fresh({ file }: Read): Found | undefined {
     return file !== undefined && this.#options.freshness.isFresh(file)
@@ -126,14 +126,14 @@ export class ModuleSteps implements Question<Read, Found> {
    * Another Astera asks for a file that is being fetched. If it is our upstream, each would wait for the other. So a
    * HEAD asks the source whether the request has been there before.
    */
-  refuseLoop = async (via: string): Promise<void> => {
+  async refuseLoop(via: string): Promise<void> {
     try {
       const request = { resource: this.#resource, path: this.key, bytesMax: SMALL_BYTES_MAX, via };
       await this.#options.sources.head(request);
     } catch (error) {
       if (isServeError(error) && error.kind === 'loop') throw error;
     }
-  };
+  }
 
   /**
    * A computed answer after a failed fetch.

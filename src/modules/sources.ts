@@ -9,7 +9,8 @@
  */
 
 import { Forbidden, isServeError } from '../core/errors.ts';
-import { matchPrefixPatterns } from '../core/glob.ts';
+import { prefixMatcher } from '../core/glob.ts';
+import type { ModulePath } from '../core/module-path.ts';
 import type { FetchEvent, Fetched, ModuleRequest, ModuleSource, SourceName } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import type { Resource } from '../core/resource.ts';
@@ -33,15 +34,18 @@ export type SourcedEvent =
 
 export class Sources {
   readonly #options: SourcesOptions;
+  readonly #isInside: (module: ModulePath) => boolean;
 
   constructor(options: SourcesOptions) {
     this.#options = options;
+    const { noProxyPatterns } = options;
+    this.#isInside = noProxyPatterns === '' ? () => false : prefixMatcher(noProxyPatterns);
   }
 
   /** The sources of a module, in order. @throws {Forbidden} no source may be asked for this module */
   of(resource: Resource): readonly ModuleSource[] {
-    const { noProxyPatterns, inside, outside } = this.#options;
-    if (!matchPrefixPatterns(noProxyPatterns, resource.module)) return outside;
+    const { inside, outside } = this.#options;
+    if (!this.#isInside(resource.module)) return outside;
     if (inside.length > 0) return inside;
     throw new Forbidden(
       `cannot give ${quote(resource.module)}: it may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and this Astera does not fetch from Git`,
@@ -50,11 +54,11 @@ export class Sources {
 
   /** The last source: its 404 is the answer. */
   decisive(resource: Resource): SourceName {
-    return this.#last(resource).name;
+    return lastOf(this.of(resource)).name;
   }
 
   isDown(resource: Resource): boolean {
-    return this.#last(resource).isDown;
+    return lastOf(this.of(resource)).isDown;
   }
 
   head(request: ModuleRequest): Promise<{ readonly size: number | undefined } & FromSource> {
@@ -82,19 +86,13 @@ export class Sources {
     }
   }
 
-  #last(resource: Resource): ModuleSource {
-    const last = this.of(resource).at(-1);
-    if (last === undefined) throw new Error('no source of modules is set');
-    return last;
-  }
-
   async #walk<T extends object>(
     { resource }: ModuleRequest,
     ask: (source: ModuleSource) => Promise<T>,
   ): Promise<T & FromSource> {
-    const last = this.#last(resource);
-    for (const source of this.of(resource)) {
-      if (source === last) break;
+    const sources = this.of(resource);
+    const last = lastOf(sources);
+    for (const source of sources.slice(0, -1)) {
       try {
         return { ...(await ask(source)), source: source.name };
       } catch (error) {
@@ -103,4 +101,10 @@ export class Sources {
     }
     return { ...(await ask(last)), source: last.name };
   }
+}
+
+function lastOf(sources: readonly ModuleSource[]): ModuleSource {
+  const last = sources.at(-1);
+  if (last === undefined) throw new Error('no source of modules is set');
+  return last;
 }

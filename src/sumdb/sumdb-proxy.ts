@@ -189,7 +189,10 @@ export class SumdbProxy {
       key,
       mayFetch,
       via,
-      held: () => this.#held(key),
+      held: () => {
+        const answer = this.#held(key);
+        return answer && { answer, isFresh: true };
+      },
       read: () => this.#logRefused(key, read),
       fresh,
       stored: async ({ served }) => served ?? (await steps.miss()),
