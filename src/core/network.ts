@@ -74,6 +74,11 @@ function parseNetwork(text: string): Network {
   const bits = digits === undefined ? (bytes?.byteLength ?? 0) * 8 : Number(digits);
   if (bytes === undefined || bits > bytes.byteLength * 8) throw notNetwork(text);
   if (bytes.some((byte, at) => (byte & ~maskOf(bits, at) & 0xff) !== 0)) throw notNetwork(text);
+  return networkOf(bytes, bits);
+}
+
+/** The first `bits` bits of an address; of an IPv4-mapped one the IPv4 network, where the prefix reaches into it. */
+export function networkOf(bytes: Uint8Array, bits: number): Network {
   const plain = bits >= MAPPED.length * 8 ? plainIp(bytes) : bytes;
   return { bytes: plain, bits: bits - (bytes.byteLength - plain.byteLength) * 8 };
 }

@@ -1,7 +1,8 @@
-/** `/cache/…`: the build cache for the LAN. The wire is described in `plugin/remote-protocol.ts`, for both ends. */
+/** `/cache/…`: the build cache for the LAN. The wire: `core/build-cache-wire.ts`. */
 
 import type { CacheRight } from '../access/cache-right.ts';
 import type { BuildCache, CacheAnswer } from '../buildcache/build-cache.ts';
+import { CACHE_PREFIX, NAMESPACE_HEADER, OUTPUT_ID_HEADER, TIME_HEADER } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime, isNamespace } from '../core/cache-id.ts';
 import { BadRequest } from '../core/errors.ts';
 import { BUILD_OUTPUT_BYTES_MAX } from '../core/limits.ts';
@@ -16,7 +17,6 @@ export type CacheEndpointOptions = {
 };
 
 const METHODS: readonly string[] = ['GET', 'HEAD', 'PUT'];
-const PREFIX = 'cache/';
 
 export class CacheEndpoint implements Endpoint {
   readonly #options: CacheEndpointOptions;
@@ -26,8 +26,8 @@ export class CacheEndpoint implements Endpoint {
   }
 
   route({ path }: Target): Route | undefined {
-    if (!path.startsWith(PREFIX)) return undefined;
-    const [noun, id, ...rest] = path.slice(PREFIX.length).split('/');
+    if (!path.startsWith(CACHE_PREFIX)) return undefined;
+    const [noun, id, ...rest] = path.slice(CACHE_PREFIX.length).split('/');
     if ((noun !== 'action' && noun !== 'output') || rest.length > 0) return undefined;
     if (!isCacheId(id))
       throw new BadRequest('cannot look into the build cache: an ID is 64 lower-case hex digits');
@@ -36,7 +36,7 @@ export class CacheEndpoint implements Endpoint {
 
   #action(actionId: string): Route {
     const { cache } = this.#options;
-    let headers: ActionHeaders | undefined;
+    let headers = NO_HEADERS;
     return {
       name: 'cache-action',
       methods: METHODS,
@@ -47,11 +47,13 @@ export class CacheEndpoint implements Endpoint {
         return client.method === 'PUT' ? this.#demandWrite(client, header) : undefined;
       },
       answer: async (client, responder) => {
-        const { namespaces, outputId, time } = headers ?? actionHeaders(() => '');
+        const { namespaces, outputId, time } = headers;
         if (client.method !== 'PUT')
           return answer(client, responder, await cache.action(actionId, namespaces));
         if (!isCacheId(outputId) || !isCacheTime(time)) {
-          throw new BadRequest('cannot put action: it needs the headers astera-output-id and astera-time');
+          throw new BadRequest(
+            `cannot put action: it needs the headers ${OUTPUT_ID_HEADER} and ${TIME_HEADER}`,
+          );
         }
         await cache.putAction({ namespace: namespaces[0] ?? MAIN, actionId, outputId, time });
         responder.text(client, 201, 'stored\n', { route: 'cache-action' });
@@ -74,7 +76,8 @@ export class CacheEndpoint implements Endpoint {
             route: 'cache-output',
           });
         } else if (client.method === 'PUT') {
-          await cache.putOutput(outputId, client.body?.pieces() ?? NO_PIECES);
+          if (client.body === undefined) throw new Error('a route that takes a body got none');
+          await cache.putOutput(outputId, client.body.pieces());
           responder.text(client, 201, 'stored\n', { route: 'cache-output' });
         } else answer(client, responder, await cache.output(outputId));
       },
@@ -97,19 +100,19 @@ type ActionHeaders = {
 /** The namespace of all who name none. */
 const MAIN = '';
 
+/** Before the client's are read. */
+const NO_HEADERS: ActionHeaders = { namespaces: [MAIN], outputId: '', time: '' };
+
 /** @throws {BadRequest} a malformed namespace */
 function actionHeaders(header: (name: string) => string): ActionHeaders {
-  const namespace = header('astera-namespace');
+  const namespace = header(NAMESPACE_HEADER);
   if (namespace !== MAIN && !isNamespace(namespace)) throw new BadRequest('cannot use that namespace');
   const namespaces = namespace === MAIN ? [MAIN] : [namespace, MAIN];
-  return { namespaces, outputId: header('astera-output-id'), time: header('astera-time') };
+  return { namespaces, outputId: header(OUTPUT_ID_HEADER), time: header(TIME_HEADER) };
 }
 
 function answer(client: Client, responder: Responder, { answer: found, action }: CacheAnswer): void {
   client.visibility = 'private'; // An action may get another output, and a cache between us asks nobody for a right.
-  const lines = action && [`astera-output-id: ${action.outputId}`, `astera-time: ${action.time}`];
+  const lines = action && [`${OUTPUT_ID_HEADER}: ${action.outputId}`, `${TIME_HEADER}: ${action.time}`];
   responder.answer(client, lines === undefined ? found : { ...found, lines });
 }
-
-async function* nothing(): AsyncGenerator<Uint8Array, void, void> {}
-const NO_PIECES = nothing();

@@ -1,11 +1,12 @@
 /**
  * A server that shares build caches, as the cache program sees it: slow, wrong or gone, it is a miss, each bounded in time.
- * After a failure it is left alone for a while, twice as long each time. The wire: `remote-protocol.ts`.
+ * After a failure it is left alone for a while, twice as long each time. The wire: `core/build-cache-wire.ts`.
  */
 
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
+import { actionPath, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime } from '../core/cache-id.ts';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
@@ -18,7 +19,6 @@ import {
 import type { LocalEntry } from './cache-directory.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
-import { actionPath, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from './remote-protocol.ts';
 import { isShareable } from './shareable.ts';
 
 /** `import` of node:http would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */

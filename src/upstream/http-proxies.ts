@@ -6,7 +6,7 @@
  */
 
 import { BadRequest } from '../core/errors.ts';
-import { isWithin, LOOPBACK, type Network, parseIp, plainIp } from '../core/network.ts';
+import { isWithin, LOOPBACK, type Network, networkOf, parseIp, plainIp } from '../core/network.ts';
 import { quote } from '../core/quote.ts';
 import { withoutUserinfo } from './redact.ts';
 import type { ProxyEnv } from './settings.ts';
@@ -98,8 +98,7 @@ function parseException(entry: string): Exception[] {
     const isName = namesIn(host);
     return [(target) => target.ip === undefined && isName(target.host) && isPort(target)];
   }
-  const own = plainIp(bytes);
-  const itself = { bytes: own, bits: own.byteLength * 8 };
+  const itself = networkOf(bytes, bytes.byteLength * 8);
   return [(target) => target.ip !== undefined && isWithin([itself], target.ip) && isPort(target)];
 }
 
@@ -124,12 +123,8 @@ function parseCidr(text: string): Network | undefined {
   const bytes = parseIp(name);
   const bits = Number(digits);
   if (bytes === undefined || bits > bytes.byteLength * 8) return undefined;
-  const plain = bits >= MAPPED_BITS ? plainIp(bytes) : bytes;
-  return { bytes: plain, bits: bits - (bytes.byteLength - plain.byteLength) * 8 };
+  return networkOf(bytes, bits);
 }
-
-/** The length of the prefix that IPv4 addresses have as IPv6 ones. */
-const MAPPED_BITS = 96;
 
 /** As Go's net.SplitHostPort; what it refuses is all host. */
 function splitPort(text: string): { readonly host: string; readonly port: string } {

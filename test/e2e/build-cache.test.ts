@@ -10,7 +10,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/plugin/remote-protocol.ts';
+import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
 import { Astera, type AsteraOptions, runAstera, total } from '../support/astera.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient, type GoResult } from '../support/go.ts';

@@ -14,7 +14,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/plugin/remote-protocol.ts';
+import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
 import { assertWhole, buildClient, built, filesIn, programHash, succeeds } from '../support/cached-build.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import type { GoClient } from '../support/go.ts';

@@ -20,10 +20,16 @@ export const OUTPUT_ID_HEADER = 'astera-output-id';
 /** When the action was done: Unix nanoseconds, decimal. */
 export const TIME_HEADER = 'astera-time';
 
+/** The namespace of an action; the main one without it. */
+export const NAMESPACE_HEADER = 'astera-namespace';
+
+/** All paths of the build cache begin so. */
+export const CACHE_PREFIX = 'cache/';
+
 export function actionPath(actionId: string): string {
-  return `/cache/action/${actionId}`;
+  return `/${CACHE_PREFIX}action/${actionId}`;
 }
 
 export function outputPath(outputId: string): string {
-  return `/cache/output/${outputId}`;
+  return `/${CACHE_PREFIX}output/${outputId}`;
 }
