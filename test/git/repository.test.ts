@@ -3,7 +3,6 @@
 // Method: repositories on this disk, a wrapper that writes down what git is run for, and HTTP servers on loopback.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -20,6 +19,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { CheckFailed, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { GitHttpServer } from './git-http-server.ts';
 import { gitRig } from './git-rig.ts';
 import { writeInsteadOf } from './go-direct.ts';
 import { gitIn, type MadeCommit, makeRepository } from './repository-maker.ts';
@@ -161,11 +161,15 @@ test('a go.mod file that is too large is refused', async (t) => {
 test('over HTTP with Basic auth: right, wrong and missing credentials', async (t) => {
   const asked: (string | undefined)[] = [];
   const { home, served } = world(t);
-  const url = await serveGit(t, join(served, '..'), (request) => {
-    asked.push(request.headers.authorization);
-    return request.headers.authorization === `Basic ${Buffer.from('me:s3cret').toString('base64')}`;
+  const server = await GitHttpServer.start({
+    root: join(served, '..'),
+    isAllowed: ({ headers }) => {
+      asked.push(headers.authorization);
+      return headers.authorization === `Basic ${Buffer.from('me:s3cret').toString('base64')}`;
+    },
   });
-  writeInsteadOf(home, { 'https://corp.example/': `${url}/` });
+  t.after(() => server.stop());
+  writeInsteadOf(home, { 'https://corp.example/': `${server.url}/` });
   const bare = gitRig({ home });
   await assert.rejects(
     bare.text(`${MODULE}/@v/list`),
@@ -253,50 +257,4 @@ async function serve(
     server.close();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-/** `git http-backend` behind HTTP; the directories of `root` are its repositories. */
-function serveGit(
-  t: TestContext,
-  root: string,
-  isAllowed: (request: IncomingMessage) => boolean,
-): Promise<string> {
-  return serve(t, (request, response) => {
-    if (!isAllowed(request)) {
-      response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
-      return;
-    }
-    const { pathname, search } = new URL(request.url ?? '/', 'http://x');
-    const env = {
-      PATH: process.env.PATH,
-      GIT_PROJECT_ROOT: root,
-      GIT_HTTP_EXPORT_ALL: '1',
-      GIT_PROTOCOL: request.headers['git-protocol']?.toString() ?? '',
-      REQUEST_METHOD: request.method,
-      PATH_INFO: pathname,
-      QUERY_STRING: search.slice(1),
-      CONTENT_TYPE: request.headers['content-type'] ?? '',
-      HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? '',
-      REMOTE_ADDR: '127.0.0.1',
-    };
-    const backend = spawn('git', ['http-backend'], { env, stdio: ['pipe', 'pipe', 'ignore'] });
-    request.pipe(backend.stdin);
-    const pieces: Buffer[] = [];
-    backend.stdout.on('data', (piece: Buffer) => pieces.push(piece));
-    backend.on('close', () => {
-      const output = Buffer.concat(pieces);
-      const end = output.indexOf('\r\n\r\n');
-      const lines = output
-        .toString('latin1', 0, end)
-        .split('\r\n')
-        .map((line) => line.split(': '));
-      const status = lines.find(([name]) => name === 'Status')?.[1] ?? '200';
-      const headers = lines
-        .filter(([name]) => name !== 'Status')
-        .map(([name = '', value = '']) => [name, value] as const);
-      response
-        .writeHead(Number(status.slice(0, 3)), Object.fromEntries(headers))
-        .end(output.subarray(end + 4));
-    });
-  });
 }
