@@ -8,6 +8,10 @@
 
 import { hash, randomBytes } from 'node:crypto';
 import { Busy, Unauthorized } from '../core/errors.ts';
+import { formatIp, plainIp } from '../core/network.ts';
+import type { Clock } from '../core/ports.ts';
+import type { Account, Token, User } from './accounts.ts';
+import type { Credentials } from './credentials.ts';
 import {
   LOGIN_ADDRESSES_MAX,
   LOGIN_FAILURES_FREE,
@@ -16,11 +20,7 @@ import {
   LOGINS_CHECKED_MAX,
   LOGINS_REMEMBERED_MAX,
   LOGINS_WAITING_MAX,
-} from '../core/limits.ts';
-import { formatIp, plainIp } from '../core/network.ts';
-import type { Clock } from '../core/ports.ts';
-import type { Account, Token, User } from './accounts.ts';
-import type { Credentials } from './credentials.ts';
+} from './limits.ts';
 import type { Scope } from './scope.ts';
 import { hashToken, isPassword, NO_PASSWORD } from './secret.ts';
 

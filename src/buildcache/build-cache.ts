@@ -13,12 +13,13 @@
 import { type Answer, StoredFile } from '../core/answer.ts';
 import type { ActionName, ActionRow, OutputRow } from '../core/build-cache-port.ts';
 import { Busy, Conflict, NotFound } from '../core/errors.ts';
-import { BUILD_ACTION_HELD_MS, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
+import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { ReadThrough } from '../flight/read-through.ts';
 import type { Events } from '../observe/events.ts';
+import { BUILD_ACTION_HELD_MS } from './limits.ts';
 import { uploadOutput } from './output-upload.ts';
 import type { UsedActions } from './used-actions.ts';
 

@@ -1,10 +1,11 @@
 /** One output on its way into the store: in chunks as it comes, so that no large one is ever held whole. */
 
 import { BadRequest, isServeError, messageOf, TooLarge } from '../core/errors.ts';
-import { BUILD_OUTPUT_BYTES_MAX, CHUNK_BYTES } from '../core/limits.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
 import { ChunkPacker } from './chunk-packer.ts';
+import { BUILD_OUTPUT_BYTES_MAX } from './limits.ts';
 
 export type OutputUpload = {
   readonly store: Pick<

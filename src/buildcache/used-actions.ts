@@ -4,8 +4,9 @@
  */
 
 import type { ActionName } from '../core/build-cache-port.ts';
-import { KEYS_PER_CALL_MAX, USED_ACTIONS_MAX } from '../core/limits.ts';
+import { KEYS_PER_CALL_MAX } from '../core/limits.ts';
 import type { Store } from '../core/store-port.ts';
+import { USED_ACTIONS_MAX } from './limits.ts';
 
 /** Times older than this are worth a write. */
 const GRAIN_MS = 3_600_000;

@@ -14,12 +14,12 @@ import type {
   WritableStore,
 } from '../core/control-port.ts';
 import { messageOf, StoreFailed, serveError } from '../core/errors.ts';
-import { CONTROL_BYTES_IN_FLIGHT_MAX, CONTROL_FRAME_BYTES_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
 import type { Remote } from '../core/store-port.ts';
 import { packStreamFrame, StreamFrames } from '../wire/stream-frame.ts';
 import { Allowance } from './allowance.ts';
 import { CONTROL_PROTOCOL, parseHello, parseReply } from './control-messages.ts';
+import { CONTROL_BYTES_IN_FLIGHT_MAX, CONTROL_FRAME_BYTES_MAX } from './limits.ts';
 
 /** The store of a running server. */
 export type ServerStore = WritableStore &

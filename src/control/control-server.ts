@@ -18,17 +18,17 @@ import type {
   WritableStore,
 } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf, StoreFailed } from '../core/errors.ts';
-import {
-  CONTROL_BYTES_IN_FLIGHT_MAX,
-  CONTROL_CALLS_MAX,
-  CONTROL_CONNECTIONS_MAX,
-  CONTROL_FRAME_BYTES_MAX,
-} from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
 import type { Remote } from '../core/store-port.ts';
 import { packStreamFrame, StreamFrames } from '../wire/stream-frame.ts';
 import { Allowance } from './allowance.ts';
 import { CONTROL_PROTOCOL, type ControlRequest, parseHello, parseRequest } from './control-messages.ts';
+import {
+  CONTROL_BYTES_IN_FLIGHT_MAX,
+  CONTROL_CALLS_MAX,
+  CONTROL_CONNECTIONS_MAX,
+  CONTROL_FRAME_BYTES_MAX,
+} from './limits.ts';
 
 /** The handlers of the calls. Blob numbers in them are real ones, from `nextBlob`. */
 export type ControlHandlers = WritableStore & Pick<Remote<ControlPort>, ServerCall> & SumdbLearner;

@@ -9,8 +9,9 @@
 
 import type { StoredFile } from '../core/answer.ts';
 import { StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES, ONE_SEND_BYTES_MAX } from '../core/limits.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Store } from '../core/store-port.ts';
+import { ONE_SEND_BYTES_MAX } from './limits.ts';
 import type { Singleflight } from './singleflight.ts';
 import type { WeakCache } from './weak-cache.ts';
 

@@ -2,10 +2,10 @@
 
 import type { CacheRight } from '../access/cache-right.ts';
 import type { BuildCache, CacheAnswer } from '../buildcache/build-cache.ts';
+import { BUILD_OUTPUT_BYTES_MAX } from '../buildcache/limits.ts';
 import { CACHE_PREFIX, NAMESPACE_HEADER, OUTPUT_ID_HEADER, TIME_HEADER } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime, isNamespace } from '../core/cache-id.ts';
 import { BadRequest } from '../core/errors.ts';
-import { BUILD_OUTPUT_BYTES_MAX } from '../core/limits.ts';
 import type { Client } from './client.ts';
 import type { Endpoint, Route } from './endpoint.ts';
 import type { Responder } from './respond.ts';

@@ -3,8 +3,8 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { type Credentials, parseAuthorization, splitTokenPath } from '../access/credentials.ts';
 import type { Visibility } from '../core/answer.ts';
-import { UNREAD_BODY_BYTES_MAX } from '../core/limits.ts';
 import { nextVia } from '../core/via.ts';
+import { UNREAD_BODY_BYTES_MAX } from './limits.ts';
 import type { Pump } from './pump.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Target } from './target.ts';

@@ -1,8 +1,8 @@
 /** `/debug/pprof/…`, as Go's net/http/pprof has it: which profile is asked for, for how long, of which thread. */
 
 import { BadRequest } from '../core/errors.ts';
-import { PROFILE_SECONDS_MAX } from '../core/limits.ts';
 import { type ProfileRequest, threadRoles } from '../observe/profiles.ts';
+import { PROFILE_SECONDS_MAX } from './limits.ts';
 
 /** Go's own length of a CPU profile. */
 const SECONDS = '30';

@@ -10,7 +10,7 @@
 
 import type { HttpResponse } from 'uWebSockets.js';
 import type { ByteStream } from '../core/answer.ts';
-import { PUMP_AGAIN_MS } from '../core/limits.ts';
+import { PUMP_AGAIN_MS } from './limits.ts';
 import type { Span } from './range.ts';
 
 export type PumpEnd = 'sent' | 'aborted' | { readonly brokenOff: unknown };

@@ -8,8 +8,8 @@
 
 import type { HttpResponse } from 'uWebSockets.js';
 import { BadRequest, Busy, TooLarge } from '../core/errors.ts';
-import { REQUEST_BODY_AHEAD_BYTES, REQUEST_BODY_BYTES_HELD_MAX } from '../core/limits.ts';
 import { WakeUp } from '../core/wake-up.ts';
+import { REQUEST_BODY_AHEAD_BYTES, REQUEST_BODY_BYTES_HELD_MAX } from './limits.ts';
 
 /** Room for bytes that came and wait for their readers. One for a server. */
 export class BodyRoom {

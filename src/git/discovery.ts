@@ -17,10 +17,11 @@ import {
   UpstreamFailed,
 } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
-import { GO_IMPORT_PAGE_BYTES_MAX, UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';
+import { UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';
 import { type ModulePath, parseModulePath } from '../core/module-path.ts';
 import { quote } from '../core/quote.ts';
 import { type GoImport, matchGoImport, parseGoImports } from './go-import-tags.ts';
+import { GO_IMPORT_PAGE_BYTES_MAX } from './limits.ts';
 import { oneLine } from './words.ts';
 
 /** An answer to one GET, redirects not followed. */

@@ -9,14 +9,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Gate } from '../core/gate.ts';
+import { type Environment, GIT_SETTINGS, gitEnvironment, type Protocol } from './git-environment.ts';
 import {
   GIT_LOCAL_MS,
   GIT_OUTPUT_BYTES_MAX,
   GIT_PROCESSES_MAX,
   GIT_QUEUE_MAX,
   GIT_WORDS_BYTES_MAX,
-} from '../core/limits.ts';
-import { type Environment, GIT_SETTINGS, gitEnvironment, type Protocol } from './git-environment.ts';
+} from './limits.ts';
 import { oneLine } from './words.ts';
 
 /** The end of a `git` process that did not do its work. Never leaves this room. */

@@ -5,11 +5,11 @@
  */
 
 import { BadRequest, NotFound, UpstreamFailed } from '../core/errors.ts';
-import { GIT_REFS_KEPT_MS } from '../core/limits.ts';
 import type { Clock, FetchEvent, Fetched, ModuleRequest, ModuleSource } from '../core/ports.ts';
 import { isPseudoVersion } from '../core/pseudo-version.ts';
 import { quote } from '../core/quote.ts';
 import { isImmutable, type Resource } from '../core/resource.ts';
+import { GIT_REFS_KEPT_MS } from './limits.ts';
 import { type ModulePlace, placeOf } from './module-place.ts';
 import { type ModuleInfo, ModuleReader } from './module-reader.ts';
 import { moduleZip } from './module-zip.ts';

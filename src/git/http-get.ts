@@ -1,8 +1,8 @@
 /** One GET of a small page, for the question where a module's repository is. Node's own HTTP is loaded when it is used. */
 
 import type { IncomingMessage } from 'node:http';
-import { GO_IMPORT_MS } from '../core/limits.ts';
 import type { HttpAnswer, HttpGet } from './discovery.ts';
+import { GO_IMPORT_MS } from './limits.ts';
 
 /** Follows no redirect. Rejects where there is no whole answer in GO_IMPORT_MS. */
 export const httpGet: HttpGet = async ({ url, headers, bytesMax }) => {

@@ -19,7 +19,8 @@ import { isRetracted, parseGoModLax, type VersionInterval } from './go-mod-file.
 import { goModPaths, type ModuleDirectory, madeUpGoMod, moduleDirectory } from './module-directory.ts';
 import { type ModulePlace, revisionOf } from './module-place.ts';
 import { checkPseudoVersion } from './pseudo-version-check.ts';
-import type { Repository, Revision } from './repository.ts';
+import type { Repository } from './repository.ts';
+import type { Revision } from './revision.ts';
 import { canonicalOf, compareSemver, isPseudoText } from './semver.ts';
 import { oneLine } from './words.ts';
 

@@ -9,7 +9,8 @@ import { NotFound } from '../core/errors.ts';
 import { pseudoVersionBase, pseudoVersionRev, pseudoVersionTime } from '../core/pseudo-version.ts';
 import { majorOf, parseVersion, type Version } from '../core/version.ts';
 import type { ModulePlace } from './module-place.ts';
-import type { Repository, Revision } from './repository.ts';
+import type { Repository } from './repository.ts';
+import type { Revision } from './revision.ts';
 import { compareSemver } from './semver.ts';
 
 export type PseudoVersionCommit = {

@@ -3,10 +3,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Forbidden } from '../core/errors.ts';
-import { GIT_REPOSITORIES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { GitCommand } from './git-command.ts';
 import { gitFailure } from './git-failure.ts';
+import { GIT_REPOSITORIES_MAX } from './limits.ts';
 import { Repository } from './repository.ts';
 import { protocolOf } from './repository-url.ts';
 import { oneLine } from './words.ts';

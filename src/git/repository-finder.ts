@@ -7,12 +7,12 @@
 
 import { BadRequest, Forbidden, isServeError, messageOf, NotFound, UpstreamFailed } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
-import { GIT_NO_PLACE_MS, GIT_PLACE_MS, GIT_PLACES_MAX } from '../core/limits.ts';
 import type { ModulePath } from '../core/module-path.ts';
 import type { Clock } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import type { Discovery } from './discovery.ts';
 import { knownRepository } from './known-hosts.ts';
+import { GIT_NO_PLACE_MS, GIT_PLACE_MS, GIT_PLACES_MAX } from './limits.ts';
 import { type Candidate, candidatesOf, type PathMapping } from './path-mapping.ts';
 import { checkRepositoryUrl } from './repository-url.ts';
 

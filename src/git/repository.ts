@@ -11,26 +11,18 @@
 
 import { join } from 'node:path';
 import { NotFound, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
-import { GIT_COMMITS_KEPT_MAX, GIT_REFS_MS, SMALL_BYTES_MAX } from '../core/limits.ts';
+import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
 import { type BatchAnswer, commitTime, parseBatch } from './commit-object.ts';
 import { type GitCommand, GitFailed } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { gitFailure, isDamage, isRefusal } from './git-failure.ts';
+import { GIT_COMMITS_KEPT_MAX, GIT_REFS_MS } from './limits.ts';
 import { RemoteRefs } from './remote-refs.ts';
+import type { Revision } from './revision.ts';
 import { canonicalOf, compareSemver } from './semver.ts';
 import { oneLine } from './words.ts';
-
-/** A commit, and the name that led to it. */
-export type Revision = {
-  /** 40 or 64 hex digits. */
-  readonly hash: string;
-  /** The tag's name, if the question was one. */
-  readonly tag: string | undefined;
-  /** The full name of the ref that led here; undefined if the commit was found in the history. */
-  readonly ref: string | undefined;
-};
 
 export type RepositoryOptions = {
   readonly git: GitCommand;

@@ -16,12 +16,12 @@
 
 import type { Checksums, Summed, VerifyMode } from '../core/checksums.ts';
 import { CheckFailed, isServeError, messageOf, UpstreamDown } from '../core/errors.ts';
-import { REFUSED_KEYS_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Checked, EntryRow, Trust } from '../core/store-port.ts';
 import type { Events } from '../observe/events.ts';
+import { REFUSED_KEYS_MAX } from './limits.ts';
 
 export type CheckedIngestOptions = {
   readonly mode: VerifyMode;

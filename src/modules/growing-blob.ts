@@ -7,10 +7,11 @@
  */
 
 import { isServeError, messageOf } from '../core/errors.ts';
-import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../core/limits.ts';
+import { CHUNK_BYTES, RESUME_TAIL_BYTES } from '../core/limits.ts';
 import type { Progress, Validator } from '../core/ports.ts';
 import type { PartialRow, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
+import { WINDOW_CHUNKS_MAX } from './limits.ts';
 import { PassThrough } from './pass-through.ts';
 
 export type GrowingBlobOptions = {

@@ -6,7 +6,8 @@
  * can't, and gets Busy.
  */
 
-import { CHUNK_BYTES, WINDOW_CHUNKS_MAX } from '../core/limits.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
+import { WINDOW_CHUNKS_MAX } from './limits.ts';
 
 /** A client's position: it has read the bytes before `offset`. */
 export type Position = { offset: number };

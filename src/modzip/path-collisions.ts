@@ -6,9 +6,9 @@
  * the names. With whole paths as keys it would grow with the square of a deep path's length.
  */
 
-import { ZIP_PATHS_MAX } from '../core/limits.ts';
 import { badZip, quote } from './bad-zip.ts';
 import { foldPath } from './file-path.ts';
+import { ZIP_PATHS_MAX } from './limits.ts';
 
 type Node = { readonly id: number; readonly element: string; readonly isDirectory: boolean };
 

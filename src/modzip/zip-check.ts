@@ -1,8 +1,8 @@
 /**
  * Checks the structure of a module zip before it is kept. It does not inflate the content.
  *
- * A zip is valid if the `go` command can hash and unzip it. There are two exceptions: the bounds of `core/limits.ts`,
- * and zips that are made to mislead (`zip-directory.ts`). `zip-hash.ts` reads the content.
+ * A zip is valid if the `go` command can hash and unzip it. There are two exceptions: zips beyond the bounds of `limits.ts` and
+ * `core/limits.ts`, and zips that are made to mislead (`zip-directory.ts`). `zip-hash.ts` reads the content.
  *
  * Follows golang.org/x/mod/zip (checkZip), and cmd/go/internal/modfetch (downloadZip).
  */

@@ -9,9 +9,10 @@
  */
 
 import { isAscii, isUtf8 } from 'node:buffer';
-import { CHUNK_BYTES, ZIP_DIRECTORY_BYTES_MAX, ZIP_ENTRIES_MAX, ZIP_NAME_BYTES_MAX } from '../core/limits.ts';
+import { CHUNK_BYTES, ZIP_ENTRIES_MAX } from '../core/limits.ts';
 import { badZip } from './bad-zip.ts';
 import { type ByteSource, readAhead, readExactly } from './byte-source.ts';
+import { ZIP_DIRECTORY_BYTES_MAX, ZIP_NAME_BYTES_MAX } from './limits.ts';
 import { readZipEnd, type ZipEnd } from './zip-end.ts';
 
 /** One file or directory of a zip. Its body lies inside the file and overlaps no other entry. */

@@ -1,7 +1,7 @@
 /** One function for each event. It knows the event's log line and metric, so callers know neither. */
 
 import { isServeError, messageOf } from '../core/errors.ts';
-import { REFUSED_LOG_MS } from '../core/limits.ts';
+import { REFUSED_LOG_MS } from './limits.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 

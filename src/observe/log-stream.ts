@@ -6,7 +6,7 @@
  */
 
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
-import { LOG_WAITING_BYTES_MAX } from '../core/limits.ts';
+import { LOG_WAITING_BYTES_MAX } from './limits.ts';
 
 /** A line waits so long for others. */
 const GATHER_MS = 100;

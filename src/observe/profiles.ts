@@ -11,8 +11,8 @@ import { promisify } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { gzip } from 'node:zlib';
 import { Busy } from '../core/errors.ts';
-import { PROFILE_SAMPLES_MAX } from '../core/limits.ts';
 import { type CallNode, cpuTree, heapTree } from './call-tree.ts';
+import { PROFILE_SAMPLES_MAX } from './limits.ts';
 import { encodeProfile, type ThreadCalls } from './pprof.ts';
 import { FRONT, ThreadSessions } from './thread-sessions.ts';
 
@@ -21,7 +21,7 @@ export type ThreadRole = 'front' | 'reader' | 'writer' | 'builder';
 
 export const threadRoles: readonly ThreadRole[] = ['front', 'reader', 'writer', 'builder'];
 
-/** A profile of the threads with one role; with `thread` undefined, of all. `core/limits.ts` bounds `seconds`. */
+/** A profile of the threads with one role; with `thread` undefined, of all. `front/limits.ts` bounds `seconds`. */
 export type ProfileRequest = { readonly thread: ThreadRole | undefined } & (
   | { readonly kind: 'cpu'; readonly seconds: number }
   | { readonly kind: 'heap' }

@@ -1,7 +1,7 @@
 /** Reads what a plugin server writes: answers as JSON lines, with empty lines between them. */
 
-import { PLUGIN_ANSWER_BYTES_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
+import { PLUGIN_ANSWER_BYTES_MAX } from './limits.ts';
 
 export type ServerAnswer = {
   readonly id: number;

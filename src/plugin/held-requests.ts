@@ -7,7 +7,7 @@
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PLUGIN_HELD_BYTES_MAX } from '../core/limits.ts';
+import { PLUGIN_HELD_BYTES_MAX } from './limits.ts';
 import type { CacheRequest, RequestSink } from './request-reader.ts';
 
 export class HeldRequests implements RequestSink {

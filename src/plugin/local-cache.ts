@@ -5,8 +5,8 @@
  */
 
 import { join } from 'node:path';
-import { PLUGIN_SPARE_MS, PLUGIN_UNWRITTEN_MAX } from '../core/limits.ts';
 import { CacheDirectory, type LocalEntry, type OutputName } from './cache-directory.ts';
+import { PLUGIN_SPARE_MS, PLUGIN_UNWRITTEN_MAX } from './limits.ts';
 import { LocalPut } from './local-put.ts';
 import { openSpareDirectory } from './spare-directory.ts';
 import { type TrimBounds, trimIfDue } from './trim.ts';

@@ -8,6 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
 import { actionPath, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime } from '../core/cache-id.ts';
+import type { LocalEntry } from './cache-directory.ts';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
   PLUGIN_PAUSE_MS,
@@ -15,8 +16,7 @@ import {
   PLUGIN_UPLOAD_BYTES_PER_MS,
   PLUGIN_UPLOAD_IDLE_MS,
   PLUGIN_WHOLE_MS,
-} from '../core/limits.ts';
-import type { LocalEntry } from './cache-directory.ts';
+} from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import { isShareable } from './shareable.ts';

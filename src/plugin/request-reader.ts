@@ -5,8 +5,8 @@
  * Follows cmd/go/internal/cacheprog and cmd/go/internal/cache/prog.go.
  */
 
-import { PLUGIN_LINE_BYTES_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
+import { PLUGIN_LINE_BYTES_MAX } from './limits.ts';
 
 /** IDs are lower-case hex; empty where the request has none. */
 export type CacheRequest = {

@@ -3,8 +3,8 @@
 import { connect, type Socket } from 'node:net';
 import type { Address } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
-import { PLUGIN_CONNECT_MS, PLUGIN_SILENCE_MS } from '../core/limits.ts';
 import { AnswerReader, type ServerAnswer } from './answer-reader.ts';
+import { PLUGIN_CONNECT_MS, PLUGIN_SILENCE_MS } from './limits.ts';
 import { socketOptions } from './plugin-address.ts';
 
 export type ServerLineDoors = {

@@ -4,7 +4,7 @@
 
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { PLUGIN_KEPT_MS_MIN } from '../core/limits.ts';
+import { PLUGIN_KEPT_MS_MIN } from './limits.ts';
 
 export type TrimBounds = { readonly expiryMs: number; readonly bytesMax: number };
 

@@ -6,7 +6,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isCacheId } from '../core/cache-id.ts';
-import { PLUGIN_UPLOADS_WAITING_MAX } from '../core/limits.ts';
+import { PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { RemoteCache } from './remote-cache.ts';
 

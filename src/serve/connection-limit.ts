@@ -1,7 +1,7 @@
 /** How many connections of clients the process has file descriptors for. */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { DESCRIPTORS_KEPT } from '../core/limits.ts';
+import { DESCRIPTORS_KEPT } from './limits.ts';
 
 /** At most {@link DESCRIPTORS_KEPT} are kept for all else, and at most half of those that are free now. Infinity where nothing tells. */
 export function connectionsMax(limits = readLimits()): number {

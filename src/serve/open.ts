@@ -1,6 +1,5 @@
 /** A server's store: locked, opened by its threads, and closed at the end. `run.ts` builds the server on it. */
 
-import { STOP_GRACE_MS } from '../core/limits.ts';
 import { Events } from '../observe/events.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
@@ -15,6 +14,7 @@ import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
 import type { WriterThread } from '../workers/writer-queue.ts';
 import { clock } from './clock.ts';
 import { databasesOf } from './databases.ts';
+import { STOP_GRACE_MS } from './limits.ts';
 import { startPlugin } from './plugin.ts';
 import { runServer } from './run.ts';
 import { aborted } from './stop-signal.ts';

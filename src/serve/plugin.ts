@@ -1,10 +1,10 @@
 /** The plugin server of `astera serve`: beside the HTTP server, or alone. */
 
 import { formatAddress } from '../core/address.ts';
-import { STOP_GRACE_MS } from '../core/limits.ts';
 import { createLogger, type Logger } from '../observe/logger.ts';
 import type { PluginConfig } from '../settings/plugin-config.ts';
 import { PluginThread } from '../workers/plugin-thread.ts';
+import { STOP_GRACE_MS } from './limits.ts';
 import { notifySystemd, ServiceManager } from './service-manager.ts';
 import { aborted, serverStopSignal } from './stop-signal.ts';
 

@@ -10,7 +10,6 @@ import { UsedActions } from '../buildcache/used-actions.ts';
 import type { VisibilityOf } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
-import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ModuleSource, Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource } from '../core/resource.ts';
@@ -31,9 +30,11 @@ import { SumdbProxy } from '../sumdb/sumdb-proxy.ts';
 import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { createUpstream } from '../upstream/proxy-list.ts';
+import { READ_QUEUE_MAX } from '../workers/limits.ts';
 import { clock } from './clock.ts';
 import { joinMemory, joinModules } from './composition.ts';
 import { databasesOf, usable } from './databases.ts';
+import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
 
 export type ServicesOptions = {
   readonly config: Config;

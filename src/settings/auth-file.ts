@@ -4,9 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type Account, formatAccounts, parseAccounts } from '../access/accounts.ts';
 import { messageOf } from '../core/errors.ts';
-import { AUTH_FILE_BYTES_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
+import { AUTH_FILE_BYTES_MAX } from './limits.ts';
 
 /**
  * @param how `mayBeNew`: a file that is not there has nobody in it

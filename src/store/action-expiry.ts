@@ -1,9 +1,10 @@
 /** The end of build actions and outputs: those that nobody uses any more, those that there is no room for, or all. */
 
 import type { BuildCacheWriterPort, Expired } from '../core/build-cache-port.ts';
-import { ACTIONS_PER_STEP, BUILD_CACHE_KEPT_MS, EXPIRED_BYTES_PER_STEP } from '../core/limits.ts';
+import { BUILD_CACHE_KEPT_MS } from '../core/limits.ts';
 import type { ActionUse } from './action-use.ts';
 import { type ActionWriter, EVER } from './action-writer.ts';
+import { ACTIONS_PER_STEP, EXPIRED_BYTES_PER_STEP } from './limits.ts';
 import type { OutputWriter } from './output-writer.ts';
 import type { Connection } from './schema.ts';
 

@@ -7,17 +7,12 @@
 import { createHash } from 'node:crypto';
 import type { Encoding } from '../core/build-cache-port.ts';
 import { BadRequest, StoreFailed } from '../core/errors.ts';
-import {
-  CHUNK_BYTES,
-  CHUNKS_PER_BLOB,
-  INLINE_BYTES_MAX,
-  OUTPUT_PARTIAL_KEPT_MS,
-  PARTIAL_KEPT_MS,
-} from '../core/limits.ts';
+import { CHUNK_BYTES, CHUNKS_PER_BLOB, INLINE_BYTES_MAX } from '../core/limits.ts';
 import type { WriterPort } from '../core/store-port.ts';
 import { BlobOwners } from './blob-owners.ts';
 import type { FileSource } from './file-source.ts';
 import { type Content, GrowingHashes } from './growing-hashes.ts';
+import { OUTPUT_PARTIAL_KEPT_MS, PARTIAL_KEPT_MS } from './limits.ts';
 import { unpackChunk } from './packing.ts';
 import { type Connection, chunkId } from './schema.ts';
 

@@ -14,12 +14,12 @@ import {
   type VisibilityOf,
 } from '../core/answer.ts';
 import { Busy, CheckFailed, isServeError, messageOf, serveError, UpstreamFailed } from '../core/errors.ts';
-import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { ReadThrough } from '../flight/read-through.ts';
 import type { Events } from '../observe/events.ts';
+import { SUMDB_LATEST_MS, SUMDB_LOOKUP_MS } from './limits.ts';
 import type { NoteVerifier } from './note.ts';
 import { ProofKeeper } from './proof-keeper.ts';
 import { notStored, ProvenLog } from './proven-log.ts';

@@ -8,8 +8,8 @@
  */
 
 import { CheckFailed, UpstreamDown } from '../core/errors.ts';
-import { SUMDB_TILES_TRUSTED_MAX } from '../core/limits.ts';
 import type { Hash } from './hash.ts';
+import { SUMDB_TILES_TRUSTED_MAX } from './limits.ts';
 import type { SumdbOps } from './sumdb-ops.ts';
 import { cutTile, fullWidth, isFullTile, type Tile, tileBytes, tilePath } from './tile.ts';
 import { planTiles, type TilePlan } from './tile-plan.ts';

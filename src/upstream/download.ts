@@ -14,7 +14,7 @@
  * its bytes are joined only under a repeated strong ETag.
  */
 
-import { RESUME_GAIN_BYTES_MIN, RESUME_TAIL_BYTES } from '../core/limits.ts';
+import { RESUME_TAIL_BYTES } from '../core/limits.ts';
 import type { FetchEvent, Progress, Validator } from '../core/ports.ts';
 import {
   contentEncoding,
@@ -32,6 +32,7 @@ import {
 import type { Headers } from './exchange.ts';
 import { gunzip } from './gunzip.ts';
 import type { Answer } from './judge.ts';
+import { RESUME_GAIN_BYTES_MIN } from './limits.ts';
 import { Setback } from './setback.ts';
 import type { Ask, Range } from './source.ts';
 import { Tail } from './tail.ts';

@@ -7,8 +7,8 @@
  */
 
 import type { Dispatcher } from 'undici';
-import { UPSTREAM_BUFFER_BYTES_MAX } from '../core/limits.ts';
 import { WakeUp } from '../core/wake-up.ts';
+import { UPSTREAM_BUFFER_BYTES_MAX } from './limits.ts';
 import { LocalAddress } from './local-address.ts';
 import { Pace } from './pace.ts';
 import { Setback, setbackOf } from './setback.ts';

@@ -4,7 +4,7 @@
  */
 
 import type { Socket } from 'node:net';
-import { UPSTREAM_INTERIM_BYTES_MAX } from '../core/limits.ts';
+import { UPSTREAM_INTERIM_BYTES_MAX } from './limits.ts';
 
 /** How every interim answer begins but 101, which ends HTTP on its connection. */
 const INTERIM = /^HTTP\/1\.[01] 1(?!01)\d\d/;

@@ -3,7 +3,7 @@
  * `smallMs`; then it must have had a mean rate, because its key is held until it is complete.
  */
 
-import { SMALL_ANSWER_BYTES_PER_MS, STALL_BYTES_MIN } from '../core/limits.ts';
+import { SMALL_ANSWER_BYTES_PER_MS, STALL_BYTES_MIN } from './limits.ts';
 import { Setback } from './setback.ts';
 import type { Timeouts } from './settings.ts';
 

@@ -15,7 +15,6 @@ import {
   UpstreamDown,
 } from '../core/errors.ts';
 import { Gate } from '../core/gate.ts';
-import { UPSTREAM_PROOFS_MAX, UPSTREAM_QUEUE_MAX, UPSTREAM_REQUESTS_MAX } from '../core/limits.ts';
 import type { FetchEvent, Fetched, FetchRequest, ModuleSource, Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { nextVia } from '../core/via.ts';
@@ -23,6 +22,7 @@ import { createDispatchers, type Dispatchers } from './dispatchers.ts';
 import { FileSource } from './file-source.ts';
 import { HttpProxies } from './http-proxies.ts';
 import { HttpSource } from './http-source.ts';
+import { UPSTREAM_PROOFS_MAX, UPSTREAM_QUEUE_MAX, UPSTREAM_REQUESTS_MAX } from './limits.ts';
 import { type ListMember, parseProxyList } from './proxy-list-syntax.ts';
 import { allEvents, BACKOFF, TIMEOUTS, type UpstreamOptions } from './settings.ts';
 import type { Ask, Source } from './source.ts';

@@ -5,8 +5,8 @@
  * with full buffers as much again; a dead line must be noticed before a `go mod tidy` is 5 s late.
  */
 
-import { SMALL_ANSWER_MS } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
+import { SMALL_ANSWER_MS } from './limits.ts';
 
 /** How long each part of a request may take. A zip as a whole has no bound: a slow line is not an error. */
 export type Timeouts = {

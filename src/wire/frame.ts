@@ -6,7 +6,7 @@
  * read the moved bytes again.
  */
 
-import { FRAME_VALUE_BYTES_MAX } from '../core/limits.ts';
+import { FRAME_VALUE_BYTES_MAX } from './limits.ts';
 import { Packr, Unpackr } from './msgpackr.ts';
 
 /** The value that is posted to a thread. Both members are moved. */

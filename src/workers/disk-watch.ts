@@ -8,7 +8,7 @@
 
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DISK_RESERVE_BYTES, DISK_RESERVE_PART } from '../core/limits.ts';
+import { DISK_RESERVE_BYTES, DISK_RESERVE_PART } from './limits.ts';
 
 /** SQLite's words for want of room: SQLITE_FULL, and the I/O errors a limit or a quota gives. */
 const FULL = /SQLITE_FULL|SQLITE_IOERR/;

@@ -8,7 +8,6 @@
  */
 
 import { Busy, messageOf, StoreFailed } from '../core/errors.ts';
-import { READ_BATCH_CHUNKS_MAX, READ_BATCH_MAX, READ_QUEUE_MAX } from '../core/limits.ts';
 import type { ReaderPort, Remote } from '../core/store-port.ts';
 import { type CallName, isLong, type Request } from '../wire/messages.ts';
 import {
@@ -20,6 +19,7 @@ import {
   settle,
   threadIdsOf,
 } from './calls-client.ts';
+import { READ_BATCH_CHUNKS_MAX, READ_BATCH_MAX, READ_QUEUE_MAX } from './limits.ts';
 import type { Piscina } from './piscina.ts';
 
 export type ReaderPoolOptions = {

@@ -8,7 +8,6 @@
  */
 
 import { messageOf, StoreFailed } from '../core/errors.ts';
-import { BULK_GROUP_BYTES_MAX, WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from '../core/limits.ts';
 import type { Remote, WriterPort } from '../core/store-port.ts';
 import type { WriterMode } from '../store/schema.ts';
 import type { Reply, Request } from '../wire/messages.ts';
@@ -21,6 +20,7 @@ import {
   settle,
   threadIdsOf,
 } from './calls-client.ts';
+import { BULK_GROUP_BYTES_MAX, WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from './limits.ts';
 import type { Piscina } from './piscina.ts';
 import type { Opened } from './writer-worker.ts';
 

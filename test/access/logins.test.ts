@@ -7,16 +7,16 @@ import { randomBytes, scryptSync } from 'node:crypto';
 import { test } from 'node:test';
 import type { Account } from '../../src/access/accounts.ts';
 import type { Credentials } from '../../src/access/credentials.ts';
-import { Logins } from '../../src/access/logins.ts';
-import { hashToken, newToken } from '../../src/access/secret.ts';
-import { Busy, Unauthorized } from '../../src/core/errors.ts';
 import {
   LOGIN_FAILURES_FREE,
   LOGIN_PAUSE_MS_MAX,
   LOGIN_REMEMBERED_MS,
   LOGINS_CHECKED_MAX,
   LOGINS_WAITING_MAX,
-} from '../../src/core/limits.ts';
+} from '../../src/access/limits.ts';
+import { Logins } from '../../src/access/logins.ts';
+import { hashToken, newToken } from '../../src/access/secret.ts';
+import { Busy, Unauthorized } from '../../src/core/errors.ts';
 import { parseIp } from '../../src/core/network.ts';
 import { FakeClock } from '../support/fakes.ts';
 

@@ -11,13 +11,13 @@ import { connectControl, type ServerStore } from '../../src/control/control-clie
 import { CONTROL_PROTOCOL } from '../../src/control/control-messages.ts';
 import { controlPath } from '../../src/control/control-path.ts';
 import { type ControlHandlers, ControlServer } from '../../src/control/control-server.ts';
-import { Busy, StoreFailed } from '../../src/core/errors.ts';
 import {
-  CHUNK_BYTES,
   CONTROL_BYTES_IN_FLIGHT_MAX,
   CONTROL_CALLS_MAX,
   CONTROL_FRAME_BYTES_MAX,
-} from '../../src/core/limits.ts';
+} from '../../src/control/limits.ts';
+import { Busy, StoreFailed } from '../../src/core/errors.ts';
+import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { packStreamFrame } from '../../src/wire/stream-frame.ts';
 import { tempDir } from '../support/temp-dir.ts';
 

@@ -8,10 +8,11 @@ import { type TestContext, test } from 'node:test';
 import type { ByteStream } from '../../src/core/answer.ts';
 import type { VerifyMode } from '../../src/core/checksums.ts';
 import { Busy, type ServeError, StoreFailed, UpstreamDown, UpstreamFailed } from '../../src/core/errors.ts';
-import { CHUNK_BYTES, RESUME_TAIL_BYTES, WINDOW_CHUNKS_MAX } from '../../src/core/limits.ts';
+import { CHUNK_BYTES, RESUME_TAIL_BYTES } from '../../src/core/limits.ts';
 import { parseResource } from '../../src/core/resource.ts';
 import { YoungGarbage } from '../../src/flight/young-garbage.ts';
 import { Download } from '../../src/modules/download.ts';
+import { WINDOW_CHUNKS_MAX } from '../../src/modules/limits.ts';
 import { assertWhole, contentOf, execute } from '../store/stores.ts';
 import {
   makeRig,

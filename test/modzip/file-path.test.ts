@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ZIP_PATHS_MAX } from '../../src/core/limits.ts';
 import { filePathProblem, foldPath } from '../../src/modzip/file-path.ts';
+import { ZIP_PATHS_MAX } from '../../src/modzip/limits.ts';
 import { PathCollisions } from '../../src/modzip/path-collisions.ts';
 import { runGo, withDirectory } from './go.ts';
 

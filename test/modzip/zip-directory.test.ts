@@ -5,8 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ZIP_DIRECTORY_BYTES_MAX, ZIP_ENTRIES_MAX, ZIP_NAME_BYTES_MAX } from '../../src/core/limits.ts';
+import { ZIP_ENTRIES_MAX } from '../../src/core/limits.ts';
 import { bufferSource } from '../../src/modzip/byte-source.ts';
+import { ZIP_DIRECTORY_BYTES_MAX, ZIP_NAME_BYTES_MAX } from '../../src/modzip/limits.ts';
 import { readZipDirectory } from '../../src/modzip/zip-directory.ts';
 import { chunkSource, fields, makeZip, type TestEntry, type TestZip } from './zip-writer.ts';
 

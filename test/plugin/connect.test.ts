@@ -1,7 +1,7 @@
 // Goal: through `connect` a build gets what the plugin server has; without a server, with a bad one and with one that dies
 // at any moment, each request is answered all the same, and one line says why.
 // Method: the real program over its source as a child, asked as `go` asks; a real plugin server in this process, or a socket
-// that misbehaves. Nothing waits for longer than the bounds of core/limits.ts.
+// that misbehaves. Nothing waits for longer than the bounds of plugin/limits.ts.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -13,7 +13,7 @@ import { connect as connectTo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
-import { PLUGIN_SESSIONS_MAX, PLUGIN_SILENCE_MS } from '../../src/core/limits.ts';
+import { PLUGIN_SESSIONS_MAX, PLUGIN_SILENCE_MS } from '../../src/plugin/limits.ts';
 import { findIn, readOptions } from '../../src/plugin/options.ts';
 import { parsePluginAddress } from '../../src/plugin/plugin-address.ts';
 import { PluginCache } from '../../src/plugin/plugin-cache.ts';

@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PLUGIN_HELD_BYTES_MAX } from '../../src/core/limits.ts';
 import { HeldRequests } from '../../src/plugin/held-requests.ts';
+import { PLUGIN_HELD_BYTES_MAX } from '../../src/plugin/limits.ts';
 import type { CacheRequest } from '../../src/plugin/request-reader.ts';
 
 const PIECES = 16;

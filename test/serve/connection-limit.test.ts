@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { DESCRIPTORS_KEPT } from '../../src/core/limits.ts';
 import { connectionsMax } from '../../src/serve/connection-limit.ts';
+import { DESCRIPTORS_KEPT } from '../../src/serve/limits.ts';
 
 const table = (soft: string) =>
   `Limit                     Soft Limit           Hard Limit           Units     \nMax open files            ${soft}                 524288               files     \n`;

@@ -6,12 +6,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ActionName, Encoding } from '../../src/core/build-cache-port.ts';
 import { BadRequest, CheckFailed, NotFound, StoreFailed } from '../../src/core/errors.ts';
-import {
-  ACTION_NOTE_LENGTH_MAX,
-  BUILD_CACHE_KEPT_MS,
-  CHUNK_BYTES,
-  OUTPUT_PARTIAL_KEPT_MS,
-} from '../../src/core/limits.ts';
+import { ACTION_NOTE_LENGTH_MAX, BUILD_CACHE_KEPT_MS, CHUNK_BYTES } from '../../src/core/limits.ts';
+import { OUTPUT_PARTIAL_KEPT_MS } from '../../src/store/limits.ts';
 import { StoreReader } from '../../src/store/reader.ts';
 import { readStats } from '../../src/store/stats.ts';
 import { StoreWriter } from '../../src/store/writer.ts';

@@ -13,10 +13,10 @@ import {
   CHUNKS_PER_BLOB,
   INLINE_BYTES_MAX,
   NEGATIVE_ROWS_MAX,
-  PARTIAL_KEPT_MS,
 } from '../../src/core/limits.ts';
 import type { Trust } from '../../src/core/store-port.ts';
 import { ChunkSource } from '../../src/store/chunk-source.ts';
+import { PARTIAL_KEPT_MS } from '../../src/store/limits.ts';
 import { StoreReader } from '../../src/store/reader.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { tempDir } from '../support/temp-dir.ts';

@@ -16,10 +16,10 @@ import {
   UpstreamDown,
   UpstreamFailed,
 } from '../../src/core/errors.ts';
-import { SUMDB_WAIT_MS } from '../../src/core/limits.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
 import { ChecksumDatabases } from '../../src/sumdb/checksum-databases.ts';
 import { parseDatabases } from '../../src/sumdb/database.ts';
+import { SUMDB_WAIT_MS } from '../../src/sumdb/limits.ts';
 import { NotStored } from '../../src/sumdb/proven-log.ts';
 import { parseSumdbPath } from '../../src/sumdb/sumdb-path.ts';
 import type { SumdbProxy } from '../../src/sumdb/sumdb-proxy.ts';

@@ -14,7 +14,6 @@ import {
   type ServeError,
   UpstreamDown,
 } from '../../src/core/errors.ts';
-import { SUMDB_LOOKUP_MS } from '../../src/core/limits.ts';
 import { parseModulePath } from '../../src/core/module-path.ts';
 import type { FetchRequest } from '../../src/core/ports.ts';
 import { parseVersion } from '../../src/core/version.ts';
@@ -22,6 +21,7 @@ import { Memory } from '../../src/flight/memory.ts';
 import { ReadThrough } from '../../src/flight/read-through.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
 import { WeakCache } from '../../src/flight/weak-cache.ts';
+import { SUMDB_LOOKUP_MS } from '../../src/sumdb/limits.ts';
 import { parseVerifierKey } from '../../src/sumdb/note.ts';
 import { ProofKeeper } from '../../src/sumdb/proof-keeper.ts';
 import { parseSumdbPath } from '../../src/sumdb/sumdb-path.ts';

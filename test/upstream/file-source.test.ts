@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { HUNG_READS_MAX } from '../../src/core/limits.ts';
 import { type Disk, FileSource } from '../../src/upstream/file-source.ts';
+import { HUNG_READS_MAX } from '../../src/upstream/limits.ts';
 import { ask, assertSame, collect, failure, faulty, rig, someBytes } from './rig.ts';
 
 const DIR = 'github.com/!azure/x/@v';

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { UPSTREAM_INTERIM_BYTES_MAX } from '../../src/core/limits.ts';
 import { Interim } from '../../src/upstream/interim.ts';
+import { UPSTREAM_INTERIM_BYTES_MAX } from '../../src/upstream/limits.ts';
 import { ask, assertSame, failure, rig } from './rig.ts';
 
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { SMALL_ANSWER_BYTES_PER_MS, STALL_BYTES_MIN } from '../../src/core/limits.ts';
+import { SMALL_ANSWER_BYTES_PER_MS, STALL_BYTES_MIN } from '../../src/upstream/limits.ts';
 import { Pace } from '../../src/upstream/pace.ts';
 import type { FaultyFile } from '../support/faulty-upstream.ts';
 import { ask, assertSame, collect, failure, faulty, PATH, rig, someBytes } from './rig.ts';

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import fc from 'fast-check';
-import { FRAME_VALUE_BYTES_MAX } from '../../src/core/limits.ts';
 import { type Frame, packFrame, transferListOf, unpackFrame } from '../../src/wire/frame.ts';
+import { FRAME_VALUE_BYTES_MAX } from '../../src/wire/limits.ts';
 
 type Message = { call: string; args: { bytes?: Uint8Array; [name: string]: unknown } };
 

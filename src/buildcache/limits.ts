@@ -1,0 +1,15 @@
+/** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
+
+import { MiB } from '../core/limits.ts';
+
+/**
+ * One output of the build cache. The largest of the standard library's is 13 MB, a linked test of a large program some
+ * hundred; at half of it debug builds of such programs would not be shared.
+ */
+export const BUILD_OUTPUT_BYTES_MAX = 1024 * MiB;
+
+/** An action in memory is not looked up in the store for so long. One that `forget` drops is given for that time. */
+export const BUILD_ACTION_HELD_MS = 60_000;
+
+/** Actions whose last use waits to be written; past it new ones wait for their next use. A cold `go build` has some 1,500. */
+export const USED_ACTIONS_MAX = 20_000;

@@ -1,0 +1,18 @@
+/** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
+
+import { KiB, MiB } from '../core/limits.ts';
+
+/** A response that takes no bytes is checked again after so long. uWebSockets would cut it off after 11 s of silence. */
+export const PUMP_AGAIN_MS = 4_000;
+
+/** The length of a CPU profile, as in `?seconds=`. */
+export const PROFILE_SECONDS_MAX = 300;
+
+/** A request's body that nobody reads is thrown away up to here; a longer one is refused, and its connection ends. */
+export const UNREAD_BODY_BYTES_MAX = 64 * KiB;
+
+/** Bytes of a request's body that wait for their reader before its socket is paused. At half, a fast line waits for the event loop. */
+export const REQUEST_BODY_AHEAD_BYTES = 256 * KiB;
+
+/** The same for all bodies together, as a fast client sends some MiB before the pause works. Beyond this a body is refused with 503. At half, ten fast clients on loopback reach it. */
+export const REQUEST_BODY_BYTES_HELD_MAX = 64 * MiB;

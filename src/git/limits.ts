@@ -1,0 +1,54 @@
+/** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
+
+import { KiB, MiB } from '../core/limits.ts';
+
+/** `git` processes at one time, over all repositories. At half, forty cold modules wait twice as long; at double, forty fetches fill a Pi's memory. */
+export const GIT_PROCESSES_MAX = 8;
+
+/** Requests that wait for their turn at a `git` process or at a repository. */
+export const GIT_QUEUE_MAX = 4096;
+
+/** Output of `git` that is read whole: 500,000 refs, or the tree of 200,000 files with long names. */
+export const GIT_OUTPUT_BYTES_MAX = 64 * MiB;
+
+/** The error text of `git`. The middle of a longer text is dropped. */
+export const GIT_WORDS_BYTES_MAX = 8 * KiB;
+
+/** The longest that `git` may take for work on the local disk: a tree of 200,000 files on an SD card. */
+export const GIT_LOCAL_MS = 120_000;
+
+/** A page with go-import tags, of which only the head is read. Real ones have under 500 KB. */
+export const GO_IMPORT_PAGE_BYTES_MAX = MiB;
+
+/** The place of a module's repository is remembered so long. At half, hosts are asked twice as often; at double, a move is noticed later. */
+export const GIT_PLACE_MS = 600_000;
+
+/** A path without a repository is remembered so long: for one `go get`. */
+export const GIT_NO_PLACE_MS = 5_000;
+
+/** Remembered places, about 300 bytes each. */
+export const GIT_PLACES_MAX = 10_000;
+
+/** The longest that a repository's server may take to list its refs. At half, 500,000 refs over a poor line never come. */
+export const GIT_REFS_MS = 120_000;
+
+/** The longest that a fetch may take. At half, 500 MiB over 10 Mbit/s never come. */
+export const GIT_FETCH_MS = 1_800_000;
+
+/** The size of a repository on the disk. A larger one is fetched again with less history. The largest module zips are 500 MiB. */
+export const GIT_REPOSITORY_BYTES_MAX = 4096 * MiB;
+
+/** How often the size of a repository is looked at while it is fetched. */
+export const GIT_SIZE_CHECK_MS = 2_000;
+
+/** A list of refs is asked for again after so long if an older one could hide new versions. The `.info`, `.mod` and `.zip` of one version come together. */
+export const GIT_REFS_KEPT_MS = 60_000;
+
+/** Commits of one repository whose time is kept in memory, some 200 bytes each. */
+export const GIT_COMMITS_KEPT_MAX = 1_000;
+
+/** Repositories whose refs and commits are kept in memory. */
+export const GIT_REPOSITORIES_MAX = 1_000;
+
+/** The longest that a host may take to say where a module's repository is. */
+export const GO_IMPORT_MS = 20_000;

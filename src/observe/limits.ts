@@ -1,0 +1,12 @@
+/** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
+
+import { KiB } from '../core/limits.ts';
+
+/** Samples of one thread in a CPU profile. Long profiles take fewer samples in each second. At double, the front parses 2 MB of them in one go. */
+export const PROFILE_SAMPLES_MAX = 30_000;
+
+/** Bytes of log lines that wait while stderr takes none, about 1,000 lines. At half, lines are lost in shorter pauses. */
+export const LOG_WAITING_BYTES_MAX = 256 * KiB;
+
+/** While connections are refused for lack of descriptors, one line in so long goes to the log. */
+export const REFUSED_LOG_MS = 60_000;

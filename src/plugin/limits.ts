@@ -1,0 +1,60 @@
+/** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
+
+import { KiB, MiB } from '../core/limits.ts';
+
+/** A request line of the `go` command to its cache program, without the body: real ones have under 300 bytes. */
+export const PLUGIN_LINE_BYTES_MAX = 64 * KiB;
+
+/** Uploads that wait behind a build; more are not shared. A cold build of 700 packages has 1,500. */
+export const PLUGIN_UPLOADS_WAITING_MAX = 20_000;
+
+/** A remote build cache's whole answer to one get; past it the get is a miss. At half, 100 MB over a poor line never come. */
+export const PLUGIN_WHOLE_MS = 10_000;
+
+/** The least rate of an upload over its whole time: 64 kB/s. */
+export const PLUGIN_UPLOAD_BYTES_PER_MS = 64;
+
+/** An upload that makes no progress for so long is given up. */
+export const PLUGIN_UPLOAD_IDLE_MS = 10_000;
+
+/** A body that a remote build cache sends: larger ones are a miss. Go's own largest archives have some 100 MB. */
+export const PLUGIN_DOWNLOAD_BYTES_MAX = 1024 * MiB;
+
+/** A remote build cache that failed is left alone for so long, twice as long each time it fails again. */
+export const PLUGIN_PAUSE_MS = 5_000;
+
+/** The longest of these pauses. */
+export const PLUGIN_PAUSE_MS_MAX = 300_000;
+
+/** Build cache files used in so long are never trimmed: cmd/go/internal/cache asks for a day, and uses are noted by the hour. */
+export const PLUGIN_KEPT_MS_MIN = 25 * 3_600_000;
+
+/** `go` commands at one time on one plugin server. At half, a big machine's CI meets it; more go on alone. */
+export const PLUGIN_SESSIONS_MAX = 256;
+
+/** Gets of one session that wait for the remote, before no more of its input is read. `go` has one open for each core. */
+export const PLUGIN_GETS_MAX = 256;
+
+/** Answers that a session's client has not taken, before no more of its input is read: some 3,000. */
+export const PLUGIN_ANSWERS_BYTES_MAX = MiB;
+
+/** A plugin server that has not said hello in so long is taken for absent. At half, 64 go commands started at once meet it. */
+export const PLUGIN_CONNECT_MS = 2_000;
+
+/** A plugin server that owes an answer and makes no sound for so long is taken for hung: four beats. At half, a busy machine loses its cache; at double, builds stand still for 4 s. */
+export const PLUGIN_SILENCE_MS = 2_000;
+
+/** So often a plugin server that owes an answer shows that it lives. */
+export const PLUGIN_BEAT_MS = 500;
+
+/** One answer of a plugin server: real ones have under 500 bytes and a path. */
+export const PLUGIN_ANSWER_BYTES_MAX = 64 * KiB;
+
+/** Bodies whose puts are not answered that are held in memory; the rest goes to a file. At half, one output in a thousand is written twice. */
+export const PLUGIN_HELD_BYTES_MAX = 16 * MiB;
+
+/** So long outputs go to the spare directory before the cache's own is tried again. At half, a full disk costs twice the failed writes. */
+export const PLUGIN_SPARE_MS = 60_000;
+
+/** Actions that a process remembers as it could not write them, some 300 bytes each: four cold builds. More are compiled again. */
+export const PLUGIN_UNWRITTEN_MAX = 10_000;
