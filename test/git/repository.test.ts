@@ -3,26 +3,15 @@
 // Method: repositories on this disk, a wrapper that writes down what git is run for, and HTTP servers on loopback.
 
 import assert from 'node:assert/strict';
-import {
-  chmodSync,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { CheckFailed, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
-import { tempDir } from '../support/temp-dir.ts';
 import { GitHttpServer } from './git-http-server.ts';
 import { gitRig } from './git-rig.ts';
+import { gitWorld, serveHttp } from './git-world.ts';
 import { writeInsteadOf } from './go-direct.ts';
-import { gitIn, type MadeCommit, makeRepository } from './repository-maker.ts';
+import { gitIn, type MadeCommit } from './repository-maker.ts';
 
 const MODULE = 'corp.example/x.git';
 const COMMITS: readonly MadeCommit[] = [
@@ -191,10 +180,10 @@ test('over HTTP with Basic auth: right, wrong and missing credentials', async (t
 
 test('a server that drops the connection is down, one that says 404 has no repository', async (t) => {
   const { home } = world(t);
-  const dropping = await serve(t, (request) => request.socket.destroy());
+  const dropping = await serveHttp(t, (request) => request.socket.destroy());
   writeInsteadOf(home, { 'https://corp.example/': `${dropping}/` });
   await assert.rejects(gitRig({ home }).text(`${MODULE}/@v/list`), UpstreamDown);
-  const missing = await serve(t, (_, response) => response.writeHead(404).end());
+  const missing = await serveHttp(t, (_, response) => response.writeHead(404).end());
   writeInsteadOf(home, { 'https://corp.example/': `${missing}/` });
   await assert.rejects(gitRig({ home }).text(`${MODULE}/@v/list`), NotFound);
 });
@@ -220,41 +209,6 @@ test('queries that look like options or lead elsewhere are refused before git se
     );
 });
 
-/** A repository that is served from this disk, a home that leads to it, and a log of what git was run for. */
 function world(t: TestContext, commits: readonly MadeCommit[] = COMMITS) {
-  const home = tempDir(t);
-  const served = join(home, 'served', 'x');
-  makeRepository(served, commits);
-  writeInsteadOf(home, { 'https://corp.example/': `file://${home}/served/` });
-  const log = join(home, 'log');
-  writeFileSync(log, '');
-  const bin = join(home, 'bin-git');
-  writeFileSync(
-    bin,
-    `#!/bin/sh\nprintf '%s ' "$@" >> ${log}; echo >> ${log}\nPATH=\${PATH#*:} exec git "$@"\n`,
-  );
-  chmodSync(bin, 0o755);
-  const wrappers = tempDir(t);
-  renameSync(bin, join(wrappers, 'git'));
-  const environment = { PATH: `${wrappers}:${process.env.PATH}` };
-  const rig = gitRig({ home, environment });
-  const ran = (command: string) =>
-    readFileSync(log, 'utf8')
-      .split('\n')
-      .filter((line) => line.includes(` ${command} `));
-  const directoryOf = (name: string) => join(rig.directory, readdirSync(rig.directory)[0] ?? '', name);
-  return { home, served, rig, ran, directoryOf, again: () => gitRig({ home, environment }) };
-}
-
-async function serve(
-  t: TestContext,
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<string> {
-  const server = createServer(answer);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return gitWorld(t, commits);
 }
