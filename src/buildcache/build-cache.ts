@@ -16,12 +16,12 @@ import { Busy, Conflict, NotFound } from '../core/errors.ts';
 import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
+import type { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { ReadThrough } from '../flight/read-through.ts';
 import type { Events } from '../observe/events.ts';
 import { BUILD_ACTION_HELD_MS } from './limits.ts';
 import { uploadOutput } from './output-upload.ts';
-import type { UsedActions } from './used-actions.ts';
 
 /** One stored output, and the action that was asked for where it was asked for by one. */
 export type CachedOutput = { readonly file: StoredFile; readonly action: ActionRow | undefined };
@@ -30,7 +30,7 @@ export type BuildCacheOptions = {
   readonly store: Store;
   readonly memory: Memory;
   readonly readThrough: ReadThrough<CachedOutput | undefined, CachedOutput>;
-  readonly used: UsedActions;
+  readonly used: LastUse<ActionName>;
   readonly clock: Clock;
   readonly events: Events;
 };
@@ -59,8 +59,10 @@ export class BuildCache {
       return action && this.#keep(name, action, bytes, action);
     });
     const { action } = cached;
-    if (action !== undefined)
-      used.note({ namespace: action.namespace, actionId }, cached.file, clock.wallMs());
+    if (action !== undefined) {
+      const { namespace } = action;
+      used.note(`${namespace} ${actionId}`, { namespace, actionId }, cached.file, clock.wallMs());
+    }
     return { answer: this.#answer(cached), action };
   }
 

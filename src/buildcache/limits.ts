@@ -10,6 +10,3 @@ export const BUILD_OUTPUT_BYTES_MAX = 1024 * MiB;
 
 /** An action in memory is not looked up in the store for so long. One that `forget` drops is given for that time. */
 export const BUILD_ACTION_HELD_MS = 60_000;
-
-/** Actions whose last use waits to be written; past it new ones wait for their next use. A cold `go build` has some 1,500. */
-export const USED_ACTIONS_MAX = 20_000;

@@ -217,7 +217,7 @@ export type WriterPort = BuildCacheWriterPort & {
   forget(request: { keys: string[] }): Forgotten;
   /** Drops those of up to KEYS_PER_CALL_MAX blobs that have no owner and don't grow, and chunks of no blob. */
   dropUnused(request: { blobs: number[] }): Nothing;
-  /** Sets the last-use time of many answers. */
+  /** Sets the last-use time of up to KEYS_PER_CALL_MAX answers. */
   touch(request: { keys: string[]; nowMs: number }): Nothing;
   /** Moves the WAL into the file. `truncate` also waits briefly for readers, and empties the WAL. */
   checkpoint(request: { truncate: boolean }): { walBytes: number };

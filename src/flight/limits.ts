@@ -8,3 +8,6 @@ import { CHUNK_BYTES } from '../core/limits.ts';
  * of them at once block all other clients for 20 ms.
  */
 export const ONE_SEND_BYTES_MAX = 5 * CHUNK_BYTES;
+
+/** Names whose last use waits to be written; past it new ones wait for their next use. A cold `go build` has some 1,500. */
+export const LAST_USES_MAX = 20_000;

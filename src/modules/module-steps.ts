@@ -11,16 +11,17 @@ import { SMALL_BYTES_MAX, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
 import type { PartialRow } from '../core/store-port.ts';
+import type { LastUse } from '../flight/last-use.ts';
 import type { Held, Hold, Question } from '../flight/read-through.ts';
 import { computeAnswer } from './computed.ts';
 import type { Fetcher, FetcherOptions, FetchJob } from './fetcher.ts';
 import type { Found, Read } from './found.ts';
-import type { LastUse } from './last-use.ts';
 import type { StaleWait } from './stale-wait.ts';
 import type { StoredCheck } from './stored-check.ts';
 
 export type ModuleStepsOptions = FetcherOptions & {
-  readonly lastUse: LastUse;
+  /** Of answers, by their keys. */
+  readonly lastUse: LastUse<string>;
   readonly storedCheck: Pick<StoredCheck, 'check'>;
   readonly fetcher: Fetcher;
   readonly staleWait: StaleWait<Found>;
@@ -80,7 +81,7 @@ export class ModuleSteps implements Question<Read, Found> {
     if (!isWhole && entry.blob !== undefined && bytes !== undefined) memory.setPiece(entry.blob, 0, bytes);
     memory.setFile(this.key, file);
     file.usedAtMs = entry.usedAtMs;
-    lastUse.note(this.key, file, clock.wallMs());
+    lastUse.note(this.key, this.key, file, clock.wallMs());
     return { file, partial };
   }
 

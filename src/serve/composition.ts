@@ -7,6 +7,7 @@ import { StoredFile, type VisibilityOf } from '../core/answer.ts';
 import type { Checksums, VerifyMode } from '../core/checksums.ts';
 import type { Clock, ModuleSource } from '../core/ports.ts';
 import type { Builder, Store } from '../core/store-port.ts';
+import type { LastUse } from '../flight/last-use.ts';
 import { freeAfterTurn, isPiece, Memory, type Piece } from '../flight/memory.ts';
 import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight, type SingleflightOptions } from '../flight/singleflight.ts';
@@ -15,7 +16,6 @@ import { YoungGarbage } from '../flight/young-garbage.ts';
 import { CheckedIngest } from '../modules/checked-ingest.ts';
 import type { Found, Read } from '../modules/found.ts';
 import { Freshness } from '../modules/freshness.ts';
-import type { LastUse } from '../modules/last-use.ts';
 import { ModuleProxy } from '../modules/module-proxy.ts';
 import { OutsideWrites } from '../modules/outside-writes.ts';
 import { Sources } from '../modules/sources.ts';
@@ -24,7 +24,7 @@ import type { Events } from '../observe/events.ts';
 
 export type MemoryParts = {
   readonly store: Store;
-  readonly lastUse: LastUse;
+  readonly lastUse: LastUse<string>;
   readonly clock: Clock;
   /** Bytes held strongly and weakly, and how long an unused entry is held strongly. */
   readonly budget: {
@@ -46,8 +46,10 @@ export function joinMemory({ store, lastUse, clock, budget, bounds }: MemoryPart
     isStrongOnly: isPiece,
     onDrop: freeAfterTurn,
     // A file that stays in memory because it is used is not read from the store again, where its use would be noted.
+    // Each use of an action is noted anyway.
     onProlong: (key, value) => {
-      if (typeof key === 'string' && value instanceof StoredFile) lastUse.note(key, value, clock.wallMs());
+      if (!(value instanceof StoredFile) || typeof key !== 'string' || value.kind === 'output') return;
+      lastUse.note(key, key, value, clock.wallMs());
     },
   });
   const memory = new Memory({ cache, store, flights: new Singleflight(bounds) });

@@ -98,8 +98,8 @@ export async function runServer({
     await server.stop(STOP_GRACE_MS);
     await services.close();
     await controlStopped;
-    await services.lastUse.flush(store, clock.wallMs()).catch(() => {});
-    await services.usedActions.flush(store, clock.wallMs()).catch(() => {});
+    await services.lastUse.flush(clock.wallMs()).catch(() => {});
+    await services.usedActions.flush(clock.wallMs()).catch(() => {});
     await store.close();
     await builder.close();
     await background.close();
@@ -209,8 +209,8 @@ async function keepHouse(
   { store, services, events }: { store: ThreadStore; services: Services; events: Events },
 ): Promise<void> {
   try {
-    await services.lastUse.flush(store, clock.wallMs());
-    await services.usedActions.flush(store, clock.wallMs());
+    await services.lastUse.flush(clock.wallMs());
+    await services.usedActions.flush(clock.wallMs());
     await store.tidy({ nowMs: clock.wallMs() });
     await expireBuildCache({
       store,

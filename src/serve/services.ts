@@ -6,19 +6,19 @@ import { Access } from '../access/access.ts';
 import { CacheRight } from '../access/cache-right.ts';
 import type { Logins } from '../access/logins.ts';
 import { BuildCache } from '../buildcache/build-cache.ts';
-import { UsedActions } from '../buildcache/used-actions.ts';
 import type { VisibilityOf } from '../core/answer.ts';
+import type { ActionName } from '../core/build-cache-port.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
 import type { ModuleSource, Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Builder, Remote, Store } from '../core/store-port.ts';
+import { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
 import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight } from '../flight/singleflight.ts';
 import { createGitSource } from '../git/create-git-source.ts';
-import { LastUse } from '../modules/last-use.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
 import { asteraVersion } from '../settings/version.ts';
@@ -52,7 +52,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
   const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
-  const lastUse = new LastUse();
+  const lastUse = new LastUse<string>((keys, nowMs) => store.touch({ keys, nowMs }));
   const access = new Access({
     // A module that may go to no proxy is no less private than one that is named so.
     privatePatterns: [config.privatePatterns, config.noProxyPatterns],
@@ -89,7 +89,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     isOffline: config.offline,
     visibilityOf,
   });
-  const usedActions = new UsedActions();
+  const usedActions = new LastUse<ActionName>((actions, nowMs) => store.touchActions({ actions, nowMs }));
   const buildCache = new BuildCache({
     store,
     memory: held.memory,

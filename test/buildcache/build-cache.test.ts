@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { BuildCache, type CacheAnswer, type CachedOutput } from '../../src/buildcache/build-cache.ts';
 import { BUILD_ACTION_HELD_MS } from '../../src/buildcache/limits.ts';
-import { UsedActions } from '../../src/buildcache/used-actions.ts';
+import type { ActionName } from '../../src/core/build-cache-port.ts';
 import { BadRequest, Busy, Conflict, NotFound, StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
+import { LastUse } from '../../src/flight/last-use.ts';
 import { ReadThrough } from '../../src/flight/read-through.ts';
 import { Singleflight } from '../../src/flight/singleflight.ts';
-import { LastUse } from '../../src/modules/last-use.ts';
 import { joinMemory } from '../../src/serve/composition.ts';
 import { FakeClock, type LocalStore, openLocalStore, readAll, SeenEvents } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -25,7 +25,7 @@ type Rig = {
   readonly cache: BuildCache;
   readonly store: LocalStore;
   readonly clock: FakeClock;
-  readonly used: UsedActions;
+  readonly used: LastUse<ActionName>;
   /** The same store with an empty memory: as after a restart. */
   restarted(): Rig;
 };
@@ -39,8 +39,9 @@ function rig(t: TestContext): Rig {
 function rigOver(store: LocalStore, clock: FakeClock): Rig {
   const bounds = { flightsMax: 1000, waitersMax: 1000 };
   const budget = { cacheBytesMax: 64 * 1024 * 1024, cacheWeakBytesMax: 0, cacheTtlMs: 60_000 };
-  const { memory } = joinMemory({ store, lastUse: new LastUse(), clock, budget, bounds });
-  const used = new UsedActions();
+  const lastUse = new LastUse<string>((keys, nowMs) => store.touch({ keys, nowMs }));
+  const { memory } = joinMemory({ store, lastUse, clock, budget, bounds });
+  const used = new LastUse<ActionName>((actions, nowMs) => store.touchActions({ actions, nowMs }));
   const readThrough = new ReadThrough<CachedOutput | undefined, CachedOutput>({
     reads: new Singleflight(bounds),
     fetches: new Singleflight(bounds),
@@ -193,8 +194,8 @@ test('uses are written in one call, and those within an hour not again', async (
   made.clock.pass(3_600_000);
   for (const id of [ACTION, OTHER, ACTION]) await made.cache.action(id, ['']);
   made.store.calls.length = 0;
-  await made.used.flush(made.store, made.clock.wallMs());
-  await made.used.flush(made.store, made.clock.wallMs());
+  await made.used.flush(made.clock.wallMs());
+  await made.used.flush(made.clock.wallMs());
   assert.deepEqual(made.store.calls, ['touchActions']);
   const { action } = await made.restarted().cache.action(ACTION, ['']);
   assert.equal(action?.usedAtMs, made.clock.wallMs());

@@ -850,13 +850,13 @@ test('a use is written after an hour at the earliest, and one write takes all us
   const soon = first.restarted();
   first.clock.pass(3_599_999);
   for (const path of [MOD, INFO]) await soon.ask(path);
-  await soon.lastUse.flush(first.store, first.clock.wallMs());
+  await soon.lastUse.flush(first.clock.wallMs());
   assert.ok(!first.store.calls.includes('touch'));
   first.clock.pass(1);
   const later = first.restarted();
   for (const path of [MOD, INFO, MOD]) await later.ask(path);
-  await later.lastUse.flush(first.store, first.clock.wallMs());
-  await later.lastUse.flush(first.store, first.clock.wallMs());
+  await later.lastUse.flush(first.clock.wallMs());
+  await later.lastUse.flush(first.clock.wallMs());
   assert.equal(first.store.calls.filter((call) => call === 'touch').length, 1);
   const { entry } = await first.store.getEntry({ key: MOD });
   assert.equal(entry?.usedAtMs, first.clock.wallMs());

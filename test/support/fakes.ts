@@ -17,8 +17,8 @@ import type {
 } from '../../src/core/ports.ts';
 import { parseResource, type Resource } from '../../src/core/resource.ts';
 import type { Builder, Hashed, Remote, Store, WriterPort } from '../../src/core/store-port.ts';
+import { LastUse } from '../../src/flight/last-use.ts';
 import type { Memory } from '../../src/flight/memory.ts';
-import { LastUse } from '../../src/modules/last-use.ts';
 import type { ModuleProxy } from '../../src/modules/module-proxy.ts';
 import type { OutsideWrites } from '../../src/modules/outside-writes.ts';
 import { Events } from '../../src/observe/events.ts';
@@ -315,7 +315,7 @@ export type Rig = {
   readonly builder: FakeBuilder;
   readonly clock: FakeClock;
   readonly events: SeenEvents;
-  readonly lastUse: LastUse;
+  readonly lastUse: LastUse<string>;
   readonly memory: Memory;
   readonly outsideWrites: OutsideWrites;
   /** Asks as a client would. */
@@ -338,7 +338,7 @@ export const REFUSED_MS = 30_000;
 export function makeRig(store: LocalStore, options: RigOptions = {}, world = new World()): Rig {
   const { upstream, builder, clock, events, checksums } = world;
   const bounds = { flightsMax: 1_000, waitersMax: 1_000 };
-  const lastUse = new LastUse();
+  const lastUse = new LastUse<string>((keys, nowMs) => store.touch({ keys, nowMs }));
   const budget = { cacheBytesMax: 64 * 1024 * 1024, cacheWeakBytesMax: 0, cacheTtlMs: 60_000 };
   const held = joinMemory({ store, lastUse, clock, budget, bounds });
   const { cache, memory } = held;
