@@ -85,11 +85,17 @@ export function checkMajor(path: ModulePath, version: Version): boolean {
   return major === pathMajor.slice(1);
 }
 
-const NUMBER = '(?:0|[1-9][0-9]*)';
+/** A number of a semantic version, as the source of a pattern. */
+export const NUMBER_PATTERN = '(?:0|[1-9][0-9]*)';
+
 // An identifier of digits alone has no leading zero. One with a letter or a dash may have one.
-const IDENTIFIER = `(?:${NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`;
+const IDENTIFIER = `(?:${NUMBER_PATTERN}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`;
+
+/** The part of a prerelease with its dash, as the source of a pattern. */
+export const PRERELEASE_PATTERN = `-${IDENTIFIER}(?:\\.${IDENTIFIER})*`;
+
 const CANONICAL = new RegExp(
-  `^v${NUMBER}\\.${NUMBER}\\.${NUMBER}(?:-${IDENTIFIER}(?:\\.${IDENTIFIER})*)?(?:\\+incompatible)?$`,
+  `^v${NUMBER_PATTERN}(?:\\.${NUMBER_PATTERN}){2}(?:${PRERELEASE_PATTERN})?(?:\\+incompatible)?$`,
 );
 
 /** Go's checkElem for file names. The caller has made sure that the text is ASCII without "!". */

@@ -6,7 +6,13 @@
  */
 
 import { isPseudoVersion } from '../core/pseudo-version.ts';
-import { compareVersions, parseVersion, type Version } from '../core/version.ts';
+import {
+  compareVersions,
+  NUMBER_PATTERN,
+  PRERELEASE_PATTERN,
+  parseVersion,
+  type Version,
+} from '../core/version.ts';
 
 /** Whether `text` is a semantic version, short forms included. */
 export function isSemver(text: string): boolean {
@@ -35,9 +41,7 @@ export function isPseudoText(text: string): boolean {
   return version !== undefined && text.startsWith(version) && isPseudoVersion(version);
 }
 
-const NUMBER = '(?:0|[1-9][0-9]*)';
-const IDENTIFIER = `(?:${NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`;
 const SEMVER = new RegExp(
-  `^v(?<major>${NUMBER})(?:\\.(?<minor>${NUMBER})(?:\\.(?<patch>${NUMBER})` +
-    `(?<prerelease>-${IDENTIFIER}(?:\\.${IDENTIFIER})*)?(?:\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?)?)?$`,
+  `^v(?<major>${NUMBER_PATTERN})(?:\\.(?<minor>${NUMBER_PATTERN})(?:\\.(?<patch>${NUMBER_PATTERN})` +
+    `(?<prerelease>${PRERELEASE_PATTERN})?(?:\\+[0-9A-Za-z-]+(?:\\.[0-9A-Za-z-]+)*)?)?)?$`,
 );
