@@ -13,6 +13,7 @@ import { basename, dirname, join } from 'node:path';
 import type { WritableStore } from '../core/control-port.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
 import { KEYS_PER_CALL_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import { formOf, keysOf, usedDirectories, wantedOf } from '../core/wanted-files.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
 import { Events } from '../observe/events.ts';
@@ -77,7 +78,7 @@ async function keysOfFile(file: string): Promise<string[]> {
     const keys = wantedOf(form, text).flatMap(keysOf);
     return form === 'work' ? [...keys, ...(await keysOfUses(file, text))] : keys;
   } catch (cause) {
-    const name = file === '-' ? 'standard input' : JSON.stringify(file);
+    const name = file === '-' ? 'standard input' : quote(file);
     throw new Error(`cannot read ${name}: ${messageOf(cause)}`, { cause });
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { BadRequest } from './errors.ts';
+import { quote } from './quote.ts';
 
 /**
  * Reads `90s`, `1.5s`, `1h30m`, `720h` or `0`, as whole ms. It rounds up, so that only `0` is zero.
@@ -100,8 +101,4 @@ const SIZE = /^([0-9]+)(?:\.([0-9]+))?([A-Za-z]*)$/;
 /** `whole.fraction` times `unit`, rounded down, without the errors of floats. */
 function scaled(whole: string, fraction: string, unit: bigint): bigint {
   return (BigInt(whole + fraction) * unit) / 10n ** BigInt(fraction.length);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.slice(0, TEXT_LENGTH_MAX));
 }

@@ -9,6 +9,7 @@
 
 import { isIP } from 'node:net';
 import { Misdirected } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 
 export class OwnHosts {
   readonly #names: ReadonlySet<string>;
@@ -34,8 +35,9 @@ export class OwnHosts {
   /** @throws {Misdirected} it is not ours */
   demand(header: string): void {
     if (this.has(header)) return;
-    const named = JSON.stringify(header.slice(0, 200));
-    throw new Misdirected(`cannot answer for host ${named}: not a name of this Astera; add it to --hosts`);
+    throw new Misdirected(
+      `cannot answer for host ${quote(header)}: not a name of this Astera; add it to --hosts`,
+    );
   }
 
   #isOwn(header: string): boolean {

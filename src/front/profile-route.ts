@@ -1,6 +1,7 @@
 /** `/debug/pprof/…`, as Go's net/http/pprof has it: which profile is asked for, for how long, of which thread. */
 
 import { BadRequest } from '../core/errors.ts';
+import { quote } from '../core/quote.ts';
 import { type ProfileRequest, threadRoles } from '../observe/profiles.ts';
 import { PROFILE_SECONDS_MAX } from './limits.ts';
 
@@ -32,8 +33,4 @@ function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (/^[0-9]{1,4}$/.test(text) && seconds >= 1 && seconds <= PROFILE_SECONDS_MAX) return seconds;
   throw new BadRequest(`cannot profile for ${quote(text)} seconds: expected 1 to ${PROFILE_SECONDS_MAX}`);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.slice(0, 80));
 }

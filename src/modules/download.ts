@@ -17,6 +17,7 @@ import type { ByteStream } from '../core/answer.ts';
 import { Busy, isServeError, messageOf, StoreFailed, serveError, UpstreamFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, WHOLE_BODY_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
 import type { FetchEvent, ModuleRequest, SourceName } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
 import type { Resource } from '../core/resource.ts';
 import type { Builder, Checked, PartialRow, Store, Trust } from '../core/store-port.ts';
 import { WakeUp } from '../core/wake-up.ts';
@@ -353,7 +354,7 @@ export class Download {
   }
 
   get #name(): string {
-    return JSON.stringify(this.#options.key);
+    return quote(this.#options.key);
   }
 }
 

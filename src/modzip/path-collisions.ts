@@ -6,7 +6,7 @@
  * the names. With whole paths as keys it would grow with the square of a deep path's length.
  */
 
-import { badZip, quote } from './bad-zip.ts';
+import { badZip, quoteName } from './bad-zip.ts';
 import { foldPath } from './file-path.ts';
 import { ZIP_PATHS_MAX } from './limits.ts';
 
@@ -48,7 +48,8 @@ export class PathCollisions {
       this.#nodes.set(key, { id, element, isDirectory });
       return id;
     }
-    if (other.element !== element) throw badZip(`differs by case only from ${quote(other.element)}`, path);
+    if (other.element !== element)
+      throw badZip(`differs by case only from ${quoteName(other.element)}`, path);
     if (other.isDirectory !== isDirectory) throw badZip('both a file and a directory', path);
     if (!isDirectory) throw badZip('two entries for one file', path);
     return other.id;

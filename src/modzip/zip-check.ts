@@ -8,7 +8,7 @@
  */
 
 import { SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../core/limits.ts';
-import { badZip, quote } from './bad-zip.ts';
+import { badZip, quoteName } from './bad-zip.ts';
 import type { ByteSource } from './byte-source.ts';
 import { filePathProblem, foldPath } from './file-path.ts';
 import { PathCollisions } from './path-collisions.ts';
@@ -52,7 +52,7 @@ export function checkZip(source: ByteSource, owner: ZipOwner): ZipSummary {
 
 function checkEntry(entry: ZipEntry, prefix: string, collisions: PathCollisions): void {
   const { name, isDirectory } = entry;
-  if (!name.startsWith(prefix)) throw badZip(`entry outside ${quote(prefix)}`, name);
+  if (!name.startsWith(prefix)) throw badZip(`entry outside ${quoteName(prefix)}`, name);
   const path = name.slice(prefix.length, isDirectory ? -1 : undefined);
   // The module's own directory: `go` skips it, but hashes its name like any other.
   if (isDirectory && name.length === prefix.length) return;

@@ -44,7 +44,7 @@ function parseServer(text: string) {
   try {
     return parsePluginAddress(text);
   } catch {
-    const value = JSON.stringify(text.slice(0, 200));
+    const value = quote(text.slice(0, 200));
     throw new UsageError(`bad server ${value}: expected a port such as 5930, or unix:PATH`);
   }
 }

@@ -80,7 +80,7 @@ export function parseFound<T>(option: ServeOption, { text, from }: Found, parse:
   try {
     return parse(text);
   } catch (cause) {
-    const value = JSON.stringify(text.slice(0, 200));
+    const value = quote(text.slice(0, 200));
     throw new UsageError(`bad value for ${whereOf(option, from)}: ${value}: expected ${option.form}`, {
       cause,
     });

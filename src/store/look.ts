@@ -40,6 +40,7 @@ function canRead(path: string): boolean {
 
 function lookAtDirectory(cannot: string, directory: string): void {
   if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
-  const name = JSON.stringify(directory);
-  throw new StoreFailed(`${cannot}: there is no directory ${name}; make it, or name another file with --db`);
+  throw new StoreFailed(
+    `${cannot}: there is no directory ${quote(directory)}; make it, or name another file with --db`,
+  );
 }

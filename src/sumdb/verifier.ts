@@ -10,6 +10,7 @@
 
 import { BadRequest, CheckFailed, messageOf } from '../core/errors.ts';
 import { escapeModulePath, type ModulePath } from '../core/module-path.ts';
+import { quote } from '../core/quote.ts';
 import { escapeVersion, type Version } from '../core/version.ts';
 import { emptyHash, formatHash, type Hash, isSameHash, recordHash } from './hash.ts';
 import { BadSignature, formatNote, type Note, type NoteVerifier, openNote } from './note.ts';
@@ -247,7 +248,7 @@ export function lookupPath({ module, version }: ModuleVersion): string {
 }
 
 function nameOf({ module, version }: ModuleVersion): string {
-  return JSON.stringify(`${module}@${version}`);
+  return quote(`${module}@${version}`);
 }
 
 async function checkRecord(tree: TreeHead, { id, text }: SumRecord, tiles: TileSession): Promise<void> {
@@ -265,6 +266,6 @@ function claimOf(note: Uint8Array): string {
   try {
     return describeTree(parseTree(Buffer.from(note).toString('utf8')));
   } catch {
-    return JSON.stringify(Buffer.from(note.subarray(0, 100)).toString('utf8'));
+    return quote(Buffer.from(note.subarray(0, 100)).toString('utf8'));
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';
+import { quote } from '../core/quote.ts';
 import { isLocal } from './local-address.ts';
 import { withoutUserinfo } from './redact.ts';
 
@@ -43,5 +44,5 @@ export function nextStep(passed: readonly URL[], location: string | undefined): 
 
 // A signed URL of a file host is a secret in its query.
 function quoted(location: string): string {
-  return JSON.stringify(withoutUserinfo(location).replace(/[?#].*$/, ''));
+  return quote(withoutUserinfo(location).replace(/[?#].*$/, ''));
 }
