@@ -33,7 +33,7 @@ export class Client {
   /** Who else may get its answer. */
   visibility: Visibility = 'public';
   pump: Pump | undefined;
-  /** Its body, where the route takes one. */
+  /** The body of a PUT, where the route takes one. */
   body: RequestBody | undefined;
   /** Set by the server, which counts the clients it still serves. */
   onOver: (() => void) | undefined;

@@ -23,12 +23,12 @@ const MAX = 64 * 1024 * 1024;
 
 type Read = (client: Client) => Promise<string>;
 
-/** `PUT /put` answers what `read` says; `GET /get` takes no body; `GET /hot` is in memory. */
+/** `PUT /put` answers what `read` says, and so does a GET of it, which has no body; `GET /get` takes no body; `GET /hot` is in memory. */
 async function serve(t: TestContext, read: Read): Promise<{ port: number; events: SeenEvents }> {
   const events = new SeenEvents();
   const put: Route = {
     name: 'put',
-    methods: ['PUT'],
+    methods: ['GET', 'PUT'],
     module: undefined,
     bodyBytesMax: MAX,
     answer: async (client, responder) => responder.text(client, 200, await read(client)),
@@ -193,6 +193,12 @@ const refused: { name: string; ask: Parameters<typeof send>[1]; code: number; bo
     body: /65536 bytes/,
   },
   {
+    name: 'long, with a GET of a path that takes a PUT',
+    ask: { method: 'GET', body: bytes(100_000) },
+    code: 413,
+    body: /65536 bytes/,
+  },
+  {
     name: 'chunked, with a GET',
     ask: { method: 'GET', path: '/get', body: bytes(10), isChunked: true },
     code: 413,
@@ -236,6 +242,12 @@ test('a short body that nobody reads harms nothing: the connection goes on', asy
     }
     assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
   }
+});
+
+test('a GET has no body, though its path takes a PUT', async (t) => {
+  const served = await serve(t, async (client) => String(client.body));
+  const got = await send(served, { method: 'GET', body: bytes(10) });
+  assert.deepEqual([got.code, got.body], [200, 'undefined']);
 });
 
 test('an error goes out before the body is read, and ends the connection', async (t) => {
