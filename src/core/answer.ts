@@ -50,6 +50,11 @@ export type ByteStream = {
   close?(): void;
 };
 
+/** A fault of the server: `body` gave no bytes at `offset`, though it is not at its end. */
+export function endedEarly({ size }: ByteStream, offset: number): Error {
+  return new Error(`body ended ${offset} bytes in${size === undefined ? '' : `, of ${size}`}`);
+}
+
 /** One stored answer: a 200 with its content, or a 404 or 410 with its text. */
 export class StoredFile {
   readonly kind: FileKind;

@@ -9,7 +9,7 @@
  */
 
 import type { HttpResponse } from 'uWebSockets.js';
-import type { ByteStream } from '../core/answer.ts';
+import { type ByteStream, endedEarly } from '../core/answer.ts';
 import { PUMP_AGAIN_MS } from './limits.ts';
 import type { Span } from './range.ts';
 
@@ -205,8 +205,9 @@ export class Pump {
 
   /** A body that was shorter than it said must not end cleanly, nor one whose length was never known. */
   #endOfBody(): void {
-    if (this.#total !== undefined || this.#offset !== this.#options.body.size) {
-      this.#breakOff(new Error(`body ended ${this.#offset} bytes in`));
+    const { body } = this.#options;
+    if (this.#total !== undefined || this.#offset !== body.size) {
+      this.#breakOff(endedEarly(body, this.#offset));
       return;
     }
     this.#options.res.end();

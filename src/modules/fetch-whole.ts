@@ -1,6 +1,6 @@
 /** Fetches one file into the store for later, without a client. */
 
-import { type Answer, type ByteStream, isFromSource, type Origin } from '../core/answer.ts';
+import { type Answer, type ByteStream, endedEarly, isFromSource, type Origin } from '../core/answer.ts';
 import { BadRequest, NotFound } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource } from '../core/resource.ts';
@@ -12,6 +12,7 @@ import type { ModuleProxy } from './module-proxy.ts';
  * @returns the origin of the answer. Its file is stored, or its write is under way
  * @throws {BadRequest} `key` is not the key of a GOPROXY's file
  * @throws {NotFound} the source does not have it
+ * @throws {Error} the body ended before its end
  * @throws all errors of {@link ModuleProxy.get}
  */
 export async function fetchWhole(
@@ -34,6 +35,7 @@ async function drain(body: ByteStream): Promise<void> {
   try {
     for (let offset = 0; ; ) {
       const { byteLength } = await body.at(offset);
+      if (byteLength === 0 && offset !== body.size) throw endedEarly(body, offset);
       if (byteLength === 0) return;
       offset += byteLength;
     }
