@@ -1,26 +1,43 @@
 /**
- * Decides who may put into the build cache: logins with the scope `cache-write`, and programs on the server's own
- * machine.
+ * Decides who may use the build cache: logins with the scope `cache-write` or `cache-read`, and programs on the server's
+ * own machine. Unless the server demands it, reading needs no login.
  *
- * Nobody can check an action's entry, so a client that may put one can run code on all other clients. A request from
+ * Nobody can check an action's entry, so a client that may put one can run code on all clients that read it. A login can
+ * be tied to namespaces, so that a build of foreign code writes only where builds of its kind read. A request from
  * loopback may come from elsewhere: a reverse proxy passes it on, or a web page in this machine's browser sends it, by a
  * host name that points here. Both show in the request's headers.
  */
 
+import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { Forbidden, Unauthorized } from '../core/errors.ts';
 import { isWithin, LOOPBACK, plainIp } from '../core/network.ts';
+import { quote } from '../core/quote.ts';
 import type { Credentials } from './credentials.ts';
 import type { Logins } from './logins.ts';
-import type { Scope } from './scope.ts';
+import { grants, type Scope } from './scope.ts';
 
-export type CacheWriteRequest = {
+export type CacheRequest = {
   /** The client's address: 4 or 16 bytes in network order; none for a Unix socket. */
   readonly address: Uint8Array;
   /** Undefined: it sent none. */
   readonly credentials: Credentials | undefined;
+  /** Undefined: an output, which is in no namespace. */
+  readonly namespace: string | undefined;
   /** A header of the request by its lower-case name; empty where it has none. */
   header(name: string): string;
 };
+
+export type CacheRightOptions = {
+  /** Undefined: nobody can log in. */
+  readonly logins: Pick<Logins, 'scopesOf'> | undefined;
+  /** Whether reading takes a login too. */
+  readonly readNeedsLogin: boolean;
+};
+
+type Demand = { readonly what: string; readonly wanted: 'cache-read' | 'cache-write' };
+
+const READ: Demand = { what: 'read the build cache', wanted: 'cache-read' };
+const WRITE: Demand = { what: 'put into the build cache', wanted: 'cache-write' };
 
 /** They say that the request comes from somewhere else. */
 const PASSED_ON: readonly string[] = [
@@ -34,40 +51,62 @@ const PASSED_ON: readonly string[] = [
 ];
 
 export class CacheRight {
-  readonly #logins: Pick<Logins, 'scopesOf'> | undefined;
+  readonly #options: CacheRightOptions;
 
-  /** @param logins undefined: nobody can log in */
-  constructor(logins: Pick<Logins, 'scopesOf'> | undefined) {
-    this.#logins = logins;
+  constructor(options: CacheRightOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A login may read the namespaces that it may write. All who may read any may read the main one.
+   *
+   * Resolves, where a password is to be checked, when it is right.
+   *
+   * @throws as `demandWrite`
+   */
+  demandRead(request: CacheRequest): Promise<void> | undefined {
+    return this.#options.readNeedsLogin ? this.#demand(request, READ) : undefined;
   }
 
   /**
    * Resolves, where a password is to be checked, when it is right.
    *
    * @throws {Unauthorized} it is no program on this machine, and there is no login, or a wrong one
-   * @throws {Forbidden} the login lacks the scope. @throws {Busy} the login can't be checked now
+   * @throws {Forbidden} the login lacks the scope for the namespace. @throws {Busy} the login can't be checked now
    */
-  demand(request: CacheWriteRequest): Promise<void> | undefined {
+  demandWrite(request: CacheRequest): Promise<void> | undefined {
+    return this.#demand(request, WRITE);
+  }
+
+  #demand(request: CacheRequest, demand: Demand): Promise<void> | undefined {
     const { address, credentials } = request;
-    if (credentials === undefined || this.#logins === undefined) {
+    const { logins } = this.#options;
+    if (credentials === undefined || logins === undefined) {
       if (isOwnMachine(request)) return undefined;
       throw new Unauthorized(
-        'cannot put into the build cache: a token with the scope "cache-write" is needed, from --auth-file of the server',
+        `cannot ${demand.what}: a token with the scope "${demand.wanted}" is needed, from --auth-file of the server`,
       );
     }
-    const scopes = this.#logins.scopesOf(credentials, address);
-    if (scopes instanceof Promise) return scopes.then(demandWrite);
-    demandWrite(scopes);
+    const scopes = logins.scopesOf(credentials, address);
+    if (scopes instanceof Promise) return scopes.then((scopes) => demandScope(scopes, demand, request));
+    demandScope(scopes, demand, request);
     return undefined;
   }
 }
 
-function demandWrite(scopes: readonly Scope[]): void {
-  if (scopes.includes('cache-write')) return;
-  throw new Forbidden('cannot put into the build cache: the login lacks the scope "cache-write"');
+function demandScope(
+  scopes: readonly Scope[],
+  { what, wanted }: Demand,
+  { namespace }: Pick<CacheRequest, 'namespace'>,
+): void {
+  const isRead = wanted === 'cache-read';
+  const needed = isRead && namespace === MAIN_NAMESPACE ? undefined : namespace;
+  if (grants(scopes, wanted, needed) || (isRead && grants(scopes, 'cache-write', needed))) return;
+  const place = needed === undefined ? '' : ` for the namespace ${quote(needed)}`;
+  throw new Forbidden(`cannot ${what}: the login lacks the scope "${wanted}"${place}`);
 }
 
-function isOwnMachine({ address, header }: CacheWriteRequest): boolean {
+function isOwnMachine({ address, header }: CacheRequest): boolean {
   if (address.byteLength === 0) return true;
   return (
     isWithin(LOOPBACK, plainIp(address)) &&

@@ -102,11 +102,13 @@ export class BuildCache {
   /**
    * Stores an action, whose output must be stored before.
    *
-   * @param put `time`: as its client gave it, Unix ns, decimal
+   * @param put `time`: as its client gave it, Unix ns, decimal; `note`: text to keep beside it, without spaces
    * @throws {NotFound} its output is not stored
    * @throws {Conflict} the action has another output, which stays
    */
-  async putAction(put: ActionName & { readonly outputId: string; readonly time: string }): Promise<void> {
+  async putAction(
+    put: ActionName & { readonly outputId: string; readonly time: string; readonly note?: string },
+  ): Promise<void> {
     const { store, clock, events } = this.#options;
     this.#refuseFull();
     const { outcome } = await store.putAction({ ...put, nowMs: clock.wallMs() });

@@ -253,8 +253,8 @@ const connect: Command = {
 
 const scopes: ServeOption = {
   name: 'scopes',
-  help: 'what it may do, comma-separated: read, private (private modules too), cache-write, admin',
-  form: 'a list such as private,cache-write',
+  help: 'what it may do, comma-separated: read, private (private modules too), cache-read, cache-write, admin; cache-write:pr/* is for namespaces that begin so',
+  form: 'a list such as private,cache-write:pr/*',
   fallback: 'private',
 };
 

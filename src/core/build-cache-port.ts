@@ -48,7 +48,7 @@ export type ActionRow = OutputRow & {
   readonly time: string;
   readonly storedAtMs: number;
   readonly usedAtMs: number;
-  /** Text that was put with it, such as a signature. */
+  /** Texts that were put with it, such as signatures, with spaces between. */
   readonly note: string | undefined;
 };
 
@@ -118,13 +118,14 @@ export type BuildCacheWriterPort = {
   /**
    * Stores an action. The first put wins. If the action has another output, that one stays, the put is counted as a
    * conflict, and the outcome is `refused`. The outcome `known` means that the action has this output already; it
-   * counts as used now. A `note` is stored only if there is none. Fails with not-found if the output is not stored.
+   * counts as used now. A `note` is stored behind those that are there, as long as there is room. Fails with not-found
+   * if the output is not stored.
    */
   putAction(
     request: ActionName & {
       outputId: string;
       time: string;
-      /** At most ACTION_NOTE_LENGTH_MAX characters. */
+      /** At most ACTION_NOTE_LENGTH_MAX characters, none of them a space. */
       note?: string;
       nowMs: number;
     },

@@ -10,6 +10,9 @@
  * | `PUT /cache/action/<hex>` | empty body, both headers. 2xx: stored; 404: send the output first; 409: this    |
  * |                           | action has another output, which stays                                          |
  *
+ * A client may name a namespace. A put goes there. A get looks there and then into the main one; its answer names the
+ * namespace that has the action, unless that is the main one, and all signatures that were put with it.
+ *
  * `<hex>` is 64 lower-case hex digits. 401 and 403: this client may not do that. All else is a failure.
  * Bodies are sent raw, with `Content-Length`. A token travels as `Authorization: Bearer`.
  */
@@ -22,6 +25,16 @@ export const TIME_HEADER = 'astera-time';
 
 /** The namespace of an action; the main one without it. */
 export const NAMESPACE_HEADER = 'astera-namespace';
+
+/** Of a put, the writer's signature; of an answer, all that were put, with spaces between. */
+export const SIGNATURE_HEADER = 'astera-signature';
+
+/** Whether this has the form of one signature: version, key ID and 64 bytes in base64url. Not whether it is right. */
+export function isSignature(text: unknown): text is string {
+  return typeof text === 'string' && SIGNATURE.test(text);
+}
+
+const SIGNATURE = /^v1:[0-9a-f]{16}:[A-Za-z0-9_-]{86}$/;
 
 /** All paths of the build cache begin so. */
 export const CACHE_PREFIX = 'cache/';

@@ -25,3 +25,6 @@ export function isNamespace(text: unknown): text is string {
 }
 
 const NAMESPACE = /^[A-Za-z0-9._/-]+$/;
+
+/** The name of the namespace of all who name none: they read it, and all others behind their own. */
+export const MAIN_NAMESPACE = 'main';

@@ -3,8 +3,16 @@
 import type { CacheRight } from '../access/cache-right.ts';
 import type { BuildCache, CacheAnswer } from '../buildcache/build-cache.ts';
 import { BUILD_OUTPUT_BYTES_MAX } from '../buildcache/limits.ts';
-import { CACHE_PREFIX, NAMESPACE_HEADER, OUTPUT_ID_HEADER, TIME_HEADER } from '../core/build-cache-wire.ts';
-import { isCacheId, isCacheTime, isNamespace } from '../core/cache-id.ts';
+import type { ActionRow } from '../core/build-cache-port.ts';
+import {
+  CACHE_PREFIX,
+  isSignature,
+  NAMESPACE_HEADER,
+  OUTPUT_ID_HEADER,
+  SIGNATURE_HEADER,
+  TIME_HEADER,
+} from '../core/build-cache-wire.ts';
+import { isCacheId, isCacheTime, isNamespace, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { BadRequest } from '../core/errors.ts';
 import type { Client } from './client.ts';
 import type { Endpoint, Route } from './endpoint.ts';
@@ -13,7 +21,7 @@ import type { Target } from './target.ts';
 
 export type CacheEndpointOptions = {
   readonly cache: Pick<BuildCache, 'action' | 'output' | 'hasOutput' | 'putOutput' | 'putAction'>;
-  readonly right: Pick<CacheRight, 'demand'>;
+  readonly right: Pick<CacheRight, 'demandRead' | 'demandWrite'>;
 };
 
 const METHODS: readonly string[] = ['GET', 'HEAD', 'PUT'];
@@ -44,18 +52,25 @@ export class CacheEndpoint implements Endpoint {
       bodyBytesMax: 0,
       admit: (client, header) => {
         headers = actionHeaders(header);
-        return client.method === 'PUT' ? this.#demandWrite(client, header) : undefined;
+        return this.#demand(client, header, headers.namespace);
       },
       answer: async (client, responder) => {
-        const { namespaces, outputId, time } = headers;
-        if (client.method !== 'PUT')
+        const { namespace, outputId, time, signature } = headers;
+        const own = storedNamespace(namespace);
+        if (client.method !== 'PUT') {
+          const namespaces = own === MAIN ? [MAIN] : [own, MAIN];
           return answer(client, responder, await cache.action(actionId, namespaces));
+        }
         if (!isCacheId(outputId) || !isCacheTime(time)) {
           throw new BadRequest(
             `cannot put action: it needs the headers ${OUTPUT_ID_HEADER} and ${TIME_HEADER}`,
           );
         }
-        await cache.putAction({ namespace: namespaces[0] ?? MAIN, actionId, outputId, time });
+        if (signature !== '' && !isSignature(signature)) {
+          throw new BadRequest(`cannot put action: not a signature in the header ${SIGNATURE_HEADER}`);
+        }
+        const note = signature === '' ? {} : { note: signature };
+        await cache.putAction({ namespace: own, actionId, outputId, time, ...note });
         responder.text(client, 201, 'stored\n', { route: 'cache-action' });
       },
     };
@@ -68,7 +83,7 @@ export class CacheEndpoint implements Endpoint {
       methods: METHODS,
       module: undefined,
       bodyBytesMax: BUILD_OUTPUT_BYTES_MAX,
-      admit: (client, header) => (client.method === 'PUT' ? this.#demandWrite(client, header) : undefined),
+      admit: (client, header) => this.#demand(client, header, undefined),
       answer: async (client, responder) => {
         if (client.isHead) {
           const isStored = await cache.hasOutput(outputId);
@@ -84,35 +99,58 @@ export class CacheEndpoint implements Endpoint {
     };
   }
 
-  #demandWrite(client: Client, header: (name: string) => string): Promise<void> | undefined {
+  #demand(
+    client: Client,
+    header: (name: string) => string,
+    namespace: string | undefined,
+  ): Promise<void> | undefined {
+    const { right } = this.#options;
     const { address, credentials } = client;
-    return this.#options.right.demand({ address, credentials, header });
+    const request = { address, credentials, namespace, header };
+    return client.method === 'PUT' ? right.demandWrite(request) : right.demandRead(request);
   }
 }
 
 type ActionHeaders = {
-  /** The client's own, and the main one behind it. */
-  readonly namespaces: readonly string[];
+  readonly namespace: string;
   readonly outputId: string;
   readonly time: string;
+  readonly signature: string;
 };
 
-/** The namespace of all who name none. */
+/** The main namespace as the store has it. */
 const MAIN = '';
 
+function storedNamespace(name: string): string {
+  return name === MAIN_NAMESPACE ? MAIN : name;
+}
+
 /** Before the client's are read. */
-const NO_HEADERS: ActionHeaders = { namespaces: [MAIN], outputId: '', time: '' };
+const NO_HEADERS: ActionHeaders = { namespace: MAIN_NAMESPACE, outputId: '', time: '', signature: '' };
 
 /** @throws {BadRequest} a malformed namespace */
 function actionHeaders(header: (name: string) => string): ActionHeaders {
-  const namespace = header(NAMESPACE_HEADER);
-  if (namespace !== MAIN && !isNamespace(namespace)) throw new BadRequest('cannot use that namespace');
-  const namespaces = namespace === MAIN ? [MAIN] : [namespace, MAIN];
-  return { namespaces, outputId: header(OUTPUT_ID_HEADER), time: header(TIME_HEADER) };
+  const named = header(NAMESPACE_HEADER);
+  const namespace = named === '' ? MAIN_NAMESPACE : named;
+  if (!isNamespace(namespace)) throw new BadRequest('cannot use that namespace');
+  return {
+    namespace,
+    outputId: header(OUTPUT_ID_HEADER),
+    time: header(TIME_HEADER),
+    signature: header(SIGNATURE_HEADER),
+  };
 }
 
 function answer(client: Client, responder: Responder, { answer: found, action }: CacheAnswer): void {
   client.visibility = 'private'; // An action may get another output, and a cache between us asks nobody for a right.
-  const lines = action && [`${OUTPUT_ID_HEADER}: ${action.outputId}`, `${TIME_HEADER}: ${action.time}`];
-  responder.answer(client, lines === undefined ? found : { ...found, lines });
+  responder.answer(client, action === undefined ? found : { ...found, lines: actionLines(action) });
+}
+
+function actionLines({ outputId, time, namespace, note }: ActionRow): string[] {
+  return [
+    `${OUTPUT_ID_HEADER}: ${outputId}`,
+    `${TIME_HEADER}: ${time}`,
+    ...(namespace === MAIN ? [] : [`${NAMESPACE_HEADER}: ${namespace}`]),
+    ...(note === undefined ? [] : [`${SIGNATURE_HEADER}: ${note}`]),
+  ];
 }

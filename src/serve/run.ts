@@ -8,6 +8,7 @@ import { expireBuildCache } from '../buildcache/expiry.ts';
 import { controlPath } from '../control/control-path.ts';
 import { ControlServer } from '../control/control-server.ts';
 import { messageOf } from '../core/errors.ts';
+import { UsageError } from '../core/usage-error.ts';
 import { CacheEndpoint } from '../front/cache-endpoint.ts';
 import { ChecksumsEndpoint } from '../front/checksums-endpoint.ts';
 import { ModulesEndpoint } from '../front/modules-endpoint.ts';
@@ -131,9 +132,12 @@ export async function runServer({
   }
 }
 
-/** @throws {UsageError} a file of users that can't be read */
-function openLogins({ authFile }: Config, events: Events): Logins | undefined {
-  if (authFile === undefined) return undefined;
+/** @throws {UsageError} a file of users that can't be read, or none where one is needed */
+function openLogins({ authFile, cacheReadNeedsLogin }: Config, events: Events): Logins | undefined {
+  if (authFile === undefined) {
+    if (!cacheReadNeedsLogin) return undefined;
+    throw new UsageError('--cache-read-token wants a token of clients, and there are none: set --auth-file');
+  }
   const onFailure = (address: string, pauseMs: number) => events.loginFailed(address, pauseMs);
   return new Logins({ accounts: readAuthFile(authFile), clock, onFailure });
 }

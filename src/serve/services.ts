@@ -104,7 +104,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
   return {
     access,
     buildCache,
-    cacheRight: new CacheRight(logins),
+    cacheRight: new CacheRight({ logins, readNeedsLogin: config.cacheReadNeedsLogin }),
     usedActions,
     ...held,
     ...joined,

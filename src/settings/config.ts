@@ -76,6 +76,7 @@ export type Config = {
   /** Bytes of the build cache in the store, and how long an unused output stays. */
   readonly buildCacheBytesMax: number;
   readonly buildCacheExpiryMs: number;
+  readonly cacheReadNeedsLogin: boolean;
   readonly verify: 'off' | 'store' | 'strict';
   /** As `parseDatabases` takes them; `off` for none. */
   readonly sumdb: string;
@@ -144,6 +145,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
       serveOptions.buildCacheExpiryMs,
       durationWithin(BUILD_CACHE_KEPT_MS, Number.MAX_SAFE_INTEGER),
     ),
+    cacheReadNeedsLogin: settings.read(serveOptions.cacheReadNeedsLogin, parseSwitch, 'false'),
     verify: settings.read(serveOptions.verify, choice('off', 'store', 'strict')),
     pprof: settings.read(serveOptions.pprof, parseSwitch, 'false'),
     importLocalCache: settings.read(serveOptions.importLocalCache, parseSwitch, 'false'),

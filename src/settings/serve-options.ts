@@ -78,7 +78,7 @@ export const serveOptions = {
   },
   authFile: {
     name: 'auth-file',
-    help: 'users and tokens that may read private modules from everywhere, as "astera user" writes it; SIGHUP reads it again',
+    help: 'users and tokens, as "astera user" writes it: they may read private modules from everywhere, or use the build cache; SIGHUP reads it again',
     form: 'a file',
   },
   listTtlMs: {
@@ -162,6 +162,12 @@ export const serveOptions = {
     help: 'remove build outputs that were not used for so long',
     form: 'a duration such as 720h, at least 25h',
     fallback: '720h',
+  },
+  cacheReadNeedsLogin: {
+    name: 'cache-read-token',
+    help: 'give the build cache only to clients with a token of the scope cache-read, and to programs on this machine',
+    form: 'true or false',
+    isSwitch: true,
   },
   pprof: {
     name: 'pprof',

@@ -36,7 +36,7 @@ export class ActionWriter {
       this.#sql.refuse.run(idBytes(outputId), nowMs, known.id);
       return { outcome: 'refused' };
     }
-    this.#sql.use.run(nowMs, note ?? null, known.id);
+    this.#sql.use.run(nowMs, joinNotes(known.note, note), known.id);
     return { outcome: 'known' };
   };
 
@@ -84,19 +84,26 @@ function columnsOf({ namespace, actionId }: ActionName): ActionColumns {
   return { namespace, actionId: idBytes(actionId) };
 }
 
+/** Past the bound the old ones stay: whoever may put could drop another's otherwise. */
+function joinNotes(before: string | null, note: string | undefined): string | null {
+  if (note === undefined || before?.split(' ').includes(note)) return before;
+  const joined = before === null ? note : `${before} ${note}`;
+  return joined.length > ACTION_NOTE_LENGTH_MAX ? before : joined;
+}
+
 type Added = ActionColumns & { output: number; time: string; note: string | null; nowMs: number };
 
 function prepare(db: Connection) {
   return {
-    find: db.prepare<[ActionColumns], { id: number; output: number }>(
-      'SELECT id, output FROM action WHERE namespace = @namespace AND action_id = @actionId',
+    find: db.prepare<[ActionColumns], { id: number; output: number; note: string | null }>(
+      'SELECT id, output, note FROM action WHERE namespace = @namespace AND action_id = @actionId',
     ),
     add: db.prepare<[Added]>(
       `INSERT INTO action (namespace, action_id, output, time, note, stored_at_ms, used_at_ms)
        VALUES (@namespace, @actionId, @output, @time, @note, @nowMs, @nowMs)`,
     ),
     use: db.prepare<[number, string | null, number]>(
-      'UPDATE action SET used_at_ms = ?, note = coalesce(note, ?) WHERE id = ?',
+      'UPDATE action SET used_at_ms = ?, note = ? WHERE id = ?',
     ),
     refuse: db.prepare<[Buffer, number, number]>(
       'UPDATE action SET conflicts = conflicts + 1, conflict_output = ?, conflict_at_ms = ? WHERE id = ?',

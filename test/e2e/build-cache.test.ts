@@ -10,7 +10,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
+import { setImmediate } from 'node:timers/promises';
+import { NAMESPACE_HEADER, OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
 import { Astera, type AsteraOptions, runAstera, total } from '../support/astera.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient, type GoResult } from '../support/go.ts';
@@ -121,7 +122,7 @@ test('killed at any moment, the server costs no build, and keeps no wrong byte',
   for (let round = 0; round < 6; round++) {
     await writeFile(join(first.go.project, 'lib/more.go'), `package lib\n\nconst More = ${round}\n`);
     const building = built(first.go);
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
     await astera.kill();
     await building;
     astera = await serving(t, { db, addr: `127.0.0.1:${port}` });
@@ -222,7 +223,7 @@ test('only programs on this machine may put: no page in its browser, and nobody 
   assert.equal((await put(astera, `cache/output/${OUTPUT_ID}`, { body: OUTPUT })).status, 201);
 });
 
-test('a login may put with the scope cache-write alone', async (t) => {
+test('logins put and get by their scopes and in their namespaces alone', async (t) => {
   const authFile = join(tempDir(t), 'users');
   const token = async (name: string, scope: string) => {
     const { code, stdout, stderr } = await runAstera([
@@ -232,7 +233,9 @@ test('a login may put with the scope cache-write alone', async (t) => {
     return stdout.trim().split('\n').at(-1) ?? '';
   };
   const [writer, reader] = [await token('ci', 'cache-write'), await token('guest', 'private')];
-  const astera = await serving(t, { flags: ['--sumdb', 'off', '--auth-file', authFile] });
+  const astera = await serving(t, {
+    flags: ['--sumdb', 'off', '--auth-file', authFile, '--cache-read-token'],
+  });
   for (const [why, authorization, status] of [
     ['no login', undefined, 401],
     ['a wrong one', 'Bearer nobody', 401],
@@ -247,5 +250,44 @@ test('a login may put with the scope cache-write alone', async (t) => {
     (await put(astera, `token/${writer}/cache/output/${OUTPUT_ID}`, { body: OUTPUT })).status,
     201,
   );
-  assert.ok(!astera.log.includes(writer), 'no token in a log');
+  const [pulls, user] = [await token('pulls', 'cache-write:pr/*'), await token('user', 'cache-read')];
+  process.kill(astera.pid, 'SIGHUP');
+  while (!/read again: users/.test(astera.log)) await setImmediate();
+  const ask = async (method: string, token: string | undefined, namespace: string) => {
+    const answer = await astera.get(`cache/action/${ACTION_ID}`, {
+      method,
+      headers: {
+        [OUTPUT_ID_HEADER]: OUTPUT_ID,
+        [TIME_HEADER]: '1',
+        [NAMESPACE_HEADER]: namespace,
+        via: 'elsewhere',
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      },
+    });
+    const { status, headers } = answer;
+    assert.equal(headers.has('www-authenticate'), status === 401);
+    return status === 200 ? `200 ${headers.get(NAMESPACE_HEADER) ?? 'main'}` : String(status);
+  };
+  for (const [method, token, namespace, expected] of [
+    ['PUT', pulls, 'main', '403'],
+    ['PUT', pulls, 'prod', '403'],
+    ['PUT', user, 'pr/7', '403'],
+    ['PUT', pulls, 'pr/7', '201'],
+    ['GET', undefined, 'pr/7', '401'],
+    ['GET', reader, 'pr/7', '403'],
+    ['GET', user, 'pr/7', '200 pr/7'],
+    ['GET', pulls, 'pr/7', '200 pr/7'],
+    ['GET', pulls, 'team', '403'],
+    ['GET', user, 'main', '404'],
+    ['PUT', writer, 'main', '201'],
+    ['GET', pulls, 'main', '200 main'],
+    ['GET', pulls, 'pr/8', '200 main'],
+    ['GET', user, 'pr/7', '200 pr/7'],
+  ] as const) {
+    const why = `${method} ${namespace} by ${{ [pulls]: 'pulls', [user]: 'user' }[token ?? ''] ?? 'another'}`;
+    assert.equal(await ask(method, token, namespace), expected, why);
+  }
+  assert.equal((await astera.get(`cache/output/${OUTPUT_ID}`, { headers: { via: 'x' } })).status, 401);
+  assert.equal((await astera.get(`cache/action/${ACTION_ID}`)).status, 200, 'a program on this machine');
+  for (const secret of [writer, pulls]) assert.ok(!astera.log.includes(secret), 'no token in a log');
 });

@@ -181,13 +181,14 @@ test('an action without its output is refused, and so are malformed names', (t) 
   assert.throws(() => writer.putAction({ ...put, note: 'x'.repeat(ACTION_NOTE_LENGTH_MAX + 1) }), BadRequest);
 });
 
-test('a note is taken only where there was none', (t) => {
+test('notes of one action stand beside each other, each once, and the first ones stay where there is no room', (t) => {
   const store = new Opened(t);
   const { name, outputId } = store.build(1, NOW_MS);
-  for (const note of ['signed', 'forged']) {
-    store.writer.putAction({ ...name, outputId, time: '5', nowMs: NOW_MS, note });
+  const long = 'x'.repeat(ACTION_NOTE_LENGTH_MAX - 'one two '.length + 1);
+  for (const note of ['one', 'two', undefined, 'one', long]) {
+    store.writer.putAction({ ...name, outputId, time: '5', nowMs: NOW_MS, ...(note && { note }) });
   }
-  assert.equal(store.reader.getAction({ namespaces: [''], ...name, body: 'none' }).action?.note, 'signed');
+  assert.equal(store.reader.getAction({ namespaces: [''], ...name, body: 'none' }).action?.note, 'one two');
 });
 
 const content = contentOf(CHUNK_BYTES + 10, 3);
