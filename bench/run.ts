@@ -34,6 +34,7 @@ const benches: readonly Bench[] = [
   { file: 'poor-line' },
   { file: 'import-export' },
   { file: 'commands' },
+  { file: 'git' },
   { file: 'cacheprog', isLong: true },
   { file: 'growth', isLong: true },
   { file: 'soak', isLong: true },

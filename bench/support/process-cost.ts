@@ -18,6 +18,17 @@ export function cpuMs(pids: readonly number[]): number {
   return ticks * TICK_MS;
 }
 
+/**
+ * As {@link cpuMs}, and that of all its children that have ended. The bench's own children count by `process.pid`, the
+ * `git` processes of a server by the server's.
+ */
+export function cpuWithChildrenMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+  return ticks * TICK_MS;
+}
+
 export type Memory = {
   readonly rssAnonBytes: number;
   readonly rssFileBytes: number;
