@@ -10,10 +10,11 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { commands } from '../src/commands/command-list.ts';
 import { serveOptions } from '../src/settings/serve-options.ts';
@@ -144,6 +145,75 @@ test('bin/astera refuses a Node of another line in one line of its own', () => {
   assert.equal(stdout, '');
   assert.equal(status, 1);
 });
+
+// What a start would run, by a Node that only prints its last arguments. The build is of minute 10.
+const starts: { args: string[]; changed: Record<string, number>; runs: string; why: string }[] = [
+  { args: ['stats'], changed: {}, runs: 'dist/main.js stats', why: 'what is built' },
+  {
+    args: ['stats'],
+    changed: { 'src/main.ts': 11 },
+    runs: 'src/main.ts stats',
+    why: 'a source, if one is newer',
+  },
+  {
+    args: ['stats'],
+    changed: { 'src/git/a.ts': 11 },
+    runs: 'src/main.ts stats',
+    why: 'a source of any room',
+  },
+  {
+    args: ['stats'],
+    changed: { 'dist/.built': 0 },
+    runs: 'src/main.ts stats',
+    why: 'sources after a half build',
+  },
+  { args: ['connect', '1'], changed: {}, runs: 'dist/cacheprog.mjs connect 1', why: 'the small file' },
+  {
+    args: ['cacheprog', '-x'],
+    changed: {},
+    runs: 'dist/cacheprog.mjs -x',
+    why: 'the small file, as plain cacheprog',
+  },
+  {
+    args: ['connect', '1'],
+    changed: { 'src/git/a.ts': 11 },
+    runs: 'dist/cacheprog.mjs connect 1',
+    why: 'the small file, which has nothing of that room',
+  },
+  {
+    args: ['connect', '1'],
+    changed: { 'src/plugin/a.ts': 11 },
+    runs: 'src/main.ts connect 1',
+    why: 'a newer source of the small file',
+  },
+  {
+    args: ['connect', '1'],
+    changed: { 'src/core/a.ts': 11 },
+    runs: 'src/main.ts connect 1',
+    why: 'a newer source that the small file shares',
+  },
+];
+
+for (const { args, changed, runs, why } of starts) {
+  test(`bin/astera ${args.join(' ')} runs ${why}`, () => {
+    const checkout = mkdtempSync(join(home, 'checkout-'));
+    const files = ['main.ts', 'core/a.ts', 'git/a.ts', 'plugin/a.ts'].map((file) => `src/${file}`);
+    const built = ['dist/main.js', 'dist/cacheprog.mjs', 'dist/.built'];
+    const nodes = ['x64', 'arm64'].map((machine) => `node_modules/node-linux-${machine}/bin/node`);
+    for (const file of [...files, ...built, ...nodes]) {
+      mkdirSync(dirname(join(checkout, file)), { recursive: true });
+      writeFileSync(join(checkout, file), '#!/bin/sh\necho "$@"\n', { mode: 0o755 });
+      const minute = changed[file] ?? (built.includes(file) ? 10 : 5);
+      if (minute === 0) rmSync(join(checkout, file));
+      else utimesSync(join(checkout, file), minute * 60, minute * 60);
+    }
+    mkdirSync(join(checkout, 'bin'));
+    copyFileSync(new URL('../bin/astera', import.meta.url), join(checkout, 'bin/astera'));
+    const { status, stdout } = spawnSync(join(checkout, 'bin/astera'), args, { encoding: 'utf8' });
+    assert.ok(stdout.endsWith(` ${join(checkout, runs)}\n`), stdout);
+    assert.equal(status, 0);
+  });
+}
 
 test('--version gives ours', () => {
   const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
