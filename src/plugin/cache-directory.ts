@@ -37,7 +37,7 @@ export class CacheDirectory {
   get(actionId: string): LocalEntry | undefined {
     const actionFile = this.#path('action', actionId);
     try {
-      const [outputId, number] = fs.readFileSync(actionFile, 'latin1').trim().split(' ');
+      const [outputId, number] = fs.readFileSync(actionFile, 'utf8').trim().split(' ');
       if (!isCacheId(outputId) || !isCacheTime(number)) return undefined;
       const path = this.#path('output', outputId);
       const stat = fs.statSync(path);

@@ -28,7 +28,6 @@ export async function runConnect(address: Address, options: PluginOptions): Prom
   const output = new Output();
   output.write(HELLO); // `go` waits for it, and every server can do the same.
   await new Connection(address, options, output).run();
-  await output.flush();
   process.exit(0);
 }
 
@@ -78,6 +77,8 @@ class Connection {
     await this.#own?.session.end();
     await this.#own?.cache.close();
     this.#own?.session.answerClose();
+    await this.#output.end();
+    await this.#own?.cache.trim();
   }
 
   #answer({ id, hasFailed, path, line }: ServerAnswer): void {

@@ -1,38 +1,45 @@
-/** Answers on stdout. Writing never holds up the reading of stdin: a reader that waits for us would wait for ever. */
+/**
+ * Answers on stdout. Writing never holds up the reading of stdin: a reader that waits for us would wait for ever.
+ *
+ * A pipe is written from the event loop, which tries at once and costs no thread. Each answer is one that `go` waits for.
+ */
 
-import { write } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
+import { Socket } from 'node:net';
+
+const STDOUT = 1;
 
 export class Output {
-  #text = '';
-  #writing: Promise<void> | undefined;
+  /** Undefined where stdout is a file or a terminal, which take all at once. */
+  readonly #pipe = openPipe();
 
   write(text: string): void {
-    this.#text += text;
-    this.#writing ??= this.#writeAll();
+    if (this.#pipe === undefined) writeAll(Buffer.from(text));
+    else if (this.#pipe.writable) this.#pipe.write(text);
   }
 
-  /** Resolves when all is written. */
-  async flush(): Promise<void> {
-    await this.#writing;
-  }
-
-  async #writeAll(): Promise<void> {
-    while (this.#text !== '') {
-      const bytes = Buffer.from(this.#text);
-      this.#text = '';
-      for (let at = 0; at < bytes.length; ) at += await writeSome(bytes, at);
+  /** Resolves when all is written, or nobody reads any more, and stdout is closed: `go` waits for that and for nothing else. */
+  async end(): Promise<void> {
+    const pipe = this.#pipe;
+    if (pipe === undefined) closeSync(STDOUT);
+    else if (!pipe.closed) {
+      await new Promise<void>((resolve) => {
+        pipe.once('close', resolve);
+        pipe.destroySoon();
+      });
     }
-    this.#writing = undefined;
   }
 }
 
-function writeSome(bytes: Buffer, at: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    write(1, bytes, at, bytes.length - at, null, (error, count) => {
-      if (error === null) resolve(count);
-      // A pipe that its reader has made non-blocking is full.
-      else if (error.code === 'EAGAIN') setTimeout(resolve, 1, 0);
-      else reject(error);
-    });
-  });
+function openPipe(): Socket | undefined {
+  try {
+    const pipe = new Socket({ fd: STDOUT, readable: false, writable: true });
+    return pipe.on('error', () => {}); // `go` is gone. The end of stdin tells so too, and what it has put is kept.
+  } catch {
+    return undefined;
+  }
+}
+
+function writeAll(bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(STDOUT, bytes, at);
 }

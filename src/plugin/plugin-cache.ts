@@ -31,11 +31,10 @@ export class PluginCache {
     this.uploads.takeSpool();
   }
 
-  /** Ends uploads, trims, tells of the counts where that is wanted. */
+  /** Ends uploads, tells of the counts where that is wanted. */
   async close(): Promise<void> {
     await this.uploads?.close(this.options.closeWaitMs);
     this.remote?.close();
-    await this.trim();
     if (!this.options.metrics) return;
     const { hits, remoteHits, misses, puts, bytes } = this.counts;
     this.#warn(
@@ -43,6 +42,7 @@ export class PluginCache {
     );
   }
 
+  /** Where that is due: it may take a while, and `go` should not wait for it. Never rejects. */
   trim(): Promise<void> {
     return this.local.trim(this.options);
   }

@@ -16,7 +16,8 @@ export async function runPlugin(options: PluginOptions): Promise<void> {
   await session.end();
   await cache.close();
   session.answerClose();
-  await output.flush();
+  await output.end();
+  await cache.trim();
   process.exit(0);
 }
 
