@@ -28,12 +28,15 @@ export function parseBatch(output: Buffer, count: number): BatchAnswer[] | undef
   return answers;
 }
 
-/** When a commit was made, by its committer; undefined if it does not say. */
+/** When a commit was made, by its committer; undefined if it does not say, or names a year that no version can have. */
 export function commitTime(commit: Buffer): Date | undefined {
   const head = commit.toString('latin1');
   const seconds = /^committer [^\n]*> ([0-9]{1,15})(?: [+-][0-9]+)?$/m.exec(
     head.split('\n\n', 1)[0] ?? '',
   )?.[1];
   const time = new Date(Number(seconds) * 1000);
-  return seconds === undefined || Number.isNaN(time.getTime()) ? undefined : time;
+  return seconds !== undefined && time.getTime() < YEAR_10000_MS ? time : undefined;
 }
+
+/** The `go` command writes no `.info` file of that time or later, and its pseudo-version would have a digit too many. */
+const YEAR_10000_MS = Date.UTC(10_000, 0);

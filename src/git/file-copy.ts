@@ -4,34 +4,30 @@
  * A version's tag is pinned then: a tag that moves later leads to what was served.
  */
 
-import { UpstreamDown, UpstreamFailed } from '../core/errors.ts';
+import { NotFound, UpstreamDown } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
+import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
 import { type BatchAnswer, commitTime, parseBatch } from './commit-object.ts';
 import { type GitCommand, GitFailed } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { gitFailure, isDamage, isRefusal } from './git-failure.ts';
+import { Healer } from './healer.ts';
 import { GIT_COMMITS_KEPT_MAX } from './limits.ts';
 import type { Revision } from './revision.ts';
 import { canonicalOf } from './semver.ts';
+import { readTree, type TreeFile } from './tree-listing.ts';
 import { oneLine } from './words.ts';
 
 /** A commit's time, and the files that were asked for; a file that is not there is undefined. */
 export type CommitFiles = { readonly time: Date; readonly files: (Buffer | undefined)[] };
-
-/** For a command on a commit. */
-export type StreamOptions = {
-  /** As `name=value`. */
-  readonly settings: readonly string[];
-  /** Arguments behind the commit. */
-  readonly more: readonly string[];
-};
 
 export type FileCopyOptions = {
   readonly git: GitCommand;
   readonly url: string;
   readonly protocols: readonly Protocol[];
   readonly directory: string;
+  readonly clock: Clock;
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
   /** The server's refs are no longer those that led here. */
@@ -43,12 +39,14 @@ export class FileCopy {
   readonly #files: BareRepository;
   /** Undefined until the files are open. */
   #pins: Map<string, string> | undefined;
-  /** The commits that are here, with their times. */
-  readonly #times = new Map<string, Date>();
+  /** The commits that are here. */
+  readonly #here = new Set<string>();
+  readonly #healer: Healer;
 
   constructor(options: FileCopyOptions) {
     this.#options = options;
     this.#files = new BareRepository(options);
+    this.#healer = new Healer({ ...options, throwAway: () => this.#forget() });
   }
 
   /** The pins as far as they are known in memory. */
@@ -59,81 +57,71 @@ export class FileCopy {
   /**
    * A commit's time and some of its files; a file that is not there is undefined.
    *
-   * @throws {UpstreamFailed} a file is larger than SMALL_BYTES_MAX
+   * @throws {NotFound} a file is larger than SMALL_BYTES_MAX, or the commit has no time that a version can have
    */
   async read(revision: Revision, paths: readonly string[]): Promise<CommitFiles> {
-    const { hash } = revision;
-    const objects = [hash, ...paths.map((path) => `${hash}:${path}`)];
-    await this.#have(revision);
-    const answers = await this.#batch(objects).catch(async (error: unknown) => {
-      if (!isDamage(error)) throw this.#failure(error);
-      await this.#forgetFiles();
-      await this.#have(revision);
-      return await this.#batch(objects).catch((again: unknown) => Promise.reject(this.#failure(again)));
-    });
-    const [commit, ...files] = answers;
+    const [commit, ...files] = await this.#healed(revision, () => this.#objects(revision.hash, paths));
     const time = commit === undefined ? undefined : commitTime(commit.bytes);
     if (time === undefined)
-      throw new UpstreamFailed(`cannot read repository ${this.#name}: ${hash} has no time`);
+      throw new NotFound(`commit ${revision.hash} has no time, or one that no version can have`);
+    if (files.some((file) => file !== undefined && file.bytes.length > SMALL_BYTES_MAX))
+      throw tooLarge(paths);
     return { time, files: files.map((file) => (file?.type === 'blob' ? file.bytes : undefined)) };
   }
 
-  /** The output of a command on a commit whose files are here: `ls-tree`, `archive`. The commit's hash goes last. */
-  async *stream(
+  /** All files of a commit below a directory; an empty one is the root. Their paths are from the root. */
+  async tree(revision: Revision, directory: string): Promise<TreeFile[]> {
+    const args = ['ls-tree', '-r', '-l', '-z', '--full-tree', revision.hash, ...below(directory)];
+    return await this.#healed(revision, () => readTree(this.#files.stream(args)));
+  }
+
+  /** The output of `git archive` for a commit's files below a directory, as they are stored: line endings stay. */
+  async *archive(
     revision: Revision,
-    args: readonly string[],
-    { settings, more }: StreamOptions,
+    directory: string,
+    options: readonly string[],
   ): AsyncGenerator<Buffer, void, void> {
-    await this.#have(revision);
+    const settings = ['core.autocrlf=input', 'core.eol=lf', 'core.bigFileThreshold=512m'];
+    const begin = async () => {
+      const args = ['archive', ...options, revision.hash, ...below(directory)];
+      const output = this.#files.stream(args, { settings });
+      return { output, first: await output.next() };
+    };
+    const { output, first } = await this.#healed(revision, begin);
     try {
-      yield* this.#files.stream([...args, revision.hash, ...more], { settings });
+      if (first.done) return;
+      yield first.value;
+      yield* output;
     } catch (error) {
+      // Too late for another try: the next one finds a new copy.
+      if (isDamage(error)) await this.#healer.heal(error);
       throw this.#failure(error);
+    } finally {
+      await output.return();
     }
   }
 
   /** Tags that were read, name to commit; undefined while there are no files on the disk. */
   async pins(): Promise<Map<string, string> | undefined> {
     if (this.#pins !== undefined) return this.#pins;
-    return await this.#files.alone(async () => {
-      if (this.#pins !== undefined || !(await this.#files.open())) return this.#pins;
-      const listing = await this.#listPins();
-      if (listing === undefined) return undefined;
-      const pins = new Map<string, string>();
-      for (const line of listing.split('\n')) {
-        const [name, hash, peeled] = line.split(' ');
-        if (name === undefined || hash === undefined) continue;
-        pins.set(Buffer.from(name.slice(PINS.length), 'hex').toString(), peeled || hash);
-      }
-      this.#pins = pins;
-      return pins;
-    });
-  }
-
-  /** Undefined where they can't be read: the files are damaged, and thrown away. */
-  async #listPins(): Promise<string | undefined> {
-    const format = '--format=%(refname) %(objectname) %(*objectname)';
-    try {
-      return (await this.#files.run(['for-each-ref', format, PINS])).toString();
-    } catch (error) {
-      if (!isDamage(error)) throw this.#failure(error);
-      this.#options.warn(damaged(this.#name));
-      await this.#files.remove();
-      return undefined;
-    }
+    return await this.#healer.run(() =>
+      this.#files.alone(async () => {
+        if (this.#pins !== undefined || !(await this.#files.open())) return this.#pins;
+        const format = '--format=%(refname) %(objectname) %(*objectname)';
+        const listing = (await this.#files.run(['for-each-ref', format, PINS])).toString();
+        this.#pins = new Map(listing.split('\n').flatMap(parsePin));
+        return this.#pins;
+      }),
+    );
   }
 
   /** Fetches a commit with its files and without its ancestors, if it is not here. */
   async #have(revision: Revision): Promise<void> {
-    if (this.#times.has(revision.hash)) return;
+    if (this.#here.has(revision.hash)) return;
     await this.#files.alone(async () => {
-      if (this.#times.has(revision.hash)) return;
-      try {
-        await this.#files.make(revision.hash.length === 64);
-        if (!(await this.#note(revision.hash))) await this.#fetchCommit(revision);
-      } catch (error) {
-        throw this.#failure(error);
-      }
+      if (this.#here.has(revision.hash)) return;
+      await this.#files.make(revision.hash.length === 64);
+      if (!(await this.#note(revision.hash))) await this.#fetchCommit(revision);
     });
   }
 
@@ -178,25 +166,48 @@ export class FileCopy {
   async #note(hash: string): Promise<boolean> {
     const [commit] =
       parseBatch(await this.#files.run(['cat-file', '--batch'], { input: `${hash}\n` }), 1) ?? [];
-    const time = commit?.type === 'commit' ? commitTime(commit.bytes) : undefined;
-    if (time === undefined) return false;
-    if (this.#times.size >= GIT_COMMITS_KEPT_MAX) this.#times.clear();
-    this.#times.set(hash, time);
+    if (commit?.type !== 'commit') return false;
+    if (this.#here.size >= GIT_COMMITS_KEPT_MAX) this.#here.clear();
+    this.#here.add(hash);
     return true;
   }
 
-  async #batch(objects: readonly string[]): Promise<BatchAnswer[]> {
-    const input = `${objects.join('\n')}\n`;
-    const output = await this.#files.run(['cat-file', '--batch'], { input, bytesMax: 2 * SMALL_BYTES_MAX });
+  /** Does `work` on a commit that is here. Where the copy is damaged it is thrown away, and all is done once more. */
+  #healed<T>(revision: Revision, work: () => Promise<T>): Promise<T> {
+    return this.#healer.run(async () => {
+      await this.#have(revision);
+      return await work();
+    });
+  }
+
+  /** A commit and some of its files. */
+  async #objects(hash: string, paths: readonly string[]): Promise<BatchAnswer[]> {
+    const objects = [hash, ...paths.map((path) => `${hash}:${path}`)];
+    const output = await this.#files
+      .run(['cat-file', '--batch'], { input: `${objects.join('\n')}\n`, bytesMax: 2 * SMALL_BYTES_MAX })
+      .catch((error: unknown) => {
+        throw error instanceof GitFailed && error.reason === 'too-long' ? tooLarge(paths) : error;
+      });
     const answers = parseBatch(output, objects.length);
-    if (answers === undefined) throw new GitFailed('git cat-file wrote unexpected words', { reason: 'exit' });
+    if (answers?.[0] === undefined) throw broken(`cat-file has no ${hash}`);
+    await this.#checkMissing(
+      hash,
+      paths.filter((_, at) => answers[at + 1] === undefined),
+    );
     return answers;
   }
 
-  /** Throws damaged files away. Pins stay in memory, and are written again with their commits. */
-  async #forgetFiles(): Promise<void> {
-    this.#options.warn(damaged(this.#name));
-    this.#times.clear();
+  /** `cat-file` says of a file whose object is lost that there is none: a module would lose its go.mod file. */
+  async #checkMissing(hash: string, paths: readonly string[]): Promise<void> {
+    if (paths.length === 0) return;
+    const listing = await this.#files.run(['ls-tree', '-z', '--full-tree', hash, '--', ...paths]);
+    // A submodule has no object here.
+    if (/(?:^|\0)[0-9]+ blob /.test(listing.toString('latin1'))) throw broken(`an object of ${hash} is lost`);
+  }
+
+  /** Throws the files away. Pins stay in memory, and are written again with their commits. */
+  async #forget(): Promise<void> {
+    this.#here.clear();
     await this.#files.alone(() => this.#files.remove());
   }
 
@@ -212,4 +223,21 @@ export class FileCopy {
 /** Where pinned tags are kept, by their names in hex: a name and its directory can both be tags, at different times. */
 const PINS = 'refs/pins/';
 
-const damaged = (name: string) => `the copy of ${name} is damaged: it is fetched again`;
+function below(directory: string): string[] {
+  return directory === '' ? [] : [directory];
+}
+
+/** A line of `for-each-ref`: the pin's name, its object, and the commit that an annotated tag leads to. */
+function parsePin(line: string): [name: string, hash: string][] {
+  const [name, hash, peeled] = line.split(' ');
+  if (name === undefined || hash === undefined) return [];
+  return [[Buffer.from(name.slice(PINS.length), 'hex').toString(), peeled || hash]];
+}
+
+function broken(message: string): GitFailed {
+  return new GitFailed(message, { reason: 'exit' });
+}
+
+function tooLarge(paths: readonly string[]): NotFound {
+  return new NotFound(`${paths.join(' or ')} is larger than ${SMALL_BYTES_MAX} bytes`);
+}

@@ -7,6 +7,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { Gate } from '../core/gate.ts';
 import { type Environment, GIT_SETTINGS, gitEnvironment, type Protocol } from './git-environment.ts';
@@ -22,20 +23,29 @@ import { oneLine } from './words.ts';
 /** The end of a `git` process that did not do its work. Never leaves this room. */
 export class GitFailed extends Error {
   override readonly name = 'GitFailed';
-  readonly reason: 'exit' | 'timeout' | 'too-long' | 'missing';
+  /** `gone`: the repository's directory is not there. `missing`: the program is not. */
+  readonly reason: 'exit' | 'timeout' | 'too-long' | 'missing' | 'gone';
   /** Undefined where it was ended by a signal or never started. */
   readonly exitCode: number | undefined;
   /** Its own words on stderr: hostile, and with credentials where it has them. */
   readonly words: string;
+  /** It asked a server. Else it stayed on the disk, and no server is to blame. */
+  readonly isOutside: boolean;
 
   constructor(
     message: string,
-    { reason, exitCode, words = '' }: Pick<GitFailed, 'reason'> & { exitCode?: number; words?: string },
+    {
+      reason,
+      exitCode,
+      words = '',
+      isOutside = false,
+    }: Pick<GitFailed, 'reason'> & { exitCode?: number | undefined; words?: string; isOutside?: boolean },
   ) {
     super(message);
     this.reason = reason;
     this.exitCode = exitCode;
     this.words = words;
+    this.isOutside = isOutside;
   }
 }
 
@@ -82,7 +92,10 @@ export class GitCommand {
     for await (const piece of this.stream(args, run)) {
       bytes += piece.length;
       if (bytes > bytesMax)
-        throw new GitFailed(`git ${args[0]} wrote more than ${bytesMax} bytes`, { reason: 'too-long' });
+        throw new GitFailed(`git ${args[0]} wrote more than ${bytesMax} bytes`, {
+          reason: 'too-long',
+          isOutside: isOutside(run),
+        });
       pieces.push(piece);
     }
     return Buffer.concat(pieces);
@@ -96,6 +109,19 @@ export class GitCommand {
   async *stream(args: readonly string[], run: GitRun = {}): AsyncGenerator<Buffer, void, void> {
     const { timeoutMs = GIT_LOCAL_MS, signal = new AbortController().signal } = run;
     await this.#gate.enter(signal);
+    try {
+      yield* this.#output(args, run, { timeoutMs, signal });
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
+  async *#output(
+    args: readonly string[],
+    run: GitRun,
+    { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
+  ): AsyncGenerator<Buffer, void, void> {
+    if (run.gitDir !== undefined && !isDirectory(run.gitDir)) throw gone();
     const child = this.#spawn(args, run);
     let isLate = false;
     const end = () => endGroup(child);
@@ -114,14 +140,17 @@ export class GitCommand {
       }
       const { exitCode, error } = await ended;
       signal.throwIfAborted();
-      if (error !== undefined) throw notStarted(error);
-      if (isLate) throw new GitFailed(`git ${args[0]} took over ${timeoutMs} ms`, { reason: 'timeout' });
-      if (exitCode !== 0) throw failure(args, { exitCode, words: await words });
+      if (error !== undefined) throw notStarted(error, run.gitDir);
+      if (isLate)
+        throw new GitFailed(`git ${args[0]} took over ${timeoutMs} ms`, {
+          reason: 'timeout',
+          isOutside: isOutside(run),
+        });
+      if (exitCode !== 0) throw failure(args, { exitCode, words: await words, isOutside: isOutside(run) });
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', end);
       end();
-      this.#gate.leave();
     }
   }
 
@@ -141,6 +170,10 @@ export class GitCommand {
     child.stdin.end(input);
     return child;
   }
+}
+
+function isOutside({ protocols = [] }: GitRun): boolean {
+  return protocols.length > 0;
 }
 
 /** Ends `git` and all that it started: remote helpers, ssh, index-pack. */
@@ -177,15 +210,25 @@ async function collectWords(stderr: Readable): Promise<string> {
   return Buffer.concat([head, tail]).toString();
 }
 
-function notStarted(error: Error): GitFailed {
+function notStarted(error: Error, gitDir: string | undefined): GitFailed {
+  // A process can't start in a directory that is not there; the system's words are those for a missing program.
+  if (gitDir !== undefined && !isDirectory(gitDir)) return gone();
   return new GitFailed(`cannot start git: ${error.message}`, { reason: 'missing' });
+}
+
+function gone(): GitFailed {
+  return new GitFailed('its directory is gone', { reason: 'gone' });
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 function failure(
   args: readonly string[],
-  { exitCode, words }: { exitCode?: number | undefined; words: string },
+  { exitCode, words, isOutside }: { exitCode: number | undefined; words: string; isOutside: boolean },
 ): GitFailed {
   const end = exitCode === undefined ? 'was ended by a signal' : `ended with ${exitCode}`;
   const message = `git ${args[0]} ${end}: ${oneLine(words)}`;
-  return new GitFailed(message, { reason: 'exit', words, ...(exitCode === undefined ? {} : { exitCode }) });
+  return new GitFailed(message, { reason: 'exit', words, exitCode, isOutside });
 }

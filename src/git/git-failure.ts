@@ -10,31 +10,61 @@ import {
   messageOf,
   NotFound,
   type ServeError,
+  StoreFailed,
   UpstreamDown,
   UpstreamFailed,
 } from '../core/errors.ts';
 import { GitFailed } from './git-command.ts';
 import { oneLine } from './words.ts';
 
-/** `error` as the client gets it. What is no failure of `git` comes back as it is. */
+/** `error` as the client gets it. What is no failure of `git` or of the disk comes back as it is. */
 export function gitFailure(error: unknown, repository: string): unknown {
+  const name = oneLine(repository);
+  if (isDiskFailure(error)) return copyFailed(name, error, error.message);
   if (!(error instanceof GitFailed)) return error;
-  const where = `cannot read repository ${oneLine(repository)}`;
-  switch (error.reason) {
-    case 'timeout':
-      return new UpstreamDown(`${where}: its server took too long`, { cause: error });
-    case 'too-long':
-      return new UpstreamFailed(`${where}: ${messageOf(error)}`, { cause: error });
-    case 'missing':
-      return new UpstreamFailed(`${where}: ${messageOf(error)}; install git on the server`, { cause: error });
-    case 'exit':
-      return ofWords(where, error);
-  }
+  if (error.reason === 'missing')
+    return new StoreFailed(`cannot read repository ${name}: ${error.message}; install git on the server`, {
+      cause: error,
+    });
+  return error.isOutside ? outside(name, error) : onDisk(name, error);
 }
 
-/** Whether a command that stays on the disk failed because of what lies there, or because nothing does. */
+/** Its copy can't be read or written. Nothing here says that the repository's server lacks anything. */
+function copyFailed(name: string, cause: Error, why: string): StoreFailed {
+  return new StoreFailed(`cannot use the copy of repository ${name}: ${oneLine(why)} (--git-dir)`, { cause });
+}
+
+function outside(name: string, error: GitFailed): ServeError {
+  const where = `cannot read repository ${name}`;
+  if (error.reason === 'timeout')
+    return new UpstreamDown(`${where}: its server took too long`, { cause: error });
+  if (error.reason === 'too-long')
+    return new UpstreamFailed(`${where}: ${messageOf(error)}`, { cause: error });
+  const full = findLine(error, DISK_TROUBLE);
+  return full === undefined ? ofWords(where, error) : copyFailed(name, error, full);
+}
+
+function onDisk(name: string, error: GitFailed): ServeError {
+  const path = error.reason === 'exit' ? findLine(error, INVALID_PATH) : undefined;
+  if (path !== undefined) return new NotFound(`create zip of ${name}: ${oneLine(path)}`, { cause: error });
+  return copyFailed(name, error, error.reason === 'exit' ? lastWords(error) : error.message);
+}
+
+/** Of Node's own: no room, no right, a file in a directory's place. */
+function isDiskFailure(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
+/** Whether a command failed because of what lies on the disk, or because nothing does. */
 export function isDamage(error: unknown): error is GitFailed {
-  return error instanceof GitFailed && (error.reason === 'exit' || error.reason === 'missing');
+  if (!(error instanceof GitFailed)) return false;
+  if (error.reason === 'exit' && error.isOutside) return findLine(error, DAMAGE) !== undefined;
+  return error.reason === 'gone' || (error.reason === 'exit' && findLine(error, INVALID_PATH) === undefined);
+}
+
+/** The warning that a copy is thrown away. */
+export function damaged(repository: string, { words, message }: GitFailed): string {
+  return `the copy of ${oneLine(repository)} is damaged, and is fetched again: ${oneLine(words || message)}`;
 }
 
 /** Whether the repository's server is there and lets us in, but does not give what was asked. */
@@ -45,11 +75,14 @@ export function isRefusal(error: unknown): boolean {
 
 type Meaning = new (message: string, options?: ErrorOptions) => ServeError;
 
+/** The first line that has the pattern outside of quotes: names in quotes are not git's words, and may hold any. */
+function findLine({ words }: GitFailed, pattern: RegExp): string | undefined {
+  return words.split('\n').find((line) => pattern.test(line.replace(/'[^']*'/g, '…')));
+}
+
 function ofWords(where: string, error: GitFailed): ServeError {
-  // Names in quotes are not git's words, and may hold any.
-  const words = error.words.replace(/'[^'\n]*'/g, '…');
   for (const { pattern, meaning: Meaning, wayOut } of MEANINGS) {
-    const said = words.split('\n').find((line) => pattern.test(line));
+    const said = findLine(error, pattern);
     if (said !== undefined) return new Meaning(`${where}: ${oneLine(said)}${wayOut}`, { cause: error });
   }
   return new UpstreamFailed(`${where}: ${oneLine(lastWords(error))}`, { cause: error });
@@ -60,6 +93,17 @@ function lastWords(error: GitFailed): string {
   const lines = error.words.split('\n').filter((line) => line.trim() !== '');
   return lines.find((line) => /^(?:fatal|error|remote): /.test(line)) ?? lines.at(0) ?? error.message;
 }
+
+/** Git makes no archive of names that harm a checkout, and neither does the `go` command. */
+const INVALID_PATH = /invalid path …/;
+
+/** A fetch says this of the copy that it is to change. */
+const DAMAGE =
+  /^(?!remote: ).*(?:not a git repository: …|unable to read|bad object|bad config|unexpected line|object file .*is empty|is corrupt|packfile …? ?.*(?:cannot be accessed|index|truncated)|shallow file|current working directory|invalid sha1 pointer|missing (?:blob|tree|commit))/i;
+
+/** Git says this of its own disk, without `remote:`. */
+const DISK_TROUBLE =
+  /^(?!remote: ).*(?:no space left on device|disk quota exceeded|read-only file system|input\/output error|unable to (?:create|write|append)|cannot (?:create|write|lock)|could not (?:lock|write|create)|insufficient permission for adding|failed to write)/i;
 
 /** In order: the first pattern that one of the lines matches. */
 const MEANINGS: readonly { pattern: RegExp; meaning: Meaning; wayOut: string }[] = [

@@ -2,10 +2,13 @@
  * The history of a repository: all its commits, without files. Fetched only where ancestry or a short hash is asked for.
  */
 
+import { NotFound } from '../core/errors.ts';
+import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
 import { type GitCommand, GitFailed } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
-import { gitFailure, isDamage } from './git-failure.ts';
+import { isDamage } from './git-failure.ts';
+import { Healer } from './healer.ts';
 import type { RemoteRefs } from './remote-refs.ts';
 
 export type HistoryCopyOptions = {
@@ -13,28 +16,31 @@ export type HistoryCopyOptions = {
   readonly url: string;
   readonly protocols: readonly Protocol[];
   readonly directory: string;
+  readonly clock: Clock;
+  /** One line worth a log entry. */
+  readonly warn: (message: string) => void;
 };
 
 export class HistoryCopy {
-  readonly #url: string;
   readonly #history: BareRepository;
   /** The refs that the history was fetched for. */
-  #historySum: string | undefined;
+  #sum: string | undefined;
+  readonly #healer: Healer;
 
   constructor(options: HistoryCopyOptions) {
-    this.#url = options.url;
     this.#history = new BareRepository(options);
+    const throwAway = async () => {
+      this.#sum = undefined;
+      await this.#history.alone(() => this.#history.remove());
+    };
+    this.#healer = new Healer({ ...options, throwAway });
   }
 
   /** The names of the tags that lead to a commit or to an ancestor of it. */
   async mergedTags(hash: string, refs: RemoteRefs): Promise<string[]> {
-    await this.#haveHistory(refs);
-    const merged = await this.#inHistory([
-      'for-each-ref',
-      '--format=%(refname)',
-      `--merged=${hash}`,
-      'refs/tags/',
-    ]);
+    const merged = await this.#healed(refs, hash, async () =>
+      (await this.#run(['for-each-ref', '--format=%(refname)', `--merged=${hash}`, 'refs/tags/'])).toString(),
+    );
     return merged
       .split('\n')
       .filter((line) => line !== '')
@@ -43,60 +49,75 @@ export class HistoryCopy {
 
   /** Whether a commit is another one, or its ancestor. */
   async isAncestor(ancestor: string, hash: string, refs: RemoteRefs): Promise<boolean> {
-    await this.#haveHistory(refs);
-    try {
-      await this.#history.run(['merge-base', '--is-ancestor', ancestor, hash]);
-      return true;
-    } catch (error) {
-      if (error instanceof GitFailed && error.exitCode === 1) return false;
-      if (error instanceof GitFailed && (await this.#inHistoryIs(hash))) return false;
-      throw this.#failure(error);
-    }
+    return await this.#healed(refs, hash, () => this.#says(['merge-base', '--is-ancestor', ancestor, hash]));
   }
 
   /** The one commit whose hash begins so. */
   async find(name: string, refs: RemoteRefs): Promise<string | undefined> {
-    await this.#haveHistory(refs);
-    const found = await this.#inHistory(['rev-parse', '-q', '--verify', `${name}^{commit}`]).catch(() => '');
-    return found === '' ? undefined : found.trim();
-  }
-
-  async #inHistory(args: readonly string[]): Promise<string> {
-    try {
-      return (await this.#history.run(args)).toString();
-    } catch (error) {
-      // The next question fetches it again.
-      if (isDamage(error)) this.#historySum = undefined;
-      throw this.#failure(error);
-    }
-  }
-
-  async #inHistoryIs(hash: string): Promise<boolean> {
-    return await this.#history.run(['cat-file', '-e', hash]).then(
-      () => true,
-      () => false,
-    );
-  }
-
-  /** Fetches the history of all branches and tags, without files, if it is not of these refs. */
-  async #haveHistory(refs: RemoteRefs): Promise<void> {
-    const sum = refs.repositorySum();
-    if (this.#historySum === sum) return;
-    await this.#history.alone(async () => {
-      if (this.#historySum === sum) return;
-      const head = refs.get('HEAD') === undefined ? [] : ['+HEAD:refs/astera/head'];
-      const all = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*', ...head];
-      try {
-        await this.#history.make(refs.isSha256 ?? false);
-        await this.#history.fetch(['--prune', '--filter=tree:0'], all);
-      } catch (error) {
-        throw this.#failure(error);
-      }
-      this.#historySum = sum;
+    return await this.#healed(refs, undefined, async () => {
+      const args = ['rev-parse', '-q', '--verify', `${name}^{commit}`];
+      const found = await this.#run(args).catch((error: unknown) => noIs(error, Buffer.alloc(0)));
+      if (found.length > 0) return found.toString().trim();
+      // Lost objects look like commits that never were.
+      if (!(await this.#isWhole())) throw new GitFailed('objects are lost', { reason: 'exit' });
+      return undefined;
     });
   }
 
-  #failure(error: unknown): unknown {
-    return gitFailure(error, this.#url);
+  /**
+   * Does `work` on the history of these refs. Where it is damaged it is thrown away, and all is done once more.
+   *
+   * @throws {NotFound} the commit `hash` is in no branch or tag, so nothing can be said of its ancestors
+   */
+  #healed<T>(refs: RemoteRefs, hash: string | undefined, work: () => Promise<T>): Promise<T> {
+    return this.#healer.run(async () => {
+      await this.#have(refs);
+      try {
+        return await work();
+      } catch (error) {
+        if (hash === undefined || !isDamage(error) || error.reason === 'gone') throw error;
+        if ((await this.#says(['cat-file', '-e', hash])) || !(await this.#isWhole())) throw error;
+        throw new NotFound(`commit ${hash} is in no branch or tag`);
+      }
+    });
   }
+
+  /** Whether the commits of all branches and tags are here. Says nothing of their ancestors. */
+  async #isWhole(): Promise<boolean> {
+    const hashes = await this.#run(['for-each-ref', '--format=%(objectname)']);
+    const found = await this.#run(['cat-file', '--batch-check'], hashes.toString());
+    return !/ missing$/m.test(found.toString());
+  }
+
+  /** The answer of a command that ends with 0 or 1. */
+  async #says(args: readonly string[]): Promise<boolean> {
+    return await this.#run(args).then(
+      () => true,
+      (error: unknown) => noIs(error, false),
+    );
+  }
+
+  #run(args: readonly string[], input?: string): Promise<Buffer> {
+    return this.#history.run(args, input === undefined ? {} : { input });
+  }
+
+  /** Fetches the history of all branches and tags, without files, if it is not of these refs. */
+  async #have(refs: RemoteRefs): Promise<void> {
+    const sum = refs.repositorySum();
+    if (this.#sum === sum) return;
+    await this.#history.alone(async () => {
+      if (this.#sum === sum) return;
+      const head = refs.get('HEAD') === undefined ? [] : ['+HEAD:refs/astera/head'];
+      const all = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*', ...head];
+      await this.#history.make(refs.isSha256 ?? false);
+      await this.#history.fetch(['--prune', '--filter=tree:0'], all);
+      this.#sum = sum;
+    });
+  }
+}
+
+/** The answer `no` for a command that ended with 1, which is no failure. */
+function noIs<T>(error: unknown, no: T): T {
+  if (error instanceof GitFailed && error.exitCode === 1) return no;
+  throw error;
 }

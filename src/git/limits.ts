@@ -52,3 +52,6 @@ export const GIT_REPOSITORIES_MAX = 1_000;
 
 /** The longest that a host may take to say where a module's repository is. */
 export const GO_IMPORT_MS = 20_000;
+
+/** A damaged copy is thrown away at most once in so long: the damage may be the server's own. */
+export const GIT_HEAL_MS = 60_000;

@@ -6,7 +6,6 @@ import { isGo124 } from './go-mod-file.ts';
 import type { ModulePlace } from './module-place.ts';
 import type { ModuleReader } from './module-reader.ts';
 import type { Repository } from './repository.ts';
-import { readTree } from './tree-listing.ts';
 import { type ModuleFile, selectFiles } from './zip-selection.ts';
 
 export type ModuleZipOptions = {
@@ -26,12 +25,7 @@ export async function* moduleZip(options: ModuleZipOptions): AsyncGenerator<Buff
   const { reader, repository, place, version } = options;
   const { revision, directory } = await reader.source(version);
   const below = directory === '' ? '' : `${directory}/`;
-  const where = directory === '' ? [] : [directory];
-  const listing = repository.stream(revision, ['ls-tree', '-r', '-l', '-z', '--full-tree'], {
-    settings: [],
-    more: where,
-  });
-  const files = (await readTree(listing))
+  const files = (await repository.tree(revision, directory))
     .filter(({ path }) => path.startsWith(below))
     .map((file): ModuleFile => ({ ...file, path: file.path.slice(below.length) }));
   const [goMod] = files.some(isRegularGoMod)
@@ -43,11 +37,7 @@ export async function* moduleZip(options: ModuleZipOptions): AsyncGenerator<Buff
   if (license !== undefined) files.push({ path: 'LICENSE', kind: 'regular', bytes: license.length });
   const selected = await selectFiles(files, { isGo124: isGo124(goMod) });
   const prefix = `${place.module}@${version}/`;
-  const settings = ['core.autocrlf=input', 'core.eol=lf', 'core.bigFileThreshold=512m'];
-  const archive = repository.stream(revision, ['archive', '--format=zip', `-${LEVEL}`], {
-    settings,
-    more: where,
-  });
+  const archive = repository.archive(revision, directory, ['--format=zip', `-${LEVEL}`]);
   yield* archiveZip(archive, {
     nameOf: (path) => {
       const name = path.startsWith(below) ? path.slice(below.length) : '';

@@ -20,14 +20,17 @@ export class RemoteRefs {
     this.#hashes = hashes;
   }
 
-  /** From the output of `git ls-remote`. A line that is none is left out, as are refs that are neither HEAD, branch nor tag. */
+  /**
+   * From the output of `git ls-remote`. A line that is none is left out, as are refs that are neither HEAD, branch nor tag,
+   * and names that Git takes for none: the server may write anything, and a name becomes a part of a refspec.
+   */
   static parse(output: Uint8Array): RemoteRefs {
     const hashes = new Map<string, string>();
     for (const line of new TextDecoder().decode(output).split('\n')) {
       const fields = line.split(/[\s\u0085]+/).filter((field) => field !== '');
       const [hash, name] = fields;
       if (fields.length !== 2 || hash === undefined || name === undefined || !HASH.test(hash)) continue;
-      if (name === 'HEAD' || name.startsWith(HEADS) || name.startsWith(TAGS)) hashes.set(name, hash);
+      if (name === 'HEAD' || NAME.test(name)) hashes.set(name, hash);
     }
     for (const [name, hash] of [...hashes]) {
       if (!name.endsWith('^{}')) continue;
@@ -88,8 +91,10 @@ export class RemoteRefs {
   }
 }
 
-const HEADS = 'refs/heads/';
 const TAGS = 'refs/tags/';
+/** A branch or tag by the rules of git-check-ref-format(1), and perhaps the mark of a peeled tag. */
+const NAME =
+  /^refs\/(?:heads|tags)(?:\/(?!\.)(?:(?!\.\.|@\{|\.lock(?:\/|$|\^))[^\p{Cc}\s/~^:?*[\\])+)+(?<!\.)(?:\^\{\})?$/u;
 const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 function isVersionTag(name: string): boolean {

@@ -11,7 +11,7 @@
 import { join } from 'node:path';
 import { NotFound } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
-import { type CommitFiles, FileCopy, type StreamOptions } from './file-copy.ts';
+import { type CommitFiles, FileCopy } from './file-copy.ts';
 import type { GitCommand } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { gitFailure } from './git-failure.ts';
@@ -20,6 +20,7 @@ import { GIT_REFS_MS } from './limits.ts';
 import { RemoteRefs } from './remote-refs.ts';
 import type { Revision } from './revision.ts';
 import { compareSemver } from './semver.ts';
+import type { TreeFile } from './tree-listing.ts';
 import { oneLine } from './words.ts';
 
 export type RepositoryOptions = {
@@ -103,13 +104,18 @@ export class Repository {
     return this.#files.read(revision, paths);
   }
 
-  /** As {@link FileCopy.stream}. */
-  stream(
+  /** As {@link FileCopy.tree}. */
+  tree(revision: Revision, directory: string): Promise<TreeFile[]> {
+    return this.#files.tree(revision, directory);
+  }
+
+  /** As {@link FileCopy.archive}. */
+  archive(
     revision: Revision,
-    args: readonly string[],
-    options: StreamOptions,
+    directory: string,
+    options: readonly string[],
   ): AsyncGenerator<Buffer, void, void> {
-    return this.#files.stream(revision, args, options);
+    return this.#files.archive(revision, directory, options);
   }
 
   /**

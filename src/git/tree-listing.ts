@@ -1,8 +1,9 @@
 /** The files of one commit, as `git ls-tree -r -l -z` lists them. */
 
 import { isUtf8 } from 'node:buffer';
-import { NotFound, UpstreamFailed } from '../core/errors.ts';
+import { NotFound } from '../core/errors.ts';
 import { ZIP_ENTRIES_MAX } from '../core/limits.ts';
+import { GitFailed } from './git-command.ts';
 import { oneLine } from './words.ts';
 
 export type TreeFile = {
@@ -13,7 +14,12 @@ export type TreeFile = {
   readonly bytes: number;
 };
 
-/** Submodules are left out: an archive has an empty directory in their place. */
+/**
+ * Submodules are left out: an archive has an empty directory in their place.
+ *
+ * @throws {GitFailed} a file's object is lost: the copy is damaged
+ * @throws {NotFound} no zip can be made of them
+ */
 export async function readTree(listing: AsyncIterable<Buffer>): Promise<TreeFile[]> {
   const files: TreeFile[] = [];
   let rest = Buffer.alloc(0);
@@ -30,7 +36,7 @@ export async function readTree(listing: AsyncIterable<Buffer>): Promise<TreeFile
       throw new NotFound(`create zip: more than ${2 * ZIP_ENTRIES_MAX} files`);
     rest = Buffer.from(text.subarray(at));
   }
-  if (rest.length > 0) throw new UpstreamFailed('git ls-tree wrote half a line');
+  if (rest.length > 0) throw new GitFailed('git ls-tree wrote half a line', { reason: 'exit' });
   return files;
 }
 
@@ -38,6 +44,7 @@ function parseLine(line: Buffer): TreeFile | undefined {
   const tab = line.indexOf(9);
   const [mode = '', type, , size] = line.toString('latin1', 0, tab).split(/ +/);
   if (type !== 'blob') return undefined;
+  if (!/^[0-9]+$/.test(size ?? '')) throw new GitFailed('a file of the tree is lost', { reason: 'exit' });
   const name = line.subarray(tab + 1);
   if (!isUtf8(name))
     throw new NotFound(`create zip: malformed file path ${oneLine(name.toString())}: invalid UTF-8`);

@@ -100,7 +100,7 @@ test('no git on the server', async (t) => {
   const failed = await new GitCommand({ environment: { PATH: tempDir(t) } })
     .run(['--version'])
     .catch((e) => e);
-  assert.match(String(gitFailure(failed, 'ssh://host/x')), /UpstreamFailed: .*install git/);
+  assert.match(String(gitFailure(failed, 'ssh://host/x')), /StoreFailed: .*install git/);
 });
 
 const refused = [
@@ -180,7 +180,7 @@ const failures: { words: string; kind: string }[] = [
 
 for (const { words, kind } of failures) {
   test(`what git says means ${kind}: ${JSON.stringify(words).slice(0, 70)}`, () => {
-    const failed = new GitFailed('x', { reason: 'exit', exitCode: 128, words });
+    const failed = new GitFailed('x', { reason: 'exit', exitCode: 128, words, isOutside: true });
     const meant = gitFailure(failed, 'https://me:secret@h/x');
     assert.ok(meant instanceof Error && 'kind' in meant);
     assert.equal(meant.kind, kind);
