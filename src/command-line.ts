@@ -114,12 +114,29 @@ function readWords({ name, words: form }: Command, given: readonly string[]): st
   return words;
 }
 
-/** `--offline` as `--offline=true`: as in Go, a switch takes no word behind it, and `=1` is a value like any. */
-function spellOut(args: readonly string[]): string[] {
+/**
+ * `--offline` as `--offline=true`: as in Go, a switch takes no word behind it, and `=1` is a value like any. A list's
+ * flag that is given again has all its values in the last one, which yargs keeps.
+ */
+function spellOut(given: readonly string[]): string[] {
   const all: readonly ServeOption[] = commands.flatMap(({ flags }) => flags);
+  const args = all.filter(({ isList }) => isList === true).reduce(joinList, given);
   const switches = all.filter(({ isSwitch }) => isSwitch === true);
   const bare = new Set(switches.flatMap(({ name }) => [`-${name}`, `--${name}`]));
   return args.map((arg) => (bare.has(arg) ? `${arg}=true` : arg));
+}
+
+function joinList(args: readonly string[], { name }: ServeOption): readonly string[] {
+  const flag = new RegExp(`^--?${name}(?:=(.*))?$`, 's');
+  const values: string[] = [];
+  return args.flatMap((arg, at) => {
+    const isValue = flag.exec(args[at - 1] ?? '')?.[1] === undefined && flag.test(args[at - 1] ?? '');
+    if (isValue) values.push(arg);
+    else if (!flag.test(arg)) return [arg];
+    else if (flag.exec(arg)?.[1] === undefined) return [];
+    else values.push(flag.exec(arg)?.[1] ?? '');
+    return [`--${name}=${values.join(',')}`];
+  });
 }
 
 function readVersion(): string {

@@ -293,6 +293,18 @@ const user: Command = {
   },
 };
 
+const key: Command = {
+  name: 'key',
+  help: 'Make a key that signs entries of the build cache.',
+  words: '<file>',
+  flags: [],
+  examples: [['$0 key ci.key', 'ci.key for --sign-key, ci.key.pub for --trust-key']],
+  run: async ({ words: [path = ''] }) => {
+    const { keyCommand } = await import('./key.ts');
+    keyCommand(path);
+  },
+};
+
 const completion: Command = {
   name: 'completion',
   help: 'Print a script that completes commands and flags.',
@@ -323,6 +335,7 @@ export const commands: readonly Command[] = [
   verify,
   ready,
   user,
+  key,
   cacheprog,
   connect,
   completion,

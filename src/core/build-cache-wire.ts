@@ -34,6 +34,20 @@ export function isSignature(text: unknown): text is string {
   return typeof text === 'string' && SIGNATURE.test(text);
 }
 
+/** All of an entry that decides what a build gets. Its time does not: `go` only ages test results by it. */
+export type SignedEntry = {
+  /** With the main one's name where it is that. */
+  readonly namespace: string;
+  readonly actionId: string;
+  readonly outputId: string;
+  readonly size: number;
+};
+
+/** The text that a signature signs. It names its use: what a key signs elsewhere is no entry. */
+export function signedText({ namespace, actionId, outputId, size }: SignedEntry): string {
+  return ['astera build cache entry v1', namespace, actionId, outputId, String(size), ''].join('\n');
+}
+
 const SIGNATURE = /^v1:[0-9a-f]{16}:[A-Za-z0-9_-]{86}$/;
 
 /** All paths of the build cache begin so. */

@@ -2,13 +2,16 @@
  * One directory in go-cache-plugin's layout: `action/xx/<hex>` holds `<output hex> <Unix ns>`, as in its bucket, and
  * `output/xx/<hex>` the raw bytes. Its own `<output hex> <size>` is read too. Several processes use one directory at once.
  *
+ * A namespace has its actions below `namespace/`, and reads those of the main one too.
+ *
  * A file comes by rename and is never written again, since `go` may have it mapped. Last use is its mtime, noted by the
  * hour. All calls are synchronous: on a local disk they are quicker than a thread's round trip.
  */
 
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isCacheId, isCacheTime } from '../core/cache-id.ts';
+import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
+import { crypto } from './crypto.ts';
 
 export type LocalEntry = {
   readonly outputId: string;
@@ -24,18 +27,39 @@ export type OutputName = Pick<LocalEntry, 'outputId' | 'size'>;
 /** A file that its writer alone knows. */
 export type Temporary = { readonly path: string; readonly fd: number };
 
+export type CacheDirectoryOptions = {
+  readonly path: string;
+  readonly namespace: string;
+  readonly now: () => number;
+};
+
 export class CacheDirectory {
   readonly path: string;
   readonly #now: () => number;
+  /** The namespace's own directory; undefined for the main one. */
+  readonly #own: string | undefined;
 
-  constructor({ path, now }: { readonly path: string; readonly now: () => number }) {
+  constructor({ path, namespace, now }: CacheDirectoryOptions) {
     this.path = path;
     this.#now = now;
+    this.#own = namespace === MAIN_NAMESPACE ? undefined : namespaceDirectory(path, namespace);
   }
 
   /** What an action gave, as long as its output is there. Notes the use. */
   get(actionId: string): LocalEntry | undefined {
-    const actionFile = this.#path('action', actionId);
+    const own = this.getOwn(actionId);
+    return (
+      own ??
+      (this.#own === undefined ? undefined : this.#get(pathBelow(this.path, 'action', actionId), actionId))
+    );
+  }
+
+  /** As `get`, in its own namespace alone. */
+  getOwn(actionId: string): LocalEntry | undefined {
+    return this.#get(this.#path('action', actionId), actionId);
+  }
+
+  #get(actionFile: string, actionId: string): LocalEntry | undefined {
     try {
       const [outputId, number] = fs.readFileSync(actionFile, 'utf8').trim().split(' ');
       if (!isCacheId(outputId) || !isCacheTime(number)) return undefined;
@@ -63,6 +87,11 @@ export class CacheDirectory {
     if (stat === undefined || !stat.isFile() || stat.size !== size) return undefined;
     if (stat.mtimeMs < this.#now() - USE_NOTED_MS) this.#noteUse(path);
     return path;
+  }
+
+  /** Where a file of this namespace alone lies, such as its spool. */
+  ownPath(name: string): string {
+    return join(this.#own ?? this.path, name);
   }
 
   /** @throws {Error} the directory can't be written */
@@ -101,7 +130,7 @@ export class CacheDirectory {
   }
 
   #path(kind: 'action' | 'output', id: string): string {
-    return join(this.path, kind, id.slice(0, 2), id);
+    return pathBelow(kind === 'action' ? (this.#own ?? this.path) : this.path, kind, id);
   }
 
   /** From now on the file's mtime is its last use. */
@@ -122,6 +151,19 @@ export class CacheDirectory {
     }
   }
 }
+
+function pathBelow(directory: string, kind: 'action' | 'output', id: string): string {
+  return join(directory, kind, id.slice(0, 2), id);
+}
+
+/** By a hash: names may be long, differ in case alone, or be `..`. */
+function namespaceDirectory(path: string, namespace: string): string {
+  const name = crypto().createHash('sha256').update(namespace).digest('hex').slice(0, 32);
+  return join(path, NAMESPACES, name);
+}
+
+/** Below it, each namespace but the main one has the directory of its actions. Outputs are for all. */
+export const NAMESPACES = 'namespace';
 
 /** A smaller number is a size, and the file's mtime is the time: go-cache-plugin's own form. In ns it is January 1970. */
 const NS_MIN = 1e15;

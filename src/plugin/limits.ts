@@ -58,3 +58,6 @@ export const PLUGIN_SPARE_MS = 60_000;
 
 /** Actions that a process remembers as it could not write them, some 300 bytes each: four cold builds. More are compiled again. */
 export const PLUGIN_UNWRITTEN_MAX = 10_000;
+
+/** A file of keys in PEM: a public one has 113 bytes. */
+export const KEY_FILE_BYTES_MAX = 64 * KiB;

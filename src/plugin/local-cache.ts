@@ -13,6 +13,7 @@ import { type TrimBounds, trimIfDue } from './trim.ts';
 
 export type LocalCacheOptions = {
   readonly directory: string;
+  readonly namespace: string;
   readonly now: () => number;
   /** One line for the user. */
   readonly warn: (line: string) => void;
@@ -20,6 +21,7 @@ export type LocalCacheOptions = {
 
 export class LocalCache {
   readonly #own: CacheDirectory;
+  readonly #namespace: string;
   readonly #now: () => number;
   readonly #warn: (line: string) => void;
   #spare: CacheDirectory | undefined;
@@ -28,8 +30,9 @@ export class LocalCache {
   /** Of outputs that are there, and whose action could not be written. */
   readonly #unwritten = new Map<string, LocalEntry>();
 
-  constructor({ directory, now, warn }: LocalCacheOptions) {
-    this.#own = new CacheDirectory({ path: directory, now });
+  constructor({ directory, namespace, now, warn }: LocalCacheOptions) {
+    this.#own = new CacheDirectory({ path: directory, namespace, now });
+    this.#namespace = namespace;
     this.#now = now;
     this.#warn = warn;
   }
@@ -51,9 +54,14 @@ export class LocalCache {
     });
   }
 
-  /** Where a file of the directory itself lies, such as the spool. */
+  /** What is to be uploaded: an entry of its own namespace in the directory itself. */
+  getOwn(actionId: string): LocalEntry | undefined {
+    return this.#own.getOwn(actionId);
+  }
+
+  /** Where a file of the directory itself lies that is this namespace's alone, such as the spool. */
   ownPath(name: string): string {
-    return join(this.#own.path, name);
+    return this.#own.ownPath(name);
   }
 
   /** Whether an entry lies in the directory itself. */
@@ -74,7 +82,11 @@ export class LocalCache {
   /** @throws {Error} where not even the system's temporary directory can be written */
   #openSpare(error: unknown): CacheDirectory {
     if (this.#spare === undefined) {
-      this.#spare = new CacheDirectory({ path: openSpareDirectory(), now: this.#now });
+      this.#spare = new CacheDirectory({
+        path: openSpareDirectory(),
+        namespace: this.#namespace,
+        now: this.#now,
+      });
       const why = error instanceof Error ? error.message : String(error);
       this.#warn(`cannot write to ${this.#own.path}: new results are kept in ${this.#spare.path}: ${why}`);
     }

@@ -1,8 +1,8 @@
 /** An output on its way into the local cache. Its SHA-256 is checked before anybody sees it. */
 
 import * as fs from 'node:fs';
-import { createRequire } from 'node:module';
 import type { CacheDirectory, LocalEntry, OutputName, Temporary } from './cache-directory.ts';
+import { crypto } from './crypto.ts';
 import { START_BYTES } from './shareable.ts';
 
 export type PutDoors = {
@@ -136,12 +136,6 @@ export class LocalPut {
   }
 }
 
-/** Loaded with the first put: `connect` makes none while there is a server, and each `go` command pays for its start. */
-function crypto(): typeof import('node:crypto') {
-  return load('node:crypto');
-}
-
-const load = createRequire(import.meta.url);
 const COPY_BYTES = 256 * 1024;
 
 function writeAll(fd: number, bytes: Buffer, position: number): void {

@@ -5,6 +5,7 @@
 
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { isNamespace, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError, unknownName } from '../core/usage-error.ts';
@@ -13,6 +14,12 @@ export type PluginOptions = {
   readonly cacheDir: string;
   readonly remote: URL | undefined;
   readonly tokenFile: string | undefined;
+  /** Where entries go. Those of the main one are read too. */
+  readonly namespace: string;
+  /** A file with the private key that signs entries. */
+  readonly signKey: string | undefined;
+  /** Files with the public keys of those whose entries count. */
+  readonly trustKeys: readonly string[];
   readonly remoteTimeoutMs: number;
   readonly expiryMs: number;
   readonly bytesMax: number;
@@ -39,6 +46,8 @@ type PluginFlag = {
   readonly help: string;
   readonly form: string;
   readonly isSwitch?: true;
+  /** Given again, it adds to what it had; elsewhere its values have commas between. */
+  readonly isList?: true;
 };
 
 export const pluginFlags: readonly PluginFlag[] = [
@@ -50,6 +59,22 @@ export const pluginFlags: readonly PluginFlag[] = [
   },
   { name: 'remote', help: 'server that shares the build cache', form: 'http://host:port or https://host' },
   { name: 'token-file', help: 'file with the token for uploads', form: 'a file' },
+  {
+    name: 'namespace',
+    help: 'keep the results of a branch or team apart; those of the main namespace are read too (main)',
+    form: 'letters, digits and ._-/, such as pr/7',
+  },
+  {
+    name: 'sign-key',
+    help: 'sign uploads with this ed25519 key in PEM, and use what it has signed alone',
+    form: 'a file',
+  },
+  {
+    name: 'trust-key',
+    help: 'use only what this public key, or another one that is given so, has signed',
+    form: 'files, with commas between',
+    isList: true,
+  },
   { name: 'remote-timeout', help: 'no answer for so long is a miss (1s)', form: 'a duration such as 1s' },
   {
     name: 'expiry',
@@ -137,7 +162,7 @@ export function readArgs(args: readonly string[], known: readonly PluginFlag[]):
     }
     const value = inline ?? (flag.isSwitch === true ? 'true' : args[++at]);
     if (value === undefined) throw new UsageError(`flag --${name} needs a value`);
-    flags[name] = value;
+    flags[name] = flag.isList === true && flags[name] !== undefined ? `${flags[name]},${value}` : value;
   }
   return { flags, words };
 }
@@ -184,6 +209,9 @@ export function readOptions(find: FindSetting): PluginOptions {
     cacheDir: resolve(find('cache-dir')?.text ?? join(home(), '.cache', 'astera')),
     remote: find('remote') && read('remote', '', parseRemote),
     tokenFile: find('token-file')?.text,
+    namespace: read('namespace', MAIN_NAMESPACE, parseNamespace),
+    signKey: find('sign-key')?.text,
+    trustKeys: read('trust-key', '', parseFiles),
     remoteTimeoutMs: read('remote-timeout', '1s', parseDuration),
     expiryMs: read('expiry', '120h', parseDuration),
     bytesMax: read('max-cache-size', '10GiB', parseSize),
@@ -199,6 +227,15 @@ function parseRemote(text: string): URL {
   const url = new URL(text);
   if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error('neither http nor https');
   return url;
+}
+
+function parseNamespace(text: string): string {
+  if (!isNamespace(text)) throw new Error('not a namespace');
+  return text;
+}
+
+function parseFiles(text: string): readonly string[] {
+  return text.split(',').filter((path) => path !== '');
 }
 
 function parseUploads(text: string): number {

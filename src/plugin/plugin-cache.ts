@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { LocalCache } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
 import { RemoteCache } from './remote-cache.ts';
+import { Signatures } from './signatures.ts';
 import { Uploads } from './uploads.ts';
 
 export class PluginCache {
@@ -11,22 +12,25 @@ export class PluginCache {
   readonly local: LocalCache;
   readonly remote: RemoteCache | undefined;
   readonly uploads: Uploads | undefined;
+  readonly #signatures: Signatures;
   readonly counts = { hits: 0, remoteHits: 0, misses: 0, puts: 0, bytes: 0 };
   readonly #warn: (line: string) => void;
 
   /**
    * @param warn takes one line for the user
-   * @throws {Error} the token's file can't be read
+   * @throws {Error} the token's file can't be read. @throws {UsageError} a key's file can't be used
    */
   constructor(options: PluginOptions, warn: (line: string) => void) {
-    const { remote: url, tokenFile, remoteTimeoutMs: timeoutMs, shareCgo } = options;
+    const { remote: url, tokenFile, remoteTimeoutMs: timeoutMs, shareCgo, namespace } = options;
     const now = Date.now;
     this.options = options;
     this.#warn = warn;
-    this.local = new LocalCache({ directory: options.cacheDir, now, warn });
+    this.#signatures = new Signatures({ ...options, warn });
+    this.local = new LocalCache({ directory: options.cacheDir, namespace, now, warn });
     if (url === undefined) return;
     const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
-    this.remote = new RemoteCache({ url, token, timeoutMs, shareCgo, now, warn });
+    const signatures = this.#signatures;
+    this.remote = new RemoteCache({ url, token, timeoutMs, shareCgo, namespace, signatures, now, warn });
     this.uploads = new Uploads(this.local, this.remote, options.uploads);
     this.uploads.takeSpool();
   }
@@ -37,8 +41,10 @@ export class PluginCache {
     this.remote?.close();
     if (!this.options.metrics) return;
     const { hits, remoteHits, misses, puts, bytes } = this.counts;
+    const { refused } = this.#signatures;
+    const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses, ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses, ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}`,
     );
   }
 

@@ -6,8 +6,15 @@
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
-import { actionPath, OUTPUT_ID_HEADER, outputPath, TIME_HEADER } from '../core/build-cache-wire.ts';
-import { isCacheId, isCacheTime } from '../core/cache-id.ts';
+import {
+  actionPath,
+  NAMESPACE_HEADER,
+  OUTPUT_ID_HEADER,
+  outputPath,
+  SIGNATURE_HEADER,
+  TIME_HEADER,
+} from '../core/build-cache-wire.ts';
+import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
@@ -20,6 +27,7 @@ import {
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import { isShareable } from './shareable.ts';
+import type { Signatures } from './signatures.ts';
 
 /** `import` of node:http would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */
 const load = createRequire(import.meta.url);
@@ -30,6 +38,9 @@ export type RemoteOptions = {
   /** To the first byte, and between two. */
   readonly timeoutMs: number;
   readonly shareCgo: boolean;
+  readonly namespace: string;
+  /** Decides which of the server's entries count. Each one must pass it. */
+  readonly signatures: Pick<Signatures, 'accepts' | 'sign'>;
   readonly now: () => number;
   readonly warn: (line: string) => void;
 };
@@ -60,22 +71,29 @@ export class RemoteCache {
     if (!this.#isUp()) return undefined;
     let put: LocalPut | undefined;
     try {
-      const response = await this.#send('GET', actionPath(actionId), {});
+      const response = await this.#send('GET', actionPath(actionId), this.#namespaceHeaders());
       if (response.statusCode !== 200) {
         response.resume();
-        if (response.statusCode !== 404) throw new Error(`status ${response.statusCode}`);
+        if (response.statusCode !== 404) throw new Error(refusal(response.statusCode));
         this.#worked();
         return undefined;
       }
       const {
         [OUTPUT_ID_HEADER]: outputId,
         [TIME_HEADER]: time,
+        [SIGNATURE_HEADER]: signatures,
         'content-length': length,
       } = response.headers;
       const size = Number(length ?? Number.NaN);
       if (!isCacheId(outputId) || !isCacheTime(time) || !(size <= PLUGIN_DOWNLOAD_BYTES_MAX)) {
         response.destroy();
         throw new Error('not an answer of a build cache');
+      }
+      if (!this.#options.signatures.accepts({ actionId, outputId, size }, signatures?.toString())) {
+        if (size > UNWANTED_BYTES_MAX) response.destroy();
+        else response.resume();
+        this.#worked();
+        return undefined;
       }
       put = local.beginPut({ outputId, size });
       for await (const bytes of response as AsyncIterable<Buffer>) put.write(bytes);
@@ -99,7 +117,13 @@ export class RemoteCache {
         const stored = await this.#status('PUT', outputPath(entry.outputId), entry);
         if (!this.#accepted(stored)) return false;
       }
-      const headers = { [OUTPUT_ID_HEADER]: entry.outputId, [TIME_HEADER]: entry.time };
+      const signature = this.#options.signatures.sign({ ...entry, actionId });
+      const headers = {
+        ...this.#namespaceHeaders(),
+        [OUTPUT_ID_HEADER]: entry.outputId,
+        [TIME_HEADER]: entry.time,
+        ...(signature !== undefined && { [SIGNATURE_HEADER]: signature }),
+      };
       const linked = await this.#status('PUT', actionPath(actionId), undefined, headers);
       // Where the server has another output for it, that one stays.
       if (linked !== 409 && !this.#accepted(linked)) return false;
@@ -115,10 +139,16 @@ export class RemoteCache {
     this.#agent.destroy();
   }
 
+  #namespaceHeaders(): Readonly<Record<string, string>> {
+    const { namespace } = this.#options;
+    return namespace === MAIN_NAMESPACE ? {} : { [NAMESPACE_HEADER]: namespace };
+  }
+
   #accepted(status: number): boolean {
     if (status === 401 || status === 403) {
+      const { url, namespace, warn } = this.#options;
       if (this.#mayWriteAtMs === 0)
-        this.#options.warn(`${this.#options.url.host} takes no uploads from here: status ${status}`);
+        warn(`${url.host} takes no uploads from here to the namespace ${namespace}: status ${status}`);
       this.#mayWriteAtMs = this.#options.now() + PLUGIN_PAUSE_MS_MAX;
       return false;
     }
@@ -190,6 +220,14 @@ export class RemoteCache {
     const why = error instanceof Error ? error.message : String(error);
     this.#options.warn(`goes on without ${this.#options.url.host}: ${why}`);
   }
+}
+
+/** An answer that is not wanted is read to its end where that costs less than another connection. */
+const UNWANTED_BYTES_MAX = 64 * 1024;
+
+function refusal(status: number | undefined): string {
+  const isLogin = status === 401 || status === 403;
+  return `status ${status}${isLogin ? ': reading needs a token with the scope cache-read, see --token-file' : ''}`;
 }
 
 /** The system's CAs beside Node's own, as `go` trusts them. A Node before 22.15 knows its own only, and NODE_EXTRA_CA_CERTS. */

@@ -4,6 +4,7 @@
 
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { NAMESPACES } from './cache-directory.ts';
 import { PLUGIN_KEPT_MS_MIN } from './limits.ts';
 
 export type TrimBounds = { readonly expiryMs: number; readonly bytesMax: number };
@@ -32,7 +33,8 @@ export async function trimDirectory(
   nowMs: number,
 ): Promise<void> {
   const oldestMs = nowMs - Math.max(expiryMs, PLUGIN_KEPT_MS_MIN);
-  for (const kind of ['action', 'tmp']) {
+  const own = readNames(join(directory, NAMESPACES)).map((name) => join(NAMESPACES, name, 'action'));
+  for (const kind of ['action', 'tmp', ...own]) {
     for (const { path } of await listFiles(join(directory, kind))) removeUnused(path, oldestMs);
   }
   const outputs = (await listFiles(join(directory, 'output'))).sort((a, b) => a.usedAtMs - b.usedAtMs);

@@ -82,7 +82,7 @@ export class Uploads {
   }
 
   async #upload(actionId: string): Promise<void> {
-    const entry = this.#local.get(actionId);
+    const entry = this.#local.getOwn(actionId);
     if (entry === undefined) return;
     if (await this.#remote.put(actionId, entry)) this.done++;
     else this.#waiting.add(actionId);

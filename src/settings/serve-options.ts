@@ -13,6 +13,8 @@ export type ServeOption = {
   readonly fallback?: string;
   /** A switch: the flag alone means `true`. */
   readonly isSwitch?: true;
+  /** Given again, it adds to what it had. */
+  readonly isList?: true;
 };
 
 /** By the name of the Config field each one sets. */

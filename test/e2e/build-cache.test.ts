@@ -13,6 +13,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { NAMESPACE_HEADER, OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
 import { Astera, type AsteraOptions, runAstera, total } from '../support/astera.ts';
+import { CacheClient } from '../support/cache-client.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient, type GoResult } from '../support/go.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -109,6 +110,55 @@ test('the server gives out its client, and that one works', { timeout: 300_000 }
   assert.match(
     execFileSync(process.execPath, [path, '--cache-dir', tempDir(t)], { input: '' }).toString(),
     /"KnownCommands"/,
+  );
+});
+
+test('a branch reads what main has and writes to itself alone, and a reader with a key takes signed entries alone', async (t) => {
+  const astera = await serving(t);
+  const directory = tempDir(t);
+  const key = join(directory, 'ci.key');
+  assert.equal((await runAstera(['key', key])).code, 0);
+  const opened = async (name: string, ...flags: readonly string[]) => {
+    const command = [process.execPath, PROGRAM, `--cache-dir=${join(directory, name)}`] as const;
+    return CacheClient.start({ command: [...command, `--remote=${astera.url}`, ...PATIENT, ...flags] });
+  };
+  const found = async (client: CacheClient, ...actions: readonly string[]) => {
+    const answers = await Promise.all(actions.map((action) => client.get(action)));
+    await client.close();
+    return answers.map(({ DiskPath }) => DiskPath && readFileSync(DiskPath, 'utf8'));
+  };
+  for (const [name, flags, puts] of [
+    ['ci', [`--sign-key=${key}`], { signed: 'by ci' }],
+    ['pull', ['--namespace=pr/7', `--sign-key=${key}`], { branch: 'of pr/7' }],
+    ['thief', [], { forged: 'by a thief' }],
+    ['laptop', ['--namespace=pr/7'], { unsigned: 'of pr/7', signed: 'by a thief' }],
+  ] as const) {
+    const client = await opened(name, ...flags);
+    for (const [action, body] of Object.entries(puts)) await client.put(action, Buffer.from(body));
+    await client.close();
+  }
+  const all = ['signed', 'branch', 'forged', 'unsigned'] as const;
+  const anybody = await opened('anybody');
+  assert.deepEqual(await found(anybody, ...all), ['by ci', undefined, 'by a thief', undefined]);
+  const careful = await opened('careful', '--trust-key', `${key}.pub`, '--metrics');
+  assert.deepEqual(await found(careful, ...all), ['by ci', undefined, undefined, undefined]);
+  assert.match(
+    careful.lines.join('\n'),
+    /without the signature of a trusted key.*\n.*1 entries without a trusted/,
+  );
+  const branch = await opened('branch', '--namespace=pr/7', '--trust-key', `${key}.pub`);
+  // Its own entry is forged, and hides the main one's: a miss, never a wrong answer.
+  assert.deepEqual(await found(branch, ...all), [undefined, 'of pr/7', undefined, undefined]);
+  // Who compiles again signs what was not signed.
+  const signer = await opened('signer', `--sign-key=${key}`);
+  assert.equal((await signer.get('forged')).Miss, true);
+  await signer.put('forged', Buffer.from('by a thief'));
+  await signer.close();
+  const wrong = await opened('wrong', '--trust-key', `${key}.pub`, `--trust-key=${key}`);
+  assert.equal(await wrong.exited, 2);
+  assert.match(
+    wrong.lines.join('\n'),
+    /^astera cacheprog: .*--trust-key .*ci\.key.: no ed25519 public keys in PEM$/,
   );
 });
 

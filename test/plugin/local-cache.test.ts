@@ -7,6 +7,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -26,8 +27,8 @@ const nowMs = Date.now();
 // Spare directories lie here, not among those of this machine's user.
 process.env.TMPDIR = tempDir({ after });
 
-function open(directory: string, warnings: string[] = []): LocalCache {
-  return new LocalCache({ directory, now: () => nowMs, warn: (line) => warnings.push(line) });
+function open(directory: string, warnings: string[] = [], namespace = 'main'): LocalCache {
+  return new LocalCache({ directory, namespace, now: () => nowMs, warn: (line) => warnings.push(line) });
 }
 
 function put(cache: LocalCache, name: string, content: string) {
@@ -133,7 +134,12 @@ test('a directory that takes files again is used again', (t) => {
   const directory = join(tempDir(t), 'cache');
   writeFileSync(directory, '');
   let passedMs = 0;
-  const cache = new LocalCache({ directory, now: () => nowMs + passedMs, warn: () => {} });
+  const cache = new LocalCache({
+    directory,
+    namespace: 'main',
+    now: () => nowMs + passedMs,
+    warn: () => {},
+  });
   put(cache, 'a', 'one');
   rmSync(directory);
   assert.ok(!put(cache, 'b', 'two').path.startsWith(directory), 'not tried at each put');
@@ -188,4 +194,26 @@ test('a get is a use', async (t) => {
   cache.get(sha256('a'));
   await trimDirectory(directory, { expiryMs: 120 * HOUR_MS, bytesMax: 1000 }, nowMs);
   assert.ok(existsSync(path));
+});
+
+test('a namespace reads its own entries, then those of the main one; nobody else reads its own', async (t) => {
+  const directory = cacheDir(t);
+  const [main, pull, other] = ['main', 'pr/7', '..'].map((name) => open(directory, [], name));
+  assert.ok(main && pull && other);
+  put(main, 'a', 'of main');
+  const own = put(pull, 'a', 'of pr/7');
+  const alone = put(pull, 'b', 'of pr/7');
+  assert.equal(own.path, alone.path, 'one output is there once');
+  const outputOf = (cache: LocalCache, name: string) => cache.get(sha256(name))?.outputId;
+  assert.deepEqual([outputOf(main, 'a'), outputOf(main, 'b')], [sha256('of main'), undefined]);
+  assert.deepEqual([outputOf(pull, 'a'), outputOf(pull, 'b')], [sha256('of pr/7'), sha256('of pr/7')]);
+  assert.deepEqual([outputOf(other, 'a'), outputOf(other, 'b')], [sha256('of main'), undefined]);
+  assert.equal(other.getOwn(sha256('a')), undefined, "the main one's is not its own to upload");
+  assert.notEqual(main.ownPath('spool'), pull.ownPath('spool'));
+  await trimDirectory(directory, { expiryMs: 0, bytesMax: 0 }, nowMs + 26 * HOUR_MS);
+  for (const cache of [main, pull]) assert.equal(cache.get(sha256('a')), undefined);
+  assert.deepEqual(
+    readdirSync(join(dirname(pull.ownPath('spool')), 'action'), { recursive: true }).length,
+    2,
+  );
 });

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
-import { RemoteCache } from '../../src/plugin/remote-cache.ts';
+import { RemoteCache, type RemoteOptions } from '../../src/plugin/remote-cache.ts';
 import { Uploads } from '../../src/plugin/uploads.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { CHECKOUT } from '../support/corpus.ts';
@@ -24,7 +24,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-async function open(t: TestContext, answer: RequestListener) {
+async function open(t: TestContext, answer: RequestListener, options: Partial<RemoteOptions> = {}) {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(`${request.method} ${request.url?.slice(0, 14)}`);
@@ -44,11 +44,19 @@ async function open(t: TestContext, answer: RequestListener) {
     token: 'secret',
     timeoutMs: 200,
     shareCgo: false,
+    namespace: 'main',
+    signatures: { accepts: () => true, sign: () => undefined },
     now: () => 1_000,
     warn,
+    ...options,
   });
   t.after(() => remote.close());
-  const local = new LocalCache({ directory: join(tempDir(t), 'cache'), now: Date.now, warn });
+  const local = new LocalCache({
+    directory: join(tempDir(t), 'cache'),
+    namespace: 'main',
+    now: Date.now,
+    warn,
+  });
   return { remote, local, asked, warnings };
 }
 
@@ -95,6 +103,54 @@ test("another machine's module index is a miss", async (t) => {
   );
   assert.equal(await remote.get(ACTION, local), undefined);
   assert.deepEqual(warnings, []);
+});
+
+for (const size of [4, 100_000]) {
+  test(`an entry of ${size} bytes that is not signed as it must be is a miss, and nothing of it is kept`, async (t) => {
+    const body = 'x'.repeat(size);
+    const seen: unknown[] = [];
+    const signatures = {
+      accepts: (...args: unknown[]) => seen.push(args) < 0,
+      sign: () => undefined,
+    };
+    const { remote, local, asked, warnings } = await open(
+      t,
+      (_, response) => response.writeHead(200, { ...headers(body), 'astera-signature': 'one two' }).end(body),
+      { signatures },
+    );
+    for (const _ of [1, 2]) assert.equal(await remote.get(ACTION, local), undefined);
+    assert.deepEqual(seen[0], [{ actionId: ACTION, outputId: sha256(body), size }, 'one two']);
+    assert.deepEqual([asked.length, warnings], [2, []], 'the server is asked on');
+    assert.throws(() => readdirSync(local.ownPath('output')), /ENOENT/);
+  });
+}
+
+test('namespace and token go with gets and puts, the signature with puts', async (t) => {
+  const seen: unknown[] = [];
+  const { remote, local } = await open(
+    t,
+    (request, response) => {
+      const { authorization, 'astera-namespace': namespace, 'astera-signature': signature } = request.headers;
+      if (request.url?.startsWith('/cache/action/'))
+        seen.push([request.method, authorization, namespace, signature]);
+      request.resume().on('end', () => response.writeHead(request.method === 'PUT' ? 201 : 404).end());
+    },
+    { namespace: 'pr/7', signatures: { accepts: () => true, sign: () => 'signed' } },
+  );
+  await remote.get(ACTION, local);
+  const put = local.beginPut({ outputId: sha256('body'), size: 4 });
+  put.write(Buffer.from('body'));
+  assert.equal(await remote.put(ACTION, put.finish({ actionId: ACTION })), true);
+  assert.deepEqual(seen, [
+    ['GET', 'Bearer secret', 'pr/7', undefined],
+    ['PUT', 'Bearer secret', 'pr/7', 'signed'],
+  ]);
+});
+
+test('a read that needs a login is a miss, and the one line says what is needed', async (t) => {
+  const { remote, local, warnings } = await open(t, (_, response) => response.writeHead(401).end());
+  assert.equal(await remote.get(ACTION, local), undefined);
+  assert.match(warnings.join('\n'), /^goes on without .*: status 401: .*cache-read.*--token-file$/);
 });
 
 test('an upload asks first, sends output and action with the token; a refused one is left to the next run', async (t) => {
