@@ -85,6 +85,21 @@ export type Upstream = {
   readonly isDown: boolean;
 };
 
+/** An answer to one GET of a page; redirects are not followed. */
+export type PageAnswer = {
+  readonly status: number;
+  /** The `Location` of a redirect, as it came. */
+  readonly location?: string | undefined;
+  readonly body: Uint8Array;
+};
+
+/** One GET of a small page. Rejects where the server can't be reached, or the page is longer than `bytesMax`. */
+export type PageGet = (request: {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly bytesMax: number;
+}) => Promise<PageAnswer>;
+
 /** The kinds of places that modules come from, by their names in answers, in logs and in the store. */
 export type SourceName = 'upstream' | 'git' | 'bucket';
 

@@ -1,12 +1,12 @@
 /** Joins the parts of this room: settings in, a source of modules out. */
 
-import type { Clock, ModuleSource } from '../core/ports.ts';
-import { Discovery, type HttpGet } from './discovery.ts';
+import type { Clock, ModuleSource, PageGet, Upstream } from '../core/ports.ts';
+import { Discovery } from './discovery.ts';
 import { GitCommand } from './git-command.ts';
 import { GitCredentials } from './git-credentials.ts';
 import type { Environment } from './git-environment.ts';
 import { GitSource } from './git-source.ts';
-import { httpGet } from './http-get.ts';
+import { ModuleProxies } from './module-proxies.ts';
 import { parsePathMappings } from './path-mapping.ts';
 import { Repositories } from './repositories.ts';
 import { RepositoryFinder } from './repository-finder.ts';
@@ -23,20 +23,21 @@ export type GitSourceSettings = {
   readonly clock: Clock;
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
-  /** Default: Node's own HTTP. */
-  readonly get?: HttpGet;
+  readonly get: PageGet;
+  /** The module proxy at an origin, for hosts that name one. */
+  readonly openProxy: (origin: string) => Upstream;
 };
 
 /** @throws {BadRequest} a malformed mapping */
 export function createGitSource(settings: GitSourceSettings): ModuleSource {
-  const { mappings, directory, insecurePatterns, privatePatterns, environment, clock, warn } = settings;
+  const { mappings, directory, insecurePatterns, privatePatterns, environment, clock, warn, get } = settings;
   const git = new GitCommand({ environment });
   const repositories = new Repositories({ git, directory, clock, warn });
   const credentials = new GitCredentials({ git, home: environment.HOME });
   const finder = new RepositoryFinder({
     mappings: parsePathMappings(mappings),
     discovery: new Discovery({
-      get: settings.get ?? httpGet,
+      get,
       headersFor: (url) => credentials.headersFor(url),
       privatePatterns,
       insecurePatterns,
@@ -45,5 +46,6 @@ export function createGitSource(settings: GitSourceSettings): ModuleSource {
     probe: async (url) => (await repositories.at(url)).refs(clock.monotonicMs()),
     clock,
   });
-  return new GitSource({ finder, repositories, clock });
+  const proxies = new ModuleProxies(settings.openProxy);
+  return new GitSource({ finder, repositories, proxies, clock });
 }

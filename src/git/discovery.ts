@@ -19,28 +19,14 @@ import {
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';
 import { type ModulePath, parseModulePath } from '../core/module-path.ts';
+import type { PageAnswer, PageGet } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { type GoImport, matchGoImport, parseGoImports } from './go-import-tags.ts';
 import { GO_IMPORT_PAGE_BYTES_MAX } from './limits.ts';
 import { oneLine } from './words.ts';
 
-/** An answer to one GET, redirects not followed. */
-export type HttpAnswer = {
-  readonly status: number;
-  /** The `Location` of a redirect, as it came. */
-  readonly location?: string | undefined;
-  readonly body: Uint8Array;
-};
-
-/** One GET. Rejects where the server can't be reached, or its body is longer than `bytesMax`. */
-export type HttpGet = (request: {
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly bytesMax: number;
-}) => Promise<HttpAnswer>;
-
 export type DiscoveryOptions = {
-  readonly get: HttpGet;
+  readonly get: PageGet;
   /** The headers that Git would send to a URL. */
   readonly headersFor: (url: string) => Promise<Readonly<Record<string, string>>>;
   /** `--private`: only these paths are asked for, and redirects are followed only to them and within a host. */
@@ -93,7 +79,7 @@ export class Discovery {
     throw imports.length > 0 ? noTag(url, path) : (statusError(url, answer.status) ?? noTag(url, path));
   }
 
-  async #follow(start: string, path: ModulePath): Promise<HttpAnswer> {
+  async #follow(start: string, path: ModulePath): Promise<PageAnswer> {
     let url = start;
     for (let step = 0; step <= UPSTREAM_REDIRECTS_MAX; step++) {
       const answer = await this.#get(url);
@@ -103,7 +89,7 @@ export class Discovery {
     throw new UpstreamFailed(`${start}: more than ${UPSTREAM_REDIRECTS_MAX} redirects`);
   }
 
-  async #get(url: string): Promise<HttpAnswer> {
+  async #get(url: string): Promise<PageAnswer> {
     try {
       const headers = await this.#options.headersFor(url);
       return await this.#options.get({ url, headers, bytesMax: GO_IMPORT_PAGE_BYTES_MAX });

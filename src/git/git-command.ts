@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { Gate } from '../core/gate.ts';
-import { type Environment, GIT_SETTINGS, gitEnvironment, type Protocol } from './git-environment.ts';
+import { type Environment, gitEnvironment, gitSettings, type Protocol } from './git-environment.ts';
 import {
   GIT_LOCAL_MS,
   GIT_OUTPUT_BYTES_MAX,
@@ -158,7 +158,7 @@ export class GitCommand {
     const { gitDir, protocols = [], input, settings = [] } = run;
     const place = gitDir === undefined ? [] : [`--git-dir=${gitDir}`];
     const more = settings.flatMap((setting) => ['-c', setting]);
-    const child = spawn('git', [...GIT_SETTINGS, ...more, ...place, ...args], {
+    const child = spawn('git', [...gitSettings(this.#environment), ...more, ...place, ...args], {
       // A repository that the server's own directory lies in is none of its business.
       cwd: gitDir ?? '/',
       env: gitEnvironment(this.#environment, protocols),

@@ -49,7 +49,13 @@ export function gitEnvironment(server: Environment, protocols: readonly Protocol
 }
 
 /** Settings that stand before every command; the command line beats every file. */
-export const GIT_SETTINGS: readonly string[] = [
+export function gitSettings({ SSL_CERT_FILE }: Environment): readonly string[] {
+  // Git's TLS does not know the variable, and the `go` command's discovery does. A setting for one URL still wins.
+  const trusted = SSL_CERT_FILE ? ['-c', `http.sslCAInfo=${SSL_CERT_FILE}`] : [];
+  return [...GIT_SETTINGS, ...trusted];
+}
+
+const GIT_SETTINGS: readonly string[] = [
   ...['-c', 'core.hooksPath=/dev/null', '-c', 'core.fsmonitor=false', '-c', 'core.attributesFile=/dev/null'],
   ...['-c', 'gc.auto=0', '-c', 'maintenance.auto=false', '-c', 'core.askPass='],
   ...['-c', 'protocol.version=2', '-c', 'transfer.bundleURI=false', '-c', 'fetch.recurseSubmodules=false'],

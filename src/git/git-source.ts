@@ -5,22 +5,23 @@
  */
 
 import { BadRequest, NotFound, UpstreamFailed } from '../core/errors.ts';
-import type { Clock, FetchEvent, Fetched, ModuleRequest, ModuleSource } from '../core/ports.ts';
+import type { Clock, FetchEvent, Fetched, FetchRequest, ModuleRequest, ModuleSource } from '../core/ports.ts';
 import { isPseudoVersion } from '../core/pseudo-version.ts';
-import { quote } from '../core/quote.ts';
 import { isImmutable, type Resource } from '../core/resource.ts';
 import { GIT_REFS_KEPT_MS } from './limits.ts';
 import { type ModulePlace, placeOf } from './module-place.ts';
+import type { ModuleProxies, ModuleProxyPlace } from './module-proxies.ts';
 import { type ModuleInfo, ModuleReader } from './module-reader.ts';
 import { moduleZip } from './module-zip.ts';
 import type { Repositories } from './repositories.ts';
 import type { Repository } from './repository.ts';
-import type { RepositoryFinder } from './repository-finder.ts';
+import type { Place, RepositoryFinder } from './repository-finder.ts';
 import { oneLine } from './words.ts';
 
 export type GitSourceOptions = {
   readonly finder: RepositoryFinder;
   readonly repositories: Repositories;
+  readonly proxies: ModuleProxies;
   readonly clock: Clock;
 };
 
@@ -39,28 +40,41 @@ export class GitSource implements ModuleSource {
     request: ModuleRequest,
   ): Promise<{ readonly size: number | undefined; readonly upstream: string }> {
     const { resource } = request;
+    const place = await this.#find(resource);
+    if ('upstream' in place) return await place.upstream.head(below(place, request));
     if (resource.kind !== 'zip') {
       const { bytes, upstream } = await this.whole(request);
       return { size: bytes.length, upstream };
     }
     const { version } = resource;
-    const { upstream } = await this.#ask(resource, ({ reader }) => reader.source(version));
+    const { upstream } = await this.#ask(place, resource, ({ reader }) => reader.source(version));
     return { size: undefined, upstream };
   }
 
   /** A list, an info or a go.mod file. */
-  async whole({ resource, bytesMax }: ModuleRequest): Promise<Fetched> {
-    const { value: bytes, upstream } = await this.#ask(resource, ({ reader }) => answer(reader, resource));
+  async whole(request: ModuleRequest): Promise<Fetched> {
+    const { resource, bytesMax } = request;
+    const place = await this.#find(resource);
+    if ('upstream' in place) return await place.upstream.whole(below(place, request));
+    const { value: bytes, upstream } = await this.#ask(place, resource, ({ reader }) =>
+      answer(reader, resource),
+    );
     if (bytes.length > bytesMax) throw new UpstreamFailed(`${upstream}: more than ${bytesMax} bytes`);
     return { bytes, upstream };
   }
 
   /** A zip as it is made; it begins at its start again, whatever is here already. */
-  async *stream({ resource, bytesMax }: ModuleRequest): AsyncGenerator<FetchEvent, void, void> {
+  async *stream(request: ModuleRequest): AsyncGenerator<FetchEvent, void, void> {
+    const { resource, bytesMax } = request;
     if (resource.kind !== 'zip') throw new BadRequest('not a zip');
     const { version } = resource;
-    const { value, upstream } = await this.#ask(resource, async ({ reader, repository, place }) => {
-      const zip = moduleZip({ reader, repository, place, version });
+    const place = await this.#find(resource);
+    if ('upstream' in place) {
+      yield* place.upstream.stream(below(place, request));
+      return;
+    }
+    const { value, upstream } = await this.#ask(place, resource, async (module) => {
+      const zip = moduleZip({ ...module, version });
       return { zip, first: await zip.next() };
     });
     const { zip, first } = value;
@@ -77,14 +91,19 @@ export class GitSource implements ModuleSource {
     }
   }
 
+  /** The repository that a module is in, or the proxy that serves it. */
+  async #find({ module }: Resource): Promise<Place | ModuleProxyPlace> {
+    const place = await this.#options.finder.find(module);
+    return place.vcs === 'mod' ? this.#options.proxies.at(place.url) : place;
+  }
+
   /** Does `work` with the module's reader. What is missing in refs that are old is looked for once more. */
   async #ask<T>(
+    found: Place,
     resource: Resource,
     work: (module: { reader: ModuleReader; repository: Repository; place: ModulePlace }) => Promise<T>,
   ): Promise<{ value: T; upstream: string }> {
     const nowMs = this.#options.clock.monotonicMs();
-    const found = await this.#options.finder.find(resource.module);
-    if (found.vcs === 'mod') throw new NotFound(viaProxy(resource, found.url));
     const place = placeOf(resource.module, found);
     const repository = await this.#options.repositories.at(found.url);
     const upstream = oneLine(found.url);
@@ -102,8 +121,9 @@ export class GitSource implements ModuleSource {
   }
 }
 
-function viaProxy({ module }: Resource, url: string): string {
-  return `${quote(module)} is served by a module proxy, ${oneLine(url)}: add it to --upstream, and take the path out of --private`;
+/** The same request to a proxy whose root is above the module's. */
+function below({ prefix }: ModuleProxyPlace, request: ModuleRequest): FetchRequest {
+  return { ...request, path: prefix + request.path };
 }
 
 async function answer(reader: ModuleReader, resource: Resource): Promise<Buffer> {

@@ -50,8 +50,8 @@ export const GIT_COMMITS_KEPT_MAX = 1_000;
 /** Repositories whose refs and commits are kept in memory. */
 export const GIT_REPOSITORIES_MAX = 1_000;
 
-/** The longest that a host may take to say where a module's repository is. */
-export const GO_IMPORT_MS = 20_000;
-
 /** A damaged copy is thrown away at most once in so long: the damage may be the server's own. */
 export const GIT_HEAL_MS = 60_000;
+
+/** Origins of module proxies that hosts of private modules name. Each has connections of its own. */
+export const GIT_PROXIES_MAX = 64;

@@ -48,7 +48,7 @@ export class Sources {
     if (!this.#isInside(resource.module)) return outside;
     if (inside.length > 0) return inside;
     throw new Forbidden(
-      `cannot give ${quote(resource.module)}: it may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and this Astera does not fetch from Git`,
+      `cannot give ${quote(resource.module)}: it may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and Git is off here (--git off)`,
     );
   }
 

@@ -29,6 +29,7 @@ import { SumdbLessons } from '../sumdb/sumdb-lessons.ts';
 import { SumdbProxy } from '../sumdb/sumdb-proxy.ts';
 import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
+import { Pages } from '../upstream/page-get.ts';
 import { createUpstream } from '../upstream/proxy-list.ts';
 import { READ_QUEUE_MAX } from '../workers/limits.ts';
 import { clock } from './clock.ts';
@@ -51,6 +52,7 @@ export type Services = ReturnType<typeof createServices>;
 export function createServices({ config, store, builder, events, logins }: ServicesOptions) {
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
+  const pages = usable(() => new Pages({ version: asteraVersion(), proxyEnv: config.proxyEnv }));
   const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
   const lastUse = new LastUse<string>((keys, nowMs) => store.touch({ keys, nowMs }));
   const access = new Access({
@@ -80,7 +82,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     store,
     builder,
     outside: [upstream],
-    inside: gitSources(config, events),
+    inside: gitSources(config, { pages, upstreams, events }),
     checksums: sumdb,
     clock,
     events,
@@ -112,22 +114,29 @@ export function createServices({ config, store, builder, events, logins }: Servi
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
-    close: () => upstreams.close(),
+    close: async () => {
+      await Promise.all([upstreams.close(), pages.close()]);
+    },
   };
 }
 
-/** Git, where it is set. Without a directory of its own, the repositories' copies lie beside the database. */
-function gitSources(config: Config, events: Events): ModuleSource[] {
+/** Git, unless it is off. Without a directory of its own, the repositories' copies lie beside the database. */
+function gitSources(
+  config: Config,
+  { pages, upstreams, events }: { pages: Pages; upstreams: Upstreams; events: Events },
+): ModuleSource[] {
   const { gitMappings, gitDir, insecurePatterns, environment } = config;
-  if (gitMappings === undefined && gitDir === undefined) return [];
+  if (gitMappings === undefined) return [];
   const git = createGitSource({
-    mappings: gitMappings ?? '',
+    mappings: gitMappings,
     directory: gitDir ?? `${config.dbPath}.git`,
     privatePatterns: [config.privatePatterns, config.noProxyPatterns].filter((one) => one !== '').join(','),
     insecurePatterns,
     environment,
     clock,
     warn: (message) => events.upstreamWarned(message),
+    get: pages.get,
+    openProxy: (origin) => upstreams.open(origin),
   });
   return [git];
 }

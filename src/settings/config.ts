@@ -48,9 +48,9 @@ export type Config = {
   readonly privatePatterns: string;
   /** Patterns of modules that no upstream hears of; GONOPROXY's, else the private ones. */
   readonly noProxyPatterns: string;
-  /** Private modules are fetched from Git where one of these two is set. */
+  /** Where the repositories of private modules are, beside what their hosts say; undefined: none is fetched from Git. */
   readonly gitMappings: string | undefined;
-  /** The directory of the repositories' copies. */
+  /** The directory of the repositories' copies; undefined: beside the database. */
   readonly gitDir: string | undefined;
   /** Patterns of private modules that may be asked for without TLS. */
   readonly insecurePatterns: string;
@@ -123,7 +123,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     dbPath: readDbPath(settings),
     ...readSumdb(settings, goEnv),
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
-    gitMappings: settings.readIfSet(serveOptions.gitMappings, parseMappings),
+    gitMappings: settings.read(serveOptions.gitMappings, parseMappings),
     gitDir: settings.readIfSet(serveOptions.gitDir, parsePath),
     insecurePatterns: settings.read(serveOptions.insecurePatterns, parsePatterns),
     environment: env,
@@ -242,7 +242,9 @@ function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath'
 }
 
 /** As the Git room takes them. */
-function parseMappings(text: string): string {
+function parseMappings(text: string): string | undefined {
+  if (text === '') return '';
+  if (text === 'off') return undefined;
   const mappings = parseText(text);
   parsePathMappings(mappings);
   return mappings;

@@ -43,12 +43,13 @@ export const serveOptions = {
   },
   gitMappings: {
     name: 'git',
-    help: 'fetch private modules from Git; where their repositories are, for hosts that answer no ?go-get=1',
-    form: 'comma-separated mappings such as git.corp.example/*=ssh://git@git.corp.example/*',
+    help: 'where the Git repositories of private modules are, for hosts that answer no ?go-get=1; off: never use Git',
+    form: 'off, or comma-separated mappings such as git.corp.example/*=ssh://git@git.corp.example/*',
+    fallback: '',
   },
   gitDir: {
     name: 'git-dir',
-    help: 'fetch private modules from Git; the directory for copies of their repositories [default with --git: beside --db]',
+    help: 'the directory for copies of the Git repositories of private modules [default: beside --db]',
     form: 'a directory',
   },
   insecurePatterns: {

@@ -31,3 +31,6 @@ export const UPSTREAM_BUFFER_BYTES_MAX = 128 * KiB;
 
 /** Bytes of interim answers (1xx) before one answer. Go skips five of them; real ones have under 1 KiB each. */
 export const UPSTREAM_INTERIM_BYTES_MAX = 16 * KiB;
+
+/** The longest that a host may take to say where a module's repository is. */
+export const GO_IMPORT_MS = 20_000;

@@ -5,12 +5,12 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer as createProxy } from 'node:http';
 import { createServer } from 'node:https';
-import { type AddressInfo, connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Astera } from '../support/astera.ts';
 import { makeCertificate } from '../support/certificate.ts';
+import { tunnelTo } from '../support/tunnel.ts';
 
 const PATH = 'example.com/m/@v/v1.0.0.mod';
 /** Of no machine: only the proxy knows where it is. */
@@ -56,25 +56,6 @@ test('an https upstream is reached by CONNECT through HTTPS_PROXY, and its certi
     /^cannot fetch [^\n]+: its certificate is not trusted here: name its CA in SSL_CERT_FILE\n$/,
   );
 });
-
-/** An HTTP proxy whose every tunnel leads to that port here. `asked`: where they should have led. */
-async function tunnelTo(t: TestContext, port: number): Promise<{ proxyUrl: string; asked: string[] }> {
-  const asked: string[] = [];
-  const proxy = createProxy((_, response) => response.writeHead(405).end());
-  proxy.on('connect', ({ url }, client, head) => {
-    asked.push(url ?? '');
-    const server = connect(port, '127.0.0.1', () => {
-      client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
-      server.write(head);
-      server.pipe(client).pipe(server);
-    });
-    for (const socket of [client, server]) socket.on('error', () => {});
-    t.after(() => client.destroy());
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  t.after(() => proxy.close());
-  return { proxyUrl: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, asked };
-}
 
 async function secureUpstream(t: TestContext): Promise<{ url: string; certificate: string }> {
   const { certPath, keyPath } = makeCertificate(t, NAME);

@@ -1,11 +1,13 @@
 /**
- * A Git server over HTTP on loopback: `git http-backend` behind Node's own server. Counts what it is asked for.
+ * A Git server over HTTP or HTTPS on loopback: `git http-backend` behind Node's own server. Counts what it is asked for.
  *
  * Answers go through as they come, so a large repository takes no memory here.
  */
 
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -16,6 +18,10 @@ export type GitHttpOptions = {
   readonly root: string;
   /** Default: everybody. Others get 401. */
   readonly isAllowed?: (request: IncomingMessage) => boolean;
+  /** The page for a question with `?go-get=1`, allowed or not; undefined: as for all else. */
+  readonly pageOf?: (request: IncomingMessage) => string | undefined;
+  /** Files in PEM: it speaks HTTPS. */
+  readonly tls?: { readonly certPath: string; readonly keyPath: string };
 };
 
 export type GitHttpCounts = {
@@ -30,7 +36,7 @@ export type GitHttpCounts = {
 const NONE: GitHttpCounts = { lists: 0, fetches: 0, bytes: 0 };
 
 export class GitHttpServer {
-  /** `http://127.0.0.1:PORT`. */
+  /** `http://127.0.0.1:PORT`, or with https. */
   readonly url: string;
   readonly #server: Server;
   readonly #options: GitHttpOptions;
@@ -38,7 +44,11 @@ export class GitHttpServer {
 
   /** Resolves when it listens. */
   static async start(options: GitHttpOptions): Promise<GitHttpServer> {
-    const server = createServer();
+    const { tls } = options;
+    const server =
+      tls === undefined
+        ? createServer()
+        : createSecureServer({ cert: readFileSync(tls.certPath), key: readFileSync(tls.keyPath) });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return new GitHttpServer(server, options);
   }
@@ -46,7 +56,8 @@ export class GitHttpServer {
   private constructor(server: Server, options: GitHttpOptions) {
     this.#server = server;
     this.#options = options;
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const scheme = options.tls === undefined ? 'http' : 'https';
+    this.url = `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`;
     // A client that leaves early is its own affair.
     server.on('request', (request, response) => void this.#answer(request, response).catch(() => {}));
   }
@@ -64,6 +75,11 @@ export class GitHttpServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const page = request.url?.endsWith('?go-get=1') ? this.#options.pageOf?.(request) : undefined;
+    if (page !== undefined) {
+      response.end(page);
+      return;
+    }
     if (this.#options.isAllowed?.(request) === false) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="git"' }).end();
       return;

@@ -1,21 +1,23 @@
 /** A Git source over repositories on this machine, reached by the names that a `.gitconfig` gives them. */
 
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../../src/core/limits.ts';
-import type { ModuleRequest } from '../../src/core/ports.ts';
+import type { ModuleRequest, PageGet, Upstream } from '../../src/core/ports.ts';
 import { parseResource } from '../../src/core/resource.ts';
 import { createGitSource } from '../../src/git/create-git-source.ts';
-import type { HttpGet } from '../../src/git/discovery.ts';
 
 export type GitRigOptions = {
   /** Has the `.gitconfig`. */
   readonly home: string;
   readonly mappings?: string;
-  readonly get?: HttpGet;
+  readonly get?: PageGet;
+  /** The module proxy at an origin. */
+  readonly openProxy?: (origin: string) => Upstream;
   readonly environment?: Readonly<Record<string, string>>;
 };
 
-export function gitRig({ home, mappings = '', get, environment = {} }: GitRigOptions) {
+export function gitRig({ home, mappings = '', get, openProxy, environment = {} }: GitRigOptions) {
   const warnings: string[] = [];
   const directory = join(home, 'repositories');
   const source = createGitSource({
@@ -27,6 +29,7 @@ export function gitRig({ home, mappings = '', get, environment = {} }: GitRigOpt
     clock: { wallMs: () => Date.now(), monotonicMs: () => performance.now() },
     warn: (line) => warnings.push(line),
     get: get ?? (() => Promise.reject(new Error('no network'))),
+    openProxy: openProxy ?? (() => assert.fail('no proxy is expected')),
   });
   const text = async (path: string) => Buffer.from((await source.whole(request(path))).bytes).toString();
   const zip = async (path: string) => {

@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { BadRequest, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
 import { parseModulePath } from '../../src/core/module-path.ts';
-import { Discovery, type HttpAnswer } from '../../src/git/discovery.ts';
+import type { PageAnswer } from '../../src/core/ports.ts';
+import { Discovery } from '../../src/git/discovery.ts';
 import { GitCommand } from '../../src/git/git-command.ts';
 import { GitCredentials, netrcEntry } from '../../src/git/git-credentials.ts';
 import { matchGoImport, parseGoImports } from '../../src/git/go-import-tags.ts';
@@ -372,7 +373,7 @@ type Rig = {
 
 function rig({ mappings = '', repositories = [], failure, pages = {}, redirects = {}, insecure = '' }: Rig) {
   const asked: string[] = [];
-  const get = async ({ url }: { url: string }): Promise<HttpAnswer> => {
+  const get = async ({ url }: { url: string }): Promise<PageAnswer> => {
     asked.push(url);
     const location = redirects[url];
     if (location !== undefined) return { status: 302, location, body: new Uint8Array() };

@@ -42,7 +42,7 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     noProxyPatterns: '',
     privateNetworks: LOOPBACK,
     authFile: undefined,
-    gitMappings: undefined,
+    gitMappings: '',
     gitDir: undefined,
     insecurePatterns: '',
     environment: base,

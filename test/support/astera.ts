@@ -178,8 +178,8 @@ export function total(metrics: ReadonlyMap<string, number>, name: string): numbe
   return sum;
 }
 
-/** What a bare machine has: no setting of ours or of Go's leaks in. No test asks the world's checksum database. */
+/** What a bare machine has: no setting of ours or of Go's leaks in. No test asks the world's checksum database or Git hosts. */
 function environment(): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR } = process.env;
-  return { PATH, HOME, TMPDIR, GOSUMDB: 'off', GOENV: 'off' };
+  return { PATH, HOME, TMPDIR, GOSUMDB: 'off', GOENV: 'off', ASTERA_GIT: 'off' };
 }

@@ -1,0 +1,60 @@
+/**
+ * The module proxies that `go-import` tags of `mod` name: such a host serves a path by the GOPROXY protocol, not from Git.
+ *
+ * There is one for each origin. Follows lookupDirect of cmd/go/internal/modfetch/repo.go.
+ */
+
+import { UpstreamFailed } from '../core/errors.ts';
+import type { Upstream } from '../core/ports.ts';
+import { quote } from '../core/quote.ts';
+import { GIT_PROXIES_MAX } from './limits.ts';
+import { oneLine } from './words.ts';
+
+/** The proxy of a module, and the path below its root that the module's own begins at: empty, or with a slash at its end. */
+export type ModuleProxyPlace = { readonly upstream: Upstream; readonly prefix: string };
+
+export class ModuleProxies {
+  readonly #open: (origin: string) => Upstream;
+  readonly #upstreams = new Map<string, Upstream>();
+
+  /** @param open the proxy at an origin; called once for each */
+  constructor(open: (origin: string) => Upstream) {
+    this.#open = open;
+  }
+
+  /**
+   * The proxy at a URL that was checked.
+   *
+   * @throws {UpstreamFailed} a URL that no proxy has, or too many proxies
+   */
+  at(url: string): ModuleProxyPlace {
+    const parsed = URL.parse(url);
+    const prefix = parsed === null ? undefined : prefixOf(parsed);
+    if (parsed === null || prefix === undefined)
+      throw new UpstreamFailed(`a go-import tag names no module proxy: ${quote(oneLine(url))}`);
+    const { origin } = parsed;
+    const upstream = this.#upstreams.get(origin) ?? this.#begin(origin);
+    return { upstream, prefix };
+  }
+
+  #begin(origin: string): Upstream {
+    if (this.#upstreams.size >= GIT_PROXIES_MAX)
+      throw new UpstreamFailed(`go-import tags name more than ${GIT_PROXIES_MAX} module proxies`);
+    const upstream = this.#open(origin);
+    this.#upstreams.set(origin, upstream);
+    return upstream;
+  }
+}
+
+/** As Go's path.Join does it. Undefined for what no URL of a proxy has. */
+function prefixOf({ protocol, pathname, search, hash }: URL): string | undefined {
+  if (!/^https?:$/.test(protocol) || search !== '' || hash !== '') return undefined;
+  try {
+    const elements = decodeURIComponent(pathname)
+      .split('/')
+      .filter((element) => element !== '');
+    return elements.map((element) => `${element}/`).join('');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,93 @@
+// Goal: a host that names a module proxy for a private path has it served from there, and no tag makes it more than that.
+// Method: pages and a proxy that are functions and note what they are asked.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Forbidden, UpstreamFailed } from '../../src/core/errors.ts';
+import type { Upstream } from '../../src/core/ports.ts';
+import { GIT_PROXIES_MAX } from '../../src/git/limits.ts';
+import { ModuleProxies } from '../../src/git/module-proxies.ts';
+import { tempDir } from '../support/temp-dir.ts';
+import { gitRig, request } from './git-rig.ts';
+
+test('all files of a path come from the proxy that its host names, below its root', async (t) => {
+  const { rig, asked } = world(t, 'go.corp.example/a mod https://mods.corp.example//go/%7eproxy/');
+  assert.equal(await rig.text('go.corp.example/a/b/@v/list'), 'list');
+  assert.equal((await rig.zip('go.corp.example/a/b/@v/v1.0.0.zip')).toString(), 'zip');
+  const head = await rig.source.head(request('go.corp.example/a/b/@v/v1.0.0.zip'));
+  assert.deepEqual(head, { size: 3, upstream: 'mods.corp.example' });
+  assert.deepEqual(asked, [
+    'https://mods.corp.example',
+    'go/~proxy/go.corp.example/a/b/@v/list',
+    'go/~proxy/go.corp.example/a/b/@v/v1.0.0.zip',
+    'go/~proxy/go.corp.example/a/b/@v/v1.0.0.zip',
+  ]);
+});
+
+const refused: { url: string; error: new (...args: never[]) => Error; why: string }[] = [
+  { url: 'http://mods.corp.example', error: Forbidden, why: 'http without --insecure' },
+  { url: 'ssh://mods.corp.example/x', error: UpstreamFailed, why: 'no proxy speaks ssh' },
+  { url: 'https://me:secret@mods.corp.example', error: Forbidden, why: 'a password' },
+  { url: 'https://mods.corp.example/?a=b', error: UpstreamFailed, why: 'a query' },
+  { url: 'https://mods.corp.example/%zz', error: UpstreamFailed, why: 'a path that is none' },
+  { url: 'file:///srv/proxy', error: Forbidden, why: 'a directory of this machine' },
+];
+
+for (const { url, error, why } of refused) {
+  test(`a proxy that is refused: ${why}`, async (t) => {
+    const { rig, asked } = world(t, `go.corp.example/a mod ${url}`);
+    await assert.rejects(rig.text('go.corp.example/a/@v/list'), (thrown: Error) => {
+      assert.ok(thrown instanceof error, String(thrown));
+      assert.doesNotMatch(thrown.message, /secret/);
+      return true;
+    });
+    assert.deepEqual(asked, []);
+  });
+}
+
+test('a list of proxies is one host that is not there: a comma separates nothing', async (t) => {
+  const { rig, asked } = world(t, 'go.corp.example/a mod https://mods.corp.example,https://evil.example');
+  await assert.rejects(rig.text('go.corp.example/a/@v/list'));
+  assert.deepEqual(asked, []);
+});
+
+test('there are only so many', () => {
+  const proxies = new ModuleProxies(() => fake([]));
+  for (let host = 0; host < GIT_PROXIES_MAX; host++) proxies.at(`https://h${host}.example/a`);
+  proxies.at('https://h0.example/b');
+  assert.throws(() => proxies.at('https://one-more.example'), UpstreamFailed);
+});
+
+function world(t: { after(dispose: () => void): void }, content: string) {
+  const asked: string[] = [];
+  const page = Buffer.from(`<meta name="go-import" content="${content}">`);
+  const rig = gitRig({
+    home: tempDir(t),
+    get: async () => ({ status: 200, body: page }),
+    openProxy: (origin) => {
+      asked.push(origin);
+      return fake(asked);
+    },
+  });
+  return { rig, asked };
+}
+
+function fake(asked: string[]): Upstream {
+  const upstream = 'mods.corp.example';
+  return {
+    isDown: false,
+    whole: async ({ path }) => {
+      asked.push(path);
+      return { bytes: Buffer.from('list'), upstream };
+    },
+    head: async ({ path }) => {
+      asked.push(path);
+      return { size: 3, upstream };
+    },
+    async *stream({ path }) {
+      asked.push(path);
+      yield { kind: 'start', offset: 0, size: 3, validator: {}, upstream };
+      yield { kind: 'bytes', bytes: Buffer.from('zip') };
+    },
+  };
+}
