@@ -13,7 +13,7 @@
 import { type Answer, StoredFile } from '../core/answer.ts';
 import type { ActionName, ActionRow, OutputRow } from '../core/build-cache-port.ts';
 import { Busy, Conflict, NotFound } from '../core/errors.ts';
-import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
+import { CHUNK_BYTES, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
 import type { LastUse } from '../flight/last-use.ts';
@@ -21,7 +21,8 @@ import type { Memory } from '../flight/memory.ts';
 import type { ReadThrough } from '../flight/read-through.ts';
 import type { Events } from '../observe/events.ts';
 import { BUILD_ACTION_HELD_MS } from './limits.ts';
-import { uploadOutput } from './output-upload.ts';
+import { framedChunks, packedChunks, uploadOutput } from './output-upload.ts';
+import { PACKED_SEQ, PackedStream } from './packed-stream.ts';
 
 /** One stored output, and the action that was asked for where it was asked for by one. */
 export type CachedOutput = { readonly file: StoredFile; readonly action: ActionRow | undefined };
@@ -36,7 +37,15 @@ export type BuildCacheOptions = {
 };
 
 /** An answer, and the action that it is of. */
-export type CacheAnswer = { readonly answer: Answer; readonly action: ActionRow | undefined };
+export type CacheAnswer = {
+  readonly answer: Answer;
+  readonly action: ActionRow | undefined;
+  /** The size of the output, where the answer's body is its zstd stream. */
+  readonly unpackedSize: number | undefined;
+};
+
+/** The form of a body: as the store has it, packed or not, or plain. */
+export type Form = 'stored' | 'plain';
 
 export class BuildCache {
   readonly #options: BuildCacheOptions;
@@ -51,30 +60,30 @@ export class BuildCache {
    * @param namespaces in the order in which they are asked
    * @throws {NotFound} a miss
    */
-  async action(actionId: string, namespaces: readonly string[]): Promise<CacheAnswer> {
+  async action(actionId: string, namespaces: readonly string[], form: Form = 'plain'): Promise<CacheAnswer> {
     const { store, used, clock } = this.#options;
-    const name = `action ${namespaces.join(' ')} ${actionId}`;
+    const name = `action ${form} ${namespaces.join(' ')} ${actionId}`;
     const cached = await this.#get('get', name, async () => {
-      const { action, bytes } = await store.getAction({ namespaces, actionId, body: 'plain' });
-      return action && this.#keep(name, action, bytes, action);
+      const { action, bytes } = await store.getAction({ namespaces, actionId, body: form });
+      return action && this.#keep(name, action, { form, bytes, action });
     });
     const { action } = cached;
     if (action !== undefined) {
       const { namespace } = action;
       used.note(`${namespace} ${actionId}`, { namespace, actionId }, cached.file, clock.wallMs());
     }
-    return { answer: this.#answer(cached), action };
+    return this.#answer(cached);
   }
 
   /** An output by its ID. @throws {NotFound} a miss */
-  async output(outputId: string): Promise<CacheAnswer> {
+  async output(outputId: string, form: Form = 'plain'): Promise<CacheAnswer> {
     const { store } = this.#options;
-    const name = `output ${outputId}`;
+    const name = `output ${form} ${outputId}`;
     const cached = await this.#get('get-output', name, async () => {
-      const { output, bytes } = await store.getOutput({ outputId, body: 'plain' });
-      return output && this.#keep(name, output, bytes, undefined);
+      const { output, bytes } = await store.getOutput({ outputId, body: form });
+      return output && this.#keep(name, output, { form, bytes, action: undefined });
     });
-    return { answer: this.#answer(cached), action: undefined };
+    return this.#answer(cached);
   }
 
   /** Whether an output need not be sent: it is stored. */
@@ -89,13 +98,15 @@ export class BuildCache {
    * Stores an output.
    *
    * @param body its bytes as they come
-   * @throws {BadRequest} its SHA-256 is another
+   * @param packedSize where `body` is a zstd stream of one frame a chunk: the size of the output
+   * @throws {BadRequest} its SHA-256 is another, or it is packed otherwise
    * @throws {Busy} there is no room for it
    */
-  async putOutput(outputId: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+  async putOutput(outputId: string, body: AsyncIterable<Uint8Array>, packedSize?: number): Promise<void> {
     const { store, clock, events } = this.#options;
     this.#refuseFull();
-    const isNew = await uploadOutput({ store, clock, outputId, body });
+    const chunks = packedSize === undefined ? packedChunks(body) : framedChunks(body, packedSize);
+    const isNew = await uploadOutput({ store, clock, outputId, chunks });
     events.buildCacheAsked('put-output', isNew ? 'stored' : 'known');
   }
 
@@ -167,39 +178,63 @@ export class BuildCache {
   #keep(
     name: string,
     row: OutputRow,
-    bytes: Uint8Array | undefined,
-    action: ActionRow | undefined,
+    of: { form: Form; bytes: Uint8Array | undefined; action: ActionRow | undefined },
   ): CachedOutput {
     const { memory, clock } = this.#options;
-    const isWhole = row.size <= WHOLE_BODY_BYTES_MAX;
+    const isPacked = of.form === 'stored' && row.encoding === 'zstd';
+    const size = isPacked ? row.storedBytes : row.size;
+    const isWhole = size <= WHOLE_BODY_BYTES_MAX && row.size <= CHUNK_BYTES;
     const file = new OutputFile(row, {
-      action,
-      body: isWhole ? (bytes ?? NOTHING) : undefined,
+      action: of.action,
+      size,
+      unpackedSize: isPacked ? row.size : undefined,
+      body: isWhole ? (of.bytes ?? NOTHING) : undefined,
       freshUntilMs: clock.monotonicMs() + BUILD_ACTION_HELD_MS,
     });
-    if (!isWhole && bytes !== undefined) memory.setPiece(row.blob, 0, bytes);
+    if (!isWhole && of.bytes !== undefined) memory.setPiece(row.blob, isPacked ? PACKED_SEQ : 0, of.bytes);
     memory.setFile(name, file);
-    return { file, action };
+    return { file, action: of.action };
   }
 
-  #answer({ file }: CachedOutput): Answer {
-    const { kind, status, size, blob, sha256 } = file;
+  #answer({ file, action }: CachedOutput): CacheAnswer {
+    const { kind, status, size, sha256 } = file;
+    const unpackedSize = file instanceof OutputFile ? file.unpackedSize : undefined;
+    const body = file.body ?? this.#stream(file, unpackedSize);
+    // A tag is of the plain bytes.
+    const answer = { kind, status, origin: 'store' as const, size, body };
+    return {
+      answer: { ...answer, sha256: unpackedSize === undefined ? sha256 : undefined },
+      action,
+      unpackedSize,
+    };
+  }
+
+  #stream({ blob, size }: StoredFile, unpackedSize: number | undefined): Answer['body'] {
     const { memory, store } = this.#options;
-    const plain = (chunk: { blob: number; seq: number }) => store.getOutputChunk({ ...chunk, body: 'plain' });
-    const body = file.body ?? (blob === undefined ? undefined : memory.stream(blob, size, plain));
-    return { kind, status, origin: 'store', size, sha256, body };
+    if (blob === undefined) return undefined;
+    if (unpackedSize !== undefined) {
+      const chunks = Math.ceil(unpackedSize / CHUNK_BYTES);
+      return new PackedStream({ memory, store, blob, chunks, size });
+    }
+    return memory.stream(blob, size, (chunk) => store.getOutputChunk({ ...chunk, body: 'plain' }));
   }
 }
+
+type OutputFields = Pick<StoredFile, 'body' | 'freshUntilMs' | 'size'> & {
+  readonly action: ActionRow | undefined;
+  readonly unpackedSize: number | undefined;
+};
 
 /** An output in memory, under the name of an action or of its own. */
 class OutputFile extends StoredFile {
   readonly action: ActionRow | undefined;
+  /** The size of the output, where the body is packed. */
+  readonly unpackedSize: number | undefined;
 
   constructor(
-    { size, blob, outputId }: OutputRow,
-    held: Pick<StoredFile, 'body' | 'freshUntilMs'> & { readonly action: ActionRow | undefined },
+    { blob, outputId }: OutputRow,
+    { action, unpackedSize, body, freshUntilMs, size }: OutputFields,
   ) {
-    const { action, body, freshUntilMs } = held;
     // No endpoint's hot path finds it: the names of actions and outputs have spaces.
     super({
       kind: 'output',
@@ -212,6 +247,7 @@ class OutputFile extends StoredFile {
       visibility: 'private',
     });
     this.action = action;
+    this.unpackedSize = unpackedSize;
     this.usedAtMs = action?.usedAtMs ?? 0;
   }
 }

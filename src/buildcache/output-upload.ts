@@ -1,11 +1,22 @@
 /** One output on its way into the store: in chunks as it comes, so that no large one is ever held whole. */
 
+import type { Encoding } from '../core/build-cache-port.ts';
+import { FRAME_BYTES_MAX } from '../core/build-cache-wire.ts';
 import { BadRequest, isServeError, messageOf, TooLarge } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
+import { zstdFrames } from '../core/zstd-frames.ts';
 import { ChunkPacker } from './chunk-packer.ts';
 import { BUILD_OUTPUT_BYTES_MAX } from './limits.ts';
+
+/** One chunk as it is stored. All of an output have one encoding. */
+export type StoredChunk = {
+  readonly encoding: Encoding;
+  readonly bytes: Uint8Array;
+  /** Of the output, up to and with this chunk. */
+  readonly sizeSoFar: number;
+};
 
 export type OutputUpload = {
   readonly store: Pick<
@@ -14,43 +25,38 @@ export type OutputUpload = {
   >;
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly outputId: string;
-  /** The bytes as they come; rejects where no more can come. */
-  readonly body: AsyncIterable<Uint8Array>;
+  /** At least one; rejects where no more can come. */
+  readonly chunks: AsyncIterable<StoredChunk>;
 };
 
 /**
  * @returns whether it was not stored before
- * @throws {BadRequest} its SHA-256 is another
+ * @throws {BadRequest} its SHA-256 is another, or a chunk before the last one is not full
  * @throws {TooLarge} over BUILD_OUTPUT_BYTES_MAX
- * @throws what `body` rejects with; nothing of it is kept
+ * @throws what `chunks` rejects with; nothing of it is kept
  */
-export async function uploadOutput({ store, clock, outputId, body }: OutputUpload): Promise<boolean> {
+export async function uploadOutput({ store, clock, outputId, chunks }: OutputUpload): Promise<boolean> {
   const blob = store.nextBlob();
-  const packer = new ChunkPacker();
   const nowMs = clock.wallMs();
   let seq = 0;
-  let size = 0;
   let isOpened = false;
   try {
-    let last: Uint8Array = NOTHING;
-    for await (const chunk of chunksOf(body)) {
-      if (last.byteLength > 0) {
-        const { encoding, bytes } = await packer.pack(last);
-        if (!isOpened) await store.openOutput({ blob, outputId, encoding, nowMs });
+    let last: StoredChunk | undefined;
+    for await (const chunk of chunks) {
+      if (chunk.sizeSoFar > BUILD_OUTPUT_BYTES_MAX)
+        throw new TooLarge(`cannot take output: over ${BUILD_OUTPUT_BYTES_MAX} bytes`);
+      if (last !== undefined) {
+        if (!isOpened) await store.openOutput({ blob, outputId, encoding: last.encoding, nowMs });
         isOpened = true;
         await store.waitForRoom();
-        await store.putChunk({ blob, seq: seq++, bytes });
+        await store.putChunk({ blob, seq: seq++, bytes: last.bytes });
       }
-      size += chunk.byteLength;
-      if (size > BUILD_OUTPUT_BYTES_MAX)
-        throw new TooLarge(`cannot take output: over ${BUILD_OUTPUT_BYTES_MAX} bytes`);
       last = chunk;
     }
-    if (!isOpened) {
-      const packed = await packer.pack(last);
-      return (await store.putOutput({ blob, outputId, size, nowMs, ...packed })).isNew;
-    }
-    await store.putChunk({ blob, seq, bytes: (await packer.pack(last)).bytes });
+    if (last === undefined) throw new BadRequest('cannot take output: no chunk of it');
+    const { encoding, bytes, sizeSoFar: size } = last;
+    if (!isOpened) return (await store.putOutput({ blob, outputId, size, nowMs, encoding, bytes })).isNew;
+    await store.putChunk({ blob, seq, bytes });
     return (await store.sealOutput({ blob, outputId, size, nowMs })).isNew;
   } catch (error) {
     if (isOpened) await store.dropBlob({ blob }).catch(() => {}); // The tidy does it later.
@@ -58,6 +64,37 @@ export async function uploadOutput({ store, clock, outputId, body }: OutputUploa
     if (isServeError(error) && error.kind === 'check-failed') throw new BadRequest(messageOf(error));
     throw error;
   }
+}
+
+/** Chunks of an output that comes plain, packed if that pays. */
+export async function* packedChunks(
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<StoredChunk, void, void> {
+  const packer = new ChunkPacker();
+  let sizeSoFar = 0;
+  for await (const chunk of chunksOf(body)) {
+    sizeSoFar += chunk.byteLength;
+    yield { ...(await packer.pack(chunk)), sizeSoFar };
+  }
+}
+
+/**
+ * Chunks of an output that comes packed, one frame each. The writer unpacks them, and finds those that are not full.
+ *
+ * @param size the output's, as its client states it: it bounds the frames, and the writer checks it
+ * @throws {BadRequest} no zstd, or other frames than an output of that size has
+ */
+export async function* framedChunks(
+  body: AsyncIterable<Uint8Array>,
+  size: number,
+): AsyncGenerator<StoredChunk, void, void> {
+  const count = Math.max(1, Math.ceil(size / CHUNK_BYTES));
+  let frames = 0;
+  for await (const bytes of zstdFrames(body, FRAME_BYTES_MAX)) {
+    if (++frames > count) throw new BadRequest(`cannot take output: over ${count} frames`);
+    yield { encoding: 'zstd', bytes, sizeSoFar: frames === count ? size : frames * CHUNK_BYTES };
+  }
+  if (frames < count) throw new BadRequest(`cannot take output: ${frames} frames of ${count}`);
 }
 
 /** Chunks of CHUNK_BYTES, the last one less; one empty chunk of an empty body. Each has a buffer of its own. */
@@ -79,5 +116,3 @@ async function* chunksOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   }
   yield chunk.slice(0, filled);
 }
-
-const NOTHING = new Uint8Array(0);

@@ -14,8 +14,12 @@
  * namespace that has the action, unless that is the main one, and all signatures that were put with it.
  *
  * `<hex>` is 64 lower-case hex digits. 401 and 403: this client may not do that. All else is a failure.
- * Bodies are sent raw, with `Content-Length`. A token travels as `Authorization: Bearer`.
+ * Bodies have a `Content-Length`. They are raw, or `Content-Encoding: zstd`: one frame for each CHUNK_BYTES of the output,
+ * less in the last one, as the store keeps them. A packed body states the output's size. A GET gets one only if its
+ * `Accept-Encoding` names zstd, and a PUT that is packed otherwise is a 400. A token travels as `Authorization: Bearer`.
  */
+
+import { CHUNK_BYTES } from './limits.ts';
 
 /** The output that an action has: 64 lower-case hex digits. */
 export const OUTPUT_ID_HEADER = 'astera-output-id';
@@ -50,8 +54,17 @@ export function signedText({ namespace, actionId, outputId, size }: SignedEntry)
 
 const SIGNATURE = /^v1:[0-9a-f]{16}:[A-Za-z0-9_-]{86}$/;
 
+/** The size of the output, where the body is packed: bytes, decimal. */
+export const SIZE_HEADER = 'astera-size';
+
 /** All paths of the build cache begin so. */
 export const CACHE_PREFIX = 'cache/';
+
+/**
+ * The longest frame of one chunk: zstd's own bound for what can't be packed (`ZSTD_COMPRESSBOUND` in zstd.h), and room for
+ * smaller blocks.
+ */
+export const FRAME_BYTES_MAX = CHUNK_BYTES + (CHUNK_BYTES >> 8) + 1024;
 
 export function actionPath(actionId: string): string {
   return `/${CACHE_PREFIX}action/${actionId}`;

@@ -1,7 +1,7 @@
 /** `/cache/…`: the build cache for the LAN. The wire: `core/build-cache-wire.ts`. */
 
 import type { CacheRight } from '../access/cache-right.ts';
-import type { BuildCache, CacheAnswer } from '../buildcache/build-cache.ts';
+import type { BuildCache, CacheAnswer, Form } from '../buildcache/build-cache.ts';
 import { BUILD_OUTPUT_BYTES_MAX } from '../buildcache/limits.ts';
 import type { ActionRow } from '../core/build-cache-port.ts';
 import {
@@ -10,6 +10,7 @@ import {
   NAMESPACE_HEADER,
   OUTPUT_ID_HEADER,
   SIGNATURE_HEADER,
+  SIZE_HEADER,
   TIME_HEADER,
 } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime, isNamespace, MAIN_NAMESPACE } from '../core/cache-id.ts';
@@ -45,6 +46,7 @@ export class CacheEndpoint implements Endpoint {
   #action(actionId: string): Route {
     const { cache } = this.#options;
     let headers = NO_HEADERS;
+    let form: Form = 'plain';
     return {
       name: 'cache-action',
       methods: METHODS,
@@ -52,6 +54,7 @@ export class CacheEndpoint implements Endpoint {
       bodyBytesMax: 0,
       admit: (client, header) => {
         headers = actionHeaders(header);
+        form = formFor(header);
         return this.#demand(client, header, headers.namespace);
       },
       answer: async (client, responder) => {
@@ -59,7 +62,7 @@ export class CacheEndpoint implements Endpoint {
         const own = storedNamespace(namespace);
         if (client.method !== 'PUT') {
           const namespaces = own === MAIN ? [MAIN] : [own, MAIN];
-          return answer(client, responder, await cache.action(actionId, namespaces));
+          return answer(client, responder, await cache.action(actionId, namespaces, form));
         }
         if (!isCacheId(outputId) || !isCacheTime(time)) {
           throw new BadRequest(
@@ -78,12 +81,18 @@ export class CacheEndpoint implements Endpoint {
 
   #output(outputId: string): Route {
     const { cache } = this.#options;
+    let form: Form = 'plain';
+    let packedSize: number | undefined;
     return {
       name: 'cache-output',
       methods: METHODS,
       module: undefined,
       bodyBytesMax: BUILD_OUTPUT_BYTES_MAX,
-      admit: (client, header) => this.#demand(client, header, undefined),
+      admit: (client, header) => {
+        form = formFor(header);
+        if (client.method === 'PUT') packedSize = packedSizeOf(header);
+        return this.#demand(client, header, undefined);
+      },
       answer: async (client, responder) => {
         if (client.isHead) {
           const isStored = await cache.hasOutput(outputId);
@@ -92,9 +101,9 @@ export class CacheEndpoint implements Endpoint {
           });
         } else if (client.method === 'PUT') {
           if (client.body === undefined) throw new Error('a route that takes a body got none');
-          await cache.putOutput(outputId, client.body.pieces());
+          await cache.putOutput(outputId, client.body.pieces(), packedSize);
           responder.text(client, 201, 'stored\n', { route: 'cache-output' });
-        } else answer(client, responder, await cache.output(outputId));
+        } else answer(client, responder, await cache.output(outputId, form));
       },
     };
   }
@@ -141,9 +150,42 @@ function actionHeaders(header: (name: string) => string): ActionHeaders {
   };
 }
 
-function answer(client: Client, responder: Responder, { answer: found, action }: CacheAnswer): void {
+/** Packed for a client that asks for it, and plain for all others. */
+function formFor(header: (name: string) => string): Form {
+  return header('accept-encoding')
+    .split(',')
+    .some((one) => one.trim() === 'zstd')
+    ? 'stored'
+    : 'plain';
+}
+
+/**
+ * The size of the output whose body is packed; undefined of a plain one.
+ *
+ * @throws {BadRequest} another encoding, or no size
+ */
+function packedSizeOf(header: (name: string) => string): number | undefined {
+  const encoding = header('content-encoding');
+  if (encoding === '' || encoding === 'identity') return undefined;
+  if (encoding !== 'zstd') throw new BadRequest('cannot take output: its encoding is not zstd');
+  const size = header(SIZE_HEADER);
+  if (/^[0-9]{1,12}$/.test(size) && Number(size) <= BUILD_OUTPUT_BYTES_MAX) return Number(size);
+  throw new BadRequest(
+    `cannot take output: its header ${SIZE_HEADER} is not up to ${BUILD_OUTPUT_BYTES_MAX}`,
+  );
+}
+
+function answer(
+  client: Client,
+  responder: Responder,
+  { answer: found, action, unpackedSize }: CacheAnswer,
+): void {
   client.visibility = 'private'; // An action may get another output, and a cache between us asks nobody for a right.
-  responder.answer(client, action === undefined ? found : { ...found, lines: actionLines(action) });
+  const lines = [
+    ...(action === undefined ? [] : actionLines(action)),
+    ...(unpackedSize === undefined ? [] : ['Content-Encoding: zstd', `${SIZE_HEADER}: ${unpackedSize}`]),
+  ];
+  responder.answer(client, lines.length === 0 ? found : { ...found, lines });
 }
 
 function actionLines({ outputId, time, namespace, note }: ActionRow): string[] {

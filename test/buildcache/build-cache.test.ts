@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
 import { BuildCache, type CacheAnswer, type CachedOutput } from '../../src/buildcache/build-cache.ts';
 import { BUILD_ACTION_HELD_MS } from '../../src/buildcache/limits.ts';
 import type { ActionName } from '../../src/core/build-cache-port.ts';
@@ -99,6 +100,102 @@ test('what can be packed is stored packed, and given as it was', async (t) => {
       assert.ok((await bytesOf(await cache.action(ACTION, ['']))).equals(bytes));
   }
 });
+
+/** As a client packs it: a frame a chunk. */
+function framesOf(bytes: Uint8Array, chunkBytes = CHUNK_BYTES): Buffer {
+  const frames: Buffer[] = [];
+  for (let at = 0; at === 0 || at < bytes.byteLength; at += chunkBytes)
+    frames.push(zstdCompressSync(bytes.subarray(at, at + chunkBytes)));
+  return Buffer.concat(frames);
+}
+
+const LINES = Buffer.from('The same line once more.\n'.repeat(60_000));
+for (const content of [
+  Buffer.alloc(0),
+  LINES.subarray(0, 5_000),
+  LINES.subarray(0, CHUNK_BYTES),
+  LINES,
+  randomBytes(CHUNK_BYTES),
+  randomBytes(1_500_000),
+]) {
+  test(`${content.byteLength} bytes that come packed are stored as they come, and given packed or plain`, async (t) => {
+    const made = rig(t);
+    const outputId = idOf(content);
+    const packed = framesOf(content);
+    await made.cache.putOutput(outputId, pieces(packed, 99_999), content.byteLength);
+    await made.cache.putAction({ namespace: '', actionId: ACTION, outputId, time: TIME });
+    for (const { cache } of [made, made, made.restarted()]) {
+      for (const got of [
+        await cache.action(ACTION, [''], 'stored'),
+        await cache.output(outputId, 'stored'),
+      ]) {
+        const bytes = await bytesOf(got);
+        assert.equal(got.unpackedSize, content.byteLength);
+        assert.equal(got.answer.size, bytes.byteLength);
+        if (content.byteLength > 0) assert.ok(bytes.equals(packed));
+        assert.equal(got.answer.sha256, undefined, 'a range of it would be one of other bytes');
+      }
+      assert.ok((await bytesOf(await cache.action(ACTION, ['']))).equals(content));
+    }
+  });
+}
+
+test('what is stored plain goes out plain, whatever is asked for', async (t) => {
+  const made = rig(t);
+  const bytes = randomBytes(CHUNK_BYTES + 10);
+  await put(made, bytes);
+  const got = await made.cache.action(ACTION, [''], 'stored');
+  assert.equal(got.unpackedSize, undefined);
+  assert.ok((await bytesOf(got)).equals(bytes));
+});
+
+const BOMB = zstdCompressSync(Buffer.alloc(64 * 1024 * 1024));
+for (const { why, outputId, body, size } of [
+  { why: 'other bytes than the ID names', outputId: OTHER, body: framesOf(LINES), size: LINES.byteLength },
+  { why: 'a smaller size', outputId: idOf(LINES), body: framesOf(LINES), size: LINES.byteLength - 1 },
+  { why: 'a larger size', outputId: idOf(LINES), body: framesOf(LINES), size: LINES.byteLength + 1 },
+  { why: 'a size of more chunks', outputId: idOf(LINES), body: framesOf(LINES), size: 2 * LINES.byteLength },
+  { why: 'smaller chunks', outputId: idOf(LINES), body: framesOf(LINES, 1000), size: LINES.byteLength },
+  { why: 'one frame for all', outputId: idOf(LINES), body: zstdCompressSync(LINES), size: LINES.byteLength },
+  {
+    why: 'a chunk in the middle that is not full',
+    outputId: idOf(LINES),
+    body: unevenFrames(),
+    size: LINES.byteLength,
+  },
+  { why: 'a bomb', outputId: OTHER, body: BOMB, size: 1000 },
+  { why: 'a bomb of the size it states', outputId: OTHER, body: BOMB, size: 64 * 1024 * 1024 },
+  { why: 'no zstd', outputId: idOf(LINES), body: LINES, size: LINES.byteLength },
+  { why: 'damaged frames', outputId: idOf(LINES), body: damaged(framesOf(LINES)), size: LINES.byteLength },
+  { why: 'nothing', outputId: idOf(Buffer.alloc(0)), body: Buffer.alloc(0), size: 0 },
+]) {
+  test(`a packed body is refused, and nothing of it stays: ${why}`, async (t) => {
+    const made = rig(t);
+    await assert.rejects(made.cache.putOutput(outputId, pieces(body), size), BadRequest);
+    assert.equal(await made.cache.hasOutput(outputId), false);
+    const outputIds = [outputId, idOf(body)];
+    assert.deepEqual(await made.store.getOutputsStored({ outputIds }), { stored: [false, false] });
+  });
+}
+
+/** As many frames as LINES has, with the bytes of LINES, cut elsewhere. */
+function unevenFrames(): Buffer {
+  const cuts = [
+    0,
+    CHUNK_BYTES,
+    2 * CHUNK_BYTES - 1,
+    3 * CHUNK_BYTES - 1,
+    4 * CHUNK_BYTES - 1,
+    5 * CHUNK_BYTES - 1,
+    LINES.byteLength,
+  ];
+  return Buffer.concat(cuts.slice(1).map((to, at) => zstdCompressSync(LINES.subarray(cuts[at], to))));
+}
+
+function damaged(bytes: Buffer): Buffer {
+  bytes[bytes.byteLength >> 1] = (bytes[bytes.byteLength >> 1] ?? 0) ^ 0xff;
+  return bytes;
+}
 
 test('what was never put is a miss', async (t) => {
   const { cache } = rig(t);
