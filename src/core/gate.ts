@@ -1,5 +1,5 @@
 /**
- * Bounds the requests that are open at the upstreams, and the requests that wait for a place: first come, first served.
+ * Bounds the work of one kind that is done at one time, and the work that waits for a place: first come, first served.
  *
  * A fetch holds its place to its end, through all new tries and waits. So a download that breaks does not go to the end
  * of the queue.
@@ -7,23 +7,28 @@
 
 import { Busy } from './errors.ts';
 
+export type GateOptions = {
+  readonly placesMax: number;
+  readonly queueMax: number;
+  /** The error's text for work that finds the queue full. */
+  readonly full: string;
+};
+
 type Waiter = { readonly admit: () => void; readonly refuse: (error: Error) => void };
 
 export class Gate {
-  readonly #placesMax: number;
-  readonly #queueMax: number;
+  readonly #options: GateOptions;
   #taken = 0;
   // A Set keeps the order of insertion, and deletes a waiter in constant time.
   readonly #waiting = new Set<Waiter>();
 
-  constructor({ placesMax, queueMax }: { placesMax: number; queueMax: number }) {
-    this.#placesMax = placesMax;
-    this.#queueMax = queueMax;
+  constructor(options: GateOptions) {
+    this.#options = options;
   }
 
   /** Whether no place is free, so that {@link enter} would wait. */
   get isFull(): boolean {
-    return this.#taken >= this.#placesMax;
+    return this.#taken >= this.#options.placesMax;
   }
 
   /**
@@ -32,23 +37,22 @@ export class Gate {
    * @throws {Busy} the queue is full
    * @throws the signal's reason, if it is aborted during the wait
    */
-  async enter(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
+  async enter(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     if (!this.isFull) {
       this.#taken += 1;
       return;
     }
-    if (this.#waiting.size >= this.#queueMax) {
-      throw new Busy(`cannot fetch: ${this.#waiting.size} requests are waiting for the upstreams already`);
-    }
+    const { queueMax, full } = this.#options;
+    if (this.#waiting.size >= queueMax) throw new Busy(full);
     await this.#turn(signal);
   }
 
-  #turn(signal: AbortSignal): Promise<void> {
+  #turn(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const leaveQueue = () => {
         this.#waiting.delete(waiter);
-        signal.removeEventListener('abort', aborted);
+        signal?.removeEventListener('abort', aborted);
       };
       const waiter: Waiter = {
         admit: () => {
@@ -60,9 +64,9 @@ export class Gate {
           reject(error);
         },
       };
-      const aborted = () => waiter.refuse(signal.reason);
+      const aborted = () => waiter.refuse(signal?.reason);
       this.#waiting.add(waiter);
-      signal.addEventListener('abort', aborted, { once: true });
+      signal?.addEventListener('abort', aborted, { once: true });
     });
   }
 

@@ -76,7 +76,11 @@ export class GitCommand {
 
   constructor({ environment, processesMax = GIT_PROCESSES_MAX }: GitCommandOptions) {
     this.#environment = environment;
-    this.#gate = new Gate({ placesMax: processesMax, queueMax: GIT_QUEUE_MAX });
+    this.#gate = new Gate({
+      placesMax: processesMax,
+      queueMax: GIT_QUEUE_MAX,
+      full: 'cannot ask Git: too many requests wait for it',
+    });
   }
 
   /**

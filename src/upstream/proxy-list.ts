@@ -66,9 +66,12 @@ class ProxyList implements Upstream, ModuleSource {
     this.#instance = options.instance;
     const proxies = new HttpProxies(options.proxyEnv ?? {});
     this.#dispatchers = createDispatchers(timeouts, proxies);
-    const queueMax = options.queueMax ?? UPSTREAM_QUEUE_MAX;
-    this.#files = new Gate({ placesMax: options.requestsMax ?? UPSTREAM_REQUESTS_MAX, queueMax });
-    this.#proofs = new Gate({ placesMax: UPSTREAM_PROOFS_MAX, queueMax });
+    const queue = {
+      queueMax: options.queueMax ?? UPSTREAM_QUEUE_MAX,
+      full: 'cannot fetch: too many requests wait for the upstreams',
+    };
+    this.#files = new Gate({ placesMax: options.requestsMax ?? UPSTREAM_REQUESTS_MAX, ...queue });
+    this.#proofs = new Gate({ placesMax: UPSTREAM_PROOFS_MAX, ...queue });
     const context = {
       version: options.version,
       clock: options.clock,

@@ -10,7 +10,7 @@ const never = new AbortController().signal;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('waiters get places in the order of their calls', async () => {
-  const gate = new Gate({ placesMax: 1, queueMax: 3 });
+  const gate = new Gate({ placesMax: 1, queueMax: 3, full: 'too many wait' });
   await gate.enter(never);
   assert.ok(gate.isFull);
   const order: number[] = [];
@@ -27,16 +27,19 @@ test('waiters get places in the order of their calls', async () => {
 });
 
 test('a request past the queue gets Busy', async () => {
-  const gate = new Gate({ placesMax: 1, queueMax: 1 });
+  const gate = new Gate({ placesMax: 1, queueMax: 1, full: 'too many wait' });
   await gate.enter(never);
   const second = gate.enter(never);
-  await assert.rejects(gate.enter(never), Busy);
+  await assert.rejects(
+    gate.enter(never),
+    (error) => error instanceof Busy && error.message === 'too many wait',
+  );
   gate.leave();
   await second;
 });
 
 test('a waiter that gives up takes no place', async () => {
-  const gate = new Gate({ placesMax: 1, queueMax: 2 });
+  const gate = new Gate({ placesMax: 1, queueMax: 2, full: 'too many wait' });
   await gate.enter(never);
   const aborter = new AbortController();
   const left = gate.enter(aborter.signal);
@@ -50,7 +53,7 @@ test('a waiter that gives up takes no place', async () => {
 });
 
 test('all waiters can be refused', async () => {
-  const gate = new Gate({ placesMax: 1, queueMax: 2 });
+  const gate = new Gate({ placesMax: 1, queueMax: 2, full: 'too many wait' });
   await gate.enter(never);
   const waiting = [gate.enter(never), gate.enter(never)];
   gate.refuseWaiting(() => new UpstreamDown('down'));
