@@ -1,6 +1,6 @@
 /** The cost of processes, as the kernel counts it: CPU of all threads, memory by kind. Linux only. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
 /** USER_HZ: 100 on every Linux that Node runs on. */
@@ -66,12 +66,31 @@ export type ThreadTimes = {
   readonly ranMs: number;
   /** Could have run, and had no core. */
   readonly waitedMs: number;
+  /** How often it was put on a core: of an idle thread, how often it woke up. */
+  readonly runs: number;
 };
 
 /** Of a process's first thread: of a server, the front. */
 export function frontTimes(pid: number): ThreadTimes {
-  const [ran, waited] = readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ').map(Number);
-  return { ranMs: (ran ?? 0) / 1e6, waitedMs: (waited ?? 0) / 1e6 };
+  return timesOf(pid, pid);
+}
+
+/** Of all threads that it has now, together: finer than {@link cpuMs}. */
+export function threadTimes(pid: number): ThreadTimes {
+  const sum = { ranMs: 0, waitedMs: 0, runs: 0 };
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const { ranMs, waitedMs, runs } = timesOf(pid, Number(thread));
+    sum.ranMs += ranMs;
+    sum.waitedMs += waitedMs;
+    sum.runs += runs;
+  }
+  return sum;
+}
+
+function timesOf(pid: number, thread: number): ThreadTimes {
+  const text = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8');
+  const [ran = 0, waited = 0, runs = 0] = text.split(' ').map(Number);
+  return { ranMs: ran / 1e6, waitedMs: waited / 1e6, runs };
 }
 
 export const cores = availableParallelism();

@@ -59,6 +59,7 @@ export async function watched<T>(
       front: {
         ranMs: front.ranMs - beforeFront.ranMs,
         waitedMs: front.waitedMs - beforeFront.waitedMs,
+        runs: front.runs - beforeFront.runs,
       },
       loop: { p50Ms: loopMs('p50'), p99Ms: loopMs('p99'), maxMs: loopMs('max') },
       ticker: await ticker.take(),

@@ -37,6 +37,8 @@ export type ServerOptions = {
   readonly isStoring?: () => boolean;
   /** Connections at one time; more are closed as they come. */
   readonly connectionsMax: number;
+  /** Told of each connection, and of each request but hot ones, before anything is done for it. */
+  readonly onWork?: () => void;
 };
 
 export class Server {
@@ -105,7 +107,8 @@ export class Server {
 
   #onConnection(res: Pick<HttpResponse, 'close'>, change: number): void {
     this.#connections += change;
-    const { connectionsMax, events } = this.#options;
+    const { connectionsMax, events, onWork } = this.#options;
+    if (change > 0) onWork?.();
     if (change < 0 || this.#connections <= connectionsMax) return;
     events.connectionRefused(connectionsMax);
     res.close();
@@ -136,6 +139,7 @@ export class Server {
 
   /** The one way of all requests but hot ones. */
   #begin(client: Client, req: HttpRequest): void {
+    this.#options.onWork?.();
     this.#admit(client);
     let name = 'malformed';
     const fail = (error: unknown) => this.#responder.error(client, error, name);

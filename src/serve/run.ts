@@ -79,7 +79,8 @@ export async function runServer({
     loopDelay: () => loopDelay.take(),
     storeSizes: () => store.getSizes({}),
   });
-  const server = serverOver({ config, store, metrics, events, profiles }, services);
+  const onWork = () => loopDelay.wake();
+  const server = serverOver({ config, store, metrics, events, profiles, onWork }, services);
   const manager =
     config.systemd &&
     new ServiceManager({
@@ -142,11 +143,13 @@ function openLogins({ authFile, cacheReadNeedsLogin }: Config, events: Events): 
   return new Logins({ accounts: readAuthFile(authFile), clock, onFailure });
 }
 
+type ServerParts = Omit<Serving, 'stop' | 'log'> & { readonly onWork: () => void };
+
 type Renewable = { readonly server: Server; readonly logins: Logins | undefined; readonly log: Logger };
 
 /** The server with all its endpoints, not listening yet. */
 function serverOver(
-  { config, store, metrics, events, profiles }: Omit<Serving, 'stop' | 'log'>,
+  { config, store, metrics, events, profiles, onWork }: ServerParts,
   { access, modules, sumdb, buildCache, cacheRight }: Services,
 ): Server {
   const { instance } = store;
@@ -166,6 +169,7 @@ function serverOver(
     clientStallMs: config.clientStallMs,
     isStoring: () => store.full === undefined,
     connectionsMax: connectionsMax(),
+    onWork,
   });
 }
 

@@ -226,3 +226,31 @@ test('the event loop’s delay is measured, and starts again after each reading'
   assert.deepEqual(delay.take(), { p50: 0, p99: 0, max: 0 });
   delay.stop();
 });
+
+test('an idle event loop is looked at a few times a second, one with work a hundred times', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  let [nowMs, looks, busyShare] = [0, 0, 0];
+  t.mock.method(performance, 'eventLoopUtilization', () => ({ utilization: busyShare }));
+  t.mock.method(performance, 'now', () => {
+    looks += 1;
+    return nowMs;
+  });
+  const delay = new EventLoopDelay();
+  t.after(() => delay.stop());
+  const isFastFor = (ms: number) => {
+    const before = looks;
+    for (const untilMs = nowMs + ms; nowMs < untilMs; nowMs++) t.mock.timers.tick(1);
+    return looks - before >= ms / 10;
+  };
+  assert.ok(isFastFor(1_000), 'a start is work');
+  assert.ok(!isFastFor(3_000) && !isFastFor(1_000), 'idle');
+  delay.wake();
+  assert.ok(isFastFor(1_000), 'work has come');
+  busyShare = 0.5;
+  assert.ok(isFastFor(5_000), 'and does not end');
+  busyShare = 0;
+  assert.ok(!isFastFor(5_000) && !isFastFor(1_000), 'it has ended');
+  busyShare = 0.5;
+  isFastFor(250);
+  assert.ok(isFastFor(1_000), 'work of which nobody told');
+});
