@@ -1,5 +1,5 @@
 /**
- * Decides whether a client may read a module, from its address and its login, without I/O.
+ * Decides whether a client may read a module, or the server's own figures, from its address and its login, without I/O.
  *
  * The front asks before it looks into memory or store and before it joins or starts a flight, so that nothing of a
  * private module reaches a client without the right.
@@ -12,16 +12,19 @@ import type { ModulePath } from '../core/module-path.ts';
 import { formatIp, isWithin, type Network, plainIp } from '../core/network.ts';
 import { quote } from '../core/quote.ts';
 import type { Credentials } from './credentials.ts';
+import type { Grant } from './grant.ts';
 import type { Logins } from './logins.ts';
-import type { Scope } from './scope.ts';
+import type { ModuleScope } from './scope.ts';
 
 export type AccessOptions = {
   /** Lists of patterns, as `matchPrefixPatterns` takes them: a module that one of them matches is private. */
   readonly privatePatterns: readonly string[];
-  /** The networks whose clients may read private modules. */
+  /** Such a list too: a module that it matches needs a login as well, if it is public elsewhere. */
+  readonly loginPatterns?: string;
+  /** The networks whose clients may read both without a login. */
   readonly privateNetworks: readonly Network[];
   /** Undefined: nobody can log in. */
-  readonly logins?: Pick<Logins, 'scopesOf'> | undefined;
+  readonly logins?: Pick<Logins, 'grantOf'> | undefined;
 };
 
 export type AccessRequest = {
@@ -29,49 +32,84 @@ export type AccessRequest = {
   readonly address: Uint8Array;
   /** Undefined: it sent none. They are looked at only where its address gives no right. */
   readonly credentials: Credentials | undefined;
+};
+
+export type ModuleRequest = AccessRequest & {
   /** The module that the answer would tell of. */
   readonly module: ModulePath;
 };
+
+type Matcher = (path: ModulePath) => boolean;
 
 /** A client at a Unix socket counts as one at these. */
 const LOCALHOSTS: readonly Uint8Array[] = [Uint8Array.of(127, 0, 0, 1), new Uint8Array(16).fill(1, 15)];
 
 export class Access {
-  readonly #matchers: readonly ((path: ModulePath) => boolean)[];
+  readonly #privates: readonly Matcher[];
+  readonly #needsLogin: Matcher | undefined;
   readonly #networks: readonly Network[];
   readonly #isLocalAllowed: boolean;
   readonly #logins: AccessOptions['logins'];
 
-  constructor({ privatePatterns, privateNetworks, logins }: AccessOptions) {
-    this.#matchers = privatePatterns.filter((patterns) => patterns !== '').map(prefixMatcher);
+  constructor({ privatePatterns, loginPatterns = '', privateNetworks, logins }: AccessOptions) {
+    this.#privates = privatePatterns.filter((patterns) => patterns !== '').map(prefixMatcher);
+    this.#needsLogin = loginPatterns === '' ? undefined : prefixMatcher(loginPatterns);
     this.#networks = privateNetworks;
     this.#logins = logins;
     this.#isLocalAllowed = LOCALHOSTS.some((address) => isWithin(privateNetworks, address));
   }
 
-  /** The visibility of a module's files. */
+  /** The visibility of a module's files: `private` where a client needs a right. */
   visibilityOf = (module: ModulePath): Visibility =>
-    this.#matchers.some((matches) => matches(module)) ? 'private' : 'public';
+    this.#needOf(module) === undefined ? 'public' : 'private';
 
   /**
    * Whether the client may have the answer; a promise where its password must be checked first.
    *
    * @returns who else may get it
-   * @throws {Forbidden} the module is private, and neither the client's network nor its login may read it
-   * @throws {Unauthorized} the module is private, and there is no login, or a wrong one
+   * @throws {Forbidden} neither the client's network nor its login may read the module
+   * @throws {Unauthorized} its network may not, and there is no login, or a wrong one
    * @throws {Busy} the login can't be checked now
    */
-  decide({ address, credentials, module }: AccessRequest): Visibility | Promise<Visibility> {
-    const visibility = this.visibilityOf(module);
-    if (visibility === 'public' || this.#isTrusted(address)) return visibility;
-    if (this.#logins === undefined) throw new Forbidden(refusal(address, module));
+  decide({ address, credentials, module }: ModuleRequest): Visibility | Promise<Visibility> {
+    const need = this.#needOf(module);
+    if (need === undefined) return 'public';
+    if (this.#isTrusted(address)) return 'private';
+    if (this.#logins === undefined) throw new Forbidden(refusal(module, need, notNamed(address)));
     if (credentials === undefined) {
-      throw new Unauthorized(`${refusal(address, module)}; a login is needed, from .netrc, or a token`);
+      const why = `${notNamed(address)}; a login is needed, from .netrc, or a token`;
+      throw new Unauthorized(refusal(module, need, why));
     }
-    const scopes = this.#logins.scopesOf(credentials, address);
-    return scopes instanceof Promise
-      ? scopes.then((scopes) => demandPrivate(scopes, module))
-      : demandPrivate(scopes, module);
+    const grant = this.#logins.grantOf(credentials, address);
+    return grant instanceof Promise
+      ? grant.then((grant) => judge(grant, module, need))
+      : judge(grant, module, need);
+  }
+
+  /**
+   * Asks for the right to see metrics and profiles. Without a file of users everybody has it. Resolves, where a password is
+   * to be checked, when it is right.
+   *
+   * @throws {Forbidden} the login lacks the scope
+   * @throws {Unauthorized} the client's network is not trusted, and there is no login, or a wrong one
+   * @throws {Busy} the login can't be checked now
+   */
+  demandAdmin({ address, credentials }: AccessRequest): Promise<void> | undefined {
+    if (this.#logins === undefined || this.#isTrusted(address)) return undefined;
+    if (credentials === undefined) {
+      const why = `${notNamed(address)}; a login with the scope "admin" is needed`;
+      throw new Unauthorized(`cannot give metrics or profiles: ${why}`);
+    }
+    const grant = this.#logins.grantOf(credentials, address);
+    if (grant instanceof Promise) return grant.then(judgeAdmin);
+    judgeAdmin(grant);
+    return undefined;
+  }
+
+  /** The scope that a client of no trusted network needs for a module. Undefined: none. */
+  #needOf(module: ModulePath): ModuleScope | undefined {
+    if (this.#privates.some((matches) => matches(module))) return 'private';
+    return this.#needsLogin?.(module) ? 'read' : undefined;
   }
 
   #isTrusted(address: Uint8Array): boolean {
@@ -79,14 +117,22 @@ export class Access {
   }
 }
 
-function demandPrivate(scopes: readonly Scope[], module: ModulePath): Visibility {
-  if (scopes.includes('private')) return 'private';
-  throw new Forbidden(
-    `cannot give ${quote(module)}: it is private here, and the login lacks the scope "private"`,
-  );
+function judge(grant: Grant, module: ModulePath, need: ModuleScope): Visibility {
+  if (grant.opens(module, need)) return 'private';
+  const why = grant.opensAny(need) ? 'the login is for other modules' : `the login lacks the scope "${need}"`;
+  throw new Forbidden(refusal(module, need, why));
 }
 
-function refusal(address: Uint8Array, module: ModulePath): string {
+function judgeAdmin({ scopes }: Grant): void {
+  if (scopes.includes('admin')) return;
+  throw new Forbidden('cannot give metrics or profiles: the login lacks the scope "admin"');
+}
+
+function refusal(module: ModulePath, need: ModuleScope, why: string): string {
+  return `cannot give ${quote(module)}: it ${need === 'private' ? 'is private' : 'needs a login'} here, and ${why}`;
+}
+
+function notNamed(address: Uint8Array): string {
   const client = address.byteLength === 0 ? 'this machine' : formatIp(plainIp(address));
-  return `cannot give ${quote(module)}: it is private here, and --private-allow of the server does not name the network of ${client}`;
+  return `--private-allow of the server does not name the network of ${client}`;
 }

@@ -8,10 +8,12 @@
 
 import { hash, randomBytes } from 'node:crypto';
 import { Busy, Unauthorized } from '../core/errors.ts';
+import { Gate } from '../core/gate.ts';
 import { formatIp, plainIp } from '../core/network.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Account, Token, User } from './accounts.ts';
 import type { Credentials } from './credentials.ts';
+import { Grant } from './grant.ts';
 import {
   LOGIN_ADDRESSES_MAX,
   LOGIN_FAILURES_FREE,
@@ -31,7 +33,10 @@ export type LoginsOptions = {
   readonly onFailure: (address: string, pauseMs: number) => void;
 };
 
-type Remembered = { readonly scopes: readonly Scope[]; readonly untilMs: number };
+/** An account, and its grant, made once. */
+type Known<Kind extends Account> = { readonly account: Kind; readonly grant: Grant };
+
+type Remembered = { readonly grant: Grant; readonly untilMs: number };
 type Attempt = { readonly user: string; readonly password: string; readonly from: string };
 type Failures = { readonly count: number; readonly untilMs: number };
 
@@ -39,13 +44,18 @@ export class Logins {
   readonly #options: Omit<LoginsOptions, 'accounts'>;
   /** Makes what is kept of a password worthless elsewhere. */
   readonly #key = randomBytes(32).toString('hex');
-  #users: ReadonlyMap<string, User> = new Map();
-  #tokens: ReadonlyMap<string, Token> = new Map();
+  /** By their names. */
+  #users: ReadonlyMap<string, Known<User>> = new Map();
+  /** By their hashes. */
+  #tokens: ReadonlyMap<string, Known<Token>> = new Map();
   #remembered = new Map<string, Remembered>();
-  readonly #checks = new Map<string, Promise<readonly Scope[]>>();
+  readonly #checks = new Map<string, Promise<Grant>>();
   readonly #failures = new Map<string, Failures>();
-  #checking = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #gate = new Gate({
+    placesMax: LOGINS_CHECKED_MAX,
+    queueMax: LOGINS_WAITING_MAX,
+    full: 'cannot check the login: too many wait for it',
+  });
 
   constructor({ accounts, ...options }: LoginsOptions) {
     this.#options = options;
@@ -54,80 +64,96 @@ export class Logins {
 
   /** From here on these are the users and tokens; nothing is remembered of those before. */
   replace(accounts: readonly Account[]): void {
-    this.#users = new Map(accounts.flatMap((one) => (one.kind === 'user' ? [[one.name, one]] : [])));
-    this.#tokens = new Map(accounts.flatMap((one) => (one.kind === 'token' ? [[one.sha256, one]] : [])));
+    const users = new Map<string, Known<User>>();
+    const tokens = new Map<string, Known<Token>>();
+    for (const account of accounts) {
+      const grant = new Grant(account.scopes);
+      if (account.kind === 'user') users.set(account.name, { account, grant });
+      else tokens.set(account.sha256, { account, grant });
+    }
+    this.#users = users;
+    this.#tokens = tokens;
     this.#remembered = new Map();
     this.#checks.clear();
   }
 
   /**
-   * The scopes of a login; at once where it is a token, or a password that was good before.
+   * The rights of a login; at once where it is a token, or a password that was good before.
    *
    * @param address as a client's socket has it; none for a Unix socket
    * @throws {Unauthorized} it is wrong or has expired. @throws {Busy} it can't be checked now
    */
-  scopesOf(credentials: Credentials, address: Uint8Array): readonly Scope[] | Promise<readonly Scope[]> {
+  grantOf(credentials: Credentials, address: Uint8Array): Grant | Promise<Grant> {
+    const known = this.knownGrant(credentials);
+    if (known !== undefined) return known;
     const from = addressKey(address);
     if (credentials.kind === 'malformed')
       throw new Unauthorized('cannot read the login: neither Basic nor Bearer');
-    if (credentials.kind === 'token') return this.#ofToken(credentials.token, from);
+    if (credentials.kind === 'token') return this.#refuseToken(credentials.token, from);
+    this.#demandPatience(from);
     const { user, password } = credentials;
     const id = this.#id(user, password);
-    const known = this.#remembered.get(id);
-    if (known !== undefined && known.untilMs > this.#options.clock.monotonicMs()) return known.scopes;
-    this.#demandPatience(from);
     return this.#checks.get(id) ?? this.#check(id, { user, password, from });
   }
 
-  #ofToken(token: string, from: string): readonly Scope[] {
-    // Comparing hashes tells nothing of the token: nobody can choose what hash a guess has.
-    const known = this.#tokens.get(hashToken(token));
-    if (known !== undefined && known.expiresMs > this.#options.clock.wallMs()) return known.scopes;
+  /** As {@link grantOf}, the scopes alone. */
+  scopesOf(credentials: Credentials, address: Uint8Array): readonly Scope[] | Promise<readonly Scope[]> {
+    const grant = this.grantOf(credentials, address);
+    return grant instanceof Promise ? grant.then(({ scopes }) => scopes) : grant.scopes;
+  }
+
+  /** The rights of a login that needs no check: a good token, or a password that was good before. Nothing is counted. */
+  knownGrant(credentials: Credentials): Grant | undefined {
+    const { clock } = this.#options;
+    if (credentials.kind === 'token') {
+      // Comparing hashes tells nothing of the token: nobody can choose what hash a guess has.
+      const known = this.#tokens.get(hashToken(credentials.token));
+      return known !== undefined && known.account.expiresMs > clock.wallMs() ? known.grant : undefined;
+    }
+    if (credentials.kind !== 'password') return undefined;
+    const known = this.#remembered.get(this.#id(credentials.user, credentials.password));
+    return known !== undefined && known.untilMs > clock.monotonicMs() ? known.grant : undefined;
+  }
+
+  #refuseToken(token: string, from: string): never {
     // It was good once: whoever sends it guesses nothing.
-    if (known !== undefined) throw new Unauthorized('cannot log in: the token has expired');
+    if (this.#tokens.has(hashToken(token))) throw new Unauthorized('cannot log in: the token has expired');
     this.#demandPatience(from);
     this.#failed(from);
     throw new Unauthorized('cannot log in: no such token');
   }
 
   /** One check for all who bring the same login meanwhile; a wrong one counts once. */
-  #check(id: string, { user, password, from }: Attempt): Promise<readonly Scope[]> {
-    if (this.#waiting.length >= LOGINS_WAITING_MAX)
-      throw new Busy('cannot check the login: too many wait for it');
-    const check = this.#inTurn(async () => {
-      const account = this.#users.get(user);
-      // An unknown user takes as long as a wrong password, and gets the same answer.
-      const isRight = await isPassword(password, account?.password ?? NO_PASSWORD);
-      if (!isRight || account === undefined) {
-        this.#failed(from);
-        throw new Unauthorized('cannot log in: wrong user or password');
-      }
-      // The file may have been read again meanwhile.
-      if (this.#users.get(user) === account) this.#remember(id, account.scopes);
-      return account.scopes;
-    }).finally(() => {
+  #check(id: string, attempt: Attempt): Promise<Grant> {
+    const check = this.#checkInTurn(id, attempt).finally(() => {
       if (this.#checks.get(id) === check) this.#checks.delete(id);
     });
     this.#checks.set(id, check);
     return check;
   }
 
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#checking < LOGINS_CHECKED_MAX) this.#checking += 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  async #checkInTurn(id: string, { user, password, from }: Attempt): Promise<Grant> {
+    await this.#gate.enter();
     try {
-      return await work();
+      const known = this.#users.get(user);
+      // An unknown user takes as long as a wrong password, and gets the same answer.
+      const isRight = await isPassword(password, known?.account.password ?? NO_PASSWORD);
+      if (!isRight || known === undefined) {
+        this.#failed(from);
+        throw new Unauthorized('cannot log in: wrong user or password');
+      }
+      // The file may have been read again meanwhile.
+      if (this.#users.get(user) === known) this.#remember(id, known.grant);
+      return known.grant;
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#checking -= 1;
-      else next();
+      this.#gate.leave();
     }
   }
 
-  #remember(id: string, scopes: readonly Scope[]): void {
+  #remember(id: string, grant: Grant): void {
     this.#remembered.delete(id);
     const untilMs = this.#options.clock.monotonicMs() + LOGIN_REMEMBERED_MS;
-    this.#remembered.set(id, { scopes, untilMs });
+    this.#remembered.set(id, { grant, untilMs });
     dropOldest(this.#remembered, LOGINS_REMEMBERED_MAX);
   }
 

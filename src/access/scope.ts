@@ -2,20 +2,26 @@
 
 import { isNamespace } from '../core/cache-id.ts';
 import { BadRequest } from '../core/errors.ts';
+import { isPrefixPatterns } from '../core/glob.ts';
 import { quote } from '../core/quote.ts';
 
 /**
- * `read`: public modules, which need no login today. `private`: private modules too. `cache-read` and `cache-write`: get
- * from the build cache, put into it. `admin`: all that is for those who run the server.
+ * `read`: public modules of `--require-login`. `private`: private modules, and those of `read`. `cache-read` and
+ * `cache-write`: get from the build cache, put into it. `admin`: metrics and profiles, and nothing else.
  */
 export const scopes = ['read', 'private', 'cache-read', 'cache-write', 'admin'] as const;
 
 type CacheScope = 'cache-read' | 'cache-write';
 
-/** A scope of the build cache may be tied to a namespace, or to all that begin alike: `cache-write:pr/*`. */
-export type Scope = (typeof scopes)[number] | `${CacheScope}:${string}`;
+export type ModuleScope = 'read' | 'private';
 
-/** @throws {BadRequest} an unknown scope, a malformed namespace, or none */
+/**
+ * A scope of the build cache may be tied to a namespace, or to all that begin alike: `cache-write:pr/*`. One of modules may be
+ * tied to a pattern, as in GOPRIVATE: `private:corp.example/team/*`.
+ */
+export type Scope = (typeof scopes)[number] | `${CacheScope | ModuleScope}:${string}`;
+
+/** @throws {BadRequest} an unknown scope, a malformed namespace or pattern, or none */
 export function parseScopes(text: string): readonly Scope[] {
   return text.split(',').map((part) => {
     const name = part.trim();
@@ -43,7 +49,10 @@ function matches(pattern: string, namespace: string): boolean {
 }
 
 function parseTied(text: string): Scope | undefined {
-  const [, name, pattern = ''] = /^(cache-read|cache-write):(.*)$/s.exec(text) ?? [];
+  const [, name, pattern = ''] = /^([a-z-]+):(.*)$/s.exec(text) ?? [];
+  if (name === 'read' || name === 'private') {
+    return pattern !== '' && isPrefixPatterns(pattern) ? `${name}:${pattern}` : undefined;
+  }
   const begin = pattern.endsWith('*') ? pattern.slice(0, -1) : pattern;
   // A star alone would be the scope without a namespace, under another name.
   if ((name !== 'cache-read' && name !== 'cache-write') || !isNamespace(begin)) return undefined;

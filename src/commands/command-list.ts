@@ -253,8 +253,8 @@ const connect: Command = {
 
 const scopes: ServeOption = {
   name: 'scopes',
-  help: 'what it may do, comma-separated: read, private (private modules too), cache-read, cache-write, admin; cache-write:pr/* is for namespaces that begin so',
-  form: 'a list such as private,cache-write:pr/*',
+  help: 'what it may do, comma-separated: read (modules of --require-login), private (private modules too), cache-read, cache-write, admin (metrics and profiles); private:corp.example/team/* is for these modules, cache-write:pr/* for namespaces that begin so',
+  form: 'a list such as private:corp.example/team/*,cache-write:pr/*',
   fallback: 'private',
 };
 
@@ -278,6 +278,8 @@ const user: Command = {
   examples: [
     ['$0 user add alice --auth-file users', 'a user, or a new password; it is read from stdin'],
     ['$0 user add ci --token --expires 720h --auth-file users', 'a token for .netrc or /token/<token>/'],
+    ["$0 user add bob --scopes 'private:corp.example/team/*' --auth-file users", 'for one team'],
+    ['$0 user add prometheus --token --scopes admin --auth-file users', 'a token for /metrics'],
     ['$0 user list --auth-file users', 'their names and scopes'],
   ],
   run: async ({ flags, words }) => {

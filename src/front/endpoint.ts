@@ -20,8 +20,8 @@ export type Route = {
   /** The module that the answer tells of: the client needs the right to read it. Undefined: everybody may have it. */
   readonly module: ModulePath | undefined;
   /**
-   * Asks for the client's right to change something, before its body is read. Resolves, where a password is to be
-   * checked, when it is right.
+   * Asks for a right that no module gives, such as to change something, before the body is read. Resolves, where a password
+   * is to be checked, when it is right.
    *
    * @param header one of the request's headers by its lower-case name; empty where it has none
    * @throws {Unauthorized} it needs a login, or a better one. @throws {Forbidden} the login lacks the right

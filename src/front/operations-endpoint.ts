@@ -1,5 +1,6 @@
 /** `/healthz`, `/readyz`, `/metrics` and profiles: for those who run the server. */
 
+import type { Access } from '../access/access.ts';
 import { NotFound } from '../core/errors.ts';
 import type { ProfileRequest, Profiles } from '../observe/profiles.ts';
 import type { Client } from './client.ts';
@@ -13,6 +14,8 @@ export type OperationsEndpointOptions = {
   readonly metricsText: () => Promise<string>;
   /** Undefined: the store is usable. Else why not. */
   readonly notReady: () => Promise<string | undefined>;
+  /** Asked before metrics and profiles. Health and readiness are for everybody. */
+  readonly access: Pick<Access, 'demandAdmin'>;
   /** Undefined without `--pprof`. */
   readonly profiles?: Pick<Profiles, 'take'> | undefined;
 };
@@ -40,6 +43,7 @@ export class OperationsEndpoint implements Endpoint {
         name: 'metrics',
         methods: READ_ONLY,
         module: undefined,
+        admit: (client) => this.#admit(client),
         answer: (client, responder) => this.#metrics(client, responder),
       },
     ];
@@ -55,8 +59,13 @@ export class OperationsEndpoint implements Endpoint {
       name: 'profile',
       methods: READ_ONLY,
       module: undefined,
+      admit: (client) => this.#admit(client),
       answer: (client, responder) => this.#profile(client, responder, request),
     };
+  }
+
+  #admit({ address, credentials }: Client): Promise<void> | undefined {
+    return this.#options.access.demandAdmin({ address, credentials });
   }
 
   #health(client: Client, responder: Responder): undefined {

@@ -156,7 +156,7 @@ function serverOver(
   const notReady = async () => store.full ?? (await unreadable(store));
   return new Server({
     endpoints: [
-      new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, profiles }),
+      new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, access, profiles }),
       new ProgramEndpoint(cacheProgram()),
       new CacheEndpoint({ cache: buildCache, right: cacheRight }),
       new ChecksumsEndpoint({ sumdb, instance }),

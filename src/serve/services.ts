@@ -58,6 +58,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
   const access = new Access({
     // A module that may go to no proxy is no less private than one that is named so.
     privatePatterns: [config.privatePatterns, config.noProxyPatterns],
+    loginPatterns: config.loginPatterns,
     privateNetworks: config.privateNetworks,
     logins,
   });

@@ -56,7 +56,9 @@ export type Config = {
   readonly insecurePatterns: string;
   /** The server's own, for the `git` program. */
   readonly environment: Env;
-  /** The networks whose clients may read private modules. */
+  /** Patterns of modules that need a login, wherever they come from; may be empty. */
+  readonly loginPatterns: string;
+  /** The networks whose clients may read both without a login. */
   readonly privateNetworks: readonly Network[];
   /** Absolute; both or none. */
   readonly tlsCert: string | undefined;
@@ -122,6 +124,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     hosts: settings.read(serveOptions.hosts, parseHostNames),
     dbPath: readDbPath(settings),
     ...readSumdb(settings, goEnv),
+    loginPatterns: settings.readIfSet(serveOptions.loginPatterns, parsePatterns) ?? '',
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
     gitMappings: settings.read(serveOptions.gitMappings, parseMappings),
     gitDir: settings.readIfSet(serveOptions.gitDir, parsePath),

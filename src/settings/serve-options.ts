@@ -58,9 +58,14 @@ export const serveOptions = {
     form: 'comma-separated patterns such as *.corp.example',
     fallback: '',
   },
+  loginPatterns: {
+    name: 'require-login',
+    help: 'patterns of public modules that need a login with the scope read, or a network of --private-allow; * is all',
+    form: 'comma-separated patterns as in GOPRIVATE',
+  },
   privateNetworks: {
     name: 'private-allow',
-    help: 'networks whose clients may read private modules; loopback is this machine, none is nobody',
+    help: 'networks whose clients may read private modules, and those of --require-login, without a login; loopback is this machine, none is nobody',
     form: 'comma-separated networks such as loopback,192.168.1.0/24,fd00::/8, or none',
     fallback: 'loopback',
   },
@@ -81,7 +86,7 @@ export const serveOptions = {
   },
   authFile: {
     name: 'auth-file',
-    help: 'users and tokens, as "astera user" writes it: they may read private modules from everywhere, or use the build cache; SIGHUP reads it again',
+    help: 'users and tokens, as "astera user" writes it: they may read modules from everywhere, use the build cache, or see metrics; SIGHUP reads it again',
     form: 'a file',
   },
   listTtlMs: {

@@ -11,7 +11,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { pino as pinoType } from 'pino';
 import { Access, type AccessOptions } from '../../src/access/access.ts';
+import type { Account, Token } from '../../src/access/accounts.ts';
+import { Grant } from '../../src/access/grant.ts';
+import { Logins } from '../../src/access/logins.ts';
 import type { Scope } from '../../src/access/scope.ts';
+import { hashToken } from '../../src/access/secret.ts';
 import { StoredFile } from '../../src/core/answer.ts';
 import { parseNetworks } from '../../src/core/network.ts';
 import { ChecksumsEndpoint } from '../../src/front/checksums-endpoint.ts';
@@ -21,7 +25,7 @@ import { OwnHosts } from '../../src/front/own-hosts.ts';
 import { Server } from '../../src/front/server.ts';
 import { Events } from '../../src/observe/events.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
-import { makeRig, openLocalStore, type Rig, Script, start } from '../support/fakes.ts';
+import { FakeClock, makeRig, openLocalStore, type Rig, Script, start } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const { pino }: { readonly pino: typeof pinoType } = createRequire(import.meta.url)('pino');
@@ -116,7 +120,7 @@ async function serve(
   t: TestContext,
   setting: Setting,
   place: Place,
-  logins?: AccessOptions['logins'],
+  rules: Pick<AccessOptions, 'logins' | 'loginPatterns'> = {},
 ): Promise<Served> {
   const directory = tempDir(t);
   const store = openLocalStore(join(directory, 'a.db'));
@@ -130,7 +134,7 @@ async function serve(
   const access = new Access({
     privatePatterns: [setting.secret, setting.noProxy],
     privateNetworks: parseNetworks(setting.allow),
-    logins,
+    ...rules,
   });
   const { visibilityOf } = access;
   // What is stored was fetched while nothing was private, as if the settings came later.
@@ -144,7 +148,12 @@ async function serve(
   before.upstream.asked.length = 0;
   const server = new Server({
     endpoints: [
-      new OperationsEndpoint({ metricsText: () => metrics.text(), notReady: async () => undefined }),
+      new OperationsEndpoint({
+        metricsText: () => metrics.text(),
+        notReady: async () => undefined,
+        access,
+        profiles: { take: async () => Buffer.from(TELLTALE) },
+      }),
       new ChecksumsEndpoint({ sumdb: sumdbOf(visibilityOf, place), instance: 'me' }),
       new ModulesEndpoint({ modules: rig.proxy, instance: 'me' }),
     ],
@@ -327,14 +336,14 @@ test('a login is looked at only where it decides, and nothing is looked up befor
   const [, secret] = settings;
   assert.ok(secret !== undefined);
   const asked = Promise.withResolvers<void>();
-  const checked = Promise.withResolvers<readonly Scope[]>();
+  const checked = Promise.withResolvers<Grant>();
   let logins = 0;
-  const scopesOf = () => {
+  const grant = () => {
     logins += 1;
     asked.resolve();
     return checked.promise;
   };
-  const { ports, rig } = await serve(t, secret, 'nowhere', { scopesOf });
+  const { ports, rig } = await serve(t, secret, 'nowhere', { logins: { grantOf: grant } });
   const login = { why: '', headers: { authorization: 'Basic YTpi' } };
   rig.upstream.says.set('open.example/a/@v/list', 'v1.0.0\n');
   assert.equal((await ask(ports, OWN, `${V}.mod`, login)).code, 200, 'a trusted network');
@@ -352,8 +361,137 @@ test('a login is looked at only where it decides, and nothing is looked up befor
   // The server has seen the other go before it takes a later connection's request.
   while (logins < 2) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(rig.upstream.asked, []);
-  checked.resolve(['private']);
+  checked.resolve(new Grant(['private']));
   const got = await stays;
   assert.deepEqual([got.code, got.cacheControl], [200, 'private, no-store']);
   assert.deepEqual(rig.upstream.paths, [`${V}.zip`], 'nothing is fetched for a client that has gone');
 });
+
+/** A token's rights, and the answer to a client that sends it. */
+type Bearer = {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly isExpired?: true;
+  /** The status of a stored file of a private module, of a public one that needs a login, and of metrics. */
+  readonly gets: Readonly<Record<'secret' | 'shared' | 'metrics', 200 | 401 | 403>>;
+};
+
+const bearers: readonly Bearer[] = [
+  {
+    name: 'shared',
+    scopes: ['read:shared.example', 'admin'],
+    gets: { secret: 403, shared: 200, metrics: 200 },
+  },
+  { name: 'read', scopes: ['read'], gets: { secret: 403, shared: 200, metrics: 403 } },
+  { name: 'private', scopes: ['private'], gets: { secret: 200, shared: 200, metrics: 403 } },
+  { name: 'admin', scopes: ['admin'], gets: { secret: 403, shared: 403, metrics: 200 } },
+  { name: 'cache-write', scopes: ['cache-write'], gets: { secret: 403, shared: 403, metrics: 403 } },
+  {
+    name: 'all',
+    scopes: ['read', 'private', 'cache-write', 'admin'],
+    gets: { secret: 200, shared: 200, metrics: 200 },
+  },
+  {
+    name: 'its-team',
+    scopes: ['private:a.example', 'private:corp.example/s*'],
+    gets: { secret: 200, shared: 403, metrics: 403 },
+  },
+  {
+    name: 'other-team',
+    scopes: ['private:corp.example/t*', 'read:corp.example'],
+    gets: { secret: 403, shared: 403, metrics: 403 },
+  },
+  {
+    name: 'deeper',
+    scopes: [`private:${M}/other`],
+    gets: { secret: 403, shared: 403, metrics: 403 },
+  },
+  {
+    name: 'expired',
+    scopes: ['private', 'admin'],
+    isExpired: true,
+    gets: { secret: 401, shared: 401, metrics: 401 },
+  },
+  { name: 'unknown', scopes: [], gets: { secret: 401, shared: 401, metrics: 401 } },
+];
+
+const SHARED = 'shared.example/lib/@v/v1.0.0.mod';
+
+for (const place of ['nowhere', 'memory', 'store'] as const) {
+  test(`a login opens what its scopes name, and shows nothing else: the files are in ${place}`, async (t) => {
+    const clock = new FakeClock();
+    const accounts: Account[] = bearers.flatMap(({ name, scopes, isExpired }): Token[] => {
+      const expiresMs = isExpired ? clock.wallMs() : Infinity;
+      return name === 'unknown'
+        ? []
+        : [{ kind: 'token', name, scopes, sha256: hashToken(`astera_${name}`), expiresMs }];
+    });
+    const failures: string[] = [];
+    const onFailure = (address: string) => void failures.push(address);
+    const logins = new Logins({ accounts, clock, onFailure });
+    const setting = {
+      secret: 'corp.example',
+      noProxy: '',
+      allow: OTHER,
+      may: everybody,
+      cacheControl: /./,
+      why: '',
+    };
+    const { ports, rig, log, metrics } = await serve(t, setting, place, { logins, loginPatterns: '*' });
+    rig.upstream.says.set(SHARED, `module shared.example/lib // ${TELLTALE}\n`);
+    const stored = place === 'nowhere' ? [] : paths.filter((path) => path !== LOOKUP && path in says);
+    const all: [Bearer | undefined, Bearer['gets']][] = [
+      [undefined, { secret: 401, shared: 401, metrics: 401 }],
+      ...bearers.map((one): [Bearer, Bearer['gets']] => [one, one.gets]),
+    ];
+    // Those without the right come first: nobody has brought anything into memory for them.
+    for (const [bearer, gets] of all.sort(([, a], [, b]) => b.secret - a.secret || b.shared - a.shared)) {
+      const before = rig.store.calls.length;
+      const name = bearer?.name ?? 'no token';
+      for (const path of [...paths, `${M}/@v/v9.9.9.zip`, 'metrics', 'debug/pprof/heap']) {
+        const need = path.startsWith('metrics') || path.startsWith('debug') ? 'metrics' : 'secret';
+        for (const how of need === 'metrics' ? manners.slice(0, 2) : manners) {
+          for (const way of bearer === undefined ? ['none'] : ['header', 'path']) {
+            clock.pass(120_000); // So that no guess is refused for the ones before it.
+            const token = encodeURIComponent(`astera_${name}`);
+            const asked =
+              way === 'header'
+                ? {
+                    ...how,
+                    headers: { ...how.headers, authorization: `Basic ${btoa(`any:astera_${name}`)}` },
+                  }
+                : { ...how, prefix: `${way === 'path' ? `token/${token}/` : ''}${how.prefix ?? ''}` };
+            const got = await ask(ports, OWN, path, asked);
+            const what = `${name}, ${how.why} of ${path} by ${way}: ${got.code} ${got.head} ${got.body}`;
+            if (gets[need] === 200) {
+              if (stored.includes(path)) assert.match(String(got.code), /^(?:200|206|304)$/, what);
+              else assert.match(String(got.code), /^(?:200|206|304|404|403)$/, what);
+              assert.doesNotMatch(got.head, /public/, what);
+            } else {
+              assert.equal(got.code, gets[need], what);
+              assert.equal(/"www-authenticate":"Basic /.test(got.head), got.code === 401, what);
+              assert.match(got.head, /"cache-control":"no-store"/, what);
+              assert.doesNotMatch(got.head + got.body, /tell-tale|etag|cache-status|content-range/i, what);
+            }
+          }
+        }
+      }
+      if (gets.secret !== 200) {
+        assert.deepEqual(rig.upstream.asked, [], `${name}: no upstream heard of it`);
+        assert.equal(rig.store.calls.length, before, `${name}: the store was not asked`);
+        assert.doesNotMatch(log.join(''), /corp\.example/);
+      }
+      const shared = bearer === undefined ? {} : { authorization: `Bearer astera_${name}` };
+      clock.pass(120_000);
+      assert.equal((await ask(ports, OWN, SHARED, { why: '', headers: shared })).code, gets.shared, name);
+      assert.equal((await ask(ports, OTHER, SHARED)).code, 200, 'a trusted network');
+      rig.upstream.asked.length = 0;
+    }
+    assert.equal((await ask(ports, OTHER, 'metrics')).code, 200, 'a trusted network');
+    assert.equal((await ask(ports, OWN, 'healthz')).code, 200, 'health is for everybody');
+    assert.equal((await ask(ports, OWN, 'readyz')).code, 200);
+    assert.ok(failures.length > 0);
+    assert.doesNotMatch(log.join(''), /tell-tale|astera_/);
+    assert.doesNotMatch(await metrics.text(), /corp\.example/);
+  });
+}

@@ -88,14 +88,18 @@ test('requests with one login share its check; others wait in turn, up to a boun
   const { log, failures } = rig();
   const bound = LOGINS_CHECKED_MAX + LOGINS_WAITING_MAX;
   const right = Array.from({ length: 500 }, () => log('right'));
-  const wrong = Array.from({ length: bound - 1 }, (_, index) => log(`wrong ${index}`, `10.0.${index}.1`));
-  assert.throws(() => log('one more', '10.1.1.1'), Busy);
+  const all = <T>(made: readonly (T | Promise<T>)[]) => Promise.allSettled(made.map(async (one) => one));
+  const wrong = all(
+    Array.from({ length: bound - 1 }, (_, index) => log(`wrong ${index}`, `10.0.${index}.1`)),
+  );
+  const refused = assert.rejects(async () => log('one more', '10.1.1.1'), Busy);
   assert.ok(log('right') instanceof Promise, 'one that is being checked is not one more');
-  const again = Array.from({ length: 20 }, () => log('wrong 0', '10.0.0.1'));
+  const again = all(Array.from({ length: 20 }, () => log('wrong 0', '10.0.0.1')));
+  await refused;
   assert.deepEqual(await Promise.all(right), Array(500).fill(['private']));
-  const settled = await Promise.allSettled(wrong.map(async (one) => one));
+  const settled = await wrong;
   assert.ok(settled.every((one) => one.status === 'rejected' && one.reason instanceof Unauthorized));
-  await Promise.allSettled(again.map(async (one) => one));
+  await again;
   assert.equal(failures.length, bound - 1, 'one for each that is wrong, however many brought it');
   await assert.rejects(async () => log('now there is room', '10.1.1.1'), Unauthorized);
 });

@@ -10,7 +10,7 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { Astera } from '../support/astera.ts';
+import { Astera, parseMetrics } from '../support/astera.ts';
 import { AsteraCommand } from '../support/astera-command.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { fileOf, hidden, madeUp } from '../support/forged-modules.ts';
@@ -36,7 +36,15 @@ async function makeUsers(t: TestContext) {
   const good = await user(['add', 'ci', '--token']);
   const poor = await user(['add', 'poor', '--token', '--scopes', 'read,cache-write']);
   const expired = await user(['add', 'old', '--token', '--expires', '1ms']);
-  return { file, user, good, poor, expired };
+  const team = await user([
+    'add',
+    'team',
+    '--token',
+    '--scopes',
+    `read:${open.path},private:${hidden.path}/inner`,
+  ]);
+  const admin = await user(['add', 'prometheus', '--token', '--scopes', 'admin']);
+  return { file, user, good, poor, expired, team, admin };
 }
 
 async function serve(t: TestContext, users: string, flags: readonly string[]): Promise<Astera> {
@@ -49,6 +57,13 @@ async function serve(t: TestContext, users: string, flags: readonly string[]): P
   });
   t.after(() => server.dispose());
   return server;
+}
+
+/** As Prometheus asks for them. */
+async function metrics(server: Astera, { admin }: { readonly admin: string }) {
+  const response = await server.get('metrics', { headers: { authorization: `Bearer ${admin}` } });
+  assert.equal(response.status, 200);
+  return parseMetrics(await response.text());
 }
 
 /** Runs `go mod download` of a module in a client that has nothing. */
@@ -126,6 +141,7 @@ test('over http a token stands in the path, and nowhere else after it', async (t
     { why: 'wrong', proxy: at(users.good.slice(0, -1)), refused: /401 .*no such token/ },
     { why: 'expired', proxy: at(users.expired), refused: /401 .*has expired/ },
     { why: 'without the scope', proxy: at(users.poor), refused: /403 .*lacks the scope/ },
+    { why: 'for other modules', proxy: at(users.team), refused: /403 .*for other modules/ },
   ];
   for (const { why, proxy, refused } of rows) {
     const { code, stdout } = await download(t, hidden, proxy, {});
@@ -140,10 +156,10 @@ test('over http a token stands in the path, and nowhere else after it', async (t
       assert.ok(!text.includes(users.good), `${path}: ${text}`);
     }
   }
-  const failures = (await server.metrics()).get('astera_login_failures_total');
+  const failures = (await metrics(server, users)).get('astera_login_failures_total');
   assert.ok(failures !== undefined && failures >= 1, String(failures));
   await server.stop();
-  for (const secret of [users.good, users.poor, users.expired]) {
+  for (const secret of [users.good, users.poor, users.expired, users.team, users.admin]) {
     assert.ok(!server.log.includes(secret.slice(0, -1)), 'in the log');
   }
 });
@@ -163,9 +179,33 @@ test('guesses are counted, and refused unchecked after a few', async (t) => {
   }
   assert.deepEqual([...codes.keys()].sort(), [401, 503]);
   assert.equal(await statusOf(PASSWORD), 200, 'a login that was right goes on');
-  const failures = (await server.metrics()).get('astera_login_failures_total');
+  const failures = (await metrics(server, users)).get('astera_login_failures_total');
   assert.equal(failures, codes.get(401));
   await server.stop();
   assert.match(server.log, /too many wrong logins/);
   assert.doesNotMatch(server.log, /guess-/);
+});
+
+test('with --require-login "*" public modules need a login too, and metrics the scope admin', async (t) => {
+  const users = await makeUsers(t);
+  const server = await serve(t, users.file, ['--require-login', '*', '--pprof']);
+  const at = (token: string) => `${server.url}/token/${token}`;
+  const rows: { why: string; proxy: string; refused?: RegExp }[] = [
+    { why: 'none', proxy: server.url, refused: /401 Unauthorized.*needs a login here/ },
+    { why: 'read', proxy: at(users.poor) },
+    { why: 'private', proxy: at(users.good) },
+    { why: 'for this module and others', proxy: at(users.team) },
+    { why: 'admin', proxy: at(users.admin), refused: /403 .*lacks the scope .*read/ },
+  ];
+  for (const { why, proxy, refused } of rows) {
+    const { code, stdout } = await download(t, open, proxy, {});
+    assert.equal(code, refused === undefined ? 0 : 1, `${why}: ${stdout}`);
+    if (refused !== undefined) assert.match(stdout, refused, why);
+  }
+  for (const path of ['metrics', 'debug/pprof/heap']) {
+    const statuses = async (prefix: string) => (await server.get(`${prefix}${path}`)).status;
+    assert.deepEqual([await statuses(''), await statuses(`token/${users.good}/`)], [401, 403], path);
+    assert.equal(await statuses(`token/${users.admin}/`), 200, path);
+  }
+  assert.equal((await server.get('readyz')).status, 200, 'health checks need no login');
 });

@@ -15,7 +15,11 @@ import { hotKey, parseTarget } from '../../src/front/target.ts';
 
 /** Routes are made without asking a service. */
 const nobody = () => Promise.reject(new Error('asked'));
-const operations = new OperationsEndpoint({ metricsText: nobody, notReady: nobody });
+const operations = new OperationsEndpoint({
+  metricsText: nobody,
+  notReady: nobody,
+  access: { demandAdmin: () => undefined },
+});
 const peek = () => undefined;
 const checksums = new ChecksumsEndpoint({ sumdb: { get: nobody, peek }, instance: 'me' });
 const modules = new ModulesEndpoint({ modules: { get: nobody, peek }, instance: 'me' });

@@ -62,6 +62,7 @@ async function serve(
       new OperationsEndpoint({
         metricsText: async () => 'astera_up 1\n',
         notReady: async () => undefined,
+        access,
         ...operations,
       }),
       new ModulesEndpoint({ modules: { get, peek: (key) => hot.get(key) }, instance: 'me' }),
@@ -559,7 +560,11 @@ test('a Unix socket in use, or a file in its place, is left alone; a dead one is
   const directory = tempDir(t);
   const path = join(directory, 'a.sock');
   const at = { kind: 'unix', path } as const;
-  const operations = new OperationsEndpoint({ metricsText: async () => '', notReady: async () => undefined });
+  const operations = new OperationsEndpoint({
+    metricsText: async () => '',
+    notReady: async () => undefined,
+    access,
+  });
   const [first, second] = [bareServer([operations]), bareServer([operations])];
   assert.equal(await first.listen(at), 0);
   assert.equal(await second.listen(at), undefined);

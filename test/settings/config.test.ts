@@ -40,6 +40,7 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     hosts: [],
     privatePatterns: '',
     noProxyPatterns: '',
+    loginPatterns: '',
     privateNetworks: LOOPBACK,
     authFile: undefined,
     gitMappings: '',
@@ -87,6 +88,7 @@ const others: { field: keyof Config; text: string; value: unknown }[] = [
   { field: 'gitMappings', text: 'a.b/*=ssh://git@a.b/*', value: 'a.b/*=ssh://git@a.b/*' },
   { field: 'gitDir', text: '/var/lib/git', value: '/var/lib/git' },
   { field: 'insecurePatterns', text: '*.corp.example', value: '*.corp.example' },
+  { field: 'loginPatterns', text: '*', value: '*' },
   {
     field: 'privateNetworks',
     text: '192.168.1.0/24',
