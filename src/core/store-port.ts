@@ -12,6 +12,7 @@
 
 import type { BuildCacheReaderPort, BuildCacheWriterPort } from './build-cache-port.ts';
 import type { SourceName } from './ports.ts';
+import type { SessionReaderPort, SessionWriterPort } from './session-port.ts';
 
 /** The origin of a stored answer. */
 export type Source = SourceName | 'import';
@@ -104,7 +105,9 @@ export type Forgotten = {
 
 type Nothing = Record<never, never>;
 
-export type ReaderPort = BuildCacheReaderPort & {
+type BuildCacheReads = BuildCacheReaderPort & SessionReaderPort;
+
+export type ReaderPort = BuildCacheReads & {
   /**
    * One answer by its key. `bytes` is the inline body, or the blob's first chunk. If no 200 is stored, `partial` is the
    * partial download of the key.
@@ -131,7 +134,9 @@ export type ReaderPort = BuildCacheReaderPort & {
   getSizes(request: Nothing): StoreSizes;
 };
 
-export type WriterPort = BuildCacheWriterPort & {
+type BuildCacheWrites = BuildCacheWriterPort & SessionWriterPort;
+
+export type WriterPort = BuildCacheWrites & {
   /**
    * Stores one whole answer. A 404 or 410 never replaces a 200: then `kept` is false. Of more than NEGATIVE_ROWS_MAX
    * 404s and 410s, the least recently used are dropped.

@@ -13,8 +13,9 @@ import {
   SIZE_HEADER,
   TIME_HEADER,
 } from '../core/build-cache-wire.ts';
-import { isCacheId, isCacheTime, isNamespace, MAIN_NAMESPACE } from '../core/cache-id.ts';
+import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { BadRequest } from '../core/errors.ts';
+import { namespaceOf, searched, storedNamespace } from './cache-namespaces.ts';
 import type { Client } from './client.ts';
 import type { Endpoint, Route } from './endpoint.ts';
 import type { Responder } from './respond.ts';
@@ -59,11 +60,8 @@ export class CacheEndpoint implements Endpoint {
       },
       answer: async (client, responder) => {
         const { namespace, outputId, time, signature } = headers;
-        const own = storedNamespace(namespace);
-        if (client.method !== 'PUT') {
-          const namespaces = own === MAIN ? [MAIN] : [own, MAIN];
-          return answer(client, responder, await cache.action(actionId, namespaces, form));
-        }
+        if (client.method !== 'PUT')
+          return answer(client, responder, await cache.action(actionId, searched(namespace), form));
         if (!isCacheId(outputId) || !isCacheTime(time)) {
           throw new BadRequest(
             `cannot put action: it needs the headers ${OUTPUT_ID_HEADER} and ${TIME_HEADER}`,
@@ -73,7 +71,7 @@ export class CacheEndpoint implements Endpoint {
           throw new BadRequest(`cannot put action: not a signature in the header ${SIGNATURE_HEADER}`);
         }
         const note = signature === '' ? {} : { note: signature };
-        await cache.putAction({ namespace: own, actionId, outputId, time, ...note });
+        await cache.putAction({ namespace: storedNamespace(namespace), actionId, outputId, time, ...note });
         responder.text(client, 201, 'stored\n', { route: 'cache-action' });
       },
     };
@@ -127,23 +125,13 @@ type ActionHeaders = {
   readonly signature: string;
 };
 
-/** The main namespace as the store has it. */
-const MAIN = '';
-
-function storedNamespace(name: string): string {
-  return name === MAIN_NAMESPACE ? MAIN : name;
-}
-
 /** Before the client's are read. */
 const NO_HEADERS: ActionHeaders = { namespace: MAIN_NAMESPACE, outputId: '', time: '', signature: '' };
 
 /** @throws {BadRequest} a malformed namespace */
 function actionHeaders(header: (name: string) => string): ActionHeaders {
-  const named = header(NAMESPACE_HEADER);
-  const namespace = named === '' ? MAIN_NAMESPACE : named;
-  if (!isNamespace(namespace)) throw new BadRequest('cannot use that namespace');
   return {
-    namespace,
+    namespace: namespaceOf(header),
     outputId: header(OUTPUT_ID_HEADER),
     time: header(TIME_HEADER),
     signature: header(SIGNATURE_HEADER),
@@ -192,7 +180,7 @@ function actionLines({ outputId, time, namespace, note }: ActionRow): string[] {
   return [
     `${OUTPUT_ID_HEADER}: ${outputId}`,
     `${TIME_HEADER}: ${time}`,
-    ...(namespace === MAIN ? [] : [`${NAMESPACE_HEADER}: ${namespace}`]),
+    ...(namespace === storedNamespace(MAIN_NAMESPACE) ? [] : [`${NAMESPACE_HEADER}: ${namespace}`]),
     ...(note === undefined ? [] : [`${SIGNATURE_HEADER}: ${note}`]),
   ];
 }

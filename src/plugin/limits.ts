@@ -61,3 +61,6 @@ export const PLUGIN_UNWRITTEN_MAX = 10_000;
 
 /** A file of keys in PEM: a public one has 113 bytes. */
 export const KEY_FILE_BYTES_MAX = 64 * KiB;
+
+/** Bytes of a session's index: SESSION_ACTIONS_MAX rows with a signature each. */
+export const SESSION_INDEX_BYTES_MAX = 16 * MiB;

@@ -1,6 +1,7 @@
 /** All that sessions share: the local directory, the server behind it, uploads and counters. */
 
 import { readFileSync } from 'node:fs';
+import type { SessionName } from '../core/session-port.ts';
 import { LocalCache } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
 import { RemoteCache } from './remote-cache.ts';
@@ -14,6 +15,7 @@ export class PluginCache {
   readonly uploads: Uploads | undefined;
   readonly #signatures: Signatures;
   readonly counts = { hits: 0, remoteHits: 0, misses: 0, puts: 0, bytes: 0 };
+  readonly #reports = new Set<Promise<void>>();
   readonly #warn: (line: string) => void;
 
   /**
@@ -35,10 +37,23 @@ export class PluginCache {
     this.uploads.takeSpool();
   }
 
+  /** Tells the server which actions a session used, behind all else. */
+  report(name: SessionName, actionIds: readonly string[]): void {
+    if (this.remote === undefined || actionIds.length === 0) return;
+    const report = this.remote.putSession(name, actionIds).finally(() => this.#reports.delete(report));
+    this.#reports.add(report);
+  }
+
+  /** What is left to do when `go` has its answers, and waits for nothing. Never rejects. */
+  async end(): Promise<void> {
+    await Promise.all(this.#reports);
+    this.remote?.close();
+    await this.trim();
+  }
+
   /** Ends uploads, tells of the counts where that is wanted. */
   async close(): Promise<void> {
     await this.uploads?.close(this.options.closeWaitMs);
-    this.remote?.close();
     if (!this.options.metrics) return;
     const { hits, remoteHits, misses, puts, bytes } = this.counts;
     const { refused } = this.#signatures;

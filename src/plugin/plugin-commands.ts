@@ -22,12 +22,12 @@ export async function runPluginCommand(args: readonly string[], env: Env): Promi
   }
   const { flags, words } = readArgs(args, pluginFlags);
   if (words[0] !== undefined) throw new UsageError(`unknown word ${quote(words[0].slice(0, 64))}`);
-  await cacheprogCommand(findIn(flags, env));
+  await cacheprogCommand(findIn(flags, env), env);
 }
 
 /** `astera cacheprog`. @throws {UsageError} */
-export function cacheprogCommand(find: FindSetting): Promise<void> {
-  return runPlugin(readOptions(find));
+export function cacheprogCommand(find: FindSetting, env: Env): Promise<void> {
+  return runPlugin(readOptions(find), env);
 }
 
 /** `astera connect PORT`. Alone it goes on without a remote, which only the server knows. @throws {UsageError} */

@@ -72,6 +72,7 @@ export class PluginServer {
     for (const client of this.#clients) client.cutOff();
     this.#timers.forEach(clearInterval);
     await this.#cache.close();
+    await this.#cache.end();
   }
 
   #listen(): Promise<void> {

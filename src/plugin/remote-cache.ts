@@ -15,6 +15,8 @@ import {
   TIME_HEADER,
 } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
+import type { SessionName } from '../core/session-port.ts';
+import { LABEL_HEADER, PROJECT_HEADER, sessionPath, shortIdsOf } from '../core/session-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
@@ -44,6 +46,9 @@ export type RemoteOptions = {
   readonly now: () => number;
   readonly warn: (line: string) => void;
 };
+
+/** A file, or bytes in memory. */
+type RequestBody = { readonly size: number } & ({ readonly path: string } | { readonly body: Buffer });
 
 export class RemoteCache {
   readonly #options: RemoteOptions;
@@ -135,6 +140,19 @@ export class RemoteCache {
     }
   }
 
+  /** Tells the server which actions a session used. Never rejects: it is a hint for others. */
+  async putSession({ key, project, label }: SessionName, actionIds: Iterable<string>): Promise<void> {
+    if (!this.takesPuts) return;
+    try {
+      const headers = { ...this.#namespaceHeaders(), [PROJECT_HEADER]: project, [LABEL_HEADER]: label };
+      const body = shortIdsOf(actionIds);
+      const response = await this.#send('PUT', sessionPath(key), headers, { size: body.length, body });
+      response.resume();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   close(): void {
     this.#agent.destroy();
   }
@@ -171,7 +189,7 @@ export class RemoteCache {
     method: string,
     path: string,
     headers: Readonly<Record<string, string>>,
-    body?: LocalEntry,
+    body?: RequestBody,
   ): Promise<IncomingMessage> {
     const { url, token, timeoutMs } = this.#options;
     // Nobody waits for an upload, and a poor line takes a while to pass on what the kernel has taken.
@@ -185,7 +203,7 @@ export class RemoteCache {
         headers: {
           ...headers,
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...(method === 'PUT' ? { 'content-length': body?.size ?? 0 } : {}),
+          ...(method === 'PUT' || body !== undefined ? { 'content-length': body?.size ?? 0 } : {}),
         },
       });
       const whole = setTimeout(() => request.destroy(new Error(`no whole answer in ${wholeMs} ms`)), wholeMs);
@@ -194,6 +212,7 @@ export class RemoteCache {
       request.on('error', reject);
       request.on('response', resolve);
       if (body === undefined) request.end();
+      else if ('body' in body) request.end(body.body);
       else {
         createReadStream(body.path)
           .on('error', (error) => request.destroy(error))

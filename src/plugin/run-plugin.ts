@@ -1,24 +1,35 @@
 /** The cache program on its own: joins its parts on this process' stdin, stdout and stderr, and ends the process. */
 
+import type { SessionName } from '../core/session-port.ts';
 import type { PluginOptions } from './options.ts';
 import { Output } from './output.ts';
 import { PluginCache } from './plugin-cache.ts';
 import { RequestReader } from './request-reader.ts';
 import { HELLO, Session } from './session.ts';
+import { type GoCommand, nameSession, parentArgv } from './session-name.ts';
 
 /** Runs until `close` is answered or stdin ends. @throws {Error} stdin is not the `go` command's */
-export async function runPlugin(options: PluginOptions): Promise<void> {
+export async function runPlugin(options: PluginOptions, env: GoCommand['env']): Promise<void> {
   const output = new Output();
   output.write(HELLO);
   const cache = new PluginCache(options, warn);
-  const session = new Session({ cache, write: (text) => output.write(text) });
+  const session = new Session({
+    cache,
+    write: (text) => output.write(text),
+    ...(cache.remote !== undefined && { name: nameOf(env) }),
+  });
   await Promise.race([session.closed, readInput(new RequestReader(session))]);
   await session.end();
   await cache.close();
   session.answerClose();
   await output.end();
-  await cache.trim();
+  await cache.end();
   process.exit(0);
+}
+
+function nameOf(env: GoCommand['env']): SessionName {
+  // PWD has the name that `go` was started under; the kernel's has links resolved.
+  return nameSession({ env, directory: env.PWD ?? process.cwd(), argv: parentArgv(process.ppid) });
 }
 
 /** Until its end. Rejects where it is not the `go` command's. */

@@ -6,7 +6,9 @@
  */
 
 import { isCacheId } from '../core/cache-id.ts';
+import { SESSION_ACTIONS_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
+import type { SessionName } from '../core/session-port.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import type { LocalPut } from './local-put.ts';
 import type { PluginCache } from './plugin-cache.ts';
@@ -16,6 +18,8 @@ import { isShareable } from './shareable.ts';
 export type SessionDoors = {
   readonly cache: PluginCache;
   readonly write: (text: string) => void;
+  /** The `go` command, where it is known. */
+  readonly name?: SessionName;
 };
 
 /** The first message, which `go` waits for. */
@@ -30,10 +34,15 @@ export class Session implements RequestSink {
   #put: { readonly request: CacheRequest; readonly file: LocalPut; error: unknown } | undefined;
   #close: () => void = () => {};
   #closeId: number | undefined;
+  readonly #name: SessionName | undefined;
+  /** Actions in the order in which they were asked for, and whether each was there or was put. */
+  readonly #asked = new Map<string, boolean>();
+  #hasAskedRemote = false;
 
-  constructor({ cache, write }: SessionDoors) {
+  constructor({ cache, write, name }: SessionDoors) {
     this.#cache = cache;
     this.#write = write;
+    this.#name = name;
     this.closed = new Promise((resolve) => {
       this.#close = resolve;
     });
@@ -54,6 +63,12 @@ export class Session implements RequestSink {
     this.#put?.file.abort();
     this.#put = undefined;
     await Promise.all(this.#gets);
+    // One that found all in the local directory has nothing new to tell.
+    if (this.#name === undefined || !this.#hasAskedRemote) return;
+    this.#cache.report(
+      this.#name,
+      [...this.#asked].flatMap(([id, isThere]) => (isThere ? [id] : [])),
+    );
   }
 
   /** To be called last: `go` then waits for the end of the output only. */
@@ -93,6 +108,7 @@ export class Session implements RequestSink {
     try {
       if (put.error !== undefined) throw put.error;
       const entry = put.file.finish({ actionId });
+      this.#note(actionId, true);
       this.#cache.counts.puts++;
       this.#cache.counts.bytes += entry.size;
       this.#answer({ ID: id, DiskPath: entry.path });
@@ -107,16 +123,26 @@ export class Session implements RequestSink {
     const { local, remote, counts } = this.#cache;
     const isGood = isCacheId(actionId);
     const entry = isGood ? local.get(actionId) : undefined;
+    if (isGood) this.#note(actionId, entry !== undefined);
     if (entry !== undefined || !isGood || remote === undefined) {
       this.#answerGet(id, entry);
       return;
     }
+    this.#hasAskedRemote = true;
     const get = remote.get(actionId, local).then((found) => {
       this.#gets.delete(get);
-      if (found !== undefined) counts.remoteHits++;
+      if (found !== undefined) {
+        counts.remoteHits++;
+        this.#note(actionId, true);
+      }
       this.#answerGet(id, found);
     });
     this.#gets.add(get);
+  }
+
+  #note(actionId: string, isThere: boolean): void {
+    if (this.#asked.has(actionId) ? isThere : this.#asked.size < SESSION_ACTIONS_MAX)
+      this.#asked.set(actionId, isThere);
   }
 
   #answerGet(id: number, entry: LocalEntry | undefined): void {

@@ -16,6 +16,7 @@ import { OperationsEndpoint } from '../front/operations-endpoint.ts';
 import { OwnHosts } from '../front/own-hosts.ts';
 import { ProgramEndpoint } from '../front/program-endpoint.ts';
 import { Server } from '../front/server.ts';
+import { SessionEndpoint } from '../front/session-endpoint.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
 import type { Events } from '../observe/events.ts';
@@ -150,7 +151,7 @@ type Renewable = { readonly server: Server; readonly logins: Logins | undefined;
 /** The server with all its endpoints, not listening yet. */
 function serverOver(
   { config, store, metrics, events, profiles, onWork }: ServerParts,
-  { access, modules, sumdb, buildCache, cacheRight }: Services,
+  { access, modules, sumdb, buildCache, sessions, cacheRight }: Services,
 ): Server {
   const { instance } = store;
   const notReady = async () => store.full ?? (await unreadable(store));
@@ -159,6 +160,7 @@ function serverOver(
       new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, access, profiles }),
       new ProgramEndpoint(cacheProgram()),
       new CacheEndpoint({ cache: buildCache, right: cacheRight }),
+      new SessionEndpoint({ sessions, right: cacheRight }),
       new ChecksumsEndpoint({ sumdb, instance }),
       new ModulesEndpoint({ modules, instance }),
     ],

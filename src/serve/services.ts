@@ -6,6 +6,7 @@ import { Access } from '../access/access.ts';
 import { CacheRight } from '../access/cache-right.ts';
 import type { Logins } from '../access/logins.ts';
 import { BuildCache } from '../buildcache/build-cache.ts';
+import { Sessions } from '../buildcache/sessions.ts';
 import type { VisibilityOf } from '../core/answer.ts';
 import type { ActionName } from '../core/build-cache-port.ts';
 import type { ControlPort } from '../core/control-port.ts';
@@ -107,6 +108,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
   return {
     access,
     buildCache,
+    sessions: new Sessions({ store, memory: held.memory, used: usedActions, clock, events }),
     cacheRight: new CacheRight({ logins, readNeedsLogin: config.cacheReadNeedsLogin }),
     usedActions,
     ...held,

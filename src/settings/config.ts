@@ -198,6 +198,11 @@ export function loadPlugin({ flags, env = process.env }: ConfigSources): PluginC
   return plugin && Object.freeze({ ...plugin, systemd: readSystemd(env) });
 }
 
+/** The environment of the `go` command that started the cache program. */
+export function environment(): NodeJS.ProcessEnv {
+  return process.env;
+}
+
 /** For the cache program where it is started from the sources: its flags, then the environment. */
 export function findPluginSetting(flags: Readonly<Record<string, string>>): FindSetting {
   return findIn(flags, process.env);

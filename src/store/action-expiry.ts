@@ -7,14 +7,20 @@ import { type ActionWriter, EVER } from './action-writer.ts';
 import { ACTIONS_PER_STEP, EXPIRED_BYTES_PER_STEP } from './limits.ts';
 import type { OutputWriter } from './output-writer.ts';
 import type { Connection } from './schema.ts';
+import type { SessionWriter } from './session-writer.ts';
 
 export class ActionExpiry {
   readonly #actions: ActionWriter;
   readonly #outputs: OutputWriter;
   readonly #use: ActionUse;
+  readonly #sessions: SessionWriter;
   readonly #leastUsed;
 
-  constructor(db: Connection, parts: { actions: ActionWriter; outputs: OutputWriter; use: ActionUse }) {
+  constructor(
+    db: Connection,
+    parts: { actions: ActionWriter; outputs: OutputWriter; use: ActionUse; sessions: SessionWriter },
+  ) {
+    this.#sessions = parts.sessions;
     this.#actions = parts.actions;
     this.#outputs = parts.outputs;
     this.#use = parts.use;
@@ -31,13 +37,17 @@ export class ActionExpiry {
   }) => {
     this.#use.noteTime(nowMs);
     this.#use.pullBack(nowMs);
+    this.#sessions.expire(nowMs - unusedMs);
     const beforeMs = mayDropRecent ? EVER : nowMs - BUILD_CACHE_KEPT_MS;
     const isDue = (usedAtMs: number) =>
       usedAtMs < nowMs - unusedMs || this.#outputs.storedBytes() > storedBytesMax;
     return this.#step(beforeMs, isDue);
   };
 
-  forgetActions: BuildCacheWriterPort['forgetActions'] = () => this.#step(EVER, () => true);
+  forgetActions: BuildCacheWriterPort['forgetActions'] = () => {
+    this.#sessions.expire(EVER);
+    return this.#step(EVER, () => true);
+  };
 
   /** Of all that was last used before `beforeMs`: drops some outputs that no action has, then some actions that are due. */
   #step(beforeMs: number, isDue: (usedAtMs: number) => boolean): Expired {

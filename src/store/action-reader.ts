@@ -9,6 +9,7 @@ import type {
 } from '../core/build-cache-port.ts';
 import { BadRequest, messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNKS_PER_BLOB, NAMESPACES_PER_CALL_MAX } from '../core/limits.ts';
+import type { SessionAction } from '../core/session-port.ts';
 import { idBytes } from './cache-id.ts';
 import { unpackChunk } from './packing.ts';
 import { type Connection, chunkId } from './schema.ts';
@@ -40,6 +41,7 @@ export class ActionReader {
   readonly #output;
   readonly #chunk;
   readonly #isStored;
+  readonly #between;
 
   constructor(db: Connection) {
     this.#action = db.prepare<[{ wants: number; namespace: string; id: Buffer }], ActionColumns>(
@@ -51,6 +53,15 @@ export class ActionReader {
     );
     this.#chunk = db.prepare<[number, number], { bytes: Buffer; encoding: Encoding }>(
       'SELECT bytes, encoding FROM chunk JOIN blob ON blob.id = ? WHERE chunk.id = ?',
+    );
+    this.#between = db.prepare<
+      [{ wants: number; namespace: string; from: Buffer; to: Buffer }],
+      ActionColumns & { actionId: string }
+    >(
+      `SELECT lower(hex(action_id)) AS actionId, namespace, time, action.stored_at_ms AS storedAtMs,
+         action.used_at_ms AS usedAtMs, note, ${OUTPUT_COLUMNS}
+       FROM action JOIN blob ON blob.id = action.output
+       WHERE namespace = @namespace AND action_id BETWEEN @from AND @to LIMIT 1`,
     );
     this.#isStored = db.prepare<[Buffer], { blob: number }>(
       'SELECT blob FROM blob JOIN output ON output.blob = blob.id WHERE sha256 = ?',
@@ -78,10 +89,24 @@ export class ActionReader {
     return row === undefined ? {} : bytesOf(row, body);
   };
 
+  /** An action whose ID begins so, from the first namespace that has one. */
+  byShortId(namespaces: readonly string[], shortId: Buffer): SessionAction | undefined {
+    const from = Buffer.alloc(ID_BYTES, 0x00);
+    const to = Buffer.alloc(ID_BYTES, 0xff);
+    for (const end of [from, to]) shortId.copy(end);
+    for (const namespace of namespaces) {
+      const row = this.#between.get({ wants: wants('none'), namespace, from, to });
+      if (row !== undefined) return { ...actionOf(row), actionId: row.actionId };
+    }
+    return undefined;
+  }
+
   getOutputsStored: BuildCacheReaderPort['getOutputsStored'] = ({ outputIds }) => {
     return { stored: outputIds.map((id) => this.#isStored.get(idBytes(id)) !== undefined) };
   };
 }
+
+const ID_BYTES = 32;
 
 function wants(body: BodyForm): number {
   return body === 'none' ? 0 : 1;

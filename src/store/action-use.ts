@@ -41,7 +41,7 @@ export class ActionUse {
 
   /** Tells it the wall time, before one is written or compared. */
   noteTime(nowMs: number): void {
-    const monotonicMs = this.#monotonicMs();
+    const monotonicMs = Math.round(this.#monotonicMs()); // The columns take whole numbers only.
     const seen = this.#seen ?? { wallMs: nowMs, monotonicMs };
     this.#seen = { wallMs: nowMs, monotonicMs };
     const dueMs = seen.wallMs + monotonicMs - seen.monotonicMs;

@@ -13,3 +13,12 @@ export const ACTIONS_PER_STEP = 256;
 
 /** Stored bytes that one step of an expiry drops. At double, the server's own writes wait twice as long. */
 export const EXPIRED_BYTES_PER_STEP = 64 * MiB;
+
+/** Sets that a store keeps: ten commands of fifty projects on two platforms. Past it the least used one goes. */
+export const SESSIONS_MAX = 1_000;
+
+/** Bytes of all sets: one of 1,400 actions has 13 kB. Past it the least used one goes. */
+export const SESSIONS_BYTES_MAX = 64 * MiB;
+
+/** Sessions in a row that an action's set may do without it. At half, two branches in turn drive each other out; at double, an old commit's outputs are fetched twice as often for nothing. */
+export const SESSION_MISSED_MAX = 3;

@@ -4,6 +4,7 @@
  *     entry  key ─▶ status, times, source, and the body: inline, or a blob
  *     blob   content ─▶ size, SHA-256 once whole; the key it grows for until then
  *     output, action   the build cache: output ─▶ blob, (namespace, action ID) ─▶ output
+ *     session          (namespace, key) ─▶ the actions that such a `go` command asks for
  *     chunk  blob * 2^20 + seq ─▶ CHUNK bytes (the last one fewer)
  *
  * A key is a path below a GOPROXY's root (`github.com/!azure/x/@v/v1.0.0.mod`).
@@ -150,5 +151,21 @@ export const migrations: readonly string[] = [
     BEGIN UPDATE output SET actions = actions + 1 WHERE blob = new.output; END;
   CREATE TRIGGER action_dropped AFTER DELETE ON action
     BEGIN UPDATE output SET actions = actions - 1 WHERE blob = old.output; END;
+  `,
+  `
+  CREATE TABLE session (
+    id INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    key BLOB NOT NULL CHECK (length(key) = 32),
+    project BLOB NOT NULL CHECK (length(project) = 32),
+    label TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    used_at_ms INTEGER NOT NULL,
+    -- For each action the first 8 bytes of its ID, and in how many sessions in a row nobody asked for it.
+    actions BLOB NOT NULL CHECK (length(actions) % 9 = 0),
+    UNIQUE (namespace, key)
+  ) STRICT;
+  CREATE INDEX session_project ON session (namespace, project, used_at_ms);
+  CREATE INDEX session_used ON session (used_at_ms);
   `,
 ];

@@ -13,6 +13,7 @@ import { BlobReader } from './blob-reader.ts';
 import { EntryReader } from './entry-reader.ts';
 import { PartialReader } from './partial-reader.ts';
 import { type Connection, openReadable } from './schema.ts';
+import { SessionReader } from './session-reader.ts';
 import { VerdictReader } from './verdict-reader.ts';
 
 export class StoreReader implements ReaderPort {
@@ -28,6 +29,8 @@ export class StoreReader implements ReaderPort {
   readonly getOutput;
   readonly getOutputChunk;
   readonly getOutputsStored;
+  readonly getSession;
+  readonly getSessions;
   readonly getSizes: ReaderPort['getSizes'];
   readonly #db: Connection;
   readonly #batch;
@@ -54,6 +57,9 @@ export class StoreReader implements ReaderPort {
     this.getOutput = actions.getOutput;
     this.getOutputChunk = actions.getOutputChunk;
     this.getOutputsStored = actions.getOutputsStored;
+    const sessions = new SessionReader(db, actions);
+    this.getSession = sessions.getSession;
+    this.getSessions = sessions.getSessions;
     this.getSizes = () => ({
       storeBytes: bytesOfFile(path),
       walBytes: bytesOfFile(`${path}-wal`),

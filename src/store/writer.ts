@@ -13,6 +13,7 @@ import { BlobWriter } from './blob-writer.ts';
 import { EntryWriter } from './entry-writer.ts';
 import { OutputWriter } from './output-writer.ts';
 import { type Connection, closeWritable, openWritable, readSetting, type WriterMode } from './schema.ts';
+import { SessionWriter } from './session-writer.ts';
 import { Upkeep } from './upkeep.ts';
 import { VerdictWriter } from './verdict-writer.ts';
 
@@ -41,6 +42,7 @@ export class StoreWriter implements WriterPort {
   readonly dropOutput;
   readonly expireActions;
   readonly forgetActions;
+  readonly putSession;
   readonly checkpoint;
   readonly tidy;
   readonly #db: Connection;
@@ -86,7 +88,9 @@ export class StoreWriter implements WriterPort {
     this.touchActions = actions.touchActions;
     this.dropAction = actions.dropAction;
     this.dropOutput = actions.dropOutput;
-    const expiry = new ActionExpiry(db, { actions, outputs, use });
+    const sessions = new SessionWriter(db);
+    this.putSession = sessions.putSession;
+    const expiry = new ActionExpiry(db, { actions, outputs, use, sessions });
     this.expireActions = expiry.expireActions;
     this.forgetActions = expiry.forgetActions;
     const upkeep = new Upkeep(db, path, blobs);

@@ -47,6 +47,8 @@ const calls = [
   'getOutput',
   'getOutputChunk',
   'getOutputsStored',
+  'getSession',
+  'getSessions',
 ] as const;
 
 /** As the front has: every answer out of the store passes through here. */

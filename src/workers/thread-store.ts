@@ -55,6 +55,7 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
     openOutput: ifRoom(call.openOutput),
     putAction: ifRoom(call.putAction),
     touchActions: ifRoom(call.touchActions),
+    putSession: ifRoom(call.putSession),
     get full() {
       return disk.full;
     },

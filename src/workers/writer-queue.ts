@@ -84,6 +84,7 @@ const calls = [
   'sealOutput',
   'putAction',
   'touchActions',
+  'putSession',
   'dropAction',
   'dropOutput',
   'expireActions',

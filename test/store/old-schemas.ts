@@ -83,10 +83,68 @@ const FOURTH = `
   CREATE INDEX entry_unsettled ON entry (key, trust, ask_after_ms, unknown_times, status, kind)
     WHERE trust <> 'confirmed' AND status = 200 AND kind IN ('zip', 'mod');`;
 
+const FIFTH = `
+  -- A blob may be packed, and grow for an output of a build. A module's zip with the content of a packed one has its own.
+  CREATE TABLE new_blob (
+    id INTEGER PRIMARY KEY,
+    sha256 BLOB CHECK (length(sha256) = 32),
+    size INTEGER,
+    encoding TEXT NOT NULL DEFAULT 'identity' CHECK (encoding IN ('identity', 'zstd')),
+    stored_bytes INTEGER,
+    growing_kind TEXT CHECK (growing_kind IN ('entry', 'output')),
+    growing_key TEXT,
+    etag TEXT,
+    last_modified TEXT,
+    changed_at_ms INTEGER NOT NULL,
+    CHECK ((sha256 IS NULL) = (growing_key IS NOT NULL)),
+    CHECK ((growing_kind IS NULL) = (growing_key IS NULL)),
+    CHECK ((sha256 IS NULL) = (stored_bytes IS NULL)),
+    UNIQUE (sha256, encoding),
+    UNIQUE (growing_kind, growing_key)
+  ) STRICT;
+  INSERT INTO new_blob (id, sha256, size, stored_bytes, growing_kind, growing_key, etag, last_modified, changed_at_ms)
+    SELECT id, sha256, size, iif(sha256 IS NULL, NULL, size), iif(growing_key IS NULL, NULL, 'entry'), growing_key,
+      etag, last_modified, changed_at_ms FROM blob;
+  DROP TABLE blob;
+  ALTER TABLE new_blob RENAME TO blob;
+
+  CREATE TABLE output (
+    blob INTEGER PRIMARY KEY REFERENCES blob (id),
+    -- Actions that have it. Kept by the triggers below.
+    actions INTEGER NOT NULL DEFAULT 0,
+    stored_at_ms INTEGER NOT NULL,
+    used_at_ms INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX output_lone ON output (used_at_ms) WHERE actions = 0;
+
+  CREATE TABLE action (
+    id INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    action_id BLOB NOT NULL CHECK (length(action_id) = 32),
+    output INTEGER NOT NULL REFERENCES output (blob),
+    time TEXT NOT NULL,
+    stored_at_ms INTEGER NOT NULL,
+    used_at_ms INTEGER NOT NULL,
+    note TEXT,
+    -- Puts of another output, which were refused: how many, and the last one.
+    conflicts INTEGER NOT NULL DEFAULT 0,
+    conflict_output BLOB,
+    conflict_at_ms INTEGER,
+    UNIQUE (namespace, action_id)
+  ) STRICT;
+  CREATE INDEX action_output ON action (output);
+  CREATE INDEX action_used ON action (used_at_ms);
+  CREATE INDEX action_conflict ON action (conflict_at_ms, conflicts) WHERE conflicts > 0;
+  CREATE TRIGGER action_added AFTER INSERT ON action
+    BEGIN UPDATE output SET actions = actions + 1 WHERE blob = new.output; END;
+  CREATE TRIGGER action_dropped AFTER DELETE ON action
+    BEGIN UPDATE output SET actions = actions - 1 WHERE blob = old.output; END;`;
+
 /** What makes a store of each version, by that version. */
 export const oldSchemas: Readonly<Record<number, string>> = {
   1: FIRST,
   2: FIRST + SECOND,
   3: FIRST + SECOND + THIRD,
   4: FIRST + SECOND + THIRD + FOURTH,
+  5: FIRST + SECOND + THIRD + FOURTH + FIFTH,
 };

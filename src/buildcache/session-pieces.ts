@@ -1,0 +1,77 @@
+/** The plain stream of a session: the index, then the outputs, read ahead of the client within bounds. */
+
+import { CHUNK_BYTES } from '../core/limits.ts';
+import type { SessionAction } from '../core/session-port.ts';
+import { encodeFrameHead, encodeIndex, FRAME } from '../core/session-wire.ts';
+import { SESSION_AHEAD_BYTES_MAX, SESSION_AHEAD_CHUNKS_MAX } from './limits.ts';
+
+export type SessionPiecesOptions = {
+  readonly actions: readonly SessionAction[];
+  /** Outputs past so many bytes are left out. */
+  readonly bytesMax: number;
+  /** One chunk of an output, the caller's own. Rejects where it is gone or damaged. */
+  readonly load: (output: SessionAction, seq: number) => Promise<Uint8Array>;
+};
+
+type Chunk = {
+  readonly row: number;
+  readonly bytes: Promise<Uint8Array | undefined>;
+  readonly length: number;
+};
+
+/** No piece is empty. The first one is the index. */
+export async function* sessionPieces(options: SessionPiecesOptions): AsyncGenerator<Uint8Array, void, void> {
+  yield encodeIndex(options.actions);
+  const gone = new Set<number>();
+  let parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const { row, content } of readAhead(options)) {
+    if (gone.has(row)) continue;
+    if (content === undefined) gone.add(row);
+    const length = content?.byteLength ?? 0;
+    parts.push(encodeFrameHead({ row, kind: content === undefined ? FRAME.gone : FRAME.bytes, length }));
+    if (content !== undefined) parts.push(content);
+    bytes += length;
+    if (bytes < PIECE_BYTES) continue;
+    yield Buffer.concat(parts);
+    parts = [];
+    bytes = 0;
+  }
+  if (parts.length > 0) yield Buffer.concat(parts);
+}
+
+/** Small outputs go out together: each piece is a call into uWebSockets or zlib. */
+const PIECE_BYTES = 64 * 1024;
+
+async function* readAhead(options: SessionPiecesOptions) {
+  const chunks = chunksOf(options);
+  const ahead: Chunk[] = [];
+  let bytesAhead = 0;
+  for (;;) {
+    while (ahead.length < SESSION_AHEAD_CHUNKS_MAX && bytesAhead < SESSION_AHEAD_BYTES_MAX) {
+      const { value, done } = chunks.next();
+      if (done === true) break;
+      ahead.push(value);
+      bytesAhead += value.length;
+    }
+    const next = ahead.shift();
+    if (next === undefined) return;
+    bytesAhead -= next.length;
+    yield { row: next.row, content: await next.bytes };
+  }
+}
+
+/** Starts to read a chunk when it is asked for one. Each output comes once, with the first action that has it. */
+function* chunksOf({ actions, bytesMax, load }: SessionPiecesOptions): Generator<Chunk, void, void> {
+  const known = new Set<string>();
+  let left = bytesMax;
+  for (const [row, action] of actions.entries()) {
+    if (known.has(action.outputId) || action.size > left) continue;
+    known.add(action.outputId);
+    left -= action.size;
+    for (let at = 0; at < action.size; at += CHUNK_BYTES) {
+      const length = Math.min(CHUNK_BYTES, action.size - at);
+      yield { row, length, bytes: load(action, at / CHUNK_BYTES).catch(() => undefined) };
+    }
+  }
+}

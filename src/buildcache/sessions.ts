@@ -1,0 +1,75 @@
+/**
+ * Sessions: what `go` commands ask for together, so that the next such command gets it in one answer.
+ *
+ * The words: `core/session-port.ts`. The wire: `core/session-wire.ts`.
+ */
+
+import type { ByteStream } from '../core/answer.ts';
+import type { ActionName } from '../core/build-cache-port.ts';
+import { Busy, NotFound } from '../core/errors.ts';
+import type { Clock } from '../core/ports.ts';
+import type { SessionAction, SessionName } from '../core/session-port.ts';
+import type { Store } from '../core/store-port.ts';
+import type { LastUse } from '../flight/last-use.ts';
+import type { Memory } from '../flight/memory.ts';
+import type { Events } from '../observe/events.ts';
+import { GeneratedBody } from './generated-body.ts';
+import { sessionPieces } from './session-pieces.ts';
+import { encoded, type StreamEncoding } from './stream-encoding.ts';
+
+export type SessionsOptions = {
+  readonly store: Store;
+  readonly memory: Memory;
+  readonly used: LastUse<ActionName>;
+  readonly clock: Clock;
+  readonly events: Events;
+};
+
+export type SessionQuestion = Pick<SessionName, 'key' | 'project'> & {
+  /** In the order in which they are asked. */
+  readonly namespaces: readonly string[];
+  /** Short IDs of actions that the client has. */
+  readonly held: Uint8Array;
+  /** Bytes of outputs that it takes. */
+  readonly bytesMax: number;
+  readonly encoding: StreamEncoding;
+};
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Notes one session.
+   *
+   * @param put `actions`: short IDs, in the order in which they were asked for
+   * @throws {Busy} nothing can be stored now. @throws {BadRequest} too many actions
+   */
+  async put(put: SessionName & { readonly namespace: string; readonly actions: Uint8Array }): Promise<void> {
+    const { store, clock, events } = this.#options;
+    if (store.full !== undefined) throw new Busy(`cannot store: ${store.full}`);
+    await store.putSession({ ...put, nowMs: clock.wallMs() });
+    events.buildCacheAsked('put-session', 'stored');
+  }
+
+  /** What such a command asked for, as a stream. @throws {NotFound} nobody has put such a session */
+  async stream({ bytesMax, encoding, ...question }: SessionQuestion): Promise<ByteStream> {
+    const { store, memory, used, clock, events } = this.#options;
+    const { session, actions } = await store.getSession(question);
+    events.buildCacheAsked('get-session', session === undefined ? 'miss' : 'hit');
+    if (session === undefined)
+      throw new NotFound(`cannot find session ${question.key}: not in the build cache`);
+    for (const { namespace, actionId, usedAtMs } of actions)
+      used.note(`${namespace} ${actionId}`, { namespace, actionId }, { usedAtMs }, clock.wallMs());
+    const load = async (output: SessionAction, seq: number) => {
+      const plain = (chunk: { blob: number; seq: number }) =>
+        store.getOutputChunk({ ...chunk, body: 'plain' });
+      // A copy: memory lends its bytes for this turn only.
+      return Uint8Array.from((await memory.piece(output.blob, seq, plain)).bytes);
+    };
+    return new GeneratedBody(encoded(sessionPieces({ actions, bytesMax, load }), encoding));
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * Compresses a stream as it is made, on libuv's threads. One stream over all outputs finds what they share: Go's archives
+ * repeat the types that they import.
+ */
+
+import { once } from 'node:events';
+import { constants, createBrotliCompress, createZstdCompress } from 'node:zlib';
+
+/** As in `Content-Encoding`. */
+export type StreamEncoding = 'identity' | 'zstd' | 'br';
+
+/** The first that we have of a client's `Accept-Encoding`. */
+export function streamEncodingOf(accepted: string): StreamEncoding {
+  const names = accepted.split(',').map((one) => one.trim().toLowerCase());
+  return (['zstd', 'br'] as const).find((name) => names.includes(name)) ?? 'identity';
+}
+
+/** @param pieces the first one reaches the client before the second is there */
+export async function* encoded(
+  pieces: AsyncGenerator<Uint8Array, void, void>,
+  encoding: StreamEncoding,
+): AsyncGenerator<Uint8Array, void, void> {
+  if (encoding === 'identity') {
+    yield* pieces;
+    return;
+  }
+  const encoder = encoding === 'zstd' ? createZstdCompress(ZSTD) : createBrotliCompress(BROTLI);
+  const feed = async () => {
+    let isFirst = true;
+    for await (const piece of pieces) {
+      if (encoder.destroyed) return; // Nobody reads it any more.
+      const isTaken = encoder.write(piece);
+      if (isFirst) encoder.flush();
+      isFirst = false;
+      if (!isTaken && !encoder.destroyed)
+        await Promise.race([once(encoder, 'drain'), once(encoder, 'close')]);
+    }
+    encoder.end();
+  };
+  const feeding = feed().catch((error: Error) => {
+    encoder.destroy(error);
+  });
+  try {
+    yield* encoder;
+  } finally {
+    encoder.destroy();
+    await feeding;
+  }
+}
+
+const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_windowLog]: 24 } };
+const BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_LGWIN]: 24 } };

@@ -1,0 +1,119 @@
+/** `/cache/session/…`: what a `go` command will ask the build cache for. The wire: `core/session-wire.ts`. */
+
+import type { CacheRight } from '../access/cache-right.ts';
+import type { Sessions } from '../buildcache/sessions.ts';
+import { type StreamEncoding, streamEncodingOf } from '../buildcache/stream-encoding.ts';
+import { CACHE_PREFIX } from '../core/build-cache-wire.ts';
+import { BadRequest } from '../core/errors.ts';
+import { SESSION_ACTIONS_MAX, SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
+import { SHORT_ID_BYTES } from '../core/session-port.ts';
+import {
+  isLabel,
+  isSessionKey,
+  LABEL_HEADER,
+  PREFETCH_HEADER,
+  PROJECT_HEADER,
+} from '../core/session-wire.ts';
+import { namespaceOf, searched, storedNamespace } from './cache-namespaces.ts';
+import type { Client } from './client.ts';
+import type { Endpoint, Route } from './endpoint.ts';
+import type { Responder } from './respond.ts';
+import type { Target } from './target.ts';
+
+export type SessionEndpointOptions = {
+  readonly sessions: Pick<Sessions, 'put' | 'stream'>;
+  readonly right: Pick<CacheRight, 'demandRead' | 'demandWrite'>;
+};
+
+const PREFIX = `${CACHE_PREFIX}session/`;
+const METHODS: readonly string[] = ['POST', 'PUT'];
+
+export class SessionEndpoint implements Endpoint {
+  readonly #options: SessionEndpointOptions;
+
+  constructor(options: SessionEndpointOptions) {
+    this.#options = options;
+  }
+
+  route({ path }: Target): Route | undefined {
+    if (!path.startsWith(PREFIX)) return undefined;
+    const key = path.slice(PREFIX.length);
+    if (!isSessionKey(key)) throw new BadRequest('cannot find session: a key is 64 lower-case hex digits');
+    let headers: SessionHeaders | undefined;
+    return {
+      name: 'cache-session',
+      methods: METHODS,
+      module: undefined,
+      bodyBytesMax: SESSION_ACTIONS_MAX * SHORT_ID_BYTES,
+      admit: ({ method, address, credentials }, header) => {
+        headers = readHeaders(header);
+        const { right } = this.#options;
+        const request = { address, credentials, namespace: headers.namespace, header };
+        return method === 'PUT' ? right.demandWrite(request) : right.demandRead(request);
+      },
+      answer: async (client, responder) => {
+        if (headers === undefined) throw new Error('a route was not asked for its right');
+        await this.#answer(client, responder, key, headers);
+      },
+    };
+  }
+
+  async #answer(client: Client, responder: Responder, key: string, headers: SessionHeaders): Promise<void> {
+    const { sessions } = this.#options;
+    if (client.body === undefined) throw new Error('a route that takes a body got none');
+    const shortIds = await client.body.whole();
+    if (shortIds.byteLength % SHORT_ID_BYTES !== 0)
+      throw new BadRequest('cannot read session: a short ID is cut');
+    const { namespace, project, label, bytesMax, encoding } = headers;
+    if (client.method === 'PUT') {
+      await sessions.put({ key, project, label, namespace: storedNamespace(namespace), actions: shortIds });
+      responder.text(client, 201, 'noted\n', { route: 'cache-session' });
+      return;
+    }
+    const body = await sessions.stream({
+      key,
+      project,
+      namespaces: searched(namespace),
+      bytesMax,
+      encoding,
+      held: shortIds,
+    });
+    client.visibility = 'private';
+    const lines = encoding === 'identity' ? [] : [`Content-Encoding: ${encoding}`];
+    responder.answer(client, {
+      kind: 'output',
+      status: 200,
+      origin: 'store',
+      size: undefined,
+      sha256: undefined,
+      lines,
+      body,
+    });
+  }
+}
+
+type SessionHeaders = {
+  readonly namespace: string;
+  readonly project: string;
+  readonly label: string;
+  readonly bytesMax: number;
+  readonly encoding: StreamEncoding;
+};
+
+/** @throws {BadRequest} a malformed header */
+function readHeaders(header: (name: string) => string): SessionHeaders {
+  const project = header(PROJECT_HEADER);
+  const label = header(LABEL_HEADER);
+  const bytesMax = header(PREFETCH_HEADER) || '0';
+  if (!isSessionKey(project) || !isLabel(label, SESSION_LABEL_LENGTH_MAX) || !/^\d{1,15}$/.test(bytesMax))
+    throw new BadRequest(
+      `cannot read session: ${PROJECT_HEADER}, ${LABEL_HEADER} or ${PREFETCH_HEADER} is malformed`,
+    );
+  return {
+    namespace: namespaceOf(header),
+    project,
+    label,
+    bytesMax: Number(bytesMax),
+    encoding: streamEncodingOf(header('accept-encoding')),
+  };
+}

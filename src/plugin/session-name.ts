@@ -1,0 +1,105 @@
+/**
+ * Names the `go` command that this program serves, by what can be seen of it: its directory, its environment and, on
+ * Linux, its command line. Starts no program.
+ *
+ * `go` sets all variables of `go env` in its own environment before it starts this program (cmd/go/main.go, invoke).
+ */
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname, join, relative } from 'node:path';
+import { SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
+import type { SessionName } from '../core/session-port.ts';
+
+export type GoCommand = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly directory: string;
+  /** Of the process that started this one; empty where it can't be seen. */
+  readonly argv: readonly string[];
+};
+
+/** Without a module, such as in GOPATH mode, its arguments and target name it. */
+export function nameSession({ env, directory, argv }: GoCommand): SessionName {
+  const { root, module } = findModule(directory);
+  const { verb, flags, words } = readCommand(argv);
+  const target = `${env.GOOS ?? ''}/${env.GOARCH ?? ''}`;
+  const settings = SETTINGS.map((name) => `${name}=${env[name] ?? ''}`);
+  const project = sha256([module, verb, ...flags, ...settings]);
+  const key = sha256([project, root === undefined ? '' : relative(root, directory), ...words]);
+  const label = ['go', verb, module, target, env.GOVERSION ?? ''].filter((word) => word !== '').join(' ');
+  return { key, project, label: label.replace(/[^\x20-\x7e]/g, '?').slice(0, SESSION_LABEL_LENGTH_MAX) };
+}
+
+/** The command line of the `go` command above; empty where there is none to be seen. */
+export function parentArgv(pid: number): string[] {
+  try {
+    const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+    // Another program between it and us says nothing of what is built.
+    return /^go(\.exe|[0-9].*)?$/.test(basename(argv[0] ?? '')) ? argv : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Each is in the IDs of a build's actions, or changes which of them are asked for. */
+const SETTINGS = [
+  'GOOS',
+  'GOARCH',
+  'GOVERSION',
+  'GOFLAGS',
+  'GOEXPERIMENT',
+  'CGO_ENABLED',
+  'GO386',
+  'GOAMD64',
+  'GOARM',
+  'GOARM64',
+  'GOMIPS',
+  'GOMIPS64',
+  'GOPPC64',
+  'GORISCV64',
+  'GOWASM',
+];
+
+/** The module that the directory is in. */
+function findModule(directory: string): { readonly root: string | undefined; readonly module: string } {
+  for (let root = directory; ; root = dirname(root)) {
+    try {
+      const text = readFileSync(join(root, 'go.mod'), 'utf8');
+      return { root, module: /^\s*module\s+["`]?([^\s"`]+)/m.exec(text)?.[1] ?? '' };
+    } catch {
+      if (root === dirname(root)) return { root: undefined, module: '' };
+    }
+  }
+}
+
+type Command = {
+  readonly verb: string;
+  /** In their order. */
+  readonly flags: readonly string[];
+  readonly words: readonly string[];
+};
+
+function readCommand(argv: readonly string[]): Command {
+  const [, verb = '', ...rest] = argv;
+  const flags: string[] = [];
+  const words: string[] = [];
+  for (let at = 0; at < rest.length; at++) {
+    const arg = rest[at] ?? '';
+    const name = /^--?([a-z]+)$/.exec(arg)?.[1];
+    if (name !== undefined && WITH_VALUE.has(name)) at++;
+    else if (!arg.startsWith('-')) words.push(arg);
+    else if (!WITHOUT_EFFECT.test(arg)) flags.push(arg);
+  }
+  return { verb, flags, words };
+}
+
+/** Flags that change nothing of what is asked for; the next argument is their value. */
+const WITH_VALUE = new Set(['o', 'p', 'run', 'count', 'timeout', 'f']);
+
+/** The same with a value in themselves, or none. */
+const WITHOUT_EFFECT = /^--?(?:[vnx]|json|(?:o|p|run|count|timeout|f)=.*)$/s;
+
+function sha256(parts: readonly string[]): string {
+  const { createHash }: typeof import('node:crypto') = createRequire(import.meta.url)('node:crypto');
+  return createHash('sha256').update(parts.join('\0')).digest('hex');
+}

@@ -1,0 +1,85 @@
+/** Reads the stream of a session: the index, then frames, whose bytes are handed on as they come. The wire: `core/session-wire.ts`. */
+
+import {
+  decodeFrameHead,
+  decodeIndex,
+  FRAME,
+  FRAME_HEAD_BYTES,
+  type IndexRow,
+} from '../core/session-wire.ts';
+import { SESSION_INDEX_BYTES_MAX } from './limits.ts';
+
+export type StreamSink = {
+  /** Comes first, once. */
+  readonly onIndex: (rows: readonly IndexRow[]) => void;
+  /** A part of a row's output. The sink must not keep it. */
+  readonly onBytes: (row: number, bytes: Buffer) => void;
+  /** The rest of a row's output does not come. */
+  readonly onGone: (row: number) => void;
+};
+
+export class SessionStream {
+  readonly #sink: StreamSink;
+  /** Of the index, or of a frame's head: what has come. */
+  #held: Buffer = Buffer.alloc(0);
+  /** Bytes of the index; undefined until its length has come. */
+  #indexBytes: number | undefined;
+  #hasIndex = false;
+  #row = 0;
+  /** Bytes of the frame that are still to come. */
+  #left = 0;
+
+  constructor(sink: StreamSink) {
+    this.#sink = sink;
+  }
+
+  /** @throws {Error} no such stream: nothing that follows can be understood */
+  push(bytes: Buffer): void {
+    for (let rest = bytes; rest.length > 0; )
+      rest = this.#hasIndex ? this.#readFrames(rest) : this.#readIndex(rest);
+  }
+
+  #readIndex(bytes: Buffer): Buffer {
+    const wanted = this.#indexBytes ?? 4;
+    const { whole, rest } = this.#gather(bytes, wanted);
+    if (whole === undefined) return rest;
+    if (this.#indexBytes === undefined) {
+      this.#indexBytes = whole.readUInt32LE();
+      if (this.#indexBytes > SESSION_INDEX_BYTES_MAX) throw new Error('an index that is too long');
+      if (this.#indexBytes > 0) return rest;
+    }
+    this.#hasIndex = true;
+    this.#sink.onIndex(decodeIndex(this.#indexBytes === 0 ? Buffer.alloc(0) : whole));
+    return rest;
+  }
+
+  #readFrames(bytes: Buffer): Buffer {
+    if (this.#left > 0) {
+      const part = bytes.subarray(0, this.#left);
+      this.#left -= part.length;
+      this.#sink.onBytes(this.#row, part);
+      return bytes.subarray(part.length);
+    }
+    const { whole, rest } = this.#gather(bytes, FRAME_HEAD_BYTES);
+    if (whole === undefined) return rest;
+    const { row, kind, length } = decodeFrameHead(whole, 0);
+    if (kind === FRAME.gone && length === 0) this.#sink.onGone(row);
+    else if (kind !== FRAME.bytes) throw new Error(`a frame of an unknown kind: ${kind}`);
+    this.#row = row;
+    this.#left = length;
+    return rest;
+  }
+
+  /** `whole`: so many bytes, once they have come. */
+  #gather(bytes: Buffer, wanted: number): { readonly whole: Buffer | undefined; readonly rest: Buffer } {
+    const missing = wanted - this.#held.length;
+    if (bytes.length < missing) {
+      this.#held = Buffer.concat([this.#held, bytes]);
+      return { whole: undefined, rest: Buffer.alloc(0) };
+    }
+    const part = bytes.subarray(0, missing);
+    const whole = this.#held.length === 0 ? part : Buffer.concat([this.#held, part]);
+    this.#held = Buffer.alloc(0);
+    return { whole, rest: bytes.subarray(missing) };
+  }
+}

@@ -1,0 +1,78 @@
+/** Reads of sessions. The words: `core/session-port.ts`. */
+
+import { BadRequest } from '../core/errors.ts';
+import { KEYS_PER_CALL_MAX, NAMESPACES_PER_CALL_MAX } from '../core/limits.ts';
+import { type SessionReaderPort, type SessionRow, SHORT_ID_BYTES } from '../core/session-port.ts';
+import type { ActionReader } from './action-reader.ts';
+import { idBytes } from './cache-id.ts';
+import type { Connection } from './schema.ts';
+import { itemsOf, SET_ITEM_BYTES } from './session-set.ts';
+
+const COLUMNS = `namespace, lower(hex(key)) AS key, lower(hex(project)) AS project, label, times,
+  length(actions) / ${SET_ITEM_BYTES} AS actions, used_at_ms AS usedAtMs`;
+
+export class SessionReader {
+  readonly #actions: ActionReader;
+  readonly #ofKey;
+  readonly #ofProject;
+  readonly #all;
+
+  constructor(db: Connection, actions: ActionReader) {
+    this.#actions = actions;
+    this.#ofKey = db.prepare<[string, Buffer], SessionRow & { set: Buffer }>(
+      `SELECT actions AS "set", ${COLUMNS} FROM session WHERE namespace = ? AND key = ?`,
+    );
+    this.#ofProject = db.prepare<[string, Buffer], SessionRow & { set: Buffer }>(
+      `SELECT actions AS "set", ${COLUMNS} FROM session WHERE namespace = ? AND project = ?
+       ORDER BY used_at_ms DESC LIMIT 1`,
+    );
+    this.#all = db.prepare<[string, number], SessionRow>(
+      `SELECT ${COLUMNS} FROM session WHERE namespace IN (SELECT value FROM json_each(?))
+       ORDER BY used_at_ms DESC LIMIT ?`,
+    );
+  }
+
+  getSession: SessionReaderPort['getSession'] = ({ namespaces, key, project, held }) => {
+    checkNamespaces(namespaces);
+    const found = this.#find(namespaces, idBytes(key), idBytes(project));
+    if (found === undefined) return { actions: [] };
+    const { set, ...session } = found;
+    const left = new Set(shortIdsOf(held));
+    const actions = [];
+    for (const { id } of itemsOf(set)) {
+      if (left.has(id)) continue;
+      const action = this.#actions.byShortId(namespaces, Buffer.from(id, 'latin1'));
+      if (action !== undefined) actions.push(action);
+    }
+    return { session, actions };
+  };
+
+  getSessions: SessionReaderPort['getSessions'] = ({ namespaces }) => {
+    checkNamespaces(namespaces);
+    return { sessions: this.#all.all(JSON.stringify(namespaces), KEYS_PER_CALL_MAX) };
+  };
+
+  #find(namespaces: readonly string[], key: Buffer, project: Buffer) {
+    for (const [statement, id] of [
+      [this.#ofKey, key],
+      [this.#ofProject, project],
+    ] as const) {
+      for (const namespace of namespaces) {
+        const row = statement.get(namespace, id);
+        if (row !== undefined) return row;
+      }
+    }
+    return undefined;
+  }
+}
+
+function checkNamespaces(namespaces: readonly string[]): void {
+  if (namespaces.length > NAMESPACES_PER_CALL_MAX)
+    throw new BadRequest(`${namespaces.length} namespaces: over ${NAMESPACES_PER_CALL_MAX}`);
+}
+
+function* shortIdsOf(held: Uint8Array): Generator<string> {
+  const bytes = Buffer.from(held.buffer, held.byteOffset, held.byteLength);
+  for (let at = 0; at + SHORT_ID_BYTES <= bytes.length; at += SHORT_ID_BYTES)
+    yield bytes.toString('latin1', at, at + SHORT_ID_BYTES);
+}

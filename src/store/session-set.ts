@@ -1,0 +1,52 @@
+/**
+ * A set of actions as the table has it: for each its short ID, and a byte that counts the sessions in a row that did
+ * without it. Those of the last session come first, in their order.
+ */
+
+import { SHORT_ID_BYTES } from '../core/session-port.ts';
+
+/** Bytes of an action in a stored set. */
+export const SET_ITEM_BYTES = SHORT_ID_BYTES + 1;
+
+export type SetBounds = {
+  /** An action that more sessions in a row did without leaves the set. */
+  readonly missedMax: number;
+  readonly actionsMax: number;
+};
+
+/**
+ * The set after one more session. A session that asked for less than half of the set was another kind of work, or was
+ * broken off: it adds to the set, and takes nothing from it.
+ *
+ * @param before the stored set; undefined: there was none
+ * @param asked short IDs, one after the other
+ */
+export function mergeSet(before: Buffer | undefined, asked: Uint8Array, bounds: SetBounds): Buffer {
+  const counts = new Map<string, number>();
+  const ids = Buffer.from(asked.buffer, asked.byteOffset, asked.byteLength);
+  for (let at = 0; at < ids.length; at += SHORT_ID_BYTES)
+    counts.set(ids.toString('latin1', at, at + SHORT_ID_BYTES), 0);
+  const old = [...itemsOf(before ?? Buffer.alloc(0))];
+  const repeated = old.filter(({ id }) => counts.has(id)).length;
+  const isPart = repeated * 2 < old.length;
+  for (const { id, missed } of old) {
+    const now = isPart ? missed : missed + 1;
+    if (!counts.has(id) && now <= bounds.missedMax) counts.set(id, now);
+  }
+  const set = Buffer.alloc(Math.min(counts.size, bounds.actionsMax) * SET_ITEM_BYTES);
+  let at = 0;
+  for (const [id, missed] of counts) {
+    if (at === set.length) break;
+    set.write(id, at, 'latin1');
+    set[at + SHORT_ID_BYTES] = missed;
+    at += SET_ITEM_BYTES;
+  }
+  return set;
+}
+
+/** Short IDs as strings of Latin-1, one character a byte. */
+export function* itemsOf(set: Buffer): Generator<{ readonly id: string; readonly missed: number }> {
+  for (let at = 0; at + SET_ITEM_BYTES <= set.length; at += SET_ITEM_BYTES) {
+    yield { id: set.toString('latin1', at, at + SHORT_ID_BYTES), missed: set[at + SHORT_ID_BYTES] ?? 0 };
+  }
+}

@@ -1,0 +1,75 @@
+/** Writes of sessions: which actions are asked for together. The words: `core/session-port.ts`. */
+
+import { BadRequest } from '../core/errors.ts';
+import { NAMESPACE_LENGTH_MAX, SESSION_ACTIONS_MAX, SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
+import { type SessionWriterPort, SHORT_ID_BYTES } from '../core/session-port.ts';
+import { idBytes } from './cache-id.ts';
+import { SESSION_MISSED_MAX, SESSIONS_BYTES_MAX, SESSIONS_MAX } from './limits.ts';
+import type { Connection } from './schema.ts';
+import { mergeSet } from './session-set.ts';
+
+export class SessionWriter {
+  readonly #sql;
+
+  constructor(db: Connection) {
+    this.#sql = prepare(db);
+  }
+
+  putSession: SessionWriterPort['putSession'] = ({ namespace, key, project, label, actions, nowMs }) => {
+    if (
+      actions.byteLength > SESSION_ACTIONS_MAX * SHORT_ID_BYTES ||
+      actions.byteLength % SHORT_ID_BYTES !== 0
+    )
+      throw new BadRequest(`no set of actions: ${actions.byteLength} bytes`);
+    if (namespace.length > NAMESPACE_LENGTH_MAX || label.length > SESSION_LABEL_LENGTH_MAX)
+      throw new BadRequest("a session's namespace or label is too long");
+    const name = { namespace, key: idBytes(key) };
+    const before = this.#sql.find.get(name)?.actions;
+    const set = mergeSet(before, actions, { missedMax: SESSION_MISSED_MAX, actionsMax: SESSION_ACTIONS_MAX });
+    this.#sql.put.run({ ...name, project: idBytes(project), label, actions: set, nowMs });
+    this.#trim();
+    return {};
+  };
+
+  /** Drops sets that nobody added to since. */
+  expire(beforeMs: number): void {
+    this.#sql.expire.run(beforeMs);
+  }
+
+  #trim(): void {
+    for (;;) {
+      const { sessions, bytes } = this.#sql.size.get() ?? { sessions: 0, bytes: 0 };
+      if (sessions <= SESSIONS_MAX && bytes <= SESSIONS_BYTES_MAX) return;
+      this.#sql.dropOldest.run();
+    }
+  }
+}
+
+type Name = { readonly namespace: string; readonly key: Buffer };
+type Put = Name & {
+  readonly project: Buffer;
+  readonly label: string;
+  readonly actions: Buffer;
+  readonly nowMs: number;
+};
+
+function prepare(db: Connection) {
+  return {
+    find: db.prepare<[Name], { actions: Buffer }>(
+      'SELECT actions FROM session WHERE namespace = @namespace AND key = @key',
+    ),
+    put: db.prepare<[Put]>(
+      `INSERT INTO session (namespace, key, project, label, times, used_at_ms, actions)
+       VALUES (@namespace, @key, @project, @label, 1, @nowMs, @actions)
+       ON CONFLICT (namespace, key) DO UPDATE SET
+         project = @project, label = @label, times = times + 1, used_at_ms = @nowMs, actions = @actions`,
+    ),
+    size: db.prepare<[], { sessions: number; bytes: number }>(
+      'SELECT count(*) AS sessions, total(length(actions)) AS bytes FROM session',
+    ),
+    dropOldest: db.prepare<[]>(
+      'DELETE FROM session WHERE id = (SELECT id FROM session ORDER BY used_at_ms, id LIMIT 1)',
+    ),
+    expire: db.prepare<[number]>('DELETE FROM session WHERE used_at_ms < ?'),
+  };
+}
