@@ -44,6 +44,7 @@ export class BareRepository {
     this.#isReady = false;
     if (!(await this.#isSound())) return false;
     await removeLeftovers(this.directory);
+    await this.#writeAttributes();
     this.#isReady = true;
     return true;
   }
@@ -60,9 +61,7 @@ export class BareRepository {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const format = isSha256 ? 'sha256' : 'sha1';
     await git.run(['init', '-q', '--bare', `--object-format=${format}`, '--template=', '--', directory]);
-    // Go turns these attributes off, so that a zip does not depend on the version of git.
-    await mkdir(join(directory, 'info'), { recursive: true });
-    await writeFile(join(directory, 'info', 'attributes'), '* -export-subst -export-ignore\n');
+    await this.#writeAttributes();
     // Last, as it says that all the rest is there.
     await this.run(['config', 'remote.origin.url', url]);
     this.#isReady = true;
@@ -103,6 +102,8 @@ export class BareRepository {
       await git.run([...fixed, ...args, '--end-of-options', 'origin', ...refspecs], {
         gitDir: directory,
         protocols,
+        // A larger file goes to the disk as it comes. Git's own bound is 512 MiB, all of it in memory.
+        settings: ['core.bigFileThreshold=16m'],
         timeoutMs: GIT_FETCH_MS,
         signal: tooLarge.signal,
       });
@@ -113,6 +114,12 @@ export class BareRepository {
     } finally {
       clearInterval(watch);
     }
+  }
+
+  async #writeAttributes(): Promise<void> {
+    const info = join(this.directory, 'info');
+    await mkdir(info, { recursive: true });
+    await writeFile(join(info, 'attributes'), ATTRIBUTES);
   }
 
   /** Whether it is a repository of this URL that git can read. */
@@ -126,6 +133,12 @@ export class BareRepository {
     }
   }
 }
+
+/**
+ * Go turns off the first two, so that a zip does not depend on the version of git. A filter would be a program of the
+ * server's own settings, such as Git LFS, that runs as often as a repository asks for it.
+ */
+const ATTRIBUTES = '* -export-subst -export-ignore -filter\n';
 
 async function isDirectory(path: string): Promise<boolean> {
   return await stat(path).then(

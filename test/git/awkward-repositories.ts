@@ -422,13 +422,32 @@ export const AWKWARD: readonly Awkward[] = [
   },
   {
     name: 'oddtimes',
-    why: 'commits of 1970, 2038 and 2100',
+    why: 'commits of 1901, 1970, 2038, 2100 and 9999',
     commits: [
       { time: 1, files: { 'go.mod': mod('oddtimes.git'), 'p.go': main } },
       { time: 2_147_483_648, files: { 'p.go': `${main}//2` } },
       { time: 4_102_444_800, files: { 'p.go': `${main}//3` } },
+      {
+        time: -2_177_452_800,
+        files: { 'p.go': `${main}//4` },
+        branch: 'old',
+        from: 'main',
+        tags: ['v1.0.0'],
+      },
+      { time: 253_402_300_799, files: { 'p.go': `${main}//5` }, branch: 'new', from: 'main' },
     ],
-    asks: { '': ['#1', '#2', '#3', 'latest'] },
+    asks: { '': ['#1', '#2', '#3', 'main', 'old', 'v1.0.0', 'new'] },
+  },
+  {
+    name: 'hostilenames',
+    why: 'files named like the directory of Git, like options and like shell commands',
+    commits: [
+      { files: { 'go.mod': mod('hostilenames.git'), '.git': 'gitdir: /' }, tags: ['v1.0.0'] },
+      { files: { '.git': undefined, 'a/.GIT/config': 'x' }, tags: ['v1.0.1'] },
+      { files: { 'a/.GIT/config': undefined, 'git~1': 'x' }, tags: ['v1.0.2'] },
+      { files: { 'git~1': undefined, '--output=x': 'x', '$(touch x)': 'x', 'a&b': 'x' }, tags: ['v1.0.3'] },
+    ],
+    asks: { '': ['v1.0.0', 'v1.0.1', 'v1.0.2', 'v1.0.3'] },
   },
   {
     name: 'elsewhere',

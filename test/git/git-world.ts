@@ -11,7 +11,12 @@ import { writeInsteadOf } from './go-direct.ts';
 import { type MadeCommit, makeRepository } from './repository-maker.ts';
 
 /** A repository that is served from this disk, a home that leads to it, and a log of what git was run for. */
-export function gitWorld(t: TestContext, commits: readonly MadeCommit[]) {
+export function gitWorld(
+  t: TestContext,
+  commits: readonly MadeCommit[],
+  /** Shell words that are run before each git. */
+  { before = ':' }: { before?: string } = {},
+) {
   const home = tempDir(t);
   const served = join(home, 'served', 'x');
   makeRepository(served, commits);
@@ -21,7 +26,7 @@ export function gitWorld(t: TestContext, commits: readonly MadeCommit[]) {
   const bin = join(home, 'bin-git');
   writeFileSync(
     bin,
-    `#!/bin/sh\nprintf '%s ' "$@" >> ${log}; echo >> ${log}\nPATH=\${PATH#*:} exec git "$@"\n`,
+    `#!/bin/sh\nprintf '%s ' "$@" >> ${log}; echo >> ${log}\n${before}\nPATH=\${PATH#*:} exec git "$@"\n`,
   );
   chmodSync(bin, 0o755);
   const wrappers = tempDir(t);
