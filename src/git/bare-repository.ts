@@ -7,12 +7,12 @@
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UpstreamFailed } from '../core/errors.ts';
-import { type GitCommand, GitFailed, type GitRun } from './git-command.ts';
+import { type Git, GitFailed, type GitRun } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { GIT_FETCH_MS, GIT_REPOSITORY_BYTES_MAX, GIT_SIZE_CHECK_MS } from './limits.ts';
 
 export type BareRepositoryOptions = {
-  readonly git: GitCommand;
+  readonly git: Git;
   readonly directory: string;
   readonly url: string;
   readonly protocols: readonly Protocol[];

@@ -6,6 +6,7 @@ import { GitCommand } from './git-command.ts';
 import { GitCredentials } from './git-credentials.ts';
 import type { Environment } from './git-environment.ts';
 import { GitSource } from './git-source.ts';
+import { LoginPauses } from './login-pauses.ts';
 import { ModuleProxies } from './module-proxies.ts';
 import { parsePathMappings } from './path-mapping.ts';
 import { Repositories } from './repositories.ts';
@@ -28,17 +29,24 @@ export type GitSourceSettings = {
   readonly openProxy: (origin: string) => Upstream;
 };
 
+/** Private modules out of Git, and a way to have all asked anew that was refused or not found. */
+export type GitModules = { readonly source: ModuleSource; retry(): void };
+
 /** @throws {BadRequest} a malformed mapping */
-export function createGitSource(settings: GitSourceSettings): ModuleSource {
+export function createGitSource(settings: GitSourceSettings): GitModules {
   const { mappings, directory, insecurePatterns, privatePatterns, environment, clock, warn, get } = settings;
   const git = new GitCommand({ environment });
-  const repositories = new Repositories({ git, directory, clock, warn });
+  const pauses = new LoginPauses(clock);
   const credentials = new GitCredentials({ git, home: environment.HOME });
+  const hasLogin = (url: string) => credentials.has(url);
+  const repositories = new Repositories({ git, pauses, hasLogin, directory, clock, warn });
   const finder = new RepositoryFinder({
     mappings: parsePathMappings(mappings),
     discovery: new Discovery({
       get,
       headersFor: (url) => credentials.headersFor(url),
+      pauses,
+      clock,
       privatePatterns,
       insecurePatterns,
     }),
@@ -47,5 +55,10 @@ export function createGitSource(settings: GitSourceSettings): ModuleSource {
     clock,
   });
   const proxies = new ModuleProxies(settings.openProxy);
-  return new GitSource({ finder, repositories, proxies, clock });
+  const source = new GitSource({ finder, repositories, proxies, clock });
+  const retry = () => {
+    pauses.clear();
+    finder.forget();
+  };
+  return { source, retry };
 }

@@ -16,19 +16,30 @@ import {
   UpstreamDown,
   UpstreamFailed,
 } from '../core/errors.ts';
+import { Gate } from '../core/gate.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';
 import { type ModulePath, parseModulePath } from '../core/module-path.ts';
-import type { PageAnswer, PageGet } from '../core/ports.ts';
+import type { Clock, PageAnswer, PageGet } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { type GoImport, matchGoImport, parseGoImports } from './go-import-tags.ts';
-import { GO_IMPORT_PAGE_BYTES_MAX } from './limits.ts';
+import { KeptAnswers } from './kept-answers.ts';
+import {
+  GIT_NO_PLACE_MS,
+  GIT_PLACES_MAX,
+  GIT_QUEUE_MAX,
+  GO_IMPORT_PAGE_BYTES_MAX,
+  GO_IMPORT_REQUESTS_MAX,
+} from './limits.ts';
+import { type LoginPauses, LoginRefused, serverOf } from './login-pauses.ts';
 import { oneLine } from './words.ts';
 
 export type DiscoveryOptions = {
   readonly get: PageGet;
   /** The headers that Git would send to a URL. */
   readonly headersFor: (url: string) => Promise<Readonly<Record<string, string>>>;
+  readonly pauses: LoginPauses;
+  readonly clock: Clock;
   /** `--private`: only these paths are asked for, and redirects are followed only to them and within a host. */
   readonly privatePatterns: string;
   /** `--insecure`: these may be asked over http where https does not answer. */
@@ -37,9 +48,24 @@ export type DiscoveryOptions = {
 
 export class Discovery {
   readonly #options: DiscoveryOptions;
+  /** Its pages are asked for by several paths of one `go get`: by its prefixes, and by the longer paths that they confirm. */
+  readonly #pages: KeptAnswers<Page>;
+  readonly #gate = new Gate({
+    placesMax: GO_IMPORT_REQUESTS_MAX,
+    queueMax: GIT_QUEUE_MAX,
+    full: 'cannot ask for a go-import tag: too many requests wait for one',
+  });
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
+    const { clock } = options;
+    const missingMs = GIT_NO_PLACE_MS;
+    this.#pages = new KeptAnswers({ clock, keptMs: missingMs, missingMs, keptMax: GIT_PLACES_MAX });
+  }
+
+  /** Forgets what hosts said. */
+  forget(): void {
+    this.#pages.clear();
   }
 
   /**
@@ -71,12 +97,14 @@ export class Discovery {
   }
 
   async #page(url: string, path: ModulePath): Promise<GoImport> {
-    const answer = await this.#follow(url, path);
-    const imports = parseGoImports(new TextDecoder().decode(answer.body));
+    const { imports, status } = await this.#pages.get(url, async () => {
+      const answer = await this.#follow(url, path);
+      return { imports: importsIn(answer), status: answer.status };
+    });
     const match = matchGoImport(imports, path);
     if (match === 'several') throw new NotFound(`${url}: several go-import tags are for ${quote(path)}`);
     if (match !== undefined) return match;
-    throw imports.length > 0 ? noTag(url, path) : (statusError(url, answer.status) ?? noTag(url, path));
+    throw imports.length > 0 ? noTag(url, path) : (statusError(url, status) ?? noTag(url, path));
   }
 
   async #follow(start: string, path: ModulePath): Promise<PageAnswer> {
@@ -90,12 +118,24 @@ export class Discovery {
   }
 
   async #get(url: string): Promise<PageAnswer> {
+    const { headersFor, get, pauses } = this.#options;
+    await this.#gate.enter();
     try {
-      const headers = await this.#options.headersFor(url);
-      return await this.#options.get({ url, headers, bytesMax: GO_IMPORT_PAGE_BYTES_MAX });
+      const headers = await headersFor(url);
+      const isAnonymous = Object.keys(headers).length === 0;
+      const target = { url, server: serverOf(url), isAnonymous: async () => isAnonymous };
+      return await pauses.ask(target, async () => {
+        const answer = await get({ url, headers, bytesMax: GO_IMPORT_PAGE_BYTES_MAX });
+        // An anonymous question is answered below, like one that was let in.
+        if (answer.status === 401 && !isAnonymous && importsIn(answer).length === 0)
+          throw refusedLogin(url, false);
+        return answer;
+      });
     } catch (error) {
       if (isServeError(error)) throw error;
       throw new UpstreamDown(`cannot ask ${url}: ${oneLine(messageOf(error))}`, { cause: error });
+    } finally {
+      this.#gate.leave();
     }
   }
 
@@ -123,6 +163,20 @@ export class Discovery {
   }
 }
 
+type Page = { readonly imports: readonly GoImport[]; readonly status: number };
+
+function importsIn({ body }: PageAnswer): readonly GoImport[] {
+  return parseGoImports(new TextDecoder().decode(body));
+}
+
+function refusedLogin(url: string, isAnonymous: boolean): LoginRefused {
+  const what = isAnonymous ? 'it wants a login: put one' : 'it refuses the login: mend it';
+  return new LoginRefused(
+    `${url}: 401; ${what} in ~/.netrc or a credential helper of the user that Astera runs as`,
+    { isAnonymous },
+  );
+}
+
 /** @throws {NotFound} a tag with a prefix that is no path */
 function parsePrefix(prefix: string): ModulePath {
   try {
@@ -142,10 +196,9 @@ function noTag(url: string, path: ModulePath): NotFound {
 function statusError(url: string, status: number): Error | undefined {
   if (status === 200) return undefined;
   if (status === 404 || status === 410) return new NotFound(`${url}: ${status}`);
-  if (status === 401 || status === 403)
-    return new Forbidden(
-      `${url}: ${status}; give the server's user a netrc entry or a credential helper for this host`,
-    );
+  if (status === 401) return refusedLogin(url, true);
+  if (status === 403)
+    return new Forbidden(`${url}: 403; give the login that Astera has the right to read it`);
   if (status === 429 || status === 503) return new Busy(`${url}: ${status}`);
   return new UpstreamFailed(`${url}: ${status}`);
 }

@@ -9,7 +9,7 @@ import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
 import { type BatchAnswer, commitTime, parseBatch } from './commit-object.ts';
-import { type GitCommand, GitFailed } from './git-command.ts';
+import { type Git, GitFailed } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { gitFailure, isDamage, isRefusal } from './git-failure.ts';
 import { Healer } from './healer.ts';
@@ -23,7 +23,7 @@ import { oneLine } from './words.ts';
 export type CommitFiles = { readonly time: Date; readonly files: (Buffer | undefined)[] };
 
 export type FileCopyOptions = {
-  readonly git: GitCommand;
+  readonly git: Git;
   readonly url: string;
   readonly protocols: readonly Protocol[];
   readonly directory: string;

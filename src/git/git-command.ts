@@ -54,6 +54,8 @@ export type GitRun = {
   readonly gitDir?: string;
   /** Default: none. */
   readonly protocols?: readonly Protocol[];
+  /** Git's settings say how ssh is run (`core.sshCommand`): no variable hides that. */
+  readonly hasOwnSsh?: boolean;
   /** Default GIT_LOCAL_MS. */
   readonly timeoutMs?: number;
   /** Of stdout; default GIT_OUTPUT_BYTES_MAX. */
@@ -63,6 +65,9 @@ export type GitRun = {
   readonly settings?: readonly string[];
   readonly signal?: AbortSignal;
 };
+
+/** What runs `git`. */
+export type Git = Pick<GitCommand, 'run' | 'stream'>;
 
 export type GitCommandOptions = {
   readonly environment: Environment;
@@ -159,13 +164,13 @@ export class GitCommand {
   }
 
   #spawn(args: readonly string[], run: GitRun) {
-    const { gitDir, protocols = [], input, settings = [] } = run;
+    const { gitDir, protocols = [], hasOwnSsh = false, input, settings = [] } = run;
     const place = gitDir === undefined ? [] : [`--git-dir=${gitDir}`];
     const more = settings.flatMap((setting) => ['-c', setting]);
     const child = spawn('git', [...gitSettings(this.#environment), ...more, ...place, ...args], {
       // A repository that the server's own directory lies in is none of its business.
       cwd: gitDir ?? '/',
-      env: gitEnvironment(this.#environment, protocols),
+      env: gitEnvironment(this.#environment, { protocols, hasOwnSsh }),
       // A session of its own has no terminal to ask on.
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,16 +1,16 @@
 /**
- * The credentials that Git would send over https to a URL, for the requests that are not Git's own.
+ * The credentials that Git would send to a URL, for the requests that are not Git's own.
  *
- * In Git's order: `http.<url>.extraHeader`, the credential helpers, netrc. Never over http, as the `go` command does it.
+ * In Git's order: `http.<url>.extraHeader`, the credential helpers, netrc.
  */
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { GitCommand } from './git-command.ts';
+import type { Git } from './git-command.ts';
 import { GitFailed } from './git-command.ts';
 
 export type GitCredentialsOptions = {
-  readonly git: GitCommand;
+  readonly git: Git;
   /** The home directory of the server's user, with its `.netrc`. */
   readonly home: string | undefined;
 };
@@ -22,14 +22,22 @@ export class GitCredentials {
     this.#options = options;
   }
 
-  /** The headers for one request; none without credentials. Never fails: a helper that does gives none. */
+  /** The headers for one request; none without credentials, and none over http. Never fails: a helper that does gives none. */
   async headersFor(url: string): Promise<Readonly<Record<string, string>>> {
+    return new URL(url).protocol === 'https:' ? await this.#find(url) : {};
+  }
+
+  /** Whether Git has a login for a URL. An ssh server always gets one: the user's name. */
+  async has(url: string): Promise<boolean> {
+    return /^https?:/.test(url) ? Object.keys(await this.#find(url)).length > 0 : true;
+  }
+
+  async #find(url: string): Promise<Readonly<Record<string, string>>> {
     const { protocol, host, hostname, pathname } = new URL(url);
-    if (protocol !== 'https:') return {};
     const extra = await this.#ask(['config', '--get-urlmatch', 'http.extraHeader', url]);
     const header = /^([A-Za-z0-9-]+)[ \t]*:[ \t]*([^\r\n]*)/.exec(extra);
     if (header?.[1] !== undefined) return { [header[1].toLowerCase()]: header[2] ?? '' };
-    const asked = `protocol=https\nhost=${host}\npath=${pathname.slice(1)}\n\n`;
+    const asked = `protocol=${protocol.slice(0, -1)}\nhost=${host}\npath=${pathname.slice(1)}\n\n`;
     const filled = await this.#ask(['credential', 'fill'], asked);
     const [user, password] = [field(filled, 'username'), field(filled, 'password')];
     if (user !== undefined && password !== undefined) return basic(user, password);

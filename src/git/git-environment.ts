@@ -16,13 +16,17 @@ export type Protocol = 'https' | 'http' | 'ssh' | 'git' | 'file';
  * The environment of a `git` process.
  *
  * @param protocols the ones this command may use; none for a command that stays on the disk
+ * @param hasOwnSsh Git's settings say how ssh is run (`core.sshCommand`), which a variable would hide
  */
-export function gitEnvironment(server: Environment, protocols: readonly Protocol[]): Record<string, string> {
+export function gitEnvironment(
+  server: Environment,
+  { protocols, hasOwnSsh }: { readonly protocols: readonly Protocol[]; readonly hasOwnSsh: boolean },
+): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(server)) {
     if (value !== undefined && PASSED.test(name)) passed[name] = value;
   }
-  if (passed.GIT_SSH === undefined && passed.GIT_SSH_COMMAND === undefined) {
+  if (!hasOwnSsh && passed.GIT_SSH === undefined && passed.GIT_SSH_COMMAND === undefined) {
     passed.GIT_SSH_COMMAND = 'ssh -o BatchMode=yes -o ControlMaster=no -o ConnectTimeout=20';
   }
   return {

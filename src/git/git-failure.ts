@@ -15,6 +15,7 @@ import {
   UpstreamFailed,
 } from '../core/errors.ts';
 import { GitFailed } from './git-command.ts';
+import { LoginRefused } from './login-pauses.ts';
 import { oneLine } from './words.ts';
 
 /** `error` as the client gets it. What is no failure of `git` or of the disk comes back as it is. */
@@ -73,15 +74,13 @@ export function isRefusal(error: unknown): boolean {
   return failure instanceof UpstreamFailed || failure instanceof NotFound;
 }
 
-type Meaning = new (message: string, options?: ErrorOptions) => ServeError;
-
 /** The first line that has the pattern outside of quotes: names in quotes are not git's words, and may hold any. */
 function findLine({ words }: GitFailed, pattern: RegExp): string | undefined {
   return words.split('\n').find((line) => pattern.test(line.replace(/'[^']*'/g, '…')));
 }
 
 function ofWords(where: string, error: GitFailed): ServeError {
-  for (const { pattern, meaning: Meaning, wayOut } of MEANINGS) {
+  for (const { pattern, as: Meaning, wayOut = '' } of MEANINGS) {
     const said = findLine(error, pattern);
     if (said !== undefined) return new Meaning(`${where}: ${oneLine(said)}${wayOut}`, { cause: error });
   }
@@ -105,31 +104,76 @@ const DAMAGE =
 const DISK_TROUBLE =
   /^(?!remote: ).*(?:no space left on device|disk quota exceeded|read-only file system|input\/output error|unable to (?:create|write|append)|cannot (?:create|write|lock)|could not (?:lock|write|create)|insufficient permission for adding|failed to write)/i;
 
+type Meaning = {
+  readonly pattern: RegExp;
+  readonly as: new (message: string, options: ErrorOptions) => ServeError;
+  readonly wayOut?: string;
+};
+
 /** In order: the first pattern that one of the lines matches. */
-const MEANINGS: readonly { pattern: RegExp; meaning: Meaning; wayOut: string }[] = [
+const MEANINGS: readonly Meaning[] = [
   {
     pattern:
       /could not resolve|connection (?:refused|timed out|reset|closed)|failed to connect|couldn't connect|network is unreachable|no route to host|timed? ?out|early EOF|empty reply|operation too slow|kex_exchange|returned error: 5\d\d/i,
-    meaning: UpstreamDown,
-    wayOut: '',
+    as: UpstreamDown,
   },
-  { pattern: /returned error: 429|too many requests/i, meaning: Busy, wayOut: '' },
+  { pattern: /returned error: 429|too many requests/i, as: Busy },
   {
     pattern: /transport … not allowed|remote helper/i,
-    meaning: Forbidden,
+    as: Forbidden,
     wayOut: ' (the server uses https, ssh and what --insecure allows)',
+  },
+  {
+    pattern: /^.*remote host identification has changed/i,
+    as: Forbidden,
+    wayOut:
+      '; if its new key is right, remove the old one from ~/.ssh/known_hosts of the user that Astera runs as (ssh-keygen -R)',
+  },
+  {
+    pattern: /host key verification failed/i,
+    as: Forbidden,
+    wayOut:
+      "; add the server's key to ~/.ssh/known_hosts of the user that Astera runs as (ssh-keyscan), or set StrictHostKeyChecking in ~/.ssh/config",
+  },
+  // Before what is not there: ssh says that of a key file too.
+  {
+    pattern: /permission denied \(|too many authentication failures|no more authentication methods/i,
+    as: refusedLogin(false),
+    wayOut:
+      '; give the user that Astera runs as an ssh key that the server knows (~/.ssh/config, SSH_AUTH_SOCK)',
   },
   {
     pattern:
       /not found|cannot find|could not be found|does not exist|doesn't exist|not appear to be a git repository|no such|invalid repository|invalid path|DENIED by|not exported|returned error: (?:404|410)/i,
-    meaning: NotFound,
-    wayOut: '',
+    as: NotFound,
   },
   {
-    pattern:
-      /host key verification failed|permission denied|authentication failed|could not read (?:username|password)|terminal prompts disabled|access denied|returned error: (?:401|403)|not authori[sz]ed|certificate|SSL/i,
-    meaning: Forbidden,
+    pattern: /authentication failed|access denied/i,
+    as: refusedLogin(false),
+    wayOut: '; mend the login in ~/.netrc or the credential helper of the user that Astera runs as',
+  },
+  {
+    pattern: /could not read (?:username|password)|terminal prompts disabled|returned error: 401/i,
+    as: refusedLogin(undefined),
     wayOut:
-      '; give the server access: an ssh key, a credential helper or a netrc entry of the user it runs as',
+      '; it wants a login, or another one: put it into ~/.netrc or a credential helper of the user that Astera runs as',
+  },
+  {
+    pattern: /returned error: 403|not authori[sz]ed|permission denied/i,
+    as: Forbidden,
+    wayOut: '; give the login that Astera has the right to read it',
+  },
+  {
+    pattern: /certificate|SSL/i,
+    as: Forbidden,
+    wayOut: "; name the CA of its certificate in SSL_CERT_FILE, or in Git's http.sslCAInfo",
   },
 ];
+
+function refusedLogin(isAnonymous: boolean | undefined) {
+  return class extends LoginRefused {
+    constructor(message: string, { cause }: ErrorOptions) {
+      super(message, { isAnonymous, cause });
+    }
+  };
+}

@@ -5,14 +5,14 @@
 import { NotFound } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
-import { type GitCommand, GitFailed } from './git-command.ts';
+import { type Git, GitFailed } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { isDamage } from './git-failure.ts';
 import { Healer } from './healer.ts';
 import type { RemoteRefs } from './remote-refs.ts';
 
 export type HistoryCopyOptions = {
-  readonly git: GitCommand;
+  readonly git: Git;
   readonly url: string;
   readonly protocols: readonly Protocol[];
   readonly directory: string;

@@ -55,3 +55,18 @@ export const GIT_HEAL_MS = 60_000;
 
 /** Origins of module proxies that hosts of private modules name. Each has connections of its own. */
 export const GIT_PROXIES_MAX = 64;
+
+/** A repository whose server refused the login is left alone for so long. At half, accounts that are locked after ten wrong logins in ten minutes are; at double, a login that was mended is noticed later. SIGHUP ends it. */
+export const GIT_REFUSED_MS = 60_000;
+
+/** After so many refused logins in {@link GIT_REFUSALS_MS} no repository of the server is asked for. Accounts are locked after five, mostly. */
+export const GIT_REFUSALS_MAX = 3;
+
+/** The time in which refused logins of one server are counted. */
+export const GIT_REFUSALS_MS = 900_000;
+
+/** Servers, and repositories in a pause, that are remembered. */
+export const GIT_SERVERS_MAX = 1_000;
+
+/** Pages with go-import tags that are asked for at one time; more wait. At half, the prefixes of a package's path are asked one after the other; at double, a host takes them for an attack. */
+export const GO_IMPORT_REQUESTS_MAX = 8;

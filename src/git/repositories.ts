@@ -4,15 +4,20 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Forbidden } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
-import type { GitCommand } from './git-command.ts';
+import type { Git } from './git-command.ts';
 import { gitFailure } from './git-failure.ts';
 import { GIT_REPOSITORIES_MAX } from './limits.ts';
+import { type LoginPauses, serverOf } from './login-pauses.ts';
+import { RemoteGit } from './remote-git.ts';
 import { Repository } from './repository.ts';
 import { protocolOf } from './repository-url.ts';
 import { oneLine } from './words.ts';
 
 export type RepositoriesOptions = {
-  readonly git: GitCommand;
+  readonly git: Git;
+  readonly pauses: LoginPauses;
+  /** Whether Git has a login for a URL. */
+  readonly hasLogin: (url: string) => Promise<boolean>;
   /** `--git-dir`: all repositories lie below it. */
   readonly directory: string;
   readonly clock: Clock;
@@ -52,15 +57,26 @@ export class Repositories {
   }
 
   async #open(url: string): Promise<Repository> {
-    const { git, directory, clock, warn } = this.#options;
+    const { git, pauses, hasLogin, directory, clock, warn } = this.#options;
     const name = createHash('sha256').update(url).digest('hex').slice(0, 32);
-    const protocols = new Set([protocolOf(url), protocolOf(await this.#rewritten(url))]);
+    const rewritten = await this.#rewritten(url);
+    const protocols = new Set([protocolOf(url), protocolOf(rewritten)]);
     const allowed = [...protocols].filter((one) => one !== undefined);
     if (allowed.length < protocols.size)
       throw new Forbidden(
         `cannot read repository ${oneLine(url)}: insteadOf in Git's settings leads it to no URL`,
       );
-    return new Repository({ git, url, protocols: allowed, directory: join(directory, name), clock, warn });
+    const isAnonymous = async () => !(await hasLogin(rewritten));
+    const target = { url, server: serverOf(rewritten), isAnonymous };
+    const remote = new RemoteGit({ git, pauses, target });
+    return new Repository({
+      git: remote,
+      url,
+      protocols: allowed,
+      directory: join(directory, name),
+      clock,
+      warn,
+    });
   }
 
   /** The URL that `insteadOf` of the server's own Git settings makes of it. */

@@ -11,8 +11,10 @@ import type { ModulePath } from '../core/module-path.ts';
 import type { Clock } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import type { Discovery } from './discovery.ts';
+import { KeptAnswers } from './kept-answers.ts';
 import { knownRepository } from './known-hosts.ts';
 import { GIT_NO_PLACE_MS, GIT_PLACE_MS, GIT_PLACES_MAX } from './limits.ts';
+import { LoginRefused } from './login-pauses.ts';
 import { type Candidate, candidatesOf, type PathMapping } from './path-mapping.ts';
 import { checkRepositoryUrl } from './repository-url.ts';
 
@@ -35,50 +37,36 @@ export type RepositoryFinderOptions = {
   readonly clock: Clock;
 };
 
-type Kept = { readonly place: Promise<Place>; untilMs: number };
-
 export class RepositoryFinder {
   readonly #options: RepositoryFinderOptions;
-  readonly #kept = new Map<string, Kept>();
+  readonly #places: KeptAnswers<Place>;
+  /** By the URL: all paths that a repository may be the one of share the question whether it is there. */
+  readonly #probes: KeptAnswers<true>;
   /** URLs of `--git` that were found to be repositories: paths below them need no other probe. */
   readonly #roots = new Set<string>();
 
   constructor(options: RepositoryFinderOptions) {
     this.#options = options;
+    const kept = { clock: options.clock, missingMs: GIT_NO_PLACE_MS, keptMax: GIT_PLACES_MAX };
+    this.#places = new KeptAnswers({ ...kept, keptMs: GIT_PLACE_MS });
+    this.#probes = new KeptAnswers({ ...kept, keptMs: GIT_PLACE_MS });
   }
 
   /**
-   * The place of `path`; asks no two times at one moment.
+   * The place of `path`; asks no two times at one moment. A host that can't be asked now has not moved its repository.
    *
    * @throws {NotFound} there is none
    * @throws {ServeError} it could not be asked for
    */
   async find(path: ModulePath): Promise<Place> {
-    const nowMs = this.#options.clock.monotonicMs();
-    const kept = this.#kept.get(path);
-    if (kept !== undefined && nowMs < kept.untilMs) return kept.place;
-    const fresh: Kept = { place: this.#look(path), untilMs: nowMs + GIT_PLACE_MS };
-    this.#kept.delete(path);
-    this.#kept.set(path, fresh);
-    this.#dropOldest();
-    try {
-      return await fresh.place;
-    } catch (error) {
-      // One `go get` asks several files of each path; a failure that may pass must not be remembered.
-      if (error instanceof NotFound) fresh.untilMs = this.#options.clock.monotonicMs() + GIT_NO_PLACE_MS;
-      else if (this.#kept.get(path) === fresh) this.#kept.delete(path);
-      // A host that can't be asked now has not moved its repository.
-      const old = error instanceof NotFound ? undefined : await kept?.place.catch(() => undefined);
-      if (old !== undefined) return old;
-      throw error;
-    }
+    return await this.#places.get(path, () => this.#look(path));
   }
 
-  #dropOldest(): void {
-    for (const path of this.#kept.keys()) {
-      if (this.#kept.size <= GIT_PLACES_MAX) return;
-      this.#kept.delete(path);
-    }
+  /** Forgets all places. */
+  forget(): void {
+    this.#places.clear();
+    this.#probes.clear();
+    this.#options.discovery.forget();
   }
 
   async #look(path: ModulePath): Promise<Place> {
@@ -101,19 +89,31 @@ export class RepositoryFinder {
     return { vcs: 'git', directory: '', ...found };
   }
 
-  /** The first that is a repository. A server that fails or refuses is asked for no other: it may lock the account. */
+  /**
+   * The first that is a repository. A server that fails or refuses is asked for no other: it may lock the account. Where
+   * there is no login that could be refused, the next one may be public.
+   */
   async #firstAt(candidates: readonly Candidate[]): Promise<Candidate> {
     let missing: unknown;
+    let refused: LoginRefused | undefined;
     for (const candidate of candidates) {
       try {
-        await this.#options.probe(candidate.url);
+        await this.#probe(candidate.url);
         return candidate;
       } catch (error) {
-        if (!(error instanceof NotFound)) throw error;
-        missing = error;
+        if (error instanceof LoginRefused && error.isAnonymous) refused ??= error;
+        else if (error instanceof NotFound) missing = error;
+        else throw error;
       }
     }
-    throw missing;
+    throw refused ?? missing;
+  }
+
+  async #probe(url: string): Promise<void> {
+    await this.#probes.get(url, async () => {
+      await this.#options.probe(url);
+      return true;
+    });
   }
 
   /** The first of one repository's URLs, each of another protocol, that works; else the first one's failure. */
@@ -121,7 +121,7 @@ export class RepositoryFinder {
     let failure: unknown;
     for (const url of urls) {
       try {
-        await this.#options.probe(url);
+        await this.#probe(url);
         return url;
       } catch (error) {
         if (!isServeError(error)) throw error;

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { NotFound } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { type CommitFiles, FileCopy } from './file-copy.ts';
-import type { GitCommand } from './git-command.ts';
+import type { Git } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { gitFailure } from './git-failure.ts';
 import { HistoryCopy } from './history-copy.ts';
@@ -24,7 +24,7 @@ import type { TreeFile } from './tree-listing.ts';
 import { oneLine } from './words.ts';
 
 export type RepositoryOptions = {
-  readonly git: GitCommand;
+  readonly git: Git;
   readonly url: string;
   readonly protocols: readonly Protocol[];
   /** This repository's own. */

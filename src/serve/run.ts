@@ -122,7 +122,7 @@ export async function runServer({
       control = await openControl(config, store, services, events);
       await announce(config, server);
       log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
-      onHangup(() => void renew(config, { server, logins, log }));
+      onHangup(() => void renew(config, { server, logins, log, retryGit: services.retryGit }));
       background.start();
       manager?.ready();
     }
@@ -146,7 +146,12 @@ function openLogins({ authFile, cacheReadNeedsLogin }: Config, events: Events): 
 
 type ServerParts = Omit<Serving, 'stop' | 'log'> & { readonly onWork: () => void };
 
-type Renewable = { readonly server: Server; readonly logins: Logins | undefined; readonly log: Logger };
+type Renewable = {
+  readonly server: Server;
+  readonly logins: Logins | undefined;
+  readonly log: Logger;
+  readonly retryGit: () => void;
+};
 
 /** The server with all its endpoints, not listening yet. */
 function serverOver(
@@ -176,9 +181,14 @@ function serverOver(
 }
 
 /** At SIGHUP. All other settings count from the next start. */
-async function renew({ authFile }: Config, { server, logins, log }: Renewable): Promise<void> {
+async function renew(
+  { authFile, noProxyPatterns }: Config,
+  { server, logins, log, retryGit }: Renewable,
+): Promise<void> {
   const again: string[] = [];
   try {
+    retryGit();
+    if (noProxyPatterns !== '') again.push('the logins of Git');
     if (authFile !== undefined) {
       logins?.replace(readAuthFile(authFile));
       again.push('users and tokens');

@@ -19,7 +19,7 @@ import { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
 import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight } from '../flight/singleflight.ts';
-import { createGitSource } from '../git/create-git-source.ts';
+import { createGitSource, type GitModules } from '../git/create-git-source.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
 import { asteraVersion } from '../settings/version.ts';
@@ -64,6 +64,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     logins,
   });
   const { visibilityOf } = access;
+  const git = gitModules(config, { pages, upstreams, events });
   const held = joinMemory({
     store,
     lastUse,
@@ -84,7 +85,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     store,
     builder,
     outside: [upstream],
-    inside: gitSources(config, { pages, upstreams, events }),
+    inside: git === undefined ? [] : [git.source],
     checksums: sumdb,
     clock,
     events,
@@ -114,6 +115,8 @@ export function createServices({ config, store, builder, events, logins }: Servi
     ...held,
     ...joined,
     sumdb,
+    /** Has all asked anew of Git that was refused or not found. */
+    retryGit: () => git?.retry(),
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
@@ -124,13 +127,13 @@ export function createServices({ config, store, builder, events, logins }: Servi
 }
 
 /** Git, unless it is off. Without a directory of its own, the repositories' copies lie beside the database. */
-function gitSources(
+function gitModules(
   config: Config,
   { pages, upstreams, events }: { pages: Pages; upstreams: Upstreams; events: Events },
-): ModuleSource[] {
+): GitModules | undefined {
   const { gitMappings, gitDir, insecurePatterns, environment } = config;
-  if (gitMappings === undefined) return [];
-  const git = createGitSource({
+  if (gitMappings === undefined) return undefined;
+  return createGitSource({
     mappings: gitMappings,
     directory: gitDir ?? `${config.dbPath}.git`,
     privatePatterns: [config.privatePatterns, config.noProxyPatterns].filter((one) => one !== '').join(','),
@@ -141,7 +144,6 @@ function gitSources(
     get: pages.get,
     openProxy: (origin) => upstreams.open(origin),
   });
-  return [git];
 }
 
 /** The lookups of commands about stored files. They ask the database itself, even if it was asked before. */

@@ -20,7 +20,7 @@ export type GitRigOptions = {
 export function gitRig({ home, mappings = '', get, openProxy, environment = {} }: GitRigOptions) {
   const warnings: string[] = [];
   const directory = join(home, 'repositories');
-  const source = createGitSource({
+  const { source, retry } = createGitSource({
     mappings,
     directory,
     insecurePatterns: '',
@@ -38,7 +38,7 @@ export function gitRig({ home, mappings = '', get, openProxy, environment = {} }
       if (event.kind === 'bytes') pieces.push(event.bytes);
     return Buffer.concat(pieces);
   };
-  return { source, text, zip, warnings, directory };
+  return { source, retry, text, zip, warnings, directory };
 }
 
 /** The request for a path below a GOPROXY's root. */

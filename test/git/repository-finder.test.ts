@@ -14,6 +14,7 @@ import { GitCommand } from '../../src/git/git-command.ts';
 import { GitCredentials, netrcEntry } from '../../src/git/git-credentials.ts';
 import { matchGoImport, parseGoImports } from '../../src/git/go-import-tags.ts';
 import { knownRepository } from '../../src/git/known-hosts.ts';
+import { LoginPauses, LoginRefused } from '../../src/git/login-pauses.ts';
 import { parsePathMappings } from '../../src/git/path-mapping.ts';
 import { RepositoryFinder } from '../../src/git/repository-finder.ts';
 import { checkRepositoryUrl } from '../../src/git/repository-url.ts';
@@ -133,6 +134,45 @@ test('all prefixes of a package ask each repository once, and a known root ends 
   const place = await finder.find(parseModulePath('git.corp.example/team/lib/a/b/c'));
   assert.equal(place.root, 'git.corp.example/team/lib');
   assert.deepEqual(asked, []);
+});
+
+test('all prefixes of a package at once are one question for each URL', async () => {
+  const mappings = 'git.corp.example/*=ssh://git.corp.example/*';
+  const { finder, asked } = rig({ mappings, repositories: ['ssh://git.corp.example/team/lib'] });
+  const prefixes = ['', '/team', '/team/lib', '/team/lib/a', '/team/lib/a/b', '/team/lib/a/b/c'];
+  const all = prefixes.map((prefix) => finder.find(parseModulePath(`git.corp.example${prefix}`)));
+  const found = (await Promise.allSettled(all)).map(({ status }) => status === 'fulfilled');
+  assert.deepEqual(found, [false, false, true, true, true, true]);
+  assert.deepEqual(asked, ['ssh://git.corp.example/team', 'ssh://git.corp.example/team/lib']);
+});
+
+test('all prefixes of a package at once ask for each page once', async () => {
+  const page = tag('go.corp.example/a/b git https://h/b');
+  const paths = ['', '/a', '/a/b', '/a/b/c', '/a/b/c/d'].map((path) => `go.corp.example${path}`);
+  const pages = Object.fromEntries(
+    paths.map((path) => [
+      `https://${path.includes('/') ? path : `${path}/`}?go-get=1`,
+      path.includes('/b') ? page : '',
+    ]),
+  );
+  const { finder, asked } = rig({ pages });
+  const found = await Promise.allSettled(paths.map((path) => finder.find(parseModulePath(path))));
+  assert.deepEqual(
+    found.map(({ status }) => status === 'fulfilled'),
+    [false, false, true, true, true],
+  );
+  assert.deepEqual(asked.toSorted(), Object.keys(pages).toSorted());
+});
+
+test('where there is no login to be refused, the next path may be public', async () => {
+  const mappings = 'git.corp.example/*=https://git.corp.example/*';
+  const failure = new LoginRefused('no login', { isAnonymous: true });
+  const { finder } = rig({ mappings, repositories: ['https://git.corp.example/team/lib'], failure });
+  assert.equal(
+    (await finder.find(parseModulePath('git.corp.example/team/lib/a'))).root,
+    'git.corp.example/team/lib',
+  );
+  await assert.rejects(finder.find(parseModulePath('git.corp.example/other/lib')), LoginRefused);
 });
 
 test('a server that refuses is not asked under another path: it may lock the account', async () => {
@@ -381,9 +421,12 @@ function rig({ mappings = '', repositories = [], failure, pages = {}, redirects 
     if (page === undefined) throw new Error('connection refused');
     return { status: 200, body: Buffer.from(page) };
   };
+  const clock = { wallMs: () => 0, monotonicMs: () => 0 };
   const discovery = new Discovery({
     get,
     headersFor: async () => ({}),
+    pauses: new LoginPauses(clock),
+    clock,
     privatePatterns: '*.corp.example',
     insecurePatterns: insecure,
   });
@@ -391,7 +434,7 @@ function rig({ mappings = '', repositories = [], failure, pages = {}, redirects 
     mappings: parsePathMappings(mappings),
     discovery,
     insecurePatterns: insecure,
-    clock: { wallMs: () => 0, monotonicMs: () => 0 },
+    clock,
     probe: async (url) => {
       asked.push(url);
       if (!repositories.includes(url)) throw failure ?? new NotFound('no repository');

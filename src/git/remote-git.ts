@@ -1,0 +1,45 @@
+/** `git` for one repository: the commands that reach its server mind the pauses after a refused login. */
+
+import { type Git, GitFailed, type GitRun } from './git-command.ts';
+import { gitFailure } from './git-failure.ts';
+import { type LoginPauses, LoginRefused, type LoginTarget } from './login-pauses.ts';
+
+export class RemoteGit implements Git {
+  readonly #git: Git;
+  readonly #pauses: LoginPauses;
+  readonly #target: LoginTarget;
+
+  constructor({ git, pauses, target }: { git: Git; pauses: LoginPauses; target: LoginTarget }) {
+    this.#git = git;
+    this.#pauses = pauses;
+    this.#target = target;
+  }
+
+  /** As `GitCommand.run`. @throws {Forbidden} the login is refused, or was a while ago */
+  async run(args: readonly string[], run: GitRun = {}): Promise<Buffer> {
+    if (run.protocols === undefined || run.protocols.length === 0) return await this.#git.run(args, run);
+    const hasOwnSsh = run.protocols.includes('ssh') && (await this.#hasOwnSsh());
+    return await this.#pauses.ask(this.#target, async () => {
+      try {
+        return await this.#git.run(args, { ...run, hasOwnSsh });
+      } catch (error) {
+        const meant = gitFailure(error, this.#target.url);
+        throw meant instanceof LoginRefused ? meant : error;
+      }
+    });
+  }
+
+  /** As `GitCommand.stream`; for commands that stay on the disk. */
+  stream(args: readonly string[], run: GitRun = {}): AsyncGenerator<Buffer, void, void> {
+    return this.#git.stream(args, run);
+  }
+
+  async #hasOwnSsh(): Promise<boolean> {
+    try {
+      return (await this.#git.run(['config', '--get', 'core.sshCommand'])).length > 0;
+    } catch (error) {
+      if (error instanceof GitFailed) return false;
+      throw error;
+    }
+  }
+}
