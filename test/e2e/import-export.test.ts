@@ -16,8 +16,9 @@ import { writeDownloadCache } from '../support/download-cache.ts';
 import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { times } from '../support/times.ts';
 
-const KILLS = 10;
+const KILLS = times({ short: 4, long: 10 });
 
 let root: string;
 let files: CorpusFile[];
@@ -33,11 +34,11 @@ before(async () => {
   bytes = files.reduce((sum, { size }) => sum + size, 0);
 });
 
-test('the corpus goes in, killed at ten moments on its way', async () => {
+test('the corpus goes in, killed at many moments on its way', async () => {
   const versions = new Set(files.map(({ path }) => path.replace(/\.(info|mod|zip)$/, '')));
   assert.ok(versions.size >= 500, `${versions.size} module versions`);
   const size = () => statSync(db, { throwIfNoEntry: false })?.size ?? 0;
-  const killed = await killTenTimes(['import', '--db', db, root], size);
+  const killed = await killOften(['import', '--db', db, root], size);
   assert.ok(killed >= KILLS / 2, `met in the middle only ${killed} times`);
   const { code, stdout, stderr } = await runAstera(['import', '--db', db, root]);
   assert.deepEqual([code, stderr], [0, '']);
@@ -45,13 +46,13 @@ test('the corpus goes in, killed at ten moments on its way', async () => {
   assertWhole(db);
 });
 
-test('and comes out the same, killed at ten moments: never is a file half', async () => {
+test('and comes out the same, killed at many moments: never is a file half', async () => {
   const written = () => {
     let sum = 0;
     for (const { path, size } of files) if (existsSync(join(out, path))) sum += size;
     return sum;
   };
-  const killed = await killTenTimes(['export', '--db', db, out], written, () =>
+  const killed = await killOften(['export', '--db', db, out], written, () =>
     assert.deepEqual(
       differing(({ path }) => existsSync(join(out, path))),
       [],
@@ -110,8 +111,8 @@ test('import, export and warm beside a server under load: no client fails', asyn
   assertWhole(db);
 });
 
-/** Runs a command ten times, each killed a tenth further on. @returns how often it was met before its end */
-async function killTenTimes(args: string[], doneBytes: () => number, look = () => {}): Promise<number> {
+/** Runs a command again and again, each time killed further on. @returns how often it was met before its end */
+async function killOften(args: string[], doneBytes: () => number, look = () => {}): Promise<number> {
   let killed = 0;
   for (let moment = 1; moment <= KILLS; moment++) {
     const due = (bytes * moment) / (KILLS + 2);
