@@ -1,5 +1,5 @@
 /**
- * What an HTTP answer's headers say about the file behind it: pure functions on untrusted headers.
+ * Reads what an HTTP answer's headers say about its file: pure functions on untrusted headers.
  *
  * Follows RFC 9110: sections 8.8 (validators), 13.1.5 (If-Range), 14.4 (Content-Range), 10.2.3 (Retry-After).
  */
@@ -69,7 +69,7 @@ export type ContentRange = {
   readonly size: number | undefined;
 };
 
-/** Reads Content-Range strictly: undefined for all that is not exactly one range that can be. */
+/** Reads Content-Range strictly: undefined for anything but one possible range. */
 export function contentRange(headers: Headers): ContentRange | undefined {
   const value = header(headers, 'content-range') ?? '';
   const match = /^bytes (?:(\d{1,15})-(\d{1,15})|\*)\/(?:(\d{1,15})|\*)$/.exec(value);
@@ -91,7 +91,7 @@ export function retryAfterMs(headers: Headers): number {
   return value !== undefined && /^\d{1,6}$/.test(value) ? Number(value) * 1000 : 0;
 }
 
-/** What the body was encoded with; undefined for none. */
+/** The encoding of the body; undefined for none. */
 export function contentEncoding(headers: Headers): string | undefined {
   const value = header(headers, 'content-encoding')?.trim().toLowerCase();
   return value === undefined || value === '' || value === 'identity' ? undefined : value;

@@ -1,7 +1,7 @@
 /**
- * A kept connection whose server has gone without a word takes a request and never answers. So a request on such a
- * connection is sent once more on a fresh one when it has no answer after a while, and the first answer counts. The
- * first request goes on: a path may only be slow.
+ * A server may go away without closing its kept connections. Such a connection takes a request and never answers. So a
+ * request that has no answer after a while is sent once more, on a fresh connection, and the first answer counts. The
+ * first request goes on: perhaps its path is only slow.
  */
 
 import type { Exchange, Head } from './exchange.ts';
@@ -11,7 +11,7 @@ export type Headed = { readonly head: Head; readonly exchange: Exchange };
 /**
  * @param send sends the request; the second time, if at all, on a fresh connection
  * @param waitMs how long a kept connection may be silent before that
- * @throws what the last exchange without an answer failed with
+ * @throws the error of the last exchange, if none of them got an answer
  */
 export async function headOf(send: (isFresh: boolean) => Exchange, waitMs: number): Promise<Headed> {
   const first = send(false);

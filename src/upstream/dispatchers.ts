@@ -1,8 +1,8 @@
 /**
  * The connections: undici agents, direct or by HTTP proxy, and name lookups that are shared.
  *
- * HTTP/1.1 only: on a poor line one connection for all would mean that one loss stalls, and one
- * cut breaks, every download at once.
+ * HTTP/1.1 only. On a poor line a single connection for all would be bad: one lost packet would stall every download,
+ * and one cut would break every download.
  */
 
 import { lookup as dnsLookup } from 'node:dns';
@@ -16,11 +16,11 @@ import { reasonOf } from './setback.ts';
 import type { Timeouts } from './settings.ts';
 import { Agent, buildConnector, Client, Pool, ProxyAgent } from './undici.ts';
 
-/** What a request needs of its connection. */
+/** The needs that a request has of its connection. */
 export type Line = {
   /** One that is made for this request and not kept. */
   readonly isFresh?: boolean;
-  /** Not to this machine or its own link: somebody else chose the URL. */
+  /** It may not lead to this machine or its own link, as somebody else chose the URL. */
   readonly isGuarded?: boolean;
 };
 
@@ -34,7 +34,7 @@ export type Dispatchers = {
 /** Node gives up on one of a host's addresses after 250 ms, less than a round trip over satellite. */
 const ADDRESS_ATTEMPT_MS = 1_000;
 
-/** Idle connections live this long whatever the upstream offers: one may die unseen with the line. */
+/** Idle connections live no longer than this, even if the upstream offers more: one may die unseen with the line. */
 const KEEP_ALIVE_MAX_MS = 15_000;
 
 /** So long without a byte, the kernel asks the other end whether it is there: ten times, once a second. */
@@ -103,7 +103,7 @@ function openAgents(
     const agent: Dispatcher = new ProxyAgent({
       ...common,
       uri,
-      // Where it is given, undici speaks TLS to a SOCKS5 proxy.
+      // If it is given, undici speaks TLS to a SOCKS5 proxy.
       ...(uri.startsWith('socks5:') ? {} : { proxyTls: connect }),
       requestTls: { allowH2: false },
       // Whatever it reaches, and however, ends here.
@@ -126,13 +126,13 @@ function telling(origin: URL, options: object): Dispatcher {
 }
 
 /**
- * Makes of a connection what undici expects. A reset is an error wherever it comes: undici takes it for the end of a
- * body that has neither a length nor chunks, as on macOS it may be one. Interim answers are left out.
+ * Prepares a connection for undici. A reset becomes an error at any place: undici takes it for the end of a body that has
+ * neither a length nor chunks, as on macOS it may be one. Interim answers are left out.
  */
 function tamed(dial: dialling.connector): dialling.connector {
   return (options, callback) =>
     dial(options, (...outcome) => {
-      // A failure comes without a second argument, whatever its type says.
+      // A failure comes without a second argument, although its type says otherwise.
       const [, socket]: readonly unknown[] = outcome;
       if (socket instanceof Socket) {
         // Told before undici, which listens from its callback on.

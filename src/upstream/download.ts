@@ -1,6 +1,6 @@
 /**
- * One file on its way, over as many answers as it takes: where it stands, what to ask for next, and
- * whether an answer belongs to what is here already.
+ * One file on its way, over one or more answers: the bytes so far, the next request, and the check that an answer
+ * belongs to the bytes so far.
  *
  *     here so far   |---------------------------[tail]|
  *     strong ETag, date                         [same]|--- bytes=N-4096-, If-Range, overlap compared
@@ -10,7 +10,7 @@
  * A validator counts only where the answer repeats it: some servers ignore If-Range. Bytes that were joined
  * without a repeated strong ETag are marked `isPatched`, so that their content is checked.
  *
- * Where none of these holds, the file starts again from 0 and the caller is told. Nobody checks a small file's content:
+ * If none of these holds, the file starts again from 0 and the caller is told. Nobody checks a small file's content:
  * its bytes are joined only under a repeated strong ETag.
  */
 
@@ -38,20 +38,20 @@ import type { Ask, Range } from './source.ts';
 import { Tail } from './tail.ts';
 import { afterBeginning, isWebPage } from './web-page.ts';
 
-/** What is here is of another file, or cannot be told to be of the same: ask again, from 0. */
+/** The bytes so far are of another file, or nothing shows that they are of the same one: ask again, from 0. */
 export class StartAgain extends Error {
   override readonly name = 'StartAgain';
 }
 
-/** The answer is no file that could be passed on; final. */
+/** The answer is no file for a client. A new try would not help. */
 export class BadAnswer extends Error {
   override readonly name = 'BadAnswer';
 }
 
 export class Download {
-  /** The caller has a `start` event: what happens now is in the middle of its file. */
+  /** The caller has a `start` event, and so a part of its file. */
   hasBegun = false;
-  /** How often what was here had to be thrown away. */
+  /** The number of times that the bytes so far had to be thrown away. */
   restarts = 0;
   /** The last answer showed where it ends, by a length, chunks or gzip's own sum. */
   isEndSure = true;
@@ -61,7 +61,7 @@ export class Download {
   readonly #isSmall: boolean;
   readonly #tail = new Tail(RESUME_TAIL_BYTES);
   #offset = 0;
-  /** How far it had got when the tries were last counted anew. */
+  /** The bytes so far when the tries were last counted anew. */
   #markedOffset = 0;
   #size: number | undefined;
   #validator: Validator = {};
@@ -84,7 +84,7 @@ export class Download {
     this.#tail.push(resume.tail);
   }
 
-  /** What to ask for next; undefined is the whole file. Forgets what nothing could be joined to. */
+  /** The range to ask for next; undefined: the whole file. Forgets bytes that nothing could be joined to. */
   next(): Range | undefined {
     if (!this.#canJoin) this.#forget();
     if (this.#offset === 0 || !this.#canRange) return undefined;
@@ -94,7 +94,7 @@ export class Download {
   }
 
   /**
-   * Reads an answer to `asked` and yields what is new in it. Returns when the file is whole.
+   * Reads an answer to `asked` and yields its new bytes. Returns when the file is whole.
    *
    * @throws {StartAgain} call {@link startAgain} and ask once more
    * @throws {Setback} ask once more for the rest
@@ -120,7 +120,7 @@ export class Download {
     return true;
   }
 
-  /** Forgets what is here. The caller is told by the next `start` event. */
+  /** Forgets the bytes so far. The next `start` event tells the caller. */
   startAgain(): void {
     this.restarts += 1;
     this.#forget();
@@ -134,7 +134,7 @@ export class Download {
     this.#mustStart = true;
   }
 
-  // Where the body stands in the file; undefined if nothing is missing.
+  // The body's place in the file; undefined if nothing is missing.
   #placed(answer: Answer, asked: Range | undefined): Part | undefined {
     const { status, headers, body } = answer;
     const encoding = contentEncoding(headers);
@@ -210,7 +210,7 @@ export class Download {
     return isSame(this.#validator, validator) || this.#canCompare;
   }
 
-  /** More of the file may be joined to what is here, if its upstream vouches for it where it must. */
+  /** Whether more of the file may be joined to the bytes so far. A small file needs its upstream's strong ETag for that. */
   get #canJoin(): boolean {
     return !this.#isSmall || isStrong(this.#validator.etag);
   }
@@ -286,9 +286,9 @@ type Part = {
   readonly at: number;
   readonly end: number | undefined;
   readonly body: AsyncIterable<Uint8Array>;
-  /** The answer itself carries the strong ETag of what is here. */
+  /** The answer itself has the strong ETag of the bytes so far. */
   readonly isVouched: boolean;
-  /** Its end need not be the file's: an answer to Range may bring less than what is left. */
+  /** Its end need not be the file's: an answer to Range may bring less than the rest. */
   readonly isOpen: boolean;
 };
 

@@ -20,7 +20,7 @@ const DRAIN_BYTES_MAX = 16 * 1024;
 export type Headers = Record<string, string | string[] | undefined>;
 export type Head = { readonly status: number; readonly headers: Headers };
 
-/** Who wants to know how it goes. All are called at most once, but `heard`. */
+/** Hears of one exchange. Each function but `heard` is called at most once. */
 export type ExchangeObserver = {
   connected(exchange: Exchange): void;
   /** The head came. */
@@ -28,14 +28,14 @@ export type ExchangeObserver = {
   /** A piece of the body came, or its end. */
   heard(exchange: Exchange): void;
   failed(exchange: Exchange, setback: Setback): void;
-  /** Over, for good or ill; after this nothing is called. */
+  /** It is over, with or without success; after this nothing is called. */
   ended(exchange: Exchange): void;
 };
 
 export type ExchangeOptions = {
   readonly observer: ExchangeObserver;
   readonly timeouts: Pick<Timeouts, 'firstByteMs' | 'stallMs' | 'smallMs' | 'wordsMs'>;
-  /** What is asked for is a small file. */
+  /** The request is for a small file. */
   readonly isSmall: boolean;
   /** Ends it with the signal's reason. Must not be aborted yet. */
   readonly signal: AbortSignal;
@@ -44,7 +44,7 @@ export type ExchangeOptions = {
 export class Exchange implements Dispatcher.DispatchHandler {
   /** Rejects with a {@link Setback}, a {@link LocalAddress}, or the reason it was aborted for. */
   readonly head: Promise<Head>;
-  /** It goes out on a connection that was there before; whoever dispatches it says so. */
+  /** It goes out on a connection that was there before. The code that dispatches it says so. */
   isReused = false;
   readonly #observer: ExchangeObserver;
   readonly #timeouts: ExchangeOptions['timeouts'];
@@ -71,7 +71,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#resolveHead = resolve;
       this.#rejectHead = reject;
     });
-    // Who aborts before asking for the head must not bring the process down.
+    // An abort before anybody asks for the head must not end the process.
     this.head.catch(() => {});
     signal.addEventListener('abort', this.#onSignal, { once: true });
   }
@@ -88,7 +88,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** Ends it without anyone being told: the rest of the answer is not wanted. */
   abort(): void {
-    // Called at the end of each: an error that nobody sees would cost more than all else here.
+    // Called at the end of each exchange. An error object that nobody sees would cost more than the rest of this.
     if (!this.#isEnded) this.#end(new Setback('cut', 'not wanted'), true);
   }
 
@@ -106,7 +106,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     clearTimeout(timer);
   }
 
-  /** The body as it comes; views of undici's buffers. Leaving the loop early closes the connection. */
+  /** The body as it comes, in views of undici's buffers. To leave the loop early closes the connection. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
     try {
       for (;;) {
@@ -166,8 +166,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#isEnded) return;
     this.#observer.heard(this);
     this.#pace.end();
-    // undici takes a loop turn, from when this returns, until it uses the connection again. Who
-    // asks for the next file sooner would open a new one: two round trips more, four with TLS.
+    // undici needs a turn of the event loop after this before it uses the connection again. A
+    // request for the next file before that would open a new one: two round trips more, four with TLS.
     queueMicrotask(() => setImmediate(() => this.#end(undefined)));
   }
 

@@ -2,7 +2,7 @@
  * One directory of the list: a GOPROXY tree on disk, such as GOMODCACHE/cache/download.
  *
  * Paths are escaped as in URLs, which is how the files are named. A local file is never resumed: it is read again.
- * A disk may hang, as one behind a network does. Nothing ends a read that hangs, so it is left behind and counted.
+ * A disk may hang, for example one behind a network. Nothing can end a read that hangs, so it is left alone and counted.
  */
 
 import { constants } from 'node:fs';
@@ -17,7 +17,7 @@ import type { Timeouts } from './settings.ts';
 import { type Ask, joined, type Source } from './source.ts';
 import { within } from './within.ts';
 
-/** What one read takes; libuv's own stream size. */
+/** The bytes of one read; libuv's own stream size. */
 const PIECE_BYTES = 64 * 1024;
 
 const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG']);

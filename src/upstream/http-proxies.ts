@@ -1,5 +1,5 @@
 /**
- * Which HTTP proxy a URL is asked through, as HTTP_PROXY, HTTPS_PROXY and NO_PROXY say.
+ * Chooses the HTTP proxy for a URL, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
  *
  * Follows golang.org/x/net/http/httpproxy in the version that the `go` command has. Stricter in one thing: Go goes
  * directly where a proxy's URL is malformed, here that is refused.
@@ -11,7 +11,7 @@ import { quote } from '../core/quote.ts';
 import { withoutUserinfo } from './redact.ts';
 import type { ProxyEnv } from './settings.ts';
 
-/** Whom a URL leads to. `ip` is undefined for a name; `port` is never empty. */
+/** The server of a URL. `ip` is undefined for a name; `port` is never empty. */
 type Target = { readonly host: string; readonly ip: Uint8Array | undefined; readonly port: string };
 
 /** One entry of NO_PROXY. */
@@ -77,7 +77,7 @@ function targetOf({ hostname, port, protocol }: URL): Target {
   };
 }
 
-/** This machine is reached directly, whatever NO_PROXY says. */
+/** This machine is always reached directly, even if NO_PROXY does not name it. */
 function isDirect(target: Target, exceptions: readonly Exception[]): boolean {
   if (target.host === 'localhost') return true;
   if (target.ip !== undefined && isWithin(LOOPBACK, target.ip)) return true;
@@ -102,7 +102,7 @@ function parseException(entry: string): Exception[] {
   return [(target) => target.ip !== undefined && isWithin([itself], target.ip) && isPort(target)];
 }
 
-/** `example.com` is itself and all below it; `.example.com` and `*.example.com` are what is below it. */
+/** `example.com` stands for itself and all names below it; `.example.com` and `*.example.com` for the names below it. */
 function namesIn(domain: string): (host: string) => boolean {
   const name = ascii(domain.replace(/^\*\./, '.'));
   if (name.startsWith('.')) return (host) => host.endsWith(name);
@@ -126,7 +126,7 @@ function parseCidr(text: string): Network | undefined {
   return networkOf(bytes, bits);
 }
 
-/** As Go's net.SplitHostPort; what it refuses is all host. */
+/** As Go's net.SplitHostPort. A text that it refuses counts as a host without a port. */
 function splitPort(text: string): { readonly host: string; readonly port: string } {
   const match = /^(?:\[([^[\]]*)\]|([^:[\]]*)):([^:[\]]*)$/.exec(text);
   if (match === null) return { host: text, port: '' };

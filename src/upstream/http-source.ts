@@ -1,6 +1,7 @@
 /**
  * One HTTP proxy of the list: sends requests below its URL, follows redirects, and sorts the
- * answers into files, ServeErrors and setbacks. Whether it is there is `liveness.ts`'s work, trying again `resume.ts`'s.
+ * answers into files, ServeErrors and setbacks. `liveness.ts` finds out
+ * whether it is there, and `resume.ts` tries again.
  */
 
 import { UpstreamFailed } from '../core/errors.ts';
@@ -22,7 +23,7 @@ import type { Backoff, Timeouts, UpstreamEvents } from './settings.ts';
 import { type Ask, joined, type Range, type Source } from './source.ts';
 import { encodePath } from './url-path.ts';
 
-/** What all members of one list share. */
+/** The parts that all members of one list share. */
 export type HttpContext = {
   readonly version: string;
   readonly clock: Clock;
@@ -33,14 +34,14 @@ export type HttpContext = {
   readonly events: UpstreamEvents;
   /** Called when some member went down. */
   readonly onDown: () => void;
-  /** Aborted at the end of it all: stops probes, which belong to no request. */
+  /** Aborted when the list is closed. It stops probes, which belong to no request. */
   readonly closing: AbortSignal;
 };
 
-/** So many bad answers in a row, over all requests, and the upstream is not having a bad moment: it is broken. */
+/** After so many bad answers in a row, over all requests, the upstream counts as broken. */
 const BAD_ANSWERS_MAX = 16;
 
-/** So often is a file asked for whose end nothing shows. */
+/** A file is asked for so often if no answer shows its end. */
 const UNSURE_MAX = 4;
 
 /** "Method not allowed", "not implemented": some proxies know only GET. */
@@ -63,7 +64,7 @@ export class HttpSource implements Source {
     this.#base.username = '';
     this.#base.password = '';
     this.#base.hash = '';
-    // As Go's path.Join does it; what is left of that URL has done.
+    // As Go's path.Join does it. The URL class has done the rest of path.Join's work.
     this.#prefix = this.#base.pathname.replace(/\/{2,}/g, '/').replace(/\/$/, '');
     this.#context = context;
     this.#liveness = new Liveness({
@@ -86,7 +87,7 @@ export class HttpSource implements Source {
     return this.#resumed(ask, { download: new Download(ask, this.name), patience: this.patienceFor(ask) });
   }
 
-  /** A file whose end nothing shows counts when it has come twice. */
+  /** If no answer shows the file's end, the file counts once two answers are equal. */
   async whole(ask: Ask): Promise<Uint8Array> {
     const patience = this.patienceFor(ask);
     const unsure: Uint8Array[] = [];
@@ -144,8 +145,8 @@ export class HttpSource implements Source {
   /**
    * Asks once, over redirects.
    *
-   * @throws {Setback} what a new try may mend
-   * @throws {NotFound | Gone | Loop | UpstreamFailed} what none will
+   * @throws {Setback} a failure that a new try may mend
+   * @throws {NotFound | Gone | Loop | UpstreamFailed} one that no try will mend
    */
   async open(ask: Ask, range: Range | undefined, waitMs: number): Promise<Answer> {
     const answer = await this.#asked(ask, { range, method: 'GET', waitMs });
@@ -156,7 +157,7 @@ export class HttpSource implements Source {
     return judged(answer, { path, upstream: this.name, isPart, wordsMs: this.#context.timeouts.wordsMs });
   }
 
-  /** A web page must be told from a file that is called one, and only the file's beginning does. */
+  /** Some files are served as `text/html`. Only the beginning shows whether it is a web page. */
   async #sizeByGet(ask: Ask): Promise<number | undefined> {
     for await (const event of this.fetch({ ...ask, bytesMax: Number.MAX_SAFE_INTEGER, resume: undefined })) {
       if (event.kind === 'start') return event.size;
@@ -164,7 +165,7 @@ export class HttpSource implements Source {
     return undefined;
   }
 
-  /** The first answer that is no redirect, whatever its status. All steps to it share the wait. */
+  /** The first answer that is no redirect, with any status. All steps to it share the wait. */
   async #asked(ask: Ask, { waitMs, ...request }: Request & { readonly waitMs: number }): Promise<Answer> {
     const { timeouts } = this.#context;
     const untilMs = performance.now() + waitMs;

@@ -1,18 +1,18 @@
 /**
- * Takes interim answers, `100 Continue` and its kin, out of what a connection receives. undici ends a connection that
- * brings a 100 which nobody asked for; RFC 9110 (15.2) and the `go` command have clients skip it.
+ * Takes interim answers, such as `100 Continue`, out of a connection's bytes. undici ends a connection that brings a 100
+ * without a request for it; by RFC 9110 (15.2) clients skip it, as the `go` command does.
  */
 
 import type { Socket } from 'node:net';
 import { UPSTREAM_INTERIM_BYTES_MAX } from './limits.ts';
 
-/** How every interim answer begins but 101, which ends HTTP on its connection. */
+/** The beginning of each interim answer but 101, which ends HTTP on its connection. */
 const INTERIM = /^HTTP\/1\.[01] 1(?!01)\d\d/;
 
-/** As many bytes as tell one. */
+/** The bytes that show whether an answer is interim. */
 const BEGINNING_BYTES = 'HTTP/1.1 100'.length;
 
-/** Where the status stands, and its first digit in an interim answer. */
+/** The place of the status, and its first digit in an interim answer. */
 const STATUS_AT = 'HTTP/1.1 '.length;
 const ONE = '1'.charCodeAt(0);
 
@@ -28,7 +28,10 @@ export class Interim {
     this.#skippedBytes = 0;
   }
 
-  /** What of `bytes`, and of what was held back before, is of no interim answer; undefined: not known yet, or nothing. */
+  /**
+   * The part of `bytes`, and of the bytes held back before, that belongs to final answers. Undefined: nothing does, or it is
+   * not known yet.
+   */
   rest(bytes: Buffer): Buffer | undefined {
     if (!this.#isAtHead) return bytes;
     // Nearly every head comes in one go, and is final.

@@ -1,7 +1,7 @@
 /**
  * Sorts answers by their status: files to read, "later" to try again, and the errors to show.
- * Only 404 and 410 say that something is not there, whatever page comes with them: plain web servers send one with each
- * 404. The `go` command reads them the same way.
+ * Only 404 and 410 say that a file is not there. A page that comes with them changes nothing: plain web servers send one
+ * with each 404. The `go` command reads them the same way.
  */
 
 import { Gone, Loop, NotFound, UpstreamFailed } from '../core/errors.ts';
@@ -23,7 +23,7 @@ export function isLater(status: number): boolean {
   return LATER.has(status);
 }
 
-/** What was asked, and of whom. `isPart`: by Range. `wordsMs`: an error's own words may take so long. */
+/** The request and its upstream. `isPart`: by Range. `wordsMs`: an error's own words may take so long. */
 export type Asked = {
   readonly path: string;
   readonly upstream: string;

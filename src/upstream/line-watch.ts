@@ -1,6 +1,6 @@
 /**
- * Watches the exchanges of one upstream that wait for a connection, and lets them share their
- * fate: where none of them, nor any other, has heard a byte for `silenceMs`, all fail together.
+ * Watches the exchanges of one upstream that wait for a connection. They fail together when neither they nor any other
+ * exchange has heard a byte for `silenceMs`.
  *
  * So a dead line costs each of twenty waiting requests the same three seconds, not three seconds
  * each. A line that is only full is heard on its other connections, and a new one then has
@@ -20,9 +20,9 @@ export type Waiting = { fail(setback: Setback): void };
 type Entry = {
   readonly waiting: Waiting;
   readonly beganMs: number;
-  /** What had been heard when it began, or was last looked at. */
+  /** The count of bytes heard when it began, or at the last look. */
   heardBefore: number;
-  /** What had been heard when it began. */
+  /** The count of bytes heard when it began. */
   readonly heardAtBegin: number;
   isConnected: boolean;
   timer: NodeJS.Timeout | undefined;
@@ -72,7 +72,7 @@ export class LineWatch {
     if (tookMs > FRESH_CONNECT_MS) this.#slowestConnectMs = Math.max(tookMs, this.#slowestConnectMs * 0.75);
   }
 
-  /** A byte came, on whatever connection. */
+  /** A byte came, on any connection. */
   heard(): void {
     this.#heard += 1;
   }

@@ -1,5 +1,5 @@
 /**
- * Whether one upstream is there: what its exchanges hear of it, and a probe where that leaves a doubt.
+ * Knows whether one upstream is there, by its exchanges, and by a probe if these leave a doubt.
  *
  * A path that never answers says nothing about the others. So a lone silence only makes a probe go out, and the probe
  * decides. Probes ask for the root, which costs an upstream nothing, on a connection of their own: a kept one may lead
@@ -55,7 +55,7 @@ export class Liveness {
     this.#watchOf(isAway).began(exchange);
   }
 
-  /** Waits, but not for long, for a probe to find an upstream that is down alive; starts one if it is time for it. */
+  /** If the upstream is down, waits a short time for a probe to find it alive. Starts a probe if it is time for one. */
   async untilHeard(ask: Ask): Promise<void> {
     if (!this.#health.isSuspect) return;
     this.#startProbe(ask);
@@ -71,8 +71,8 @@ export class Liveness {
   /**
    * Hears for one exchange.
    *
-   * @param asked what a probe may ask for
-   * @param isAway with another server that the upstream has sent us to: it says nothing about the upstream itself
+   * @param asked a probe may ask for the same
+   * @param isAway the exchange is with another server, to which the upstream redirected: it says nothing about the upstream
    */
   observer(asked: Asked, isAway: boolean): ExchangeObserver {
     const watch = this.#watchOf(isAway);
@@ -82,7 +82,7 @@ export class Liveness {
         this.#options.onRequest(status);
         watch.heard();
         watch.ended(exchange);
-        // A 200 has yet to show a byte: some upstreams send heads and then nothing.
+        // A 200 alone does not count: some upstreams send heads and then nothing.
         if (status >= 300 && !isAway) this.#health.heard();
       },
       heard: () => {
@@ -103,14 +103,14 @@ export class Liveness {
     return isAway ? this.#awayWatch : this.#watch;
   }
 
-  // It outlives the impatient request that caused it.
+  // It goes on when the request that caused it is given up.
   #startProbe({ path, via }: Asked): void {
     if (this.#probe !== undefined || !this.#health.mayProbe || this.#options.closing.aborted) return;
     const { timeouts, closing, onRequest } = this.#options;
     const beganMs = performance.now();
     const exchange = new Exchange({
       observer: {
-        // It is not part of the shared fate: it may take its whole time to find a slow line.
+        // It does not fail together with the others: it may take its whole time to find a slow line.
         connected: () => this.#watch.connectTook(performance.now() - beganMs),
         answered: (_, status) => onRequest(status),
         heard: () => {},
@@ -130,7 +130,7 @@ export class Liveness {
 
   async #probed(exchange: Exchange): Promise<void> {
     try {
-      // Any status will do: there is somebody.
+      // Any status will do: the upstream is there.
       await exchange.head;
       this.#watch.heard();
       this.#health.heard();
@@ -145,7 +145,7 @@ export class Liveness {
 
   #probeFailed({ kind }: Setback): void {
     if (kind === 'silence') this.#isRootSilent = !this.#isRootSilent;
-    // Somebody has closed the connection.
+    // The connection was closed at the other end.
     if (kind === 'cut') this.#health.heard();
     else this.#health.silent();
   }

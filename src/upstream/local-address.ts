@@ -1,6 +1,6 @@
 /**
  * Addresses that lead to this machine or its own link: loopback, 169.254.0.0/16 (where clouds keep a machine's secrets)
- * and their IPv6 kin. An upstream elsewhere has no business to send us there, by an address or by a name.
+ * and their IPv6 kin. An upstream elsewhere may not send us there, by an address or by a name.
  */
 
 import type { LookupFunction } from 'node:net';

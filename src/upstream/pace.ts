@@ -1,5 +1,5 @@
 /**
- * How slowly a body may come. A zip that brings next to nothing for `stallMs` has stalled. A small file may trickle for
+ * Bounds how slowly a body may come. A zip that brings next to nothing for `stallMs` has stalled. A small file may trickle for
  * `smallMs`; then it must have had a mean rate, because its key is held until it is complete.
  */
 
@@ -66,7 +66,7 @@ export class Pace {
     clearTimeout(this.#mean);
   }
 
-  // What is here may have taken so long; that is when to look again.
+  // The time that the bytes so far may have taken; then it is time for another look.
   #meanAfter(ms: number, waitedMs: number): void {
     this.#mean = setTimeout(() => {
       const nowMs = waitedMs + ms;

@@ -1,13 +1,13 @@
 /**
- * How often to try again, and after what wait. Only tries without new bytes count, and what they waited: a download of
- * 20 MB over a line that breaks at each megabyte makes twenty tries, and each got further.
+ * The number of tries, and the waits between them. Only tries without new bytes count, and only their waits. A download
+ * of 20 MB over a line that breaks at each megabyte makes twenty tries, and each of them gets further.
  */
 
 import timers from 'node:timers/promises';
 import type { Setback, SetbackKind } from './setback.ts';
 import type { Backoff } from './settings.ts';
 
-/** Tries in a row without a new byte, by how the last one ended. */
+/** The bounds on tries in a row without a new byte, by the end of the last one. */
 type Tries = Readonly<Record<SetbackKind, number>>;
 
 /**
@@ -41,10 +41,10 @@ const RESUME_TRIES: Tries = {
   refused: 10,
 };
 
-/** Tries at an upstream that "comes later", where the list has another member or all its answers are bad. */
+/** Tries at an upstream that answers "later", if the list has another member or all its answers are bad. */
 const SHORT_TRIES = 3;
 
-/** Waits before the first byte grow to here only: somebody else may be asked instead. */
+/** The longest wait before the first byte: another member may be asked instead. */
 const FIRST_CAP_MS = 500;
 
 /** An upstream's Retry-After is followed up to here. */
@@ -69,7 +69,7 @@ export class Patience {
     this.#options = options;
   }
 
-  /** Runs `ask`, which may take as long as it is told, and counts the time until its answer has begun. */
+  /** Runs `ask` with the time that it may take, and counts the time until its answer begins. */
   async waiting<T>(ask: (waitMs: number) => Promise<T>): Promise<T> {
     const beganMs = performance.now();
     try {

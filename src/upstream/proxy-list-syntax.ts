@@ -1,5 +1,5 @@
 /**
- * Reads a GOPROXY list into its members and what follows each of them.
+ * Reads a GOPROXY list into its members and their separators.
  *
  * Follows proxyList and newProxyRepo of cmd/go/internal/modfetch/proxy.go: separators, trimming,
  * the missing scheme, the end at `off` and `direct`. Stricter where Go fails only at the first
@@ -47,7 +47,7 @@ function parseMember(text: string, fallsBack: boolean): ListMember {
   return { kind: 'http', url, fallsBack };
 }
 
-// Single words are kept for Go's own meanings, and what looks like a path or URL is left as it is.
+// Single words are kept for Go's own meanings. Text that looks like a path or URL is left as it is.
 function withScheme(text: string): string {
   const isPlainHost = /[.:/]/.test(text) && !text.includes(':/') && !text.startsWith('/');
   return isPlainHost ? `https://${text}` : text;

@@ -1,6 +1,6 @@
 /**
- * The outside as one list of proxies, with the `go` command's own semantics: which member is asked
- * after which error, and which error is shown when all have failed.
+ * A GOPROXY list as one upstream. Its order and its errors are the `go` command's: the next member is asked after the same
+ * errors, and the same error is shown when all have failed.
  *
  * Follows TryProxies of cmd/go/internal/modfetch/proxy.go. A server differs in one thing: `direct`
  * fetches nothing, it only adds to a 404 where it belongs, into the client's own GOPROXY.
@@ -33,7 +33,7 @@ const DIRECT_HINT =
 
 /**
  * The list named by `options.list`, ready to be asked. For one server, such as a checksum
- * database, a list of just its URL will do. Opens no connection before it is asked.
+ * database, a list with its URL alone will do. It opens no connection before it is asked.
  *
  * @throws {BadRequest} a malformed list or HTTP proxy, HTTP_PROXY in a CGI program, an instance id that is no token
  */
@@ -168,7 +168,7 @@ class ProxyList implements Upstream, ModuleSource {
     this.#closing.signal.throwIfAborted();
     checkPath(request.path);
     const via = nextVia(request.via, this.#instance);
-    // Those with a place may hold it for long; whoever waits behind them would be refused anyway.
+    // Requests with a place may hold it for long. Those that wait behind them would be refused anyway.
     const gate = this.#gateOf(request);
     if (gate.isFull && this.isDown) throw allDown();
     await gate.enter(aborter.signal);
@@ -214,14 +214,14 @@ class ProxyList implements Upstream, ModuleSource {
 }
 
 /**
- * The list with the members named `name` behind the others that bars join them to. No comma is crossed: behind it may
- * stand a public proxy that must not hear of what the internal one before it has.
+ * The list with the members named `name` behind the others that bars join them to. No member crosses a comma: behind it
+ * may be a public proxy, which must not hear of the modules that the internal one before it has.
  */
 function lastOf(members: readonly Member[], name: string): Member[] {
   return joinedByBars(members).flatMap((run) => {
     const isAvoided = ({ source }: Member): number => Number(source.name === name);
     const order = run.toSorted((a, b) => isAvoided(a) - isAvoided(b));
-    // What follows a place stays there.
+    // The separator behind a place stays there.
     return order.map(({ source }, place) => ({ source, fallsBack: run[place]?.fallsBack === true }));
   });
 }
@@ -248,7 +248,7 @@ function isNotExist(error: ServeError): boolean {
 
 function atEnd(worst: ServeError | undefined, end: 'off' | 'direct' | undefined): Error {
   if (worst !== undefined && !isNotExist(worst)) return worst;
-  // Go counts this as "not there" too (errProxyOff): whoever wrote "off" has said that this is all.
+  // Go counts this as "not there" too (errProxyOff): "off" says that the list ends here.
   if (end === 'off') return new NotFound('cannot fetch: the upstream list says "off"');
   if (end === undefined) return worst ?? new Error('an upstream list without members or end');
   if (worst === undefined) return new NotFound(`cannot fetch: ${DIRECT_HINT}`);

@@ -1,6 +1,6 @@
 /**
- * Text that may be shown: names of upstreams without userinfo, and what an upstream wrote,
- * cut down to one graphic line. Every message of this room is made here.
+ * Text that may be shown: names of upstreams without userinfo, and an upstream's own words as one graphic line. Every
+ * message of this room is made here.
  */
 
 import type * as http from 'node:http';
@@ -26,7 +26,7 @@ export function oneLine(text: string): string {
   return flat.length > LINE_LENGTH_MAX ? `${flat.slice(0, LINE_LENGTH_MAX - 1)}…` : flat;
 }
 
-/** What was asked, of whom, and what came back, on one line. */
+/** The request, its upstream and the failure, on one line. */
 export function cannotFetch(path: string, upstream: string, why: string): string {
   return `cannot fetch ${quote(path)} from ${upstream}: ${oneLine(why)}`;
 }

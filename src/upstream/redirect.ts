@@ -1,7 +1,7 @@
 /**
- * Where a redirect leads, and whether to go there: at most ten steps, no circles, never from https
- * to http, as the `go` command has it (cmd/go/internal/web/http.go), and never with userinfo. Stricter than there: an
- * upstream elsewhere sends nobody to this machine or its link.
+ * The target of a redirect, if it may be followed: at most ten steps, no circles, never from https to http, as in the `go`
+ * command (cmd/go/internal/web/http.go), and never with userinfo. Stricter than there: no redirect of an upstream
+ * elsewhere leads to this machine or its link.
  */
 
 import { UPSTREAM_REDIRECTS_MAX } from '../core/limits.ts';

@@ -1,7 +1,6 @@
 /**
- * The loop that goes on: asks, takes what comes, and asks for the rest until the file is whole or
- * no try is left. What is asked and whether an answer fits is `download.ts`; how often and when,
- * `patience.ts`.
+ * The loop that resumes: it asks, takes the bytes that come, and asks for the rest until the file is whole or no try is
+ * left. `download.ts` knows the next request and checks its answer; `patience.ts` counts tries and waits.
  */
 
 import { Gone, NotFound, UpstreamFailed } from '../core/errors.ts';
@@ -17,7 +16,7 @@ import type { Ask, Range } from './source.ts';
 /** A file that is another one at each try cannot be fetched; three times is no accident. */
 const RESTARTS_MAX = 3;
 
-/** Where the answers come from: an `HttpSource`, or a test's. */
+/** The source of the answers: an `HttpSource`, or a test's. */
 export type Opener = {
   readonly name: string;
   /** Asks once. The answer must begin within `waitMs`. */
@@ -25,7 +24,7 @@ export type Opener = {
 };
 
 /**
- * @param parts `download` has nothing of the file yet, but what is to be resumed
+ * @param parts `download` has nothing of the file yet, except the part that is to be resumed
  * @throws {NotFound | Gone | Loop | UpstreamDown | UpstreamFailed} when finally failed; or the signal's reason
  */
 export async function* resumed(
@@ -48,9 +47,9 @@ export async function* resumed(
         events.warn(cannotFetch(path, source.name, `${error.message}: starting again`));
         download.startAgain();
       } else if (error instanceof Setback) {
-        // "It is down" says less than what brought it down.
+        // The first failure says more than "it is down".
         lastSetback = error.kind === 'refused' ? (lastSetback ?? error) : error;
-        // Of a small file the caller has nothing before it has all.
+        // The caller gets a small file only as a whole.
         const hasBegun = download.hasBegun && !ask.isSmall;
         const again = await patience.after(error, { hasBegun, hasGained: download.hasGained() });
         if (!again) throw finalError(lastSetback, path, source.name);
@@ -64,7 +63,7 @@ export async function* resumed(
 
 type Point = { readonly path: string; readonly upstream: string; readonly hasBegun: boolean };
 
-// A 404 in the middle of a file is no answer to the question whether there is such a file.
+// A 404 in the middle of a file does not say that there is no such file.
 function asSeenFrom(error: unknown, { path, upstream, hasBegun }: Point): unknown {
   if (error instanceof BadAnswer) {
     return new UpstreamFailed(cannotFetch(path, upstream, error.message), { cause: error });

@@ -1,6 +1,6 @@
 /**
- * A failure that a new try may mend. Never leaves this room: what runs out of tries becomes a Busy, UpstreamDown or
- * UpstreamFailed by {@link finalError}.
+ * A failure that a new try may mend. It never leaves this room: after the last try {@link finalError} makes a Busy,
+ * UpstreamDown or UpstreamFailed of it.
  */
 
 import { Busy, messageOf, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
@@ -8,7 +8,7 @@ import { cannotFetch, oneLine } from './redact.ts';
 
 /**
  * - `connect`: no connection: refused, unreachable, no such name, time-out.
- * - `silence`: connected, then no answer for as long as was to be waited.
+ * - `silence`: connected, then no answer within the time that the request had.
  * - `stall`: an answer, then no byte of its body, or next to none, for too long.
  * - `slow`: a small file whose bytes come, but too slowly to be waited for.
  * - `cut`: the connection broke, or the body ended early.
@@ -31,7 +31,7 @@ export class Setback extends Error {
   }
 }
 
-/** What the caller sees when no try is left. */
+/** The error for the caller when no try is left. */
 export function finalError(
   setback: Setback,
   path: string,
@@ -70,13 +70,13 @@ const byCode: Record<string, string> = {
   UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
 };
 
-/** Whatever undici or the socket threw, as a setback. `isConnected`: the request was on its way. */
+/** An error of undici or of the socket, as a setback. `isConnected`: the request was on its way. */
 export function setbackOf(error: unknown, isConnected: boolean): Setback {
   const kind = isConnected ? 'cut' : 'connect';
   return new Setback(isOfThisMachine(error) ? 'local' : kind, reasonOf(error));
 }
 
-/** Whether it is this machine that lacks something; on the way through an HTTP proxy too. */
+/** Whether this machine itself lacks something. True on the way through an HTTP proxy too. */
 export function isOfThisMachine(error: unknown): boolean {
   if (OWN_LIMITS.has(codeOf(error))) return true;
   return error instanceof Error && OWN_LIMITS.has(codeOf(error.cause));
@@ -84,7 +84,7 @@ export function isOfThisMachine(error: unknown): boolean {
 
 const OWN_LIMITS: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
-/** What an error of undici's or a socket's comes to, in a line. */
+/** An error of undici or of a socket, on one line. */
 export function reasonOf(error: unknown): string {
   return byCode[codeOf(error)] ?? oneLine(messageOf(error));
 }

@@ -1,5 +1,5 @@
 /**
- * What the composition root hands to this room, and the numbers used where it hands nothing.
+ * The settings that the composition root gives to this room, and their defaults.
  *
  * The numbers are for a poor line: a satellite needs 2 s for TCP and TLS, a saturated ADSL line
  * with full buffers as much again; a dead line must be noticed before a `go mod tidy` is 5 s late.
@@ -14,19 +14,19 @@ export type Timeouts = {
   readonly connectMs: number;
   /**
    * The same while nothing at all is heard from that upstream. By 3 s Linux has sent the SYN three
-   * times (at 0, 1 and 3 s), so this silence stands for three failures in a row. Grows with what
-   * connecting was seen to take, up to `connectMs`.
+   * times (at 0, 1 and 3 s), so this silence stands for three failures in a row. It grows with the
+   * time that connections took lately, up to `connectMs`.
    */
   readonly silenceMs: number;
   /** For all tries together until an answer begins: an upstream may be cloning the module's repository first. */
   readonly firstByteMs: number;
-  /** Until a request on a kept connection is sent on a fresh one too: what the kept one led to may be gone. */
+  /** Until a request on a kept connection is sent on a fresh one too: the server behind the kept one may be gone. */
   readonly besideMs: number;
   /** For the next byte of a small file, the next `STALL_BYTES_MIN` of a zip, each read of a local file. */
   readonly stallMs: number;
   /** For the body of a small file at any rate; then its mean rate counts. */
   readonly smallMs: number;
-  /** For what comes with an error or a redirect: its head is what counts, and is here already. */
+  /** For the body of an error or a redirect. Its head has all that counts, and is here already. */
   readonly wordsMs: number;
   /** How long a request waits for a probe of an upstream that is down. Less than the promised second. */
   readonly probeWaitMs: number;
@@ -47,7 +47,7 @@ export type ProxyEnv = {
   readonly isCgi?: boolean;
 };
 
-/** What happens here that logs and metrics want to know. Called on the front thread: must be quick. */
+/** The events of this room for logs and metrics. They are called on the front thread, so they must be quick. */
 export type UpstreamEvents = {
   /** An exchange got its status, or failed before it had one. */
   request(status: number | 'error'): void;

@@ -1,4 +1,4 @@
-/** What a member of an upstream list can do; `proxy-list.ts` walks over these. */
+/** The functions of one member of an upstream list. `proxy-list.ts` asks the members in order. */
 
 import type { FetchEvent, Progress } from '../core/ports.ts';
 
@@ -9,13 +9,13 @@ export type Ask = {
   readonly bytesMax: number;
   readonly resume: Progress | undefined;
   /**
-   * A small file, wanted as a whole: its bytes must come at a certain rate, and nobody checks its content later. So what
-   * came of it is joined only under a strong ETag.
+   * A small file, wanted as a whole. Its bytes must come at a certain rate, and nobody checks its content later. So its
+   * parts are joined only under a strong ETag.
    */
   readonly isSmall: boolean;
   /** The whole `Via` header to send. */
   readonly via: string;
-  /** Another member is asked if this one fails, whatever the reason: few tries will do. */
+  /** If this member fails for any reason, another one is asked. So a few tries are enough. */
   readonly hasFallback: boolean;
   readonly signal: AbortSignal;
 };

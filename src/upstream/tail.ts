@@ -30,10 +30,10 @@ export class Tail {
   }
 
   /**
-   * Whether `piece` is what was there before.
+   * Whether `piece` has the same bytes as the stream had there.
    *
-   * @param from where it begins, counted from the end of what came: negative. What lies before the
-   * tail is not compared
+   * @param from the place of its first byte, counted from the end of the stream so far: negative. Bytes before the tail
+   * are not compared
    */
   matches(piece: Uint8Array, from: number): boolean {
     const start = this.#length + from;

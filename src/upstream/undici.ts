@@ -15,5 +15,5 @@ export const Pool: typeof undici.Pool = require('undici/lib/dispatcher/pool.js')
 export const ProxyAgent: typeof undici.ProxyAgent = require('undici/lib/dispatcher/proxy-agent.js');
 export const buildConnector: typeof undici.buildConnector = require('undici/lib/core/connect.js');
 
-/** What undici's index gives every dispatcher, and a tunnel through an HTTP proxy is made by. */
+// undici's index gives this to every dispatcher, and tunnels through HTTP proxies are made by it.
 require('undici/lib/dispatcher/dispatcher.js').prototype.connect = require('undici/lib/api/api-connect.js');

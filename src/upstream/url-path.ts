@@ -6,10 +6,10 @@
 import { BadRequest } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
 
-// What url.PathEscape leaves as it is; nearly every path but for its "!".
+// The characters that url.PathEscape leaves as they are. Nearly every path has no others but "!".
 const PLAIN = /^[A-Za-z0-9\-_.~$&+=:@/]*$/;
 
-// What encodeURIComponent leaves but PathEscape encodes, and the other way round.
+// The characters that encodeURIComponent leaves but PathEscape encodes, and the other way round.
 const ENCODE_TOO = /[!'()*]/g;
 const DECODE_AGAIN = /%(?:24|26|2B|3D|3A|40)/g;
 

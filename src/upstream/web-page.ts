@@ -1,13 +1,13 @@
 /**
- * Web pages where a file should be: the log-in page that a hotel's network answers with 200. A file is judged by its
- * first bytes. Its Content-Type only makes the judge stricter, as plain web servers send any file as `text/html`; the
+ * Finds web pages in place of files, such as the log-in page of a hotel's network, which comes with status 200. The first
+ * bytes of a file decide. Its Content-Type only makes the judge stricter, as plain web servers send any file as `text/html`; the
  * `go` command ignores the type.
  */
 
-/** As many bytes as browsers look at (https://mimesniff.spec.whatwg.org): pages may begin with blank lines. */
+/** Browsers look at as many bytes (https://mimesniff.spec.whatwg.org), because pages may begin with blank lines. */
 const BEGINNING_BYTES = 512;
 
-/** How a file begins that can't be a page, by the end of its path. An empty list is right, an empty go.mod is not. */
+/** The beginnings of files that can't be pages, by the end of their path. An empty list is right, an empty go.mod is not. */
 const BEGINNINGS: readonly { readonly end: string; readonly right: RegExp }[] = [
   { end: '.zip', right: /^PK/ },
   { end: '.info', right: /^\s*\{/ },
@@ -39,7 +39,7 @@ export function isWebPage(path: string, beginning: Uint8Array, isCalledPage: boo
   return MARKUP.test(text) || (isCalledPage && !file.right.test(text));
 }
 
-/** Passes `body` on once its beginning is whole. @param judge throws where that is no file's */
+/** Passes `body` on once its beginning is whole. @param judge throws if no file begins so */
 export async function* afterBeginning(
   body: AsyncIterable<Uint8Array>,
   judge: (beginning: Uint8Array) => void,

@@ -1,6 +1,6 @@
-/** Waiting for something that goes on behind when it takes too long. */
+/** Waits for work for a bounded time. The work goes on when the time is over. */
 
-/** What `work` brings; undefined where it takes longer than `ms`, or than the signal. Rejects as `work` does in time. */
+/** The result of `work`; undefined if `ms` pass or the signal comes before it. Rejects if `work` does so in time. */
 export async function within<T>(
   work: Promise<T>,
   ms: number,
