@@ -36,7 +36,7 @@ export class Conflict extends Error {
   readonly kind = 'conflict';
 }
 
-/** The setting forbids the answer: a private module nobody here may fetch, say. */
+/** A setting forbids the answer, for example for a private module that nobody here may fetch. */
 export class Forbidden extends Error {
   override readonly name = 'Forbidden';
   readonly kind = 'forbidden';

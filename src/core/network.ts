@@ -77,7 +77,7 @@ function parseNetwork(text: string): Network {
   return networkOf(bytes, bits);
 }
 
-/** The first `bits` bits of an address; of an IPv4-mapped one the IPv4 network, where the prefix reaches into it. */
+/** The first `bits` bits of an address. For an IPv4-mapped one whose prefix reaches into it, the IPv4 network. */
 export function networkOf(bytes: Uint8Array, bits: number): Network {
   const plain = bits >= MAPPED.length * 8 ? plainIp(bytes) : bytes;
   return { bytes: plain, bits: bits - (bytes.byteLength - plain.byteLength) * 8 };

@@ -93,7 +93,7 @@ export type PageAnswer = {
   readonly body: Uint8Array;
 };
 
-/** One GET of a small page. Rejects where the server can't be reached, or the page is longer than `bytesMax`. */
+/** One GET of a small page. Rejects if the server can't be reached, or if the page is longer than `bytesMax`. */
 export type PageGet = (request: {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-/** One client's request: all that is copied of it before its handler returns, as uWebSockets takes it back then. */
+/** One client's request: a copy of all that is needed of it. uWebSockets takes the request back when its handler returns. */
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { type Credentials, parseAuthorization, splitTokenPath } from '../access/credentials.ts';
@@ -13,7 +13,7 @@ export class Client {
   readonly res: HttpResponse;
   /** The path as it came, without the token that it may begin with: it is logged and quoted. */
   readonly url: string;
-  /** Who it says it is. */
+  /** The login that it brings. */
   readonly credentials: Credentials | undefined;
   readonly query: string;
   /** As it came: methods are case-sensitive (RFC 9110, 9.1). */
@@ -30,7 +30,7 @@ export class Client {
   readonly startedMs = performance.now();
   /** The client has gone, or all is sent: `res` must not be touched. */
   isOver = false;
-  /** Who else may get its answer. */
+  /** Whether other clients may get its answer. */
   visibility: Visibility = 'public';
   pump: Pump | undefined;
   /** The body of a PUT, where the route takes one. */
@@ -58,7 +58,7 @@ export class Client {
     this.mayFetch = disable === '' || !/^(?:1|t|true)$/i.test(disable.trim());
   }
 
-  /** Bytes of its body may still come that nobody will read: the connection ends with the answer. */
+  /** Whether the connection ends with the answer, as more of the body may come and nobody will read it. */
   get mustClose(): boolean {
     if (this.body !== undefined) return !this.body.isComplete;
     return this.announcedBytes > UNREAD_BODY_BYTES_MAX;
@@ -69,7 +69,7 @@ export class Client {
     return new Uint8Array(this.res.getRemoteAddress());
   }
 
-  /** All is sent, or nobody is there to send it to. */
+  /** All is sent, or the client has gone. */
   finish(): void {
     if (this.isOver) return;
     this.isOver = true;
@@ -77,7 +77,7 @@ export class Client {
   }
 }
 
-/** Length of a request's body; Infinity where its head does not say it. */
+/** Length of a request's body; Infinity if its head does not say it. */
 export function announcedBytes(req: HttpRequest): number {
   if (req.getHeader('transfer-encoding') !== '') return Infinity;
   const length = req.getHeader('content-length');
@@ -85,7 +85,8 @@ export function announcedBytes(req: HttpRequest): number {
 }
 
 /**
- * Whether a request may go out. Its `Via` is judged here, before any flight: a loop is this client's error alone.
+ * Whether a request may be passed on to an upstream. Its `Via` is judged here, before any flight, as a loop is the error of
+ * this client alone.
  *
  * @param instance this Astera's name in `Via`
  * @throws {Loop} it would go out, and has been here before, or passed too many proxies

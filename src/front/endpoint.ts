@@ -1,8 +1,8 @@
 /**
  * The table of endpoints: each takes some paths and answers their requests.
  *
- * A new kind of path is a file with an endpoint and a line where the server is put together.
- * Each endpoint is given only the services that it asks.
+ * A new kind of path needs a file with an endpoint, and a line in `serve/run.ts`. Each endpoint gets only the services that
+ * it asks.
  */
 
 import type { StoredFile } from '../core/answer.ts';
@@ -20,10 +20,10 @@ export type Route = {
   /** The module that the answer tells of: the client needs the right to read it. Undefined: everybody may have it. */
   readonly module: ModulePath | undefined;
   /**
-   * Asks for a right that no module gives, such as to change something, before the body is read. Resolves, where a password
-   * is to be checked, when it is right.
+   * Checks a right that no module gives, such as to change something, before the body is read. If a password must be
+   * checked, the promise resolves when it is right.
    *
-   * @param header one of the request's headers by its lower-case name; empty where it has none
+   * @param header one of the request's headers by its lower-case name; empty if it has none
    * @throws {Unauthorized} it needs a login, or a better one. @throws {Forbidden} the login lacks the right
    */
   admit?(client: Client, header: (name: string) => string): Promise<void> | undefined;
@@ -33,9 +33,9 @@ export type Route = {
   answer(client: Client, responder: Responder): Promise<void> | undefined;
 };
 
-/** Files in memory, which go out without a route where they are public. */
+/** Files in memory. Public ones go out without a route. */
 export type HotFiles = {
-  /** The paths of these files begin so. */
+  /** The beginning of these files' paths. */
   readonly prefix: string;
   /** The fresh file under a path below our prefixes, escaped by "!". */
   peek(path: string): StoredFile | undefined;
@@ -44,7 +44,7 @@ export type HotFiles = {
 export type Endpoint = {
   readonly hot?: HotFiles;
   /**
-   * @returns undefined: the path is not of this endpoint
+   * @returns undefined: the path is not for this endpoint
    * @throws {BadRequest} it is, but a part of it is malformed
    */
   route(target: Target): Route | undefined;

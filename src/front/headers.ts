@@ -1,13 +1,13 @@
 /**
  * Header lines of answers, made in one piece.
  *
- * A call into uWebSockets costs more than the header it writes, so that all but the first name
- * ride in the value of the first, with line breaks between: nothing in them comes from a client.
+ * A call into uWebSockets costs more than the header that it writes. So the first header's value holds all other lines,
+ * with line breaks between. Nothing in them comes from a client.
  */
 
 import type { Answer, FileKind, Origin, StoredFile, Visibility } from '../core/answer.ts';
 
-/** The name the block's first value belongs to. */
+/** The name of the block's first header. */
 export const FIRST_HEADER = 'Content-Type';
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -32,16 +32,16 @@ const contentTypes = {
 const FOREVER_KINDS: ReadonlySet<FileKind> = new Set(['info', 'mod', 'zip', 'tile']);
 const FOREVER = 'public, max-age=31536000, immutable';
 const NEVER = 'no-store';
-/** Short: whoever caches between us and `go` must not make a release invisible for longer. */
+/** Short: a cache between us and `go` must not hide a release for longer. */
 const BRIEFLY = 'public, max-age=60';
 
 /** An answer without the network may be another one than with it. */
 const VARY = 'Vary: Disable-Module-Fetch';
 
-/** No browser may take an answer for something else than its type says, such as a page. */
+/** A browser must take an answer for the type that it has, and not for a page. */
 const NOSNIFF = 'X-Content-Type-Options: nosniff';
 
-/** No cache between us and the client may give it to others. */
+/** A cache between us and the client must not give it to others. */
 const PRIVATE = 'private, no-store';
 
 const cacheStatus = {
@@ -76,9 +76,9 @@ export const statusLine: Readonly<Record<number, string>> = {
 };
 
 /**
- * The block of an answer; `sha256` is in it as the ETag where the answer is stored.
+ * The block of an answer. If the answer is stored, `sha256` is its ETag.
  *
- * @param isStoring false: the disk is full, and what comes from outside is passed through
+ * @param isStoring false: the disk is full, and files from outside are passed through
  */
 export function answerHead(
   answer: Pick<Answer, 'kind' | 'status' | 'origin' | 'sha256' | 'isTentative'>,
@@ -87,7 +87,7 @@ export function answerHead(
 ): string {
   const { kind, status, origin, sha256, isTentative = false } = answer;
   const isForever = status === 200 && FOREVER_KINDS.has(kind) && !isTentative;
-  // Made from what is stored here: the next answer may be the upstream's.
+  // Made from stored files: the next answer may be the upstream's.
   const briefly = origin === 'computed' ? NEVER : BRIEFLY;
   const publicly = isForever ? FOREVER : briefly;
   const cached = cacheStatus[origin];
@@ -109,12 +109,12 @@ export function hotHead(file: StoredFile): string {
   return file.headers;
 }
 
-/** The block of an error, whose text `go` shows to its user. */
+/** The block of an error. `go` shows its text to the user. */
 export function errorHead(): string {
   return ownHead(TEXT);
 }
 
-/** The block of what was made for one client. */
+/** The block of an answer that was made for one client. */
 export function ownHead(type: string): string {
   return `${type}\r\n${NOSNIFF}\r\nCache-Control: ${NEVER}`;
 }

@@ -1,4 +1,4 @@
-/** One address that requests come in by: a plain or a TLS app of uWebSockets, alone on its port. */
+/** One address of the server: a plain or a TLS app of uWebSockets, alone on its port. */
 
 import {
   App,
@@ -28,7 +28,7 @@ export class Listener {
   readonly #tls: Tls | undefined;
   readonly #handlers: Handlers;
   readonly #app: TemplatedApp;
-  /** Where it listens: with the port that the system chose. */
+  /** Its address, with the port that the system chose. */
   #address: Address | undefined;
   #socket: us_listen_socket | undefined;
   /** To be removed at the end. */

@@ -1,4 +1,4 @@
-/** `/healthz`, `/readyz`, `/metrics` and profiles: for those who run the server. */
+/** `/healthz`, `/readyz`, `/metrics` and profiles: for the people who run the server. */
 
 import type { Access } from '../access/access.ts';
 import { NotFound } from '../core/errors.ts';
@@ -12,7 +12,7 @@ import type { Target } from './target.ts';
 export type OperationsEndpointOptions = {
   /** Prometheus text. */
   readonly metricsText: () => Promise<string>;
-  /** Undefined: the store is usable. Else why not. */
+  /** Undefined: the store is usable. Otherwise the reason why it is not. */
   readonly notReady: () => Promise<string | undefined>;
   /** Asked before metrics and profiles. Health and readiness are for everybody. */
   readonly access: Pick<Access, 'demandAdmin'>;

@@ -1,10 +1,10 @@
 /**
  * The names that a `Host` header may have.
  *
- * A page of any site can have a browser ask this server under the site's own name, once that name leads to this
- * server's address (DNS rebinding). The browser then takes the answer for the site's own, and a request
- * from this very machine may read what loopback may read. Such a name has an owner in the public DNS. So
- * addresses, names that nobody can own there, and the names of `--hosts` are ours. Keeps out which address asks: `access/`.
+ * The owner of a site can let its name lead to this server's address (DNS rebinding). A page of that site then has a
+ * browser ask this server under the site's own name, and the browser lets the page read the answer. If the browser runs
+ * on this machine, that is all that loopback may read. Such a name has an owner in the public DNS. So addresses, names
+ * that nobody can own there, and the names of `--hosts` are ours. The client's address is `access/`'s matter.
  */
 
 import { isIP } from 'node:net';
@@ -24,7 +24,7 @@ export class OwnHosts {
     this.#suffixes = [...PRIVATE_SUFFIXES, ...names.flatMap((name) => /^\*(\..*)$/.exec(name)?.[1] ?? [])];
   }
 
-  /** @param header as it came; empty for a client that names none, which is no browser */
+  /** @param header as it came; empty for a client without one, which is no browser */
   has(header: string): boolean {
     if (header === this.#last) return true;
     if (!this.#isOwn(header)) return false;
@@ -54,5 +54,5 @@ export class OwnHosts {
 /** A host and its port, if it has one. */
 const HOST = /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,255}))(?::[0-9]{0,5})?$/;
 
-/** Nobody can own a name below these in the public DNS: RFC 6762, 6761, 8375, ICANN's own, and what home routers use. */
+/** Nobody can own a name below these in the public DNS: RFC 6762, 6761, 8375, ICANN's `.internal`, home routers' `.lan`. */
 const PRIVATE_SUFFIXES = ['.local', '.localhost', '.home.arpa', '.internal', '.lan'];

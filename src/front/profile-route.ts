@@ -1,4 +1,4 @@
-/** `/debug/pprof/…`, as Go's net/http/pprof has it: which profile is asked for, for how long, of which thread. */
+/** `/debug/pprof/…`, as Go's net/http/pprof has it: the kind of the profile, its length and its thread. */
 
 import { BadRequest } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
@@ -10,7 +10,7 @@ const SECONDS = '30';
 
 /**
  * @param path percent-encoded, without query
- * @param query what stands behind the `?`; unknown names in it are let pass, as `go tool pprof` may add some
+ * @param query the text behind the `?`. Unknown names in it are ignored, as `go tool pprof` may add some
  * @returns undefined: not the path of a profile
  * @throws {BadRequest} seconds out of bounds, or no such thread
  */

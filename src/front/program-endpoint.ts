@@ -9,7 +9,7 @@ import type { Target } from './target.ts';
 export class ProgramEndpoint implements Endpoint {
   readonly #read: () => Promise<StoredFile>;
 
-  /** @param read the program's file; rejects with NotFound where this server has none */
+  /** @param read the program's file; rejects with NotFound if this server has none */
   constructor(read: () => Promise<StoredFile>) {
     this.#read = read;
   }

@@ -1,11 +1,11 @@
 /**
- * A body that does not go out at once: piece by piece, as fast as its client takes it.
+ * Sends a body that does not go out at once: piece by piece, as fast as its client takes it.
  *
- * Holds no piece from one turn of the event loop to the next, so that a slow client costs no memory but the
- * kernel's buffers. Of a body without a length uWebSockets keeps what the kernel does not take: one part.
+ * It holds no piece from one turn of the event loop to the next, so a slow client costs no memory but the kernel's buffers.
+ * If a body has no length, uWebSockets keeps the bytes that the kernel does not take: one part at most.
  *
- * uWebSockets may never say that a socket can be written again, and cuts it off ten seconds after a write
- * that the kernel did not take, whatever it takes later. So `PumpKeeper` looks after all pumps every few seconds.
+ * uWebSockets may never say that a socket can be written again. It cuts a socket off ten seconds after a write that the
+ * kernel did not take, even if the kernel takes bytes later. So `PumpKeeper` looks after all pumps every few seconds.
  */
 
 import type { HttpResponse } from 'uWebSockets.js';
@@ -18,7 +18,7 @@ export type PumpEnd = 'sent' | 'aborted' | { readonly brokenOff: unknown };
 export type PumpOptions = {
   readonly res: HttpResponse;
   readonly body: ByteStream;
-  /** What to send of it; undefined: all, of a length nobody knows yet. */
+  /** The part to send; undefined: all of it, and its length is not known yet. */
   readonly span: Span | undefined;
   readonly keeper: PumpKeeper;
   /** Called once. */
@@ -36,9 +36,9 @@ export class Pump {
   #isLoading = false;
   #isEnded = false;
   #isBlocked = false;
-  /** Bytes that the kernel has for sure, as an offset in the body. */
+  /** Bytes that the kernel certainly has, as an offset in the body. */
   #taken: number;
-  /** Of the last bytes of a body without a length: so many in a row were taken. */
+  /** For a body without a length: so many of its last bytes were taken in a row. */
   #lastTaken = 0;
 
   constructor(options: PumpOptions) {
@@ -165,8 +165,8 @@ export class Pump {
   }
 
   /**
-   * Without a length. `write` takes all, and uWebSockets keeps what the kernel does not take. Only the next
-   * write tells whether that has gone out, so a blocked socket gets single bytes.
+   * For a body without a length. `write` takes all bytes, and uWebSockets keeps those that the kernel does not take. Only
+   * the next write tells whether these have gone out, so a blocked socket gets single bytes.
    */
   #write(piece: Uint8Array): boolean {
     const { res, body } = this.#options;
@@ -182,8 +182,8 @@ export class Pump {
   }
 
   /**
-   * The last few bytes, one a turn: two taken in a row mean that the kernel has all before them, and room. Ended
-   * without room, a response can't be looked after any more, and uWebSockets cuts it off.
+   * Sends the last few bytes, one in each turn. When two in a row are taken, the kernel has all bytes before them, and room.
+   * A response that is ended without room can't be looked after any more, and uWebSockets cuts it off.
    */
   #writeLast(piece: Uint8Array): void {
     const { res } = this.#options;
@@ -203,7 +203,7 @@ export class Pump {
     this.#isBlocked = !isTaken;
   }
 
-  /** A body that was shorter than it said must not end cleanly, nor one whose length was never known. */
+  /** A body that is shorter than announced must not end cleanly. Nor must one without a known length. */
   #endOfBody(): void {
     const { body } = this.#options;
     if (this.#total !== undefined || this.#offset !== body.size) {
@@ -229,7 +229,7 @@ export class Pump {
   }
 }
 
-/** What of a piece at `offset` lies in the span. */
+/** The part of a piece at `offset` that lies in the span. */
 function cut(piece: Uint8Array, span: Span | undefined, offset: number): Uint8Array {
   return span === undefined || offset + piece.byteLength <= span.to
     ? piece
@@ -281,7 +281,7 @@ export class PumpKeeper {
   #look(): void {
     const now = this.#now();
     for (const [pump, stall] of this.#stalls) {
-      // Looked at before it is tried again, which may only begin to load what is to be sent.
+      // This look comes before the next try, which may only begin to load the next piece.
       if (pump.taken !== stall.taken || !pump.isStuck) {
         stall.taken = pump.taken;
         stall.sinceMs = now;

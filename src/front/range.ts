@@ -10,7 +10,7 @@ export function matchesTag(ifNoneMatch: string, etag: string): boolean {
 }
 
 /**
- * What a `Range` header asks of a body of `size` bytes.
+ * The part of a body of `size` bytes that a `Range` header asks for.
  *
  * @returns undefined: answer whole, as for several ranges and malformed ones; 'unsatisfiable': 416
  */

@@ -1,9 +1,9 @@
 /**
  * The body of a request, read in pieces and within bounds.
  *
- * Its socket is paused while the reader is behind. uWebSockets empties a socket's kernel buffer before it
- * looks at that, so a fast client may be some MiB ahead: `BodyRoom` bounds all of them together.
- * It cuts off clients that send less than 16 kB/s by itself, but not while they are paused.
+ * Its socket is paused while the reader is behind. uWebSockets reads a socket's kernel buffer to its end before it pauses,
+ * so a fast client may be some MiB ahead: `BodyRoom` bounds all bodies together. By itself uWebSockets cuts off clients
+ * that send less than 16 kB/s, but not while they are paused.
  */
 
 import type { HttpResponse } from 'uWebSockets.js';
@@ -58,7 +58,7 @@ export class RequestBody {
     res.onData((bytes, isLast) => this.#take(bytes, isLast));
   }
 
-  /** All of it has come, though it may not be read yet. */
+  /** All of it has come. Perhaps it is not read yet. */
   get isComplete(): boolean {
     return this.#isComplete;
   }

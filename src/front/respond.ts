@@ -1,8 +1,8 @@
 /**
- * Answers onto the wire: status, headers, body; the only place that knows how uWebSockets sends.
+ * Sends answers: status, headers, body. No other file knows how uWebSockets sends.
  *
- * A length is sent by `tryEnd`, `end` and `endWithoutBody` alone. After the header an error can
- * only close the socket: its client must not take what it has for the whole.
+ * Only `tryEnd`, `end` and `endWithoutBody` send a length. After the headers an error can only close the socket, so that
+ * the client does not take a part for the whole.
  */
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
@@ -21,7 +21,7 @@ export type TextManners = { readonly headers?: readonly string[]; readonly route
 export type ResponderOptions = {
   readonly events: Events;
   readonly keeper: PumpKeeper;
-  /** Whether the store takes what comes from outside. */
+  /** Whether the store takes files from outside. */
   readonly isStoring: () => boolean;
 };
 
@@ -78,7 +78,7 @@ export class Responder {
     this.#count(client, route, 200, 'none');
   }
 
-  /** Whatever a service threw. */
+  /** The answer to an error of a service. */
   error(client: Client, error: unknown, route: string): void {
     if (!isServeError(error)) {
       this.#events.bug(client.url, error);
@@ -170,7 +170,7 @@ export class Responder {
 /** Lines that an error brings with it. */
 const errorHeaders: Partial<Record<ErrorKind, readonly string[]>> = {
   busy: ['Retry-After: 1'],
-  // What `.netrc` and GOAUTH send; RFC 9110 wants the line with every 401.
+  // The scheme that `.netrc` and GOAUTH send; RFC 9110 wants the line with every 401.
   unauthorized: ['WWW-Authenticate: Basic realm="astera", charset="UTF-8"'],
 };
 

@@ -1,5 +1,5 @@
 /**
- * The server: takes requests from its listeners along one way, and counts those that it still serves.
+ * The server: it takes requests from its listeners, all on one way, and counts the ones that it still serves.
  *
  *     a host of ours ─▶ public file in memory ─▶ answer
  *     a host of ours ─▶ URL ─▶ route ─▶ method ─▶ the client's right ─▶ body ─▶ the endpoint's answer
@@ -33,7 +33,7 @@ export type ServerOptions = {
   readonly bodies: Pick<ModuleProxy, 'bodyNow'>;
   readonly events: Events;
   readonly clientStallMs: number;
-  /** Whether the store takes what comes from outside: `Cache-Status` tells. By default it does. */
+  /** Whether the store takes files from outside: `Cache-Status` says so. By default it does. */
   readonly isStoring?: () => boolean;
   /** Connections at one time; more are closed as they come. */
   readonly connectionsMax: number;
@@ -117,7 +117,7 @@ export class Server {
   #onGet(res: HttpResponse, req: HttpRequest): void {
     const url = req.getUrl();
     const file = this.#peek(hotKey(url));
-    // A private one takes the way on which its client is asked for its right.
+    // A private one takes the longer way, on which the client's right is checked.
     if (file?.visibility === 'public' && this.#options.hosts.has(req.getHeader('host'))) {
       const body = this.#options.bodies.bodyNow(file);
       if (body !== undefined && announcedBytes(req) <= UNREAD_BODY_BYTES_MAX) {
@@ -137,7 +137,7 @@ export class Server {
     this.#begin(new Client(res, req, { url: req.getUrl(), method: req.getCaseSensitiveMethod() }), req);
   }
 
-  /** The one way of all requests but hot ones. */
+  /** The way of all requests but hot ones. */
   #begin(client: Client, req: HttpRequest): void {
     this.#options.onWork?.();
     this.#admit(client);
@@ -180,9 +180,9 @@ export class Server {
   }
 
   /**
-   * Resolves, where the client's password is to be checked, when it is right.
+   * Checks the client's right to the route's module. If a password must be checked, the promise resolves when it is right.
    *
-   * @throws what `Access.decide` does: the client may not have what the route leads to
+   * @throws as `Access.decide` does, if the client may not have the module
    */
   #demandRight(client: Client, { module }: Route): Promise<void> | undefined {
     if (module === undefined) return undefined;

@@ -1,5 +1,5 @@
 /**
- * The URL of a request, taken apart once. After this nobody decodes or strips anything.
+ * Takes the URL of a request apart, once. No later code decodes or strips anything.
  *
  * Percent-decoding comes first, then the "!" escapes: `go` sends `%21` (PROTOCOL 3b).
  */
@@ -14,7 +14,7 @@ export type Target = {
   readonly query: string;
   /** Percent-decoded, below our prefixes, without a leading slash. */
   readonly path: string;
-  /** False under `/cached-only/`: answer from what is stored. */
+  /** False under `/cached-only/`: the answer is from the store. */
   readonly mayFetch: boolean;
 };
 

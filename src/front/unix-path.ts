@@ -1,12 +1,12 @@
 /**
- * Whether a path is free for a Unix socket. uWebSockets removes whatever is there before it listens:
- * the socket of a server that runs as well as a file that somebody needs.
+ * Finds out whether a path is free for a Unix socket. uWebSockets removes any file there before it listens: the socket of a
+ * running server, or a file that somebody needs.
  */
 
 import { lstatSync } from 'node:fs';
 import { connect } from 'node:net';
 
-/** Nothing is there, or the socket of a server that is gone. */
+/** Whether nothing is there, or only the socket of a server that has ended. */
 export async function isFreeUnixPath(path: string): Promise<boolean> {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return true;

@@ -9,7 +9,7 @@ import { UsageError } from '../core/usage-error.ts';
 import { AUTH_FILE_BYTES_MAX } from './limits.ts';
 
 /**
- * @param how `mayBeNew`: a file that is not there has nobody in it
+ * @param how `mayBeNew`: a missing file counts as one without users
  * @throws {UsageError} it can't be read, or a line of it is malformed
  */
 export function readAuthFile(path: string, how: { readonly mayBeNew?: true } = {}): readonly Account[] {

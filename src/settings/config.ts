@@ -33,14 +33,14 @@ import { type PluginConfig, readPlugin } from './plugin-config.ts';
 import { serveOptions } from './serve-options.ts';
 import { type Found, nonEmpty, parseFound, Settings, whereOf } from './sources.ts';
 
-/** Durations in ms, sizes in bytes; see `serve-options.ts` for what each one sets. */
+/** Durations in ms, sizes in bytes; `serve-options.ts` explains each of them. */
 export type Config = {
   readonly addr: Address;
   /** Names that clients may reach it by, beside its own, as `parseHostNames` gives them. */
   readonly hosts: readonly string[];
-  /** Absolute; of a link, where it leads. */
+  /** Absolute. For a link, the path of its target. */
   readonly dbPath: string;
-  /** A list in GOPROXY's form, as `parseProxyList` takes it; `off` where there is none and none is needed. */
+  /** A list in GOPROXY's form, as `parseProxyList` takes it; `off` if there is none and none is needed. */
   readonly upstream: string;
   /** The origin of `upstream`, for the log: `--upstream`, `go env GOPROXY`, … */
   readonly upstreamFrom: string;
@@ -95,7 +95,7 @@ export type Config = {
   readonly systemd: { readonly watchdogMs: number | undefined } | undefined;
 };
 
-/** HTTP_PROXY and its kin; empty means none. `isCgi`: REQUEST_METHOD is set, as in a CGI program. */
+/** HTTP_PROXY, HTTPS_PROXY and NO_PROXY; empty means none. `isCgi`: REQUEST_METHOD is set, as in a CGI program. */
 export type ProxyEnv = {
   readonly httpProxy: string;
   readonly httpsProxy: string;
@@ -104,7 +104,7 @@ export type ProxyEnv = {
 };
 
 export type ConfigSources = {
-  /** By the flags' names without dashes: what stood on the command line, `config` among it. */
+  /** The values on the command line, by the flags' names without dashes. `config` is among them. */
   readonly flags: Readonly<Record<string, string | undefined>>;
   /** Default: this process's. */
   readonly env?: Env;
@@ -203,7 +203,7 @@ export function environment(): NodeJS.ProcessEnv {
   return process.env;
 }
 
-/** For the cache program where it is started from the sources: its flags, then the environment. */
+/** For the cache program, if it is started from the sources: its flags, then the environment. */
 export function findPluginSetting(flags: Readonly<Record<string, string>>): FindSetting {
   return findIn(flags, process.env);
 }
@@ -219,7 +219,7 @@ export function loadAuthFile({ flags, env = process.env }: ConfigSources): strin
   return path;
 }
 
-/** Whether the log level asks for stack traces. False where it can't be known. */
+/** Whether the log level asks for stack traces. False if it can't be known. */
 export function isDebugging({ flags, env = process.env }: ConfigSources): boolean {
   try {
     return new Settings(flags, env).find('log-level')?.text === 'debug';

@@ -1,7 +1,7 @@
 /**
- * Go's own settings, where the `go` command looks for them: the environment, then the file that
- * `go env -w` writes. Read here rather than asked of `go`, so that they count without Go on the machine too,
- * and whoever set GOPRIVATE there is not told on to an upstream.
+ * Go's own settings, from the places where the `go` command looks: the environment, then the file that `go env -w` writes.
+ * They are read here and not asked of `go`, so that they count on machines without Go too. A module that GOPRIVATE names
+ * there is then not made known to an upstream.
  *
  * Follows cmd/go/internal/cfg/cfg.go: EnvFile, readEnvFile.
  */

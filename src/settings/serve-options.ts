@@ -13,7 +13,7 @@ export type ServeOption = {
   readonly fallback?: string;
   /** A switch: the flag alone means `true`. */
   readonly isSwitch?: true;
-  /** Given again, it adds to what it had. */
+  /** If it is given again, its values add up. */
   readonly isList?: true;
 };
 

@@ -11,7 +11,7 @@ import { pluginFlags } from '../plugin/options.ts';
 import type { Env } from './go-env.ts';
 import { pluginServerOptions, type ServeOption, serveOptions } from './serve-options.ts';
 
-/** A value's text and where it stood, such as `--addr`, `ASTERA_ADDR` or `astera.conf:3`. */
+/** A value's text and its place, such as `--addr`, `ASTERA_ADDR` or `astera.conf:3`. */
 export type Found = { readonly text: string; readonly from: string };
 
 /** Finds and reads each setting. @throws {UsageError} bad value, unknown name in the file, unreadable file */
