@@ -224,7 +224,7 @@ const ready: Command = {
 
 const cacheprog: Command = {
   name: 'cacheprog',
-  help: 'Keep the build cache of the go command, which starts this by GOCACHEPROG.',
+  help: 'Keep the build cache of the go command, which starts this program by GOCACHEPROG.',
   flags: pluginFlags,
   examples: [
     ['GOCACHEPROG="$0 cacheprog" go build ./...', 'a local directory'],
@@ -238,7 +238,7 @@ const cacheprog: Command = {
 
 const connect: Command = {
   name: 'connect',
-  help: 'Join the go command, which starts this by GOCACHEPROG, to a server with --plugin.',
+  help: 'Connect the go command, which starts this by GOCACHEPROG, to a server with --plugin.',
   words: '<port>',
   flags: connectFlags,
   examples: [
@@ -253,7 +253,7 @@ const connect: Command = {
 
 const scopes: ServeOption = {
   name: 'scopes',
-  help: 'what it may do, comma-separated: read (modules of --require-login), private (private modules too), cache-read, cache-write, admin (metrics and profiles); private:corp.example/team/* is for these modules, cache-write:pr/* for namespaces that begin so',
+  help: 'its rights, comma-separated: read (modules of --require-login), private (private modules too), cache-read, cache-write, admin (metrics and profiles); private:corp.example/team/* is for these modules, cache-write:pr/* for namespaces that begin so',
   form: 'a list such as private:corp.example/team/*,cache-write:pr/*',
   fallback: 'private',
 };

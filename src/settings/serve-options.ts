@@ -86,7 +86,7 @@ export const serveOptions = {
   },
   authFile: {
     name: 'auth-file',
-    help: 'users and tokens, as "astera user" writes it: they may read modules from everywhere, use the build cache, or see metrics; SIGHUP reads it again',
+    help: 'the file of users and tokens that "astera user" writes: they may read modules from everywhere, use the build cache, or see metrics; SIGHUP reads it again',
     form: 'a file',
   },
   listTtlMs: {
@@ -161,7 +161,7 @@ export const serveOptions = {
   },
   buildCacheBytesMax: {
     name: 'max-build-cache',
-    help: 'remove the least used build outputs past it; never those used within a day unless the disk is full',
+    help: 'remove the least used build outputs above this size; never those used within a day unless the disk is full',
     form: 'a size such as 500MB or 20GiB',
     fallback: '20GiB',
   },
@@ -216,7 +216,7 @@ export const pluginServerOptions = [
   },
   {
     name: 'modproxy',
-    help: 'taken from go-cache-plugin: modules are served wherever HTTP is',
+    help: 'accepted for go-cache-plugin; it changes nothing, as modules are served on every HTTP port',
     form: 'true or false',
     isSwitch: true,
   },
