@@ -64,3 +64,9 @@ export const KEY_FILE_BYTES_MAX = 64 * KiB;
 
 /** Bytes of a session's index: SESSION_ACTIONS_MAX rows with a signature each. */
 export const SESSION_INDEX_BYTES_MAX = 16 * MiB;
+
+/** Frames of one packed upload that are kept until it is sent; those of a larger one are made twice. Each of `-u` has so much. */
+export const PLUGIN_PACKED_BYTES_HELD_MAX = 4 * MiB;
+
+/** A server behind loopback whose quickest answer took longer is behind a tunnel. Here answers take less than 1 ms. */
+export const PLUGIN_NEAR_MS = 5;

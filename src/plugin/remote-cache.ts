@@ -12,6 +12,7 @@ import {
   OUTPUT_ID_HEADER,
   outputPath,
   SIGNATURE_HEADER,
+  SIZE_HEADER,
   TIME_HEADER,
 } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
@@ -26,8 +27,10 @@ import {
   PLUGIN_UPLOAD_IDLE_MS,
   PLUGIN_WHOLE_MS,
 } from './limits.ts';
+import { Line } from './line.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
+import { hasZstd, type PackedOutput, packOutput, unpacked } from './packed-output.ts';
 import { isShareable } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
 
@@ -47,13 +50,18 @@ export type RemoteOptions = {
   readonly warn: (line: string) => void;
 };
 
-/** A file, or bytes in memory. */
-type RequestBody = { readonly size: number } & ({ readonly path: string } | { readonly body: Buffer });
+/** A file, bytes in memory, or frames as they are made. */
+type RequestBody = { readonly size: number } & (
+  | Pick<LocalEntry, 'path'>
+  | { readonly body: Buffer }
+  | Pick<PackedOutput, 'frames'>
+);
 
 export class RemoteCache {
   readonly #options: RemoteOptions;
   readonly #client: typeof import('node:http') | typeof import('node:https');
   readonly #agent: import('node:http').Agent;
+  readonly #line: Line;
   #pausedUntilMs = 0;
   #pauseMs = PLUGIN_PAUSE_MS;
   #hasWarned = false;
@@ -61,6 +69,7 @@ export class RemoteCache {
 
   constructor(options: RemoteOptions) {
     this.#options = options;
+    this.#line = new Line(options.url.hostname);
     const isHttps = options.url.protocol === 'https:';
     this.#client = load(isHttps ? 'node:https' : 'node:http');
     this.#agent = new this.#client.Agent({ keepAlive: true, maxSockets: 16, ...(isHttps && trusted()) });
@@ -76,7 +85,10 @@ export class RemoteCache {
     if (!this.#isUp()) return undefined;
     let put: LocalPut | undefined;
     try {
-      const response = await this.#send('GET', actionPath(actionId), this.#namespaceHeaders());
+      const response = await this.#send('GET', actionPath(actionId), {
+        ...this.#namespaceHeaders(),
+        ...(this.#line.isFar && hasZstd() && { 'accept-encoding': 'zstd' }),
+      });
       if (response.statusCode !== 200) {
         response.resume();
         if (response.statusCode !== 404) throw new Error(refusal(response.statusCode));
@@ -88,8 +100,10 @@ export class RemoteCache {
         [TIME_HEADER]: time,
         [SIGNATURE_HEADER]: signatures,
         'content-length': length,
+        'content-encoding': encoding,
+        [SIZE_HEADER]: unpackedSize,
       } = response.headers;
-      const size = Number(length ?? Number.NaN);
+      const size = Number((encoding === undefined ? length : unpackedSize) ?? Number.NaN);
       if (!isCacheId(outputId) || !isCacheTime(time) || !(size <= PLUGIN_DOWNLOAD_BYTES_MAX)) {
         response.destroy();
         throw new Error('not an answer of a build cache');
@@ -101,7 +115,8 @@ export class RemoteCache {
         return undefined;
       }
       put = local.beginPut({ outputId, size });
-      for await (const bytes of response as AsyncIterable<Buffer>) put.write(bytes);
+      const body = response as AsyncIterable<Buffer>;
+      for await (const bytes of encoding === undefined ? body : unpacked(body)) put.write(bytes);
       const path = put.seal();
       const isGood = isShareable(put.start, path, this.#options);
       const entry = isGood ? put.link({ actionId, path, time }) : undefined;
@@ -119,7 +134,7 @@ export class RemoteCache {
     try {
       const known = await this.#status('HEAD', outputPath(entry.outputId));
       if (known !== 200) {
-        const stored = await this.#status('PUT', outputPath(entry.outputId), entry);
+        const stored = await this.#putOutput(entry);
         if (!this.#accepted(stored)) return false;
       }
       const signature = this.#options.signatures.sign({ ...entry, actionId });
@@ -162,6 +177,13 @@ export class RemoteCache {
     return namespace === MAIN_NAMESPACE ? {} : { [NAMESPACE_HEADER]: namespace };
   }
 
+  async #putOutput(entry: LocalEntry): Promise<number> {
+    const packed = this.#line.isFar ? await packOutput(entry) : undefined;
+    const headers =
+      packed === undefined ? {} : { 'content-encoding': 'zstd', [SIZE_HEADER]: String(entry.size) };
+    return this.#status('PUT', outputPath(entry.outputId), packed ?? entry, headers);
+  }
+
   #accepted(status: number): boolean {
     if (status === 401 || status === 403) {
       const { url, namespace, warn } = this.#options;
@@ -177,7 +199,7 @@ export class RemoteCache {
   async #status(
     method: string,
     path: string,
-    body?: LocalEntry,
+    body?: RequestBody,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<number> {
     const response = await this.#send(method, path, headers, body);
@@ -210,13 +232,17 @@ export class RemoteCache {
       request.on('timeout', () => request.destroy(new Error(`no answer in ${idleMs} ms`)));
       request.on('close', () => clearTimeout(whole));
       request.on('error', reject);
-      request.on('response', resolve);
+      const sentAtMs = performance.now();
+      request.on('response', (response) => {
+        if (body === undefined) this.#line.answered(performance.now() - sentAtMs);
+        resolve(response);
+      });
       if (body === undefined) request.end();
       else if ('body' in body) request.end(body.body);
       else {
-        createReadStream(body.path)
-          .on('error', (error) => request.destroy(error))
-          .pipe(request);
+        const stream: typeof import('node:stream') = load('node:stream');
+        const pieces = 'path' in body ? createReadStream(body.path) : stream.Readable.from(body.frames);
+        pieces.on('error', (error: Error) => request.destroy(error)).pipe(request);
       }
     });
   }

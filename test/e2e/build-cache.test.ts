@@ -5,17 +5,24 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { NAMESPACE_HEADER, OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
+import { zstdCompressSync } from 'node:zlib';
+import {
+  NAMESPACE_HEADER,
+  OUTPUT_ID_HEADER,
+  SIZE_HEADER,
+  TIME_HEADER,
+} from '../../src/core/build-cache-wire.ts';
 import { Astera, type AsteraOptions, runAstera, total } from '../support/astera.ts';
 import { CacheClient } from '../support/cache-client.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient, type GoResult } from '../support/go.ts';
+import { SlowRelay } from '../support/slow-relay.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
@@ -193,6 +200,56 @@ test('machines that build at once share what each of them builds', { timeout: 60
   assert.equal(new Set(machines.map(({ go }) => hashOf(join(go.project, 'app')))).size, 1);
   for (const { cacheDir } of machines) assertWhole(cacheDir);
   await assertStoreWhole(astera);
+});
+
+test('over a slow line bodies go packed, up and down', async (t) => {
+  const astera = await serving(t);
+  const relay = await SlowRelay.start(astera.url, 4);
+  t.after(() => relay.stop());
+  const bodies = [
+    Buffer.from('one line of text\n'.repeat(300)),
+    Buffer.from(`${'another line\n'.repeat(100_000)}${randomBytes(100).toString('hex')}`),
+    randomBytes(10_000),
+    Buffer.alloc(0),
+  ];
+  const program = async (cacheDir: string) => {
+    const flags = [`--cache-dir=${cacheDir}`, `--remote=${relay.url}`, ...PATIENT];
+    const client = await CacheClient.start({ command: [process.execPath, PROGRAM, ...flags] });
+    t.after(() => client.child.kill('SIGKILL'));
+    return client;
+  };
+  const first = await program(join(tempDir(t), 'cache'));
+  for (const [at, body] of bodies.entries()) await first.put(`action ${at}`, body);
+  await first.close();
+  assert.ok(relay.bytesUp < 40_000, `${relay.bytesUp} bytes up`);
+  const second = await program(join(tempDir(t), 'cache'));
+  await second.get('nothing'); // Its answer shows what the line is.
+  for (const [at, body] of bodies.entries()) {
+    const { DiskPath: path = '' } = await second.get(`action ${at}`);
+    assert.ok(readFileSync(path).equals(body), `body ${at}`);
+  }
+  await second.close();
+  assert.ok(relay.bytesDown < 40_000, `${relay.bytesDown} bytes down`);
+  await assertStoreWhole(astera);
+});
+
+test('packed bodies are refused where they are packed otherwise', async (t) => {
+  const astera = await serving(t);
+  const packed = zstdCompressSync(OUTPUT);
+  for (const [why, body, headers, status] of [
+    ['no size', packed, {}, 400],
+    ['a size that is none', packed, { [SIZE_HEADER]: '-5' }, 400],
+    ['a size over the bound', packed, { [SIZE_HEADER]: '99999999999' }, 400],
+    ['another size', packed, { [SIZE_HEADER]: '6' }, 400],
+    ['not packed', Buffer.from(OUTPUT), { [SIZE_HEADER]: '5' }, 400],
+    ['another encoding', packed, { 'content-encoding': 'gzip', [SIZE_HEADER]: '5' }, 400],
+    ['as it should be', packed, { [SIZE_HEADER]: '5' }, 201],
+  ] as const) {
+    const all = { 'content-encoding': 'zstd', ...headers };
+    const answer = await put(astera, `cache/output/${OUTPUT_ID}`, { body, headers: all });
+    assert.equal(answer.status, status, why);
+  }
+  assert.equal(await (await astera.get(`cache/output/${OUTPUT_ID}`)).text(), OUTPUT);
 });
 
 const OUTPUT = 'hello';

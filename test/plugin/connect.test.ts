@@ -141,7 +141,7 @@ const faults: { why: string; take: (socket: Socket, text: string) => void; hello
       take: (socket, text) => {
         if (text.includes(Buffer.from('third').toString('base64'))) socket.resetAndDestroy();
       },
-      line: /ECONNRESET/,
+      line: HUNG_UP,
     },
     {
       why: 'answers in HTTP',

@@ -3,14 +3,18 @@
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { OUTPUT_ID_HEADER, SIZE_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
+import { PLUGIN_NEAR_MS } from '../../src/plugin/limits.ts';
+import { Line } from '../../src/plugin/line.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { RemoteCache, type RemoteOptions } from '../../src/plugin/remote-cache.ts';
 import { Uploads } from '../../src/plugin/uploads.ts';
@@ -19,6 +23,8 @@ import { CHECKOUT } from '../support/corpus.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const ACTION = sha256('action');
+/** Of several chunks. */
+const LONG = 'The same line once more.\n'.repeat(30_000);
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
@@ -64,6 +70,10 @@ function headers(body: string, size = body.length) {
   return { [OUTPUT_ID_HEADER]: sha256(body), [TIME_HEADER]: '1700000000000000000', 'content-length': size };
 }
 
+function packedHeaders(size: number) {
+  return { 'content-encoding': 'zstd', [SIZE_HEADER]: String(size) };
+}
+
 test('a get brings the output in one round trip', async (t) => {
   const { remote, local, asked } = await open(t, (_, response) =>
     response.writeHead(200, headers('body')).end('body'),
@@ -81,6 +91,29 @@ const failures: { why: string; answer: RequestListener }[] = [
   { why: 'no answer', answer: () => {} },
   { why: 'half a body', answer: (_, response) => void response.writeHead(200, headers('body')).write('bo') },
   {
+    why: 'a packed body that is none',
+    answer: (_, response) => response.writeHead(200, { ...headers('body'), ...packedHeaders(4) }).end('body'),
+  },
+  {
+    why: 'another packed body',
+    answer: (_, response) =>
+      response.writeHead(200, { ...headers('body', 13), ...packedHeaders(4) }).end(zstdCompressSync('lies')),
+  },
+  {
+    why: 'a bomb',
+    answer: (_, response) => {
+      const bomb = zstdCompressSync(Buffer.alloc(16 * 1024 * 1024));
+      response.writeHead(200, { ...headers('body', bomb.length), ...packedHeaders(4) }).end(bomb);
+    },
+  },
+  {
+    why: 'more packed than was said',
+    answer: (_, response) => {
+      const body = zstdCompressSync('body and more');
+      response.writeHead(200, { ...headers('body', body.length), ...packedHeaders(4) }).end(body);
+    },
+  },
+  {
     why: 'a body cut off',
     answer: (_, response) => response.writeHead(200, headers('body')).write('bo', () => response.destroy()),
   },
@@ -93,6 +126,71 @@ for (const { why, answer } of failures) {
     assert.equal(local.get(ACTION), undefined);
     assert.equal(asked.length, 1);
     assert.equal(warnings.length, 1);
+  });
+}
+
+/** A server of one output that takes and gives packed bodies, behind a line whose answers take a while. */
+async function openFar(t: TestContext) {
+  let stored = Buffer.alloc(0);
+  const heads: IncomingHttpHeaders[] = [];
+  const answer: RequestListener = async (request, response) => {
+    heads.push(request.headers);
+    const body = Buffer.concat(await request.toArray());
+    if (request.method === 'PUT' && body.length > 0) stored = body;
+    await delay(2 * PLUGIN_NEAR_MS);
+    if (request.method === 'HEAD') response.writeHead(404).end();
+    else if (request.method === 'PUT') response.writeHead(201).end();
+    else if (stored.length === 0) response.writeHead(404).end();
+    else {
+      const all = { ...headers(LONG, stored.length), ...packedHeaders(LONG.length) };
+      response.writeHead(200, all).end(stored);
+    }
+  };
+  const opened = await open(t, answer, { timeoutMs: 5_000 });
+  return { ...opened, heads, stored: () => stored };
+}
+
+test('over a slow line outputs go packed, a frame for each chunk, and come packed', async (t) => {
+  const { remote, local, heads, stored } = await openFar(t);
+  const put = local.beginPut({ outputId: sha256(LONG), size: LONG.length });
+  put.write(Buffer.from(LONG));
+  const entry = put.finish({ actionId: ACTION });
+  assert.equal(await remote.put(ACTION, entry), true);
+  const [, output] = heads;
+  assert.deepEqual([output?.['content-encoding'], output?.[SIZE_HEADER]], ['zstd', String(LONG.length)]);
+  assert.ok(stored().length < LONG.length / 4);
+  assert.equal(zstdDecompressSync(stored()).toString(), LONG);
+  const other = await openFar(t);
+  const got = await remote.get(ACTION, other.local);
+  assert.equal(readFileSync(got?.path ?? '', 'latin1'), LONG);
+  assert.equal(heads.at(-1)?.['accept-encoding'], 'zstd');
+});
+
+for (const { why, body } of [
+  { why: 'can not be packed', body: randomBytes(5_000) },
+  { why: 'is short', body: Buffer.from('short') },
+]) {
+  test(`over a slow line an output goes plain that ${why}`, async (t) => {
+    const { remote, local, stored } = await openFar(t);
+    const outputId = createHash('sha256').update(body).digest('hex');
+    const put = local.beginPut({ outputId, size: body.length });
+    put.write(body);
+    assert.equal(await remote.put(ACTION, put.finish({ actionId: ACTION })), true);
+    assert.ok(stored().equals(body));
+  });
+}
+
+for (const { host, answers, isFar, why } of [
+  { host: '127.0.0.1', answers: [], isFar: false, why: 'loopback' },
+  { host: '[::1]', answers: [0.4, 30], isFar: false, why: 'loopback on a busy machine' },
+  { host: 'localhost', answers: [41, 40], isFar: true, why: 'a tunnel' },
+  { host: 'pi', answers: [0.4], isFar: true, why: 'a LAN' },
+  { host: '127.example.com', answers: [0.4], isFar: true, why: 'a name' },
+]) {
+  test(`bodies are ${isFar ? 'packed' : 'plain'} to ${why}`, () => {
+    const line = new Line(host);
+    for (const ms of answers) line.answered(ms);
+    assert.equal(line.isFar, isFar);
   });
 }
 

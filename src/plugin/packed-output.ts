@@ -1,0 +1,92 @@
+/**
+ * Outputs as they go packed over a line: one zstd frame for each chunk, as the server stores them.
+ *
+ * Only a Node from 22.15 on has zstd. The wire: `core/build-cache-wire.ts`.
+ */
+
+import { closeSync, openSync, readSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { FRAME_BYTES_MAX } from '../core/build-cache-wire.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
+import { zstdFrames } from '../core/zstd-frames.ts';
+import type { LocalEntry } from './cache-directory.ts';
+import { PLUGIN_PACKED_BYTES_HELD_MAX } from './limits.ts';
+
+export type PackedOutput = {
+  /** Of all frames. */
+  readonly size: number;
+  readonly frames: AsyncIterable<Uint8Array>;
+};
+
+/** A shorter output gains nothing that its headers do not outweigh. */
+const PACKED_BYTES_MIN = 512;
+
+/** An output whose first chunk keeps more than this part of itself goes plain. */
+const PART_MAX = 0.9;
+
+/** Whether this Node has zstd. */
+export function hasZstd(): boolean {
+  return zlib().zstdCompress !== undefined;
+}
+
+/**
+ * Packs an output, in threads of libuv. Of a large one it keeps no frame: they are made again as they are sent.
+ *
+ * @returns undefined where it goes plain
+ * @throws {Error} the file can't be read
+ */
+export async function packOutput(entry: LocalEntry): Promise<PackedOutput | undefined> {
+  if (entry.size < PACKED_BYTES_MIN || !hasZstd()) return undefined;
+  let held: Uint8Array[] | undefined = [];
+  let size = 0;
+  for await (const frame of framesOf(entry)) {
+    if (size === 0 && frame.byteLength > Math.min(entry.size, CHUNK_BYTES) * PART_MAX) return undefined;
+    size += frame.byteLength;
+    if (size > PLUGIN_PACKED_BYTES_HELD_MAX) held = undefined;
+    held?.push(frame);
+  }
+  return { size, frames: held === undefined ? framesOf(entry) : inOrder(held) };
+}
+
+/**
+ * The content of a packed body, chunk by chunk.
+ *
+ * @throws {Error} it is no body of such frames
+ */
+export async function* unpacked(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, void> {
+  const { zstdDecompressSync } = zlib();
+  for await (const frame of zstdFrames(body, FRAME_BYTES_MAX)) {
+    yield zstdDecompressSync(frame, { maxOutputLength: CHUNK_BYTES });
+  }
+}
+
+async function* framesOf({ path, size }: LocalEntry): AsyncGenerator<Uint8Array, void, void> {
+  const { zstdCompress, constants } = zlib();
+  const options = { params: { [constants.ZSTD_c_compressionLevel]: LEVEL } };
+  const fd = openSync(path, 'r');
+  try {
+    for (let at = 0; at < size; at += CHUNK_BYTES) {
+      const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - at));
+      if (readSync(fd, chunk, 0, chunk.byteLength, at) !== chunk.byteLength) throw new Error('output is cut');
+      yield await new Promise<Buffer>((resolve, reject) => {
+        zstdCompress(chunk, options, (error, frame) => (error === null ? resolve(frame) : reject(error)));
+      });
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Of 517 MB of a build's outputs level 1 leaves 0.242 in 2.0 s of CPU, level 3 0.233 in 2.8 s, level 5 0.228 in 6.1 s. */
+const LEVEL = 3;
+
+async function* inOrder(frames: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, void> {
+  yield* frames;
+}
+
+/** Loaded with the first body that is packed: each `go` command pays for the start. */
+function zlib(): typeof import('node:zlib') {
+  return load('node:zlib');
+}
+
+const load = createRequire(import.meta.url);

@@ -1,0 +1,73 @@
+/** A line in front of a server: a relay on loopback that passes each byte on later, and counts them. */
+
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+export class SlowRelay {
+  readonly url: string;
+  /** Bytes to the server, heads and all. */
+  bytesUp = 0;
+  /** Bytes from the server. */
+  bytesDown = 0;
+  /** Each way. */
+  delayMs: number;
+  readonly #server: Server;
+  readonly #sockets: Set<Socket>;
+
+  /** @param target `http://host:port` of the server */
+  static async start(target: string, delayMs: number): Promise<SlowRelay> {
+    const sockets = new Set<Socket>();
+    const server = createServer({ noDelay: true });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new SlowRelay(server, sockets, { target: new URL(target), delayMs });
+  }
+
+  private constructor(
+    server: Server,
+    sockets: Set<Socket>,
+    { target, delayMs }: { target: URL; delayMs: number },
+  ) {
+    const bound = server.address();
+    this.url = `http://127.0.0.1:${typeof bound === 'object' ? bound?.port : 0}`;
+    this.delayMs = delayMs;
+    this.#server = server;
+    this.#sockets = sockets;
+    server.on('connection', (client) => {
+      const upstream = connect({ host: target.hostname, port: Number(target.port), noDelay: true });
+      this.#pass(client, upstream, (bytes) => {
+        this.bytesUp += bytes;
+      });
+      this.#pass(upstream, client, (bytes) => {
+        this.bytesDown += bytes;
+      });
+    });
+  }
+
+  stop(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #pass(from: Socket, to: Socket, count: (bytes: number) => void): void {
+    let underWay = 0;
+    this.#sockets.add(from);
+    from.on('data', (bytes: Buffer) => {
+      count(bytes.length);
+      underWay += bytes.length;
+      if (underWay > BYTES_UNDER_WAY_MAX) from.pause();
+      setTimeout(() => {
+        to.write(bytes, () => {
+          underWay -= bytes.length;
+          from.resume();
+        });
+      }, this.delayMs);
+    });
+    from.on('end', () => setTimeout(() => to.end(), this.delayMs));
+    from.on('error', () => to.destroy());
+    from.on('close', () => this.#sockets.delete(from));
+  }
+}
+
+/** Of one connection and direction: more than 20 ms of 1 Gbit/s. */
+const BYTES_UNDER_WAY_MAX = 4 * 1024 * 1024;
