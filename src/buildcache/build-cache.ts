@@ -49,6 +49,8 @@ export type Form = 'stored' | 'plain';
 
 export class BuildCache {
   readonly #options: BuildCacheOptions;
+  /** Rises as stored outputs are dropped. */
+  #drops = 0;
 
   constructor(options: BuildCacheOptions) {
     this.#options = options;
@@ -64,8 +66,9 @@ export class BuildCache {
     const { store, used, clock } = this.#options;
     const name = `action ${form} ${namespaces.join(' ')} ${actionId}`;
     const cached = await this.#get('get', name, async () => {
+      const drops = this.#drops;
       const { action, bytes } = await store.getAction({ namespaces, actionId, body: form });
-      return action && this.#keep(name, action, { form, bytes, action });
+      return action && this.#keep(name, action, { form, bytes, action, drops });
     });
     const { action } = cached;
     if (action !== undefined) {
@@ -80,8 +83,9 @@ export class BuildCache {
     const { store } = this.#options;
     const name = `output ${form} ${outputId}`;
     const cached = await this.#get('get-output', name, async () => {
+      const drops = this.#drops;
       const { output, bytes } = await store.getOutput({ outputId, body: form });
-      return output && this.#keep(name, output, { form, bytes, action: undefined });
+      return output && this.#keep(name, output, { form, bytes, action: undefined, drops });
     });
     return this.#answer(cached);
   }
@@ -127,6 +131,24 @@ export class BuildCache {
     if (outcome !== 'refused') return;
     events.buildConflict(put.actionId, put.outputId);
     throw new Conflict(`cannot put action ${put.actionId}: it has another output, which stays`);
+  }
+
+  /** Drops an action that can't be trusted. No client gets it from then on. */
+  dropAction: Store['dropAction'] = (request) => this.#drop(() => this.#options.store.dropAction(request));
+
+  /** Drops a damaged output. No client gets it from then on. */
+  dropOutput: Store['dropOutput'] = (request) => this.#drop(() => this.#options.store.dropOutput(request));
+
+  /** Drops a bounded number of all. No client gets them from then on. */
+  forgetActions: Store['forgetActions'] = (request) =>
+    this.#drop(() => this.#options.store.forgetActions(request));
+
+  async #drop<T>(drop: () => Promise<T>): Promise<T> {
+    const dropped = await drop();
+    this.#drops++; // A read that is under way may have found it still.
+    this.#options.memory.deleteFiles('action ');
+    this.#options.memory.deleteFiles('output ');
+    return dropped;
   }
 
   async #get(
@@ -178,7 +200,7 @@ export class BuildCache {
   #keep(
     name: string,
     row: OutputRow,
-    of: { form: Form; bytes: Uint8Array | undefined; action: ActionRow | undefined },
+    of: { form: Form; bytes: Uint8Array | undefined; action: ActionRow | undefined; drops: number },
   ): CachedOutput {
     const { memory, clock } = this.#options;
     const isPacked = of.form === 'stored' && row.encoding === 'zstd';
@@ -192,7 +214,7 @@ export class BuildCache {
       freshUntilMs: clock.monotonicMs() + BUILD_ACTION_HELD_MS,
     });
     if (!isWhole && of.bytes !== undefined) memory.setPiece(row.blob, isPacked ? PACKED_SEQ : 0, of.bytes);
-    memory.setFile(name, file);
+    if (of.drops === this.#drops) memory.setFile(name, file);
     return { file, action: of.action };
   }
 

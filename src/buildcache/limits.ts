@@ -8,7 +8,7 @@ import { MiB } from '../core/limits.ts';
  */
 export const BUILD_OUTPUT_BYTES_MAX = 1024 * MiB;
 
-/** An action in memory is not looked up in the store for so long. One that `forget` drops is given for that time. */
+/** An action in memory is not looked up in the store for so long. One that expires is given for that time. */
 export const BUILD_ACTION_HELD_MS = 60_000;
 
 /** Bytes of outputs that are read ahead for each stream of a session. At half, a fast line waits for the readers; at double, eight streams hold 16 MiB. */

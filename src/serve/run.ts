@@ -205,16 +205,18 @@ async function renew(
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { modules, outsideWrites, lookUp, forgetSumdb, lessons }: Services,
+  { modules, outsideWrites, buildCache, lookUp, forgetSumdb, lessons }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
+  const { dropAction, dropOutput, forgetActions } = buildCache;
+  const own = { putEntry, sealBlob, forget, dropAction, dropOutput, forgetActions };
   const { sumdbHead, sumdbLearn } = lessons;
   const fetch = ({ key }: { key: string }) => fetchWhole(modules, key);
   try {
     return await ControlServer.listen({
       path: controlPath(config.dbPath),
-      handlers: { ...store, putEntry, sealBlob, forget, fetch, lookUp, forgetSumdb, sumdbHead, sumdbLearn },
+      handlers: { ...store, ...own, fetch, lookUp, forgetSumdb, sumdbHead, sumdbLearn },
       onRefused: (why) => events.controlRefused(why),
       onBug: (call, error) => events.bug(`control: ${call}`, error),
     });

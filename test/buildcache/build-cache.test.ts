@@ -204,6 +204,31 @@ test('what was never put is a miss', async (t) => {
   assert.equal(await cache.hasOutput(OTHER), false);
 });
 
+for (const { how, drop } of [
+  { how: 'dropped', drop: ({ cache }: Rig) => cache.dropAction({ namespace: '', actionId: ACTION }) },
+  { how: 'forgotten', drop: ({ cache }: Rig) => cache.forgetActions({}) },
+  {
+    how: 'dropped with its output',
+    drop: async ({ cache, store }: Rig) => {
+      const { action } = await store.getAction({ namespaces: [''], actionId: ACTION, body: 'none' });
+      await cache.dropOutput({ blob: action?.blob ?? -1 });
+    },
+  },
+]) {
+  test(`an action that is ${how} is given to nobody from then on`, async (t) => {
+    const made = rig(t);
+    await put(made, Buffer.from('poison'));
+    const { cache } = made;
+    for (const form of ['plain', 'stored'] as const) await cache.action(ACTION, [''], form);
+    const reading = cache.action(ACTION, ['team', '']).catch(() => {});
+    await drop(made);
+    await reading; // It may have read the store before.
+    for (const form of ['plain', 'stored'] as const)
+      await assert.rejects(cache.action(ACTION, [''], form), NotFound);
+    await assert.rejects(cache.action(ACTION, ['team', '']), NotFound);
+  });
+}
+
 test('a miss is not remembered', async (t) => {
   const made = rig(t);
   await assert.rejects(made.cache.action(ACTION, ['']), NotFound);
