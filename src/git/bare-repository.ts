@@ -4,10 +4,10 @@
  * Knows commands and files, no modules. Two of these make a `Repository`.
  */
 
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UpstreamFailed } from '../core/errors.ts';
-import { type Git, GitFailed, type GitRun } from './git-command.ts';
+import type { Git, GitRun } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { GIT_FETCH_MS, GIT_REPOSITORY_BYTES_MAX, GIT_SIZE_CHECK_MS } from './limits.ts';
 
@@ -50,21 +50,23 @@ export class BareRepository {
   }
 
   /**
-   * Makes the repository if it is not there.
+   * Makes the repository if it is not there. Its files are written here: `git init` and `git config` would be two processes.
    *
    * @param isSha256 its objects have hashes of 64 digits
+   * @returns whether it was made
    */
-  async make(isSha256: boolean): Promise<void> {
-    if (await this.open()) return;
-    const { git, directory, url } = this.#options;
+  async make(isSha256: boolean): Promise<boolean> {
+    if (await this.open()) return false;
+    const { directory, url } = this.#options;
     await rm(directory, { recursive: true, force: true });
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const format = isSha256 ? 'sha256' : 'sha1';
-    await git.run(['init', '-q', '--bare', `--object-format=${format}`, '--template=', '--', directory]);
+    for (const name of ['objects/info', 'objects/pack', 'refs'])
+      await mkdir(join(directory, name), { recursive: true, mode: 0o700 });
     await this.#writeAttributes();
+    await writeFile(join(directory, 'HEAD'), HEAD);
     // Last, as it says that all the rest is there.
-    await this.run(['config', 'remote.origin.url', url]);
+    await writeFile(join(directory, 'config'), configOf(url, isSha256));
     this.#isReady = true;
+    return true;
   }
 
   /** Throws it away; the next {@link make} makes it anew. */
@@ -122,15 +124,13 @@ export class BareRepository {
     await writeFile(join(info, 'attributes'), ATTRIBUTES);
   }
 
-  /** Whether it is a repository of this URL that git can read. */
+  /** Whether it was made for this URL, and to the end. Git may have added settings. */
   async #isSound(): Promise<boolean> {
-    try {
-      const url = await this.run(['config', '--get', 'remote.origin.url']);
-      return url.toString() === `${this.#options.url}\n`;
-    } catch (error) {
-      if (error instanceof GitFailed || isMissing(error)) return false;
-      throw error;
-    }
+    const { directory, url } = this.#options;
+    const text = (name: string) => readFile(join(directory, name), 'utf8').catch(() => '');
+    const config = await text('config');
+    const isOurs = [false, true].some((isSha256) => config.startsWith(configOf(url, isSha256)));
+    return isOurs && (await text('HEAD')) === HEAD;
   }
 }
 
@@ -140,15 +140,21 @@ export class BareRepository {
  */
 const ATTRIBUTES = '* -export-subst -export-ignore -filter\n';
 
+/** It leads to no branch, as there is none here. */
+const HEAD = 'ref: refs/heads/none\n';
+
+/** The settings of a new repository, as gitrepository-layout(5) and git-config(1) have them. A URL that was checked has no quote. */
+function configOf(url: string, isSha256: boolean): string {
+  const core = '[core]\n\trepositoryformatversion = 1\n\tbare = true\n';
+  const format = isSha256 ? '[extensions]\n\tobjectformat = sha256\n' : '';
+  return `${core}${format}[remote "origin"]\n\turl = "${url}"\n`;
+}
+
 async function isDirectory(path: string): Promise<boolean> {
   return await stat(path).then(
     (found) => found.isDirectory(),
     () => false,
   );
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 /** Removes the locks and half-written packs of processes that were killed. Nobody else may be at work. */

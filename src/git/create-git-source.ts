@@ -6,6 +6,7 @@ import { GitCommand } from './git-command.ts';
 import { GitCredentials } from './git-credentials.ts';
 import type { Environment } from './git-environment.ts';
 import { GitSource } from './git-source.ts';
+import { GIT_REFS_FRESH_MS, GIT_REFS_KEPT_MS } from './limits.ts';
 import { LoginPauses } from './login-pauses.ts';
 import { ModuleProxies } from './module-proxies.ts';
 import { parsePathMappings } from './path-mapping.ts';
@@ -22,6 +23,8 @@ export type GitSourceSettings = {
   /** The server's own: `git` gets what it needs of it. */
   readonly environment: Environment;
   readonly clock: Clock;
+  /** How long the proxy keeps a list. Refs of a repository are asked for again after that, or after GIT_REFS_FRESH_MS. */
+  readonly listTtlMs: number;
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
   readonly get: PageGet;
@@ -51,11 +54,13 @@ export function createGitSource(settings: GitSourceSettings): GitModules {
       insecurePatterns,
     }),
     insecurePatterns,
-    probe: async (url) => (await repositories.at(url)).refs(clock.monotonicMs()),
+    isFetched: (url) => repositories.isFetched(url),
+    probe: async (url) => (await repositories.at(url)).refs(clock.monotonicMs() - GIT_REFS_KEPT_MS),
     clock,
   });
   const proxies = new ModuleProxies(settings.openProxy);
-  const source = new GitSource({ finder, repositories, proxies, clock });
+  const refsFreshMs = Math.min(settings.listTtlMs, GIT_REFS_FRESH_MS);
+  const source = new GitSource({ finder, repositories, proxies, clock, refsFreshMs });
   const retry = () => {
     pauses.clear();
     finder.forget();

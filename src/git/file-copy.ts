@@ -13,6 +13,7 @@ import { type Git, GitFailed } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { gitFailure, isDamage, isRefusal } from './git-failure.ts';
 import { Healer } from './healer.ts';
+import type { KeptFiles } from './kept-files.ts';
 import { GIT_COMMITS_KEPT_MAX } from './limits.ts';
 import type { Revision } from './revision.ts';
 import { canonicalOf } from './semver.ts';
@@ -22,12 +23,17 @@ import { oneLine } from './words.ts';
 /** A commit's time, and the files that were asked for; a file that is not there is undefined. */
 export type CommitFiles = { readonly time: Date; readonly files: (Buffer | undefined)[] };
 
+/** The same of a commit that may have no time. */
+type FoundFiles = { readonly time: Date | undefined; readonly files: (Buffer | undefined)[] };
+
 export type FileCopyOptions = {
   readonly git: Git;
   readonly url: string;
   readonly protocols: readonly Protocol[];
   readonly directory: string;
   readonly clock: Clock;
+  /** Small files that were read, of all repositories. */
+  readonly kept: KeptFiles;
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
   /** The server's refs are no longer those that led here. */
@@ -39,8 +45,8 @@ export class FileCopy {
   readonly #files: BareRepository;
   /** Undefined until the files are open. */
   #pins: Map<string, string> | undefined;
-  /** The commits that are here. */
-  readonly #here = new Set<string>();
+  /** The commits that are here, with their times; undefined for one that has none. */
+  readonly #times = new Map<string, Date | undefined>();
   readonly #healer: Healer;
 
   constructor(options: FileCopyOptions) {
@@ -60,13 +66,11 @@ export class FileCopy {
    * @throws {NotFound} a file is larger than SMALL_BYTES_MAX, or the commit has no time that a version can have
    */
   async read(revision: Revision, paths: readonly string[]): Promise<CommitFiles> {
-    const [commit, ...files] = await this.#healed(revision, () => this.#objects(revision.hash, paths));
-    const time = commit === undefined ? undefined : commitTime(commit.bytes);
+    const known = this.#known(revision, paths);
+    const { time, files } = known ?? (await this.#healer.run(() => this.#read(revision, paths)));
     if (time === undefined)
       throw new NotFound(`commit ${revision.hash} has no time, or one that no version can have`);
-    if (files.some((file) => file !== undefined && file.bytes.length > SMALL_BYTES_MAX))
-      throw tooLarge(paths);
-    return { time, files: files.map((file) => (file?.type === 'blob' ? file.bytes : undefined)) };
+    return { time, files };
   }
 
   /** All files of a commit below a directory; an empty one is the root. Their paths are from the root. */
@@ -115,43 +119,65 @@ export class FileCopy {
     );
   }
 
-  /** Fetches a commit with its files and without its ancestors, if it is not here. */
-  async #have(revision: Revision): Promise<void> {
-    if (this.#here.has(revision.hash)) return;
-    await this.#files.alone(async () => {
-      if (this.#here.has(revision.hash)) return;
-      await this.#files.make(revision.hash.length === 64);
-      if (!(await this.#note(revision.hash))) await this.#fetchCommit(revision);
+  /** From memory. Undefined if it is not all there, or the tag is still to be pinned. */
+  #known(revision: Revision, paths: readonly string[]): FoundFiles | undefined {
+    if (!this.#isDone(revision)) return undefined;
+    const { kept } = this.#options;
+    const names = paths.map((path) => `${revision.hash}:${path}`);
+    if (!names.every((name) => kept.has(name))) return undefined;
+    return { time: this.#times.get(revision.hash), files: names.map((name) => kept.get(name)) };
+  }
+
+  /** From the disk, else from the server: a commit with its files and without its ancestors. */
+  async #read(revision: Revision, paths: readonly string[]): Promise<FoundFiles> {
+    const { hash } = revision;
+    if (this.#isDone(revision)) {
+      const found = await this.#look(hash, paths);
+      if (found === undefined) throw broken(`cat-file has no ${hash}`);
+      return found;
+    }
+    return await this.#files.alone(async () => {
+      const known = this.#known(revision, paths);
+      if (known !== undefined) return known;
+      const found = (await this.#files.open()) ? await this.#look(hash, paths) : undefined;
+      if (found === undefined) return await this.#fetchCommit(revision, paths);
+      await this.#pin(revision);
+      return found;
     });
   }
 
-  async #fetchCommit({ hash, tag, ref }: Revision): Promise<void> {
-    const isPinned = tag !== undefined && canonicalOf(tag.slice(tag.lastIndexOf('/') + 1)) !== undefined;
-    const here = isPinned ? PINS + Buffer.from(tag).toString('hex') : `refs/commits/${hash}`;
-    // Some servers give no commit by its hash; a ref's name they all take. A ref that has moved leads elsewhere.
-    for (const wanted of ref === undefined ? [hash] : [ref, hash]) {
-      if (await this.#fetched(`+${wanted}:${here}`, hash)) {
-        if (isPinned) this.#pins?.set(tag, hash);
-        return;
-      }
+  async #fetchCommit(revision: Revision, paths: readonly string[]): Promise<FoundFiles> {
+    const { hash, tag, ref } = revision;
+    if (await this.#files.make(hash.length === 64)) this.#pins ??= new Map();
+    const here = isVersion(tag) ? pinOf(tag) : `refs/commits/${hash}`;
+    // By its hash git lists no refs. Some servers give no commit by its hash; a ref's name they all take. A ref may have moved.
+    for (const wanted of ref === undefined ? [hash] : [hash, ref]) {
+      const found = (await this.#fetched(`+${wanted}:${here}`)) ? await this.#look(hash, paths) : undefined;
+      if (found === undefined) continue;
+      if (isVersion(tag)) this.#pins?.set(tag, hash);
+      return found;
     }
     await this.#fetchAll();
-    if (await this.#note(hash)) return;
+    const found = await this.#look(hash, paths);
+    if (found !== undefined) {
+      await this.#pin(revision);
+      return found;
+    }
     this.#options.onChanged();
     throw new UpstreamDown(
       `repository ${this.#name} changed while it was read: ${ref ?? hash} is not ${hash}`,
     );
   }
 
-  /** Whether a commit came with a fetch. */
-  async #fetched(refspec: string, hash: string): Promise<boolean> {
+  /** Whether the server gives what is asked. */
+  async #fetched(refspec: string): Promise<boolean> {
     try {
       await this.#files.fetch(['--depth=1'], [refspec]);
+      return true;
     } catch (error) {
       if (isRefusal(error)) return false;
       throw error;
     }
-    return await this.#note(hash);
   }
 
   /** All of the repository, for servers that give no single commit. */
@@ -162,38 +188,53 @@ export class FileCopy {
     await this.#files.fetch(isShallow ? ['--unshallow'] : [], all);
   }
 
-  /** Whether a commit is here. */
-  async #note(hash: string): Promise<boolean> {
-    const [commit] =
-      parseBatch(await this.#files.run(['cat-file', '--batch'], { input: `${hash}\n` }), 1) ?? [];
-    if (commit?.type !== 'commit') return false;
-    if (this.#here.size >= GIT_COMMITS_KEPT_MAX) this.#here.clear();
-    this.#here.add(hash);
-    return true;
+  /** Whether the commit is here, and its tag is pinned. */
+  #isDone({ hash, tag }: Revision): boolean {
+    return this.#times.has(hash) && (!isVersion(tag) || this.#pins?.has(tag) === true);
+  }
+
+  /** Pins a version's tag whose commit came for another name. */
+  async #pin({ hash, tag }: Revision): Promise<void> {
+    if (!isVersion(tag) || this.#pins === undefined || this.#pins.has(tag)) return;
+    await this.#files.run(['update-ref', pinOf(tag), hash]);
+    this.#pins.set(tag, hash);
   }
 
   /** Does `work` on a commit that is here. Where the copy is damaged it is thrown away, and all is done once more. */
   #healed<T>(revision: Revision, work: () => Promise<T>): Promise<T> {
     return this.#healer.run(async () => {
-      await this.#have(revision);
+      if (!this.#isDone(revision)) await this.#read(revision, []);
       return await work();
     });
   }
 
-  /** A commit and some of its files. */
-  async #objects(hash: string, paths: readonly string[]): Promise<BatchAnswer[]> {
-    const objects = [hash, ...paths.map((path) => `${hash}:${path}`)];
+  /** A commit and some of its files, if it is here. */
+  async #look(hash: string, paths: readonly string[]): Promise<FoundFiles | undefined> {
+    const names = paths.map((path) => `${hash}:${path}`);
+    const [commit, ...answers] = await this.#objects([hash, ...names], paths);
+    if (commit?.type !== 'commit') return undefined;
+    await this.#checkMissing(
+      hash,
+      paths.filter((_, at) => answers[at] === undefined),
+    );
+    if (answers.some((answer) => answer !== undefined && answer.bytes.length > SMALL_BYTES_MAX))
+      throw tooLarge(paths);
+    const files = answers.map((answer) => (answer?.type === 'blob' ? answer.bytes : undefined));
+    for (const [at, name] of names.entries()) this.#options.kept.add(name, files[at]);
+    const time = commitTime(commit.bytes);
+    if (this.#times.size >= GIT_COMMITS_KEPT_MAX) this.#times.clear();
+    this.#times.set(hash, time);
+    return { time, files };
+  }
+
+  async #objects(names: readonly string[], paths: readonly string[]): Promise<BatchAnswer[]> {
     const output = await this.#files
-      .run(['cat-file', '--batch'], { input: `${objects.join('\n')}\n`, bytesMax: 2 * SMALL_BYTES_MAX })
+      .run(['cat-file', '--batch'], { input: `${names.join('\n')}\n`, bytesMax: 2 * SMALL_BYTES_MAX })
       .catch((error: unknown) => {
         throw error instanceof GitFailed && error.reason === 'too-long' ? tooLarge(paths) : error;
       });
-    const answers = parseBatch(output, objects.length);
-    if (answers?.[0] === undefined) throw broken(`cat-file has no ${hash}`);
-    await this.#checkMissing(
-      hash,
-      paths.filter((_, at) => answers[at + 1] === undefined),
-    );
+    const answers = parseBatch(output, names.length);
+    if (answers === undefined) throw broken('cat-file wrote unexpected words');
     return answers;
   }
 
@@ -207,8 +248,10 @@ export class FileCopy {
 
   /** Throws the files away. Pins stay in memory, and are written again with their commits. */
   async #forget(): Promise<void> {
-    this.#here.clear();
-    await this.#files.alone(() => this.#files.remove());
+    await this.#files.alone(async () => {
+      this.#times.clear();
+      await this.#files.remove();
+    });
   }
 
   get #name(): string {
@@ -222,6 +265,15 @@ export class FileCopy {
 
 /** Where pinned tags are kept, by their names in hex: a name and its directory can both be tags, at different times. */
 const PINS = 'refs/pins/';
+
+function pinOf(tag: string): string {
+  return PINS + Buffer.from(tag).toString('hex');
+}
+
+/** Whether a tag names a version, of the root's module or of another one's. */
+function isVersion(tag: string | undefined): tag is string {
+  return tag !== undefined && canonicalOf(tag.slice(tag.lastIndexOf('/') + 1)) !== undefined;
+}
 
 function below(directory: string): string[] {
   return directory === '' ? [] : [directory];

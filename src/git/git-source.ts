@@ -23,7 +23,12 @@ export type GitSourceOptions = {
   readonly repositories: Repositories;
   readonly proxies: ModuleProxies;
   readonly clock: Clock;
+  /** Lists, branches and the latest version may be of refs that are so old. */
+  readonly refsFreshMs: number;
 };
+
+/** The repository of a module, and when it was asked for, in monotonic time. */
+type FoundPlace = Place & { readonly askedMs: number };
 
 export class GitSource implements ModuleSource {
   readonly name = 'git';
@@ -92,18 +97,20 @@ export class GitSource implements ModuleSource {
   }
 
   /** The repository that a module is in, or the proxy that serves it. */
-  async #find({ module }: Resource): Promise<Place | ModuleProxyPlace> {
+  async #find({ module }: Resource): Promise<FoundPlace | ModuleProxyPlace> {
+    // Before the repository is found, as that lists its refs.
+    const askedMs = this.#options.clock.monotonicMs();
     const place = await this.#options.finder.find(module);
-    return place.vcs === 'mod' ? this.#options.proxies.at(place.url) : place;
+    return place.vcs === 'mod' ? this.#options.proxies.at(place.url) : { ...place, askedMs };
   }
 
   /** Does `work` with the module's reader. What is missing in refs that are old is looked for once more. */
   async #ask<T>(
-    found: Place,
+    found: FoundPlace,
     resource: Resource,
     work: (module: { reader: ModuleReader; repository: Repository; place: ModulePlace }) => Promise<T>,
   ): Promise<{ value: T; upstream: string }> {
-    const nowMs = this.#options.clock.monotonicMs();
+    const { askedMs } = found;
     const place = placeOf(resource.module, found);
     const repository = await this.#options.repositories.at(found.url);
     const upstream = oneLine(found.url);
@@ -111,12 +118,12 @@ export class GitSource implements ModuleSource {
       const reader = new ModuleReader({ repository, place, sinceMs });
       return { value: await work({ reader, repository, place }), upstream };
     };
-    if (!isImmutable(resource)) return await read(nowMs);
+    const keptMs = isImmutable(resource) ? GIT_REFS_KEPT_MS : this.#options.refsFreshMs;
     try {
-      return await read(nowMs - GIT_REFS_KEPT_MS);
+      return await read(askedMs - keptMs);
     } catch (error) {
-      if (!(error instanceof NotFound) || !repository.hasOldRefs(nowMs)) throw error;
-      return await read(nowMs);
+      if (!(error instanceof NotFound) || !repository.hasOldRefs(askedMs)) throw error;
+      return await read(askedMs);
     }
   }
 }

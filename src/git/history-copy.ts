@@ -9,7 +9,7 @@ import { type Git, GitFailed } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { isDamage } from './git-failure.ts';
 import { Healer } from './healer.ts';
-import type { RemoteRefs } from './remote-refs.ts';
+import { RemoteRefs } from './remote-refs.ts';
 
 export type HistoryCopyOptions = {
   readonly git: Git;
@@ -29,10 +29,11 @@ export class HistoryCopy {
 
   constructor(options: HistoryCopyOptions) {
     this.#history = new BareRepository(options);
-    const throwAway = async () => {
-      this.#sum = undefined;
-      await this.#history.alone(() => this.#history.remove());
-    };
+    const throwAway = () =>
+      this.#history.alone(async () => {
+        this.#sum = undefined;
+        await this.#history.remove();
+      });
     this.#healer = new Healer({ ...options, throwAway });
   }
 
@@ -70,16 +71,19 @@ export class HistoryCopy {
    * @throws {NotFound} the commit `hash` is in no branch or tag, so nothing can be said of its ancestors
    */
   #healed<T>(refs: RemoteRefs, hash: string | undefined, work: () => Promise<T>): Promise<T> {
-    return this.#healer.run(async () => {
-      await this.#have(refs);
-      try {
-        return await work();
-      } catch (error) {
-        if (hash === undefined || !isDamage(error) || error.reason === 'gone') throw error;
-        if ((await this.#says(['cat-file', '-e', hash])) || !(await this.#isWhole())) throw error;
-        throw new NotFound(`commit ${hash} is in no branch or tag`);
-      }
-    });
+    // Alone, as a fetch writes one ref after the other: tags would be missing.
+    return this.#healer.run(() =>
+      this.#history.alone(async () => {
+        await this.#have(refs);
+        try {
+          return await work();
+        } catch (error) {
+          if (hash === undefined || !isDamage(error) || error.reason === 'gone') throw error;
+          if ((await this.#says(['cat-file', '-e', hash])) || !(await this.#isWhole())) throw error;
+          throw new NotFound(`commit ${hash} is in no branch or tag`);
+        }
+      }),
+    );
   }
 
   /** Whether the commits of all branches and tags are here. Says nothing of their ancestors. */
@@ -105,16 +109,31 @@ export class HistoryCopy {
   async #have(refs: RemoteRefs): Promise<void> {
     const sum = refs.repositorySum();
     if (this.#sum === sum) return;
-    await this.#history.alone(async () => {
-      if (this.#sum === sum) return;
-      const head = refs.get('HEAD') === undefined ? [] : ['+HEAD:refs/astera/head'];
+    if (!(await this.#isLeftOf(sum))) {
+      const head = refs.get('HEAD') === undefined ? [] : [`+HEAD:${HEAD}`];
       const all = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*', ...head];
       await this.#history.make(refs.isSha256 ?? false);
       await this.#history.fetch(['--prune', '--filter=tree:0'], all);
-      this.#sum = sum;
+    }
+    this.#sum = sum;
+  }
+
+  /** Whether an earlier process has left the history of the same refs. */
+  async #isLeftOf(sum: string): Promise<boolean> {
+    if (this.#sum !== undefined || !(await this.#history.open())) return false;
+    const listing = await this.#run(['show-ref', '--dereference']).catch((error: unknown) => {
+      if (error instanceof GitFailed) return Buffer.alloc(0);
+      throw error;
     });
+    return (
+      RemoteRefs.parse(Buffer.from(listing.toString().replace(` ${HEAD}\n`, ' HEAD\n'))).repositorySum() ===
+      sum
+    );
   }
 }
+
+/** Where the server's HEAD is kept. */
+const HEAD = 'refs/astera/head';
 
 /** The answer `no` for a command that ended with 1, which is no failure. */
 function noIs<T>(error: unknown, no: T): T {

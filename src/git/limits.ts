@@ -44,8 +44,14 @@ export const GIT_SIZE_CHECK_MS = 2_000;
 /** A list of refs is asked for again after so long if an older one could hide new versions. The `.info`, `.mod` and `.zip` of one version come together. */
 export const GIT_REFS_KEPT_MS = 60_000;
 
+/** Lists, branches and the latest versions of all modules in a repository share refs for so long. At half, a tidy over twenty of them asks twice; at double, a push is seen that much later. */
+export const GIT_REFS_FRESH_MS = 5_000;
+
 /** Commits of one repository whose time is kept in memory, some 200 bytes each. */
 export const GIT_COMMITS_KEPT_MAX = 1_000;
+
+/** go.mod files and the like that are kept in memory, of all repositories. At half, twenty modules of one tidy still fit. */
+export const GIT_FILES_KEPT_BYTES_MAX = 4 * MiB;
 
 /** Repositories whose refs and commits are kept in memory. */
 export const GIT_REPOSITORIES_MAX = 1_000;

@@ -1,11 +1,13 @@
 /** All repositories that this server reads, each under a directory of its own. */
 
 import { createHash } from 'node:crypto';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Forbidden } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Git } from './git-command.ts';
 import { gitFailure } from './git-failure.ts';
+import { KeptFiles } from './kept-files.ts';
 import { GIT_REPOSITORIES_MAX } from './limits.ts';
 import { type LoginPauses, serverOf } from './login-pauses.ts';
 import { RemoteGit } from './remote-git.ts';
@@ -27,6 +29,7 @@ export type RepositoriesOptions = {
 export class Repositories {
   readonly #options: RepositoriesOptions;
   readonly #repositories = new Map<string, Promise<Repository>>();
+  readonly #kept = new KeptFiles();
 
   constructor(options: RepositoriesOptions) {
     this.#options = options;
@@ -56,9 +59,21 @@ export class Repositories {
     });
   }
 
-  async #open(url: string): Promise<Repository> {
-    const { git, pauses, hasLogin, directory, clock, warn } = this.#options;
+  /** Whether there is a copy of the repository at a URL, by an earlier process too. */
+  async isFetched(url: string): Promise<boolean> {
+    return await access(join(this.#directoryOf(url), 'files')).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  #directoryOf(url: string): string {
     const name = createHash('sha256').update(url).digest('hex').slice(0, 32);
+    return join(this.#options.directory, name);
+  }
+
+  async #open(url: string): Promise<Repository> {
+    const { git, pauses, hasLogin, clock, warn } = this.#options;
     const rewritten = await this.#rewritten(url);
     const protocols = new Set([protocolOf(url), protocolOf(rewritten)]);
     const allowed = [...protocols].filter((one) => one !== undefined);
@@ -73,7 +88,8 @@ export class Repositories {
       git: remote,
       url,
       protocols: allowed,
-      directory: join(directory, name),
+      directory: this.#directoryOf(url),
+      kept: this.#kept,
       clock,
       warn,
     });

@@ -34,6 +34,8 @@ export type RepositoryFinderOptions = {
   readonly insecurePatterns: string;
   /** Resolves if there is a repository at the URL; else rejects, with NotFound if its server says that there is none. */
   readonly probe: (url: string) => Promise<unknown>;
+  /** Whether something was fetched from a URL once: a repository was there. */
+  readonly isFetched: (url: string) => Promise<boolean>;
   readonly clock: Clock;
 };
 
@@ -75,15 +77,22 @@ export class RepositoryFinder {
     if (mapped !== undefined) return await this.#ofMapping(path, mapped);
     const known = knownRepository(path, { isInsecure });
     if (known === undefined) return await this.#ofHost(path, isInsecure);
-    const url = await this.#firstOf(known.urls);
+    const fetched = await this.#fetched(known.urls.map((url) => ({ url })));
+    const url = fetched?.url ?? (await this.#firstOf(known.urls));
     return { vcs: 'git', root: known.root, url, directory: '' };
+  }
+
+  /** The first that was fetched from, in an earlier process maybe: its server may be gone. */
+  async #fetched<T extends { readonly url: string }>(places: readonly T[]): Promise<T | undefined> {
+    for (const place of places) if (await this.#options.isFetched(place.url)) return place;
+    return undefined;
   }
 
   async #ofMapping(path: ModulePath, candidates: readonly Candidate[]): Promise<Place> {
     const known = candidates.find(({ url }) => this.#roots.has(url));
     if (known !== undefined) return { vcs: 'git', directory: '', ...known };
     if (candidates.length === 0) throw new NotFound(`${quote(path)} is above the repositories of --git`);
-    const found = await this.#firstAt(candidates);
+    const found = (await this.#fetched(candidates)) ?? (await this.#firstAt(candidates));
     if (this.#roots.size >= GIT_PLACES_MAX) this.#roots.clear();
     this.#roots.add(found.url);
     return { vcs: 'git', directory: '', ...found };

@@ -16,6 +16,7 @@ import type { Git } from './git-command.ts';
 import type { Protocol } from './git-environment.ts';
 import { gitFailure } from './git-failure.ts';
 import { HistoryCopy } from './history-copy.ts';
+import type { KeptFiles } from './kept-files.ts';
 import { GIT_REFS_MS } from './limits.ts';
 import { RemoteRefs } from './remote-refs.ts';
 import type { Revision } from './revision.ts';
@@ -30,6 +31,7 @@ export type RepositoryOptions = {
   /** This repository's own. */
   readonly directory: string;
   readonly clock: Clock;
+  readonly kept: KeptFiles;
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
 };
@@ -40,6 +42,8 @@ export class Repository {
   readonly #files: FileCopy;
   readonly #history: HistoryCopy;
   #refs: { readonly sinceMs: number; readonly refs: Promise<RemoteRefs> } | undefined;
+  /** Fulfilled when the refs that are asked for now are here, or failed. */
+  #asking: Promise<void> | undefined;
   readonly #warned = new Set<string>();
 
   constructor(options: RepositoryOptions) {
@@ -58,19 +62,30 @@ export class Repository {
     return this.#refs !== undefined && this.#refs.sinceMs < sinceMs;
   }
 
-  /** The refs as they were at `sinceMs` or later, in monotonic time. */
+  /**
+   * The refs as they were at `sinceMs` or later, in monotonic time. The server is asked once at a time; all that wait for
+   * that share the next answer.
+   */
   async refs(sinceMs: number): Promise<RemoteRefs> {
-    if (this.#refs !== undefined && this.#refs.sinceMs >= sinceMs) return this.#refs.refs;
+    for (;;) {
+      if (this.#refs !== undefined && this.#refs.sinceMs >= sinceMs) return await this.#refs.refs;
+      if (this.#asking === undefined) this.#ask();
+      else await this.#asking;
+    }
+  }
+
+  #ask(): void {
     const asked = { sinceMs: this.#options.clock.monotonicMs(), refs: this.#askRefs() };
     this.#refs = asked;
-    try {
-      const refs = await asked.refs;
-      this.#warnOfMoved(refs);
-      return refs;
-    } catch (error) {
-      if (this.#refs === asked) this.#refs = undefined;
-      throw error;
-    }
+    const settled = asked.refs.then(
+      (refs) => this.#warnOfMoved(refs),
+      () => {
+        if (this.#refs === asked) this.#refs = undefined;
+      },
+    );
+    this.#asking = settled.finally(() => {
+      this.#asking = undefined;
+    });
   }
 
   /**

@@ -131,7 +131,7 @@ function gitModules(
   config: Config,
   { pages, upstreams, events }: { pages: Pages; upstreams: Upstreams; events: Events },
 ): GitModules | undefined {
-  const { gitMappings, gitDir, insecurePatterns, environment } = config;
+  const { gitMappings, gitDir, insecurePatterns, environment, listTtlMs } = config;
   if (gitMappings === undefined) return undefined;
   return createGitSource({
     mappings: gitMappings,
@@ -140,6 +140,7 @@ function gitModules(
     insecurePatterns,
     environment,
     clock,
+    listTtlMs,
     warn: (message) => events.upstreamWarned(message),
     get: pages.get,
     openProxy: (origin) => upstreams.open(origin),

@@ -14,10 +14,19 @@ export type GitRigOptions = {
   readonly get?: PageGet;
   /** The module proxy at an origin. */
   readonly openProxy?: (origin: string) => Upstream;
+  /** Default: refs are asked for each time. */
+  readonly listTtlMs?: number;
   readonly environment?: Readonly<Record<string, string>>;
 };
 
-export function gitRig({ home, mappings = '', get, openProxy, environment = {} }: GitRigOptions) {
+export function gitRig({
+  home,
+  mappings = '',
+  get,
+  openProxy,
+  environment = {},
+  listTtlMs = 0,
+}: GitRigOptions) {
   const warnings: string[] = [];
   const directory = join(home, 'repositories');
   const { source, retry } = createGitSource({
@@ -27,6 +36,7 @@ export function gitRig({ home, mappings = '', get, openProxy, environment = {} }
     privatePatterns: '*',
     environment: { PATH: process.env.PATH, HOME: home, ...environment },
     clock: { wallMs: () => Date.now(), monotonicMs: () => performance.now() },
+    listTtlMs,
     warn: (line) => warnings.push(line),
     get: get ?? (() => Promise.reject(new Error('no network'))),
     openProxy: openProxy ?? (() => assert.fail('no proxy is expected')),

@@ -22,7 +22,7 @@ export class GitTrace {
   }
 }
 
-/** Git's own name for its command; a helper that is a program of its own is named by its file. */
+/** Git's own name for its command, or the name that it was called by. */
 function commandOf(trace: string): string {
   const events = trace
     .split('\n')
@@ -30,5 +30,5 @@ function commandOf(trace: string): string {
     .map((line) => JSON.parse(line) as { event: string; name?: string; argv?: readonly string[] });
   const start = events.find(({ event }) => event === 'start')?.argv ?? [];
   const name = events.find((event) => event.event === 'cmd_name')?.name ?? '_run_dashed_';
-  return name.startsWith('_') ? (start[0] ?? '').replace(/^.*\/(?:git-)?/, '') : name;
+  return name.startsWith('_') ? (start[1] ?? start[0] ?? '') : name;
 }

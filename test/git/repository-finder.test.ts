@@ -435,6 +435,7 @@ function rig({ mappings = '', repositories = [], failure, pages = {}, redirects 
     discovery,
     insecurePatterns: insecure,
     clock,
+    isFetched: async () => false,
     probe: async (url) => {
       asked.push(url);
       if (!repositories.includes(url)) throw failure ?? new NotFound('no repository');

@@ -73,8 +73,9 @@ test('a version that was read needs no server', async (t) => {
 });
 
 test('a damaged copy is fetched again', async (t) => {
-  const { rig, directoryOf } = world(t);
+  const { rig, directoryOf, again } = world(t);
   const before = await rig.text(`${MODULE}/@v/v1.0.0.info`);
+  const zip = await rig.zip(`${MODULE}/@v/v1.0.0.zip`);
   for (const name of readdirSync(join(directoryOf('files'), 'objects'), {
     recursive: true,
     encoding: 'utf8',
@@ -84,19 +85,24 @@ test('a damaged copy is fetched again', async (t) => {
     chmodSync(path, 0o600);
     truncateSync(path, 10);
   }
-  assert.equal(await rig.text(`${MODULE}/@v/v1.0.0.info`), before);
+  const other = again();
+  assert.equal(await other.text(`${MODULE}/@v/v1.0.0.info`), before);
+  assert.match(other.warnings.join('\n'), /damaged/);
+  rmSync(join(directoryOf('files'), 'objects'), { recursive: true });
+  assert.deepEqual(await rig.zip(`${MODULE}/@v/v1.0.0.zip`), zip);
   assert.match(rig.warnings.join('\n'), /damaged/);
 });
 
 test('copies may be deleted at any time', async (t) => {
-  const { rig } = world(t);
+  const { rig, again } = world(t);
+  const remove = () => rmSync(rig.directory, { recursive: true });
   const before = await rig.text(`${MODULE}/@v/v1.0.0.info`);
   const branch = await rig.text(`${MODULE}/@v/main.info`);
-  rmSync(rig.directory, { recursive: true });
-  assert.equal(await rig.text(`${MODULE}/@v/v1.0.0.info`), before);
-  rmSync(rig.directory, { recursive: true });
+  remove();
+  assert.equal(await again().text(`${MODULE}/@v/v1.0.0.info`), before);
+  remove();
   assert.ok((await rig.zip(`${MODULE}/@v/v1.0.0.zip`)).length > 100);
-  rmSync(rig.directory, { recursive: true });
+  remove();
   await rig.text(`${MODULE}/@v/main.info`).catch(() => {});
   assert.equal(await rig.text(`${MODULE}/@v/main.info`), branch);
 });
