@@ -21,9 +21,10 @@ const mayImport: Record<string, readonly string[]> = {
   modules: ['core', 'modzip', 'flight', 'observe'],
   sumdb: ['core', 'modzip', 'flight', 'observe'],
   access: ['core'],
+  oidc: ['core'],
   buildcache: ['core', 'flight', 'observe'],
   front: ['core', 'access', 'modules', 'sumdb', 'buildcache', 'observe'],
-  settings: ['core', 'access', 'upstream', 'plugin', 'git'],
+  settings: ['core', 'access', 'upstream', 'oidc', 'plugin', 'git'],
   plugin: ['core'],
 };
 
@@ -37,6 +38,7 @@ const mayKnow: Record<string, readonly string[]> = {
   pino: ['observe'],
   'pprof-format': ['observe'],
   'prom-client': ['observe'],
+  jose: ['oidc'],
 };
 
 const LINES_MAX = 400;

@@ -10,8 +10,9 @@ import { hash, randomBytes } from 'node:crypto';
 import { Busy, Unauthorized } from '../core/errors.ts';
 import { Gate } from '../core/gate.ts';
 import { formatIp, plainIp } from '../core/network.ts';
-import type { Clock } from '../core/ports.ts';
+import type { Clock, VerifiedToken } from '../core/ports.ts';
 import type { Account, Token, User } from './accounts.ts';
+import { type ClaimRule, scopesByClaims } from './claim-rule.ts';
 import type { Credentials } from './credentials.ts';
 import { Grant } from './grant.ts';
 import {
@@ -29,6 +30,11 @@ import { hashToken, isPassword, NO_PASSWORD } from './secret.ts';
 export type LoginsOptions = {
   readonly accounts: readonly Account[];
   readonly clock: Clock;
+  /**
+   * Checks a token of the OIDC issuer; undefined: there is none. Rejects with Unauthorized where the token is wrong, with
+   * Busy where it can't be checked now.
+   */
+  readonly verifyJwt?: ((token: string) => Promise<VerifiedToken>) | undefined;
   /** A login was wrong; `pauseMs` over 0: its address gets no check for so long. */
   readonly onFailure: (address: string, pauseMs: number) => void;
 };
@@ -38,6 +44,11 @@ type Known<Kind extends Account> = { readonly account: Kind; readonly grant: Gra
 
 type Remembered = { readonly grant: Grant; readonly untilMs: number };
 type Attempt = { readonly user: string; readonly password: string; readonly from: string };
+type JwtAttempt = {
+  readonly token: string;
+  readonly from: string;
+  readonly verifyJwt: NonNullable<LoginsOptions['verifyJwt']>;
+};
 type Failures = { readonly count: number; readonly untilMs: number };
 
 export class Logins {
@@ -48,6 +59,8 @@ export class Logins {
   #users: ReadonlyMap<string, Known<User>> = new Map();
   /** By their hashes. */
   #tokens: ReadonlyMap<string, Known<Token>> = new Map();
+  /** For tokens of the issuer. */
+  #rules: readonly ClaimRule[] = [];
   #remembered = new Map<string, Remembered>();
   readonly #checks = new Map<string, Promise<Grant>>();
   readonly #failures = new Map<string, Failures>();
@@ -66,11 +79,17 @@ export class Logins {
   replace(accounts: readonly Account[]): void {
     const users = new Map<string, Known<User>>();
     const tokens = new Map<string, Known<Token>>();
+    const rules: ClaimRule[] = [];
     for (const account of accounts) {
+      if (account.kind === 'oidc') {
+        rules.push(account);
+        continue;
+      }
       const grant = new Grant(account.scopes);
       if (account.kind === 'user') users.set(account.name, { account, grant });
       else tokens.set(account.sha256, { account, grant });
     }
+    this.#rules = rules;
     this.#users = users;
     this.#tokens = tokens;
     this.#remembered = new Map();
@@ -89,11 +108,17 @@ export class Logins {
     const from = addressKey(address);
     if (credentials.kind === 'malformed')
       throw new Unauthorized('cannot read the login: neither Basic nor Bearer');
-    if (credentials.kind === 'token') return this.#refuseToken(credentials.token, from);
+    const { verifyJwt } = this.#options;
+    const id = this.#id(credentials);
+    if (credentials.kind === 'token') {
+      const { token } = credentials;
+      if (verifyJwt === undefined || !isJwt(token)) return this.#refuseToken(token, from);
+      this.#demandPatience(from);
+      return this.#checks.get(id) ?? this.#check(id, () => this.#checkJwt(id, { token, from, verifyJwt }));
+    }
     this.#demandPatience(from);
     const { user, password } = credentials;
-    const id = this.#id(user, password);
-    return this.#checks.get(id) ?? this.#check(id, { user, password, from });
+    return this.#checks.get(id) ?? this.#check(id, () => this.#checkPassword(id, { user, password, from }));
   }
 
   /** As {@link grantOf}, the scopes alone. */
@@ -108,10 +133,12 @@ export class Logins {
     if (credentials.kind === 'token') {
       // Comparing hashes tells nothing of the token: nobody can choose what hash a guess has.
       const known = this.#tokens.get(hashToken(credentials.token));
-      return known !== undefined && known.account.expiresMs > clock.wallMs() ? known.grant : undefined;
+      if (known !== undefined) return known.account.expiresMs > clock.wallMs() ? known.grant : undefined;
     }
-    if (credentials.kind !== 'password') return undefined;
-    const known = this.#remembered.get(this.#id(credentials.user, credentials.password));
+    const mayBeRemembered =
+      credentials.kind === 'password' || (credentials.kind === 'token' && isJwt(credentials.token));
+    if (!mayBeRemembered) return undefined;
+    const known = this.#remembered.get(this.#id(credentials));
     return known !== undefined && known.untilMs > clock.monotonicMs() ? known.grant : undefined;
   }
 
@@ -124,35 +151,51 @@ export class Logins {
   }
 
   /** One check for all who bring the same login meanwhile; a wrong one counts once. */
-  #check(id: string, attempt: Attempt): Promise<Grant> {
-    const check = this.#checkInTurn(id, attempt).finally(() => {
+  #check(id: string, work: () => Promise<Grant>): Promise<Grant> {
+    const check = this.#inTurn(work).finally(() => {
       if (this.#checks.get(id) === check) this.#checks.delete(id);
     });
     this.#checks.set(id, check);
     return check;
   }
 
-  async #checkInTurn(id: string, { user, password, from }: Attempt): Promise<Grant> {
+  async #inTurn(work: () => Promise<Grant>): Promise<Grant> {
     await this.#gate.enter();
     try {
-      const known = this.#users.get(user);
-      // An unknown user takes as long as a wrong password, and gets the same answer.
-      const isRight = await isPassword(password, known?.account.password ?? NO_PASSWORD);
-      if (!isRight || known === undefined) {
-        this.#failed(from);
-        throw new Unauthorized('cannot log in: wrong user or password');
-      }
-      // The file may have been read again meanwhile.
-      if (this.#users.get(user) === known) this.#remember(id, known.grant);
-      return known.grant;
+      return await work();
     } finally {
       this.#gate.leave();
     }
   }
 
-  #remember(id: string, grant: Grant): void {
+  async #checkPassword(id: string, { user, password, from }: Attempt): Promise<Grant> {
+    const known = this.#users.get(user);
+    // An unknown user takes as long as a wrong password, and gets the same answer.
+    const isRight = await isPassword(password, known?.account.password ?? NO_PASSWORD);
+    if (!isRight || known === undefined) {
+      this.#failed(from);
+      throw new Unauthorized('cannot log in: wrong user or password');
+    }
+    // The file may have been read again meanwhile.
+    if (this.#users.get(user) === known) this.#remember(id, known.grant, LOGIN_REMEMBERED_MS);
+    return known.grant;
+  }
+
+  async #checkJwt(id: string, { token, from, verifyJwt }: JwtAttempt): Promise<Grant> {
+    const rules = this.#rules;
+    const { claims, expiresMs } = await verifyJwt(token).catch((error: unknown) => {
+      if (error instanceof Unauthorized) this.#failed(from);
+      throw error;
+    });
+    const grant = new Grant(scopesByClaims(rules, claims));
+    const leftMs = expiresMs - this.#options.clock.wallMs();
+    if (this.#rules === rules) this.#remember(id, grant, Math.min(leftMs, LOGIN_REMEMBERED_MS));
+    return grant;
+  }
+
+  #remember(id: string, grant: Grant, forMs: number): void {
     this.#remembered.delete(id);
-    const untilMs = this.#options.clock.monotonicMs() + LOGIN_REMEMBERED_MS;
+    const untilMs = this.#options.clock.monotonicMs() + forMs;
     this.#remembered.set(id, { grant, untilMs });
     dropOldest(this.#remembered, LOGINS_REMEMBERED_MAX);
   }
@@ -180,9 +223,17 @@ export class Logins {
   }
 
   /** One call, not an HMAC of several: it is most of what a login costs a request. */
-  #id(user: string, password: string): string {
+  #id(credentials: Exclude<Credentials, { kind: 'malformed' }>): string {
+    // No user has an empty name.
+    const { user, password } =
+      credentials.kind === 'password' ? credentials : { user: '', password: credentials.token };
     return hash('sha256', `${this.#key}${user.length}:${user}${password}`);
   }
+}
+
+/** The form of a signed JSON Web Token. Ours have no dots. */
+function isJwt(token: string): boolean {
+  return token.includes('.') && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
 }
 
 /** The key that counts a client: its IPv4 address, or its IPv6 network, as one owner has all addresses of that. */

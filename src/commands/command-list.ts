@@ -270,16 +270,26 @@ const expires: ServeOption = {
   form: 'a duration such as 720h',
 };
 
+const claims: ServeOption = {
+  name: 'claims',
+  help: 'a rule for tokens of --oidc-issuer in place of a user: the claims that they must have; * stands for any text',
+  form: 'a list such as repository=corp/app,ref=refs/heads/main',
+};
+
 const user: Command = {
   name: 'user',
   help: 'Add, remove or list users and tokens: add NAME, remove NAME, list.',
   words: '<action..>',
-  flags: [serveOptions.authFile, config, scopes, token, expires],
+  flags: [serveOptions.authFile, config, scopes, token, expires, claims],
   examples: [
     ['$0 user add alice --auth-file users', 'a user, or a new password; it is read from stdin'],
     ['$0 user add ci --token --expires 720h --auth-file users', 'a token for .netrc or /token/<token>/'],
     ["$0 user add bob --scopes 'private:corp.example/team/*' --auth-file users", 'for one team'],
     ['$0 user add prometheus --token --scopes admin --auth-file users', 'a token for /metrics'],
+    [
+      '$0 user add ci-main --claims repository=corp/app,ref=refs/heads/main --scopes cache-write --auth-file users',
+      'a rule for tokens of --oidc-issuer',
+    ],
     ['$0 user list --auth-file users', 'their names and scopes'],
   ],
   run: async ({ flags, words }) => {
@@ -290,6 +300,7 @@ const user: Command = {
       words,
       scopes: flags.scopes ?? scopes.fallback ?? '',
       isToken: isOn(flags, token),
+      claims: flags.claims,
       expiresInMs: flags.expires === undefined ? undefined : durationOf(flags, expires),
     });
   },

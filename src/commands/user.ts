@@ -1,12 +1,13 @@
 /**
  * `astera user add NAME`, `remove NAME`, `list`: writes the file that `serve --auth-file` reads.
  *
- * A password comes from stdin: asked for on a terminal, else its first line. A token is made here and printed once; the
+ * With `--claims` it is a rule for tokens of an OIDC issuer. A password comes from stdin: asked for on a terminal, else its first line. A token is made here and printed once; the
  * file keeps hashes alone.
  */
 
 import { createInterface } from 'node:readline';
-import { type Account, parseAccountName } from '../access/accounts.ts';
+import { type Account, formatClaims, parseAccountName, type Token } from '../access/accounts.ts';
+import { parseClaims, parseScopeForms } from '../access/claim-rule.ts';
 import { parseScopes, type Scope } from '../access/scope.ts';
 import { hashPassword, hashToken, newToken } from '../access/secret.ts';
 import { messageOf } from '../core/errors.ts';
@@ -22,6 +23,8 @@ export type UserOptions = {
   readonly isToken: boolean;
   /** How long a token is good; undefined: for ever. */
   readonly expiresInMs: number | undefined;
+  /** Of tokens of the OIDC issuer; undefined: it is no rule for them. */
+  readonly claims: string | undefined;
 };
 
 /** @throws {UsageError} an unknown word, a malformed name or scope, no password, or nobody of that name */
@@ -40,10 +43,17 @@ export async function userCommand(options: UserOptions): Promise<void> {
 }
 
 async function add(options: UserOptions, name: string): Promise<void> {
-  const { authFile, isToken, expiresInMs } = options;
-  const scopes = usable(() => parseScopes(options.scopes));
+  const { authFile, isToken, expiresInMs, claims } = options;
   if (expiresInMs !== undefined && !isToken) throw new UsageError('only a token expires: add --token');
+  if (claims !== undefined && isToken)
+    throw new UsageError('--claims are of tokens that the issuer makes: leave --token out');
   const others = readAuthFile(authFile, { mayBeNew: true }).filter((one) => one.name !== name);
+  if (claims !== undefined) {
+    const rule = usable(() => ({ scopes: parseScopeForms(options.scopes), claims: parseClaims(claims) }));
+    write(authFile, [...others, { kind: 'oidc', name, ...rule }]);
+    return;
+  }
+  const scopes = usable(() => parseScopes(options.scopes));
   if (isToken) {
     const token = newToken();
     const expiresMs = expiresInMs === undefined ? Infinity : Date.now() + expiresInMs;
@@ -76,10 +86,13 @@ function write(authFile: string, accounts: readonly Account[]): void {
 
 function list(accounts: readonly Account[]): void {
   for (const one of accounts) {
-    const until =
-      one.kind === 'token' && one.expiresMs !== Infinity ? new Date(one.expiresMs).toISOString() : '';
-    process.stdout.write(`${one.kind} ${one.name} ${one.scopes.join(',')} ${until}`.trimEnd().concat('\n'));
+    const more = one.kind === 'oidc' ? formatClaims(one) : one.kind === 'token' ? untilOf(one) : '';
+    process.stdout.write(`${one.kind} ${one.name} ${one.scopes.join(',')} ${more}`.trimEnd().concat('\n'));
   }
+}
+
+function untilOf({ expiresMs }: Token): string {
+  return expiresMs === Infinity ? '' : new Date(expiresMs).toISOString();
 }
 
 /** The first line of stdin. On a terminal it is asked for, and not shown. */

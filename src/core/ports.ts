@@ -13,6 +13,12 @@ export type Clock = {
   monotonicMs(): number;
 };
 
+/** What a checked token of an issuer says, and until when: Unix time. */
+export type VerifiedToken = {
+  readonly claims: Readonly<Record<string, unknown>>;
+  readonly expiresMs: number;
+};
+
 /** The validators that tell two versions of one upstream file apart. */
 export type Validator = { readonly etag?: string; readonly lastModified?: string };
 

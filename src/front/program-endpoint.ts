@@ -1,4 +1,8 @@
-/** `/cacheprog.mjs`: the cache program that clients' `go` commands start, as one file. */
+/**
+ * `/cacheprog.mjs`: the cache program that clients' `go` commands start, as one file; and `/cacheprog.mjs.sha256`, as
+ * `sha256sum -c` reads it. That finds a download that was cut. Against somebody on the way helps only a hash that came
+ * another way: the server's log has it too.
+ */
 
 import type { StoredFile } from '../core/answer.ts';
 import type { Client } from './client.ts';
@@ -15,17 +19,20 @@ export class ProgramEndpoint implements Endpoint {
   }
 
   route({ url }: Target): Route | undefined {
-    if (url !== '/cacheprog.mjs') return undefined;
+    if (url !== PATH && url !== `${PATH}.sha256`) return undefined;
     return {
       name: 'cacheprog',
       methods: READ_ONLY,
       module: undefined,
-      answer: (client, responder) => this.#answer(client, responder),
+      answer: (client, responder) => this.#answer(client, responder, url === PATH),
     };
   }
 
-  async #answer(client: Client, responder: Responder): Promise<void> {
+  async #answer(client: Client, responder: Responder, isFile: boolean): Promise<void> {
     const { kind, status, size, sha256, body } = await this.#read();
-    responder.answer(client, { kind, status, origin: 'memory', size, sha256, body });
+    if (!isFile) responder.text(client, 200, `${sha256}  cacheprog.mjs\n`, { route: 'cacheprog' });
+    else responder.answer(client, { kind, status, origin: 'memory', size, sha256, body });
   }
 }
+
+const PATH = '/cacheprog.mjs';

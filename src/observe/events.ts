@@ -127,6 +127,10 @@ export class Events {
     this.#metrics.upstreamResumes.inc();
   }
 
+  issuerFailed(why: string): void {
+    this.#log.warn({ why }, 'logins by OIDC');
+  }
+
   upstreamWarned(message: string): void {
     this.#log.warn({ why: message }, 'upstream');
   }

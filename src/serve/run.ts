@@ -3,12 +3,11 @@
  * order at SIGTERM or SIGINT.
  */
 
-import { Logins } from '../access/logins.ts';
+import type { Logins } from '../access/logins.ts';
 import { expireBuildCache } from '../buildcache/expiry.ts';
 import { controlPath } from '../control/control-path.ts';
 import { ControlServer } from '../control/control-server.ts';
 import { messageOf } from '../core/errors.ts';
-import { UsageError } from '../core/usage-error.ts';
 import { CacheEndpoint } from '../front/cache-endpoint.ts';
 import { ChecksumsEndpoint } from '../front/checksums-endpoint.ts';
 import { ModulesEndpoint } from '../front/modules-endpoint.ts';
@@ -34,6 +33,7 @@ import { clock } from './clock.ts';
 import { connectionsMax } from './connection-limit.ts';
 import { STOP_GRACE_MS } from './limits.ts';
 import { importLocalCache } from './local-cache.ts';
+import { openLogins } from './logins.ts';
 import { nameSigner } from './name-signer.ts';
 import { ownNames } from './own-names.ts';
 import { notifySystemd, ServiceManager } from './service-manager.ts';
@@ -81,7 +81,8 @@ export async function runServer({
     storeSizes: () => store.getSizes({}),
   });
   const onWork = () => loopDelay.wake();
-  const server = serverOver({ config, store, metrics, events, profiles, onWork }, services);
+  const program = cacheProgram();
+  const server = serverOver({ config, store, metrics, events, profiles, onWork, program }, services);
   const manager =
     config.systemd &&
     new ServiceManager({
@@ -121,7 +122,8 @@ export async function runServer({
     if (!stop.aborted) {
       control = await openControl(config, store, services, events);
       await announce(config, server);
-      log.info({ upstream: config.upstreamFrom, db: config.dbPath }, 'serving');
+      const { sha256 } = await program().catch(() => ({ sha256: undefined }));
+      log.info({ upstream: config.upstreamFrom, db: config.dbPath, cacheprogSha256: sha256 }, 'serving');
       onHangup(() => void renew(config, { server, logins, log, retryGit: services.retryGit }));
       background.start();
       manager?.ready();
@@ -134,17 +136,10 @@ export async function runServer({
   }
 }
 
-/** @throws {UsageError} a file of users that can't be read, or none where one is needed */
-function openLogins({ authFile, cacheReadNeedsLogin }: Config, events: Events): Logins | undefined {
-  if (authFile === undefined) {
-    if (!cacheReadNeedsLogin) return undefined;
-    throw new UsageError('--cache-read-token wants a token of clients, and there are none: set --auth-file');
-  }
-  const onFailure = (address: string, pauseMs: number) => events.loginFailed(address, pauseMs);
-  return new Logins({ accounts: readAuthFile(authFile), clock, onFailure });
-}
-
-type ServerParts = Omit<Serving, 'stop' | 'log'> & { readonly onWork: () => void };
+type ServerParts = Omit<Serving, 'stop' | 'log'> & {
+  readonly onWork: () => void;
+  readonly program: ReturnType<typeof cacheProgram>;
+};
 
 type Renewable = {
   readonly server: Server;
@@ -155,7 +150,7 @@ type Renewable = {
 
 /** The server with all its endpoints, not listening yet. */
 function serverOver(
-  { config, store, metrics, events, profiles, onWork }: ServerParts,
+  { config, store, metrics, events, profiles, onWork, program }: ServerParts,
   { access, modules, sumdb, buildCache, sessions, cacheRight }: Services,
 ): Server {
   const { instance } = store;
@@ -163,7 +158,7 @@ function serverOver(
   return new Server({
     endpoints: [
       new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, access, profiles }),
-      new ProgramEndpoint(cacheProgram()),
+      new ProgramEndpoint(program),
       new CacheEndpoint({ cache: buildCache, right: cacheRight }),
       new SessionEndpoint({ sessions, right: cacheRight }),
       new ChecksumsEndpoint({ sumdb, instance }),

@@ -26,6 +26,7 @@ import {
 } from '../core/setting.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { parsePathMappings } from '../git/path-mapping.ts';
+import { isSafe } from '../oidc/issuer-get.ts';
 import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { type Env, GoEnv } from './go-env.ts';
@@ -65,6 +66,9 @@ export type Config = {
   readonly tlsKey: string | undefined;
   /** Absolute. */
   readonly authFile: string | undefined;
+  /** Both or none. */
+  readonly oidcIssuer: string | undefined;
+  readonly oidcAudience: string | undefined;
   readonly listTtlMs: number;
   readonly negativeTtlMs: number;
   readonly staleWaitMs: number;
@@ -133,6 +137,8 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     tlsCert: settings.readIfSet(serveOptions.tlsCert, parsePath),
     tlsKey: settings.readIfSet(serveOptions.tlsKey, parsePath),
     authFile: settings.readIfSet(serveOptions.authFile, parsePath),
+    oidcIssuer: settings.readIfSet(serveOptions.oidcIssuer, parseIssuer),
+    oidcAudience: settings.readIfSet(serveOptions.oidcAudience, parseText),
     listTtlMs: settings.read(serveOptions.listTtlMs, parseDuration),
     negativeTtlMs: settings.read(serveOptions.negativeTtlMs, parseDuration),
     staleWaitMs: settings.read(serveOptions.staleWaitMs, durationWithin(0, HOUR_MS)),
@@ -230,6 +236,12 @@ export function isDebugging({ flags, env = process.env }: ConfigSources): boolea
 
 function parsePath(text: string): string {
   return resolve(parseText(text));
+}
+
+/** As it stands: tokens must name it letter by letter. */
+function parseIssuer(text: string): string {
+  if (!isSafe(new URL(text))) throw new Error('neither https nor loopback');
+  return text;
 }
 
 /** Through a link too it is the file itself whose lock and socket count: two servers would spoil one store. */

@@ -89,6 +89,16 @@ export const serveOptions = {
     help: 'the file of users and tokens that "astera user" writes: they may read modules from everywhere, use the build cache, or see metrics; SIGHUP reads it again',
     form: 'a file',
   },
+  oidcIssuer: {
+    name: 'oidc-issuer',
+    help: 'OpenID Connect issuer whose tokens log in, by the rules in --auth-file; for CI',
+    form: 'an https URL, as the tokens name it',
+  },
+  oidcAudience: {
+    name: 'oidc-audience',
+    help: 'the audience that tokens of --oidc-issuer must be made out to',
+    form: 'a text such as astera',
+  },
   listTtlMs: {
     name: 'list-ttl',
     help: 'how long version lists and branches are fresh',

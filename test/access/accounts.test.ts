@@ -75,7 +75,7 @@ for (const { line, why } of refused) {
   test(`a line is refused by its number, and not quoted: ${why}`, () => {
     assert.throws(() => parseAccounts(`# first\n${line}\n`), {
       name: 'BadRequest',
-      message: 'line 2 is neither a user nor a token',
+      message: 'line 2 is neither a user, a token nor a rule',
     });
   });
 }

@@ -173,3 +173,44 @@ test('other accounts take the place of those before, also while one is checked',
   await Promise.allSettled([late]);
   await assert.rejects(async () => log('new'), Unauthorized, 'it is not remembered');
 });
+
+test('a token of the issuer is checked once, remembered until its end, and gives what the rules say', async () => {
+  const clock = new FakeClock();
+  const asked: string[] = [];
+  let failure: Error | undefined;
+  const failures: string[] = [];
+  const rule = {
+    kind: 'oidc',
+    name: 'r',
+    scopes: ['cache-write'],
+    claims: [{ name: 'ref', pattern: 'main' }],
+  } as const;
+  const logins = new Logins({
+    accounts: [rule],
+    clock,
+    verifyJwt: async (token) => {
+      asked.push(token);
+      if (failure !== undefined) throw failure;
+      return { claims: { ref: token.split('.')[1] }, expiresMs: clock.wallMs() + 5_000 };
+    },
+    onFailure: (address) => void failures.push(address),
+  });
+  const ask = (token: string) => logins.scopesOf({ kind: 'token', token }, Uint8Array.of(10, 0, 0, 1));
+  assert.deepEqual(await Promise.all([ask('a.main.c'), ask('a.main.c')]), [['cache-write'], ['cache-write']]);
+  assert.deepEqual(ask('a.main.c'), ['cache-write'], 'at once');
+  assert.deepEqual(await ask('a.other.c'), []);
+  assert.equal(asked.length, 2);
+  clock.pass(5_000);
+  await ask('a.main.c');
+  assert.equal(asked.length, 3, 'its end has come');
+  logins.replace([]);
+  assert.deepEqual(await ask('a.main.c'), [], 'the rules are read anew');
+  assert.throws(() => ask('no-jwt'), Unauthorized);
+  failure = new Busy('the issuer is away');
+  await assert.rejects(Promise.resolve(ask('x.main.c')), Busy);
+  assert.equal(failures.length, 1, 'nobody is to blame for that');
+  failure = new Unauthorized('wrong');
+  for (let n = 0; n < LOGIN_FAILURES_FREE; n++)
+    await assert.rejects(async () => ask(`${n}.main.c`), Unauthorized);
+  await assert.rejects(async () => ask('y.main.c'), Busy, 'patience');
+});

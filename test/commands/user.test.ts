@@ -105,7 +105,7 @@ test('a malformed file is neither served nor written, and not quoted', async (t)
   const served = ['serve', '--addr', '127.0.0.1:0', '--db', `${file}.db`, '--offline', '--auth-file', file];
   for (const { code, stderr } of [await run('add bob', 'x'), await run('list'), await runAstera(served)]) {
     assert.equal(code, 2);
-    assert.match(stderr, /cannot read --auth-file ".*users": line 1 is neither a user nor a token/);
+    assert.match(stderr, /cannot read --auth-file ".*users": line 1 is neither a user, a token nor a rule/);
     assert.doesNotMatch(stderr, /secret/);
   }
   const { code, stderr } = await runAstera(['user', 'list']);

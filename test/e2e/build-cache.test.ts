@@ -22,6 +22,7 @@ import { Astera, type AsteraOptions, runAstera, total } from '../support/astera.
 import { CacheClient } from '../support/cache-client.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient, type GoResult } from '../support/go.ts';
+import { OidcIssuer } from '../support/oidc-issuer.ts';
 import { SlowRelay } from '../support/slow-relay.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -118,6 +119,41 @@ test('the server gives out its client, and that one works', { timeout: 300_000 }
     execFileSync(process.execPath, [path, '--cache-dir', tempDir(t)], { input: '' }).toString(),
     /"KnownCommands"/,
   );
+});
+
+test('jobs of a CI put by tokens of its issuer, each where its claims let it', async (t) => {
+  const issuer = await OidcIssuer.start();
+  t.after(() => issuer.close());
+  const authFile = join(tempDir(t), 'rules');
+  for (const [name, claims, scopes] of [
+    ['ci-main', 'repository=corp/app,ref=refs/heads/main', 'cache-write:main'],
+    ['ci-pulls', 'repository=corp/app,event_name=pull_request', 'cache-write:{ref}'],
+  ] as const) {
+    const args = ['user', 'add', name, '--claims', claims, '--scopes', scopes, '--auth-file', authFile];
+    assert.equal((await runAstera(args)).code, 0);
+  }
+  const oidc = ['--oidc-issuer', issuer.url, '--oidc-audience', 'astera'];
+  const astera = await serving(t, { flags: ['--sumdb', 'off', '--auth-file', authFile, ...oidc] });
+  assert.equal((await put(astera, `cache/output/${OUTPUT_ID}`, { body: OUTPUT })).status, 201);
+  const nowS = Math.floor(Date.now() / 1000);
+  const job = { iss: issuer.url, aud: 'astera', iat: nowS, exp: nowS + 300, repository: 'corp/app' };
+  const pull = { ...job, event_name: 'pull_request', ref: 'refs/pull/7/merge' };
+  const main = issuer.token({ ...job, ref: 'refs/heads/main' }, { alg: 'RS256' });
+  for (const [why, token, namespace, status] of [
+    ['a job of main', main, 'main', 201],
+    ['a job of main in a namespace', main, 'refs/pull/7/merge', 403],
+    ['a pull request', issuer.token(pull), 'refs/pull/7/merge', 201],
+    ['a pull request in main', issuer.token(pull), 'main', 403],
+    ["a pull request in another's", issuer.token(pull), 'refs/pull/8/merge', 403],
+    ['another repository', issuer.token({ ...pull, repository: 'corp/x' }), 'refs/pull/7/merge', 403],
+    ['another audience', issuer.token({ ...job, aud: 'x', ref: 'refs/heads/main' }), 'main', 401],
+    ['signed by nobody', issuer.token(pull, { alg: 'none' }), 'refs/pull/7/merge', 401],
+  ] as const) {
+    const headers = { authorization: `Bearer ${token}`, [NAMESPACE_HEADER]: namespace, via: 'elsewhere' };
+    assert.equal((await putAction(astera, headers)).status, status, why);
+  }
+  assert.equal(issuer.asked.length, 2, 'metadata and keys');
+  assert.ok(!astera.log.includes(main.slice(-40)), 'no token in a log');
 });
 
 test('a branch reads what main has and writes to itself alone, and a reader with a key takes signed entries alone', async (t) => {
