@@ -20,6 +20,7 @@ type Bench = {
 
 const benches: readonly Bench[] = [
   { file: 'hot', isQuick: true },
+  { file: 'login' },
   { file: 'store-only', isQuick: true },
   { file: 'cold-herd', isQuick: true },
   { file: 'cold-zip' },

@@ -4,13 +4,13 @@ import autocannon from 'autocannon';
 import type { SteadyLoad, SteadyResult } from './steady-load.ts';
 
 process.on('disconnect', () => process.exit(0));
-process.on('message', async ({ url, paths, connections, seconds, etag }: SteadyLoad) => {
+process.on('message', async ({ url, paths, connections, seconds, etag, headers = {} }: SteadyLoad) => {
   const result = await autocannon({
     url,
     connections,
     duration: seconds,
     requests: paths.map((path) => ({ path: `/${path.replaceAll('!', '%21')}` })),
-    headers: etag === undefined ? {} : { 'if-none-match': etag },
+    headers: etag === undefined ? headers : { ...headers, 'if-none-match': etag },
     timeout: 60,
   });
   process.send?.({

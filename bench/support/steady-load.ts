@@ -21,6 +21,8 @@ export type SteadyLoad = {
   readonly seconds: number;
   /** The clients' stored ETag: every answer must be a 304. Not for large ones. */
   readonly etag?: string;
+  /** More headers of each request. Not for large ones. */
+  readonly headers?: Readonly<Record<string, string>>;
 };
 
 export type SteadyResult = {
@@ -49,11 +51,21 @@ export function leanLoad(load: SteadyLoad): Promise<SteadyResult> {
 
 const hasWrk = spawnSync('wrk', ['-v']).error === undefined;
 
-async function byWrk({ url, paths, connections, seconds, etag }: SteadyLoad): Promise<SteadyResult> {
+async function byWrk({
+  url,
+  paths,
+  connections,
+  seconds,
+  etag,
+  headers = {},
+}: SteadyLoad): Promise<SteadyResult> {
   const directory = await mkdtemp(join(tmpdir(), 'astera-wrk-'));
   try {
     const script = join(directory, 'paths.lua');
-    await writeFile(script, wrkScript(paths, etag));
+    await writeFile(
+      script,
+      wrkScript(paths, etag === undefined ? headers : { ...headers, 'If-None-Match': etag }),
+    );
     const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '60s', '-s', script, url];
     const { stdout } = await promisify(execFile)('wrk', args);
     return JSON.parse(stdout.slice(stdout.lastIndexOf('\n{') + 1)) as SteadyResult;
@@ -63,10 +75,12 @@ async function byWrk({ url, paths, connections, seconds, etag }: SteadyLoad): Pr
 }
 
 /** Asks for the paths in turn, and says the outcome as JSON. */
-function wrkScript(paths: readonly string[], etag: string | undefined): string {
+function wrkScript(paths: readonly string[], headers: Readonly<Record<string, string>>): string {
   const list = paths.map((path) => JSON.stringify(`/${path.replaceAll('!', '%21')}`)).join(',');
   return `
-${etag === undefined ? '' : `wrk.headers["If-None-Match"] = ${JSON.stringify(etag)}`}
+${Object.entries(headers)
+  .map(([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`)
+  .join('\n')}
 local requests, at = {${list}}, 0
 init = function() for i, path in ipairs(requests) do requests[i] = wrk.format("GET", path) end end
 request = function() at = at % #requests + 1; return requests[at] end

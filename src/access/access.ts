@@ -24,7 +24,7 @@ export type AccessOptions = {
   /** The networks whose clients may read both without a login. */
   readonly privateNetworks: readonly Network[];
   /** Undefined: nobody can log in. */
-  readonly logins?: Pick<Logins, 'grantOf'> | undefined;
+  readonly logins?: Pick<Logins, 'grantOf' | 'recall'> | undefined;
 };
 
 export type AccessRequest = {
@@ -74,7 +74,7 @@ export class Access {
   decide({ address, credentials, module }: ModuleRequest): Visibility | Promise<Visibility> {
     const need = this.#needOf(module);
     if (need === undefined) return 'public';
-    if (this.#isTrusted(address)) return 'private';
+    if (this.isTrusted(address)) return 'private';
     if (this.#logins === undefined) throw new Forbidden(refusal(module, need, notNamed(address)));
     if (credentials === undefined) {
       const why = `${notNamed(address)}; a login is needed, from .netrc, or a token`;
@@ -95,7 +95,7 @@ export class Access {
    * @throws {Busy} the login can't be checked now
    */
   demandAdmin({ address, credentials }: AccessRequest): Promise<void> | undefined {
-    if (this.#logins === undefined || this.#isTrusted(address)) return undefined;
+    if (this.#logins === undefined || this.isTrusted(address)) return undefined;
     if (credentials === undefined) {
       const why = `${notNamed(address)}; a login with the scope "admin" is needed`;
       throw new Unauthorized(`cannot give metrics or profiles: ${why}`);
@@ -106,14 +106,32 @@ export class Access {
     return undefined;
   }
 
+  /**
+   * Whether a login that was good before opens a file in memory, whose visibility is private. False: {@link decide} knows
+   * more.
+   *
+   * @param authorization the header, or the one that says the same as a token in a path
+   * @param moduleOf the module that the file is of
+   */
+  recalls(authorization: string, file: object, moduleOf: () => ModulePath | undefined): boolean {
+    const grant = this.#logins?.recall(authorization);
+    if (grant === undefined || grant.files.has(file)) return grant !== undefined;
+    const module = moduleOf();
+    const need = module && this.#needOf(module);
+    if (module === undefined || need === undefined || !grant.opens(module, need)) return false;
+    grant.files.add(file);
+    return true;
+  }
+
+  /** Whether the client's network may read all modules. */
+  isTrusted(address: Uint8Array): boolean {
+    return address.byteLength === 0 ? this.#isLocalAllowed : isWithin(this.#networks, plainIp(address));
+  }
+
   /** The scope that a client of no trusted network needs for a module. Undefined: none. */
   #needOf(module: ModulePath): ModuleScope | undefined {
     if (this.#privates.some((matches) => matches(module))) return 'private';
     return this.#needsLogin?.(module) ? 'read' : undefined;
-  }
-
-  #isTrusted(address: Uint8Array): boolean {
-    return address.byteLength === 0 ? this.#isLocalAllowed : isWithin(this.#networks, plainIp(address));
   }
 }
 

@@ -8,6 +8,8 @@ type Matcher = (module: ModulePath) => boolean;
 
 export class Grant {
   readonly scopes: readonly Scope[];
+  /** Files in memory that it was found to open. */
+  readonly files = new WeakSet<object>();
   /** What is private counts as what needs `read` too. */
   readonly #opens: Readonly<Record<ModuleScope, readonly Matcher[]>>;
 

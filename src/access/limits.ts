@@ -12,6 +12,12 @@ export const LOGIN_REMEMBERED_MS = 600_000;
 /** Good logins that are remembered; past it the oldest is checked again. */
 export const LOGINS_REMEMBERED_MAX = 1_024;
 
+/** A good login is known by its text for so long, and by a hash after that. At double, a token that expires is good for another second. */
+export const LOGIN_JUST_SEEN_MS = 1_000;
+
+/** Texts of logins in memory. At half, forty clients of several users take the hash each time. */
+export const LOGINS_JUST_SEEN_MAX = 64;
+
 /** Wrong logins that an address has free. Each further one doubles the time in which it gets no check: 2 s, 4 s, … */
 export const LOGIN_FAILURES_FREE = 5;
 

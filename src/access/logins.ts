@@ -18,9 +18,11 @@ import { Grant } from './grant.ts';
 import {
   LOGIN_ADDRESSES_MAX,
   LOGIN_FAILURES_FREE,
+  LOGIN_JUST_SEEN_MS,
   LOGIN_PAUSE_MS_MAX,
   LOGIN_REMEMBERED_MS,
   LOGINS_CHECKED_MAX,
+  LOGINS_JUST_SEEN_MAX,
   LOGINS_REMEMBERED_MAX,
   LOGINS_WAITING_MAX,
 } from './limits.ts';
@@ -42,7 +44,8 @@ export type LoginsOptions = {
 /** An account, and its grant, made once. */
 type Known<Kind extends Account> = { readonly account: Kind; readonly grant: Grant };
 
-type Remembered = { readonly grant: Grant; readonly untilMs: number };
+/** `expiresMs`: wall time, of a token. */
+type Remembered = { readonly grant: Grant; readonly untilMs: number; readonly expiresMs: number };
 type Attempt = { readonly user: string; readonly password: string; readonly from: string };
 type JwtAttempt = {
   readonly token: string;
@@ -53,7 +56,7 @@ type Failures = { readonly count: number; readonly untilMs: number };
 
 export class Logins {
   readonly #options: Omit<LoginsOptions, 'accounts'>;
-  /** Makes what is kept of a password worthless elsewhere. */
+  /** Makes what is kept of a login worthless elsewhere. */
   readonly #key = randomBytes(32).toString('hex');
   /** By their names. */
   #users: ReadonlyMap<string, Known<User>> = new Map();
@@ -61,7 +64,11 @@ export class Logins {
   #tokens: ReadonlyMap<string, Known<Token>> = new Map();
   /** For tokens of the issuer. */
   #rules: readonly ClaimRule[] = [];
+  /** By their hashes under the key. */
   #remembered = new Map<string, Remembered>();
+  /** By their texts: the hash costs a fifth of a hot answer. */
+  readonly #justSeen = new Map<string, Grant>();
+  #justSeenUntilMs = 0;
   readonly #checks = new Map<string, Promise<Grant>>();
   readonly #failures = new Map<string, Failures>();
   readonly #gate = new Gate({
@@ -93,6 +100,7 @@ export class Logins {
     this.#users = users;
     this.#tokens = tokens;
     this.#remembered = new Map();
+    this.#justSeen.clear();
     this.#checks.clear();
   }
 
@@ -103,19 +111,13 @@ export class Logins {
    * @throws {Unauthorized} it is wrong or has expired. @throws {Busy} it can't be checked now
    */
   grantOf(credentials: Credentials, address: Uint8Array): Grant | Promise<Grant> {
-    const known = this.knownGrant(credentials);
+    const known = this.recall(credentials.text);
     if (known !== undefined) return known;
     const from = addressKey(address);
     if (credentials.kind === 'malformed')
       throw new Unauthorized('cannot read the login: neither Basic nor Bearer');
-    const { verifyJwt } = this.#options;
-    const id = this.#id(credentials);
-    if (credentials.kind === 'token') {
-      const { token } = credentials;
-      if (verifyJwt === undefined || !isJwt(token)) return this.#refuseToken(token, from);
-      this.#demandPatience(from);
-      return this.#checks.get(id) ?? this.#check(id, () => this.#checkJwt(id, { token, from, verifyJwt }));
-    }
+    const id = this.#id(credentials.text);
+    if (credentials.kind === 'token') return this.#ofToken(id, credentials.token, from);
     this.#demandPatience(from);
     const { user, password } = credentials;
     return this.#checks.get(id) ?? this.#check(id, () => this.#checkPassword(id, { user, password, from }));
@@ -127,25 +129,48 @@ export class Logins {
     return grant instanceof Promise ? grant.then(({ scopes }) => scopes) : grant.scopes;
   }
 
-  /** The rights of a login that needs no check: a good token, or a password that was good before. Nothing is counted. */
-  knownGrant(credentials: Credentials): Grant | undefined {
-    const { clock } = this.#options;
-    if (credentials.kind === 'token') {
-      // Comparing hashes tells nothing of the token: nobody can choose what hash a guess has.
-      const known = this.#tokens.get(hashToken(credentials.token));
-      if (known !== undefined) return known.account.expiresMs > clock.wallMs() ? known.grant : undefined;
-    }
-    const mayBeRemembered =
-      credentials.kind === 'password' || (credentials.kind === 'token' && isJwt(credentials.token));
-    if (!mayBeRemembered) return undefined;
-    const known = this.#remembered.get(this.#id(credentials));
-    return known !== undefined && known.untilMs > clock.monotonicMs() ? known.grant : undefined;
+  /**
+   * The rights of a login that was good before. Nothing is checked and nothing is counted.
+   *
+   * @param text of its `Credentials`
+   */
+  recall(text: string): Grant | undefined {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs >= this.#justSeenUntilMs) this.#justSeen.clear();
+    return this.#justSeen.get(text) ?? this.#lookUp(text, nowMs);
   }
 
-  #refuseToken(token: string, from: string): never {
-    // It was good once: whoever sends it guesses nothing.
-    if (this.#tokens.has(hashToken(token))) throw new Unauthorized('cannot log in: the token has expired');
+  /** Forgets the texts of logins: to be called now and then. */
+  sweep(): void {
+    this.#justSeen.clear();
+  }
+
+  #lookUp(text: string, nowMs: number): Grant | undefined {
+    const known = this.#remembered.get(this.#id(text));
+    if (known === undefined || known.untilMs <= nowMs) return undefined;
+    if (known.expiresMs <= this.#options.clock.wallMs()) return undefined;
+    if (this.#justSeen.size === 0) this.#justSeenUntilMs = nowMs + LOGIN_JUST_SEEN_MS;
+    if (this.#justSeen.size < LOGINS_JUST_SEEN_MAX) this.#justSeen.set(text, known.grant);
+    return known.grant;
+  }
+
+  #ofToken(id: string, token: string, from: string): Grant | Promise<Grant> {
+    // Comparing hashes tells nothing of the token: nobody can choose what hash a guess has.
+    const known = this.#tokens.get(hashToken(token));
+    if (known !== undefined) {
+      const { expiresMs } = known.account;
+      // It was good once: whoever sends it guesses nothing.
+      if (expiresMs <= this.#options.clock.wallMs()) {
+        throw new Unauthorized('cannot log in: the token has expired');
+      }
+      this.#remember(id, known.grant, expiresMs);
+      return known.grant;
+    }
     this.#demandPatience(from);
+    const { verifyJwt } = this.#options;
+    if (verifyJwt !== undefined && isJwt(token)) {
+      return this.#checks.get(id) ?? this.#check(id, () => this.#checkJwt(id, { token, from, verifyJwt }));
+    }
     this.#failed(from);
     throw new Unauthorized('cannot log in: no such token');
   }
@@ -177,7 +202,7 @@ export class Logins {
       throw new Unauthorized('cannot log in: wrong user or password');
     }
     // The file may have been read again meanwhile.
-    if (this.#users.get(user) === known) this.#remember(id, known.grant, LOGIN_REMEMBERED_MS);
+    if (this.#users.get(user) === known) this.#remember(id, known.grant, Infinity);
     return known.grant;
   }
 
@@ -188,15 +213,14 @@ export class Logins {
       throw error;
     });
     const grant = new Grant(scopesByClaims(rules, claims));
-    const leftMs = expiresMs - this.#options.clock.wallMs();
-    if (this.#rules === rules) this.#remember(id, grant, Math.min(leftMs, LOGIN_REMEMBERED_MS));
+    if (this.#rules === rules) this.#remember(id, grant, expiresMs);
     return grant;
   }
 
-  #remember(id: string, grant: Grant, forMs: number): void {
+  #remember(id: string, grant: Grant, expiresMs: number): void {
     this.#remembered.delete(id);
-    const untilMs = this.#options.clock.monotonicMs() + forMs;
-    this.#remembered.set(id, { grant, untilMs });
+    const untilMs = this.#options.clock.monotonicMs() + LOGIN_REMEMBERED_MS;
+    this.#remembered.set(id, { grant, untilMs, expiresMs });
     dropOldest(this.#remembered, LOGINS_REMEMBERED_MAX);
   }
 
@@ -222,12 +246,9 @@ export class Logins {
     this.#options.onFailure(from, pauseMs);
   }
 
-  /** One call, not an HMAC of several: it is most of what a login costs a request. */
-  #id(credentials: Exclude<Credentials, { kind: 'malformed' }>): string {
-    // No user has an empty name.
-    const { user, password } =
-      credentials.kind === 'password' ? credentials : { user: '', password: credentials.token };
-    return hash('sha256', `${this.#key}${user.length}:${user}${password}`);
+  /** One call, not an HMAC of several. */
+  #id(text: string): string {
+    return hash('sha256', this.#key + text);
   }
 }
 

@@ -1,5 +1,6 @@
 /** `/sumdb/…`: the checksum databases that this server passes on. */
 
+import type { ModulePath } from '../core/module-path.ts';
 import type { ChecksumDatabases } from '../sumdb/checksum-databases.ts';
 import { parseSumdbPath, type SumdbAsk } from '../sumdb/sumdb-path.ts';
 import { mayGoOut } from './client.ts';
@@ -20,7 +21,11 @@ export class ChecksumsEndpoint implements Endpoint {
 
   constructor(options: ChecksumsEndpointOptions) {
     this.#options = options;
-    this.hot = { prefix: 'sumdb/', peek: (path) => options.sumdb.peek(path) };
+    this.hot = {
+      prefix: 'sumdb/',
+      peek: (path) => options.sumdb.peek(path),
+      moduleOf: (path) => moduleOf(parseSumdbPath(path)),
+    };
   }
 
   route(target: Target): ChecksumRoute | undefined {
@@ -31,8 +36,7 @@ export class ChecksumsEndpoint implements Endpoint {
     return {
       name: ask.kind,
       methods: READ_ONLY,
-      // A lookup tells whether the module has the version, and the hash of its content.
-      module: ask.kind === 'lookup' ? ask.asked.module : undefined,
+      module: moduleOf(ask),
       ask,
       async answer(client, responder) {
         const mayFetch = mayGoOut(client, target, instance);
@@ -40,4 +44,9 @@ export class ChecksumsEndpoint implements Endpoint {
       },
     };
   }
+}
+
+/** A lookup tells whether the module has the version, and the hash of its content. */
+function moduleOf(ask: SumdbAsk | undefined): ModulePath | undefined {
+  return ask?.kind === 'lookup' ? ask.asked.module : undefined;
 }

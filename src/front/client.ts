@@ -1,7 +1,12 @@
 /** One client's request: a copy of all that is needed of it. uWebSockets takes the request back when its handler returns. */
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import { type Credentials, parseAuthorization, splitTokenPath } from '../access/credentials.ts';
+import {
+  type Credentials,
+  parseAuthorization,
+  splitTokenPath,
+  tokenCredentials,
+} from '../access/credentials.ts';
 import type { Visibility } from '../core/answer.ts';
 import { nextVia } from '../core/via.ts';
 import { UNREAD_BODY_BYTES_MAX } from './limits.ts';
@@ -43,7 +48,7 @@ export class Client {
     const { path, token } = splitTokenPath(url);
     this.url = path;
     this.credentials =
-      token === undefined ? parseAuthorization(req.getHeader('authorization')) : { kind: 'token', token };
+      token === undefined ? parseAuthorization(req.getHeader('authorization')) : tokenCredentials(token);
     this.query = req.getQuery() ?? '';
     this.method = method;
     this.isHead = method === 'HEAD';

@@ -33,12 +33,14 @@ export type Route = {
   answer(client: Client, responder: Responder): Promise<void> | undefined;
 };
 
-/** Files in memory. Public ones go out without a route. */
+/** Files in memory. They go out without a route where the client's right is known at once. */
 export type HotFiles = {
   /** The beginning of these files' paths. */
   readonly prefix: string;
   /** The fresh file under a path below our prefixes, escaped by "!". */
   peek(path: string): StoredFile | undefined;
+  /** The module that the file under a path tells of. */
+  moduleOf(path: string): ModulePath | undefined;
 };
 
 export type Endpoint = {

@@ -20,7 +20,11 @@ export class ModulesEndpoint implements Endpoint {
 
   constructor(options: ModulesEndpointOptions) {
     this.#options = options;
-    this.hot = { prefix: '', peek: (path) => options.modules.peek(path) };
+    this.hot = {
+      prefix: '',
+      peek: (path) => options.modules.peek(path),
+      moduleOf: (path) => parseResource(path)?.module,
+    };
   }
 
   route(target: Target): ModuleRoute | undefined {

@@ -1,7 +1,7 @@
 /**
  * The server: it takes requests from its listeners, all on one way, and counts the ones that it still serves.
  *
- *     a host of ours ─▶ public file in memory ─▶ answer
+ *     a host of ours ─▶ file in memory, the client's right known ─▶ answer
  *     a host of ours ─▶ URL ─▶ route ─▶ method ─▶ the client's right ─▶ body ─▶ the endpoint's answer
  *
  * Everything here runs on the front thread and never blocks.
@@ -9,8 +9,10 @@
 
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Access } from '../access/access.ts';
+import { splitTokenPath, TOKEN_PREFIX, tokenHeader } from '../access/credentials.ts';
 import type { Address } from '../core/address.ts';
 import type { StoredFile } from '../core/answer.ts';
+import type { ModulePath } from '../core/module-path.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import type { Events } from '../observe/events.ts';
 import { announcedBytes, Client } from './client.ts';
@@ -27,7 +29,7 @@ export type ServerOptions = {
   /** The first one that takes a path answers it. */
   readonly endpoints: readonly Endpoint[];
   /** Asked before anything is looked up or waited for. */
-  readonly access: Pick<Access, 'decide'>;
+  readonly access: Pick<Access, 'decide' | 'recalls' | 'isTrusted'>;
   readonly hosts: OwnHosts;
   /** Bodies in memory. */
   readonly bodies: Pick<ModuleProxy, 'bodyNow'>;
@@ -116,21 +118,43 @@ export class Server {
 
   #onGet(res: HttpResponse, req: HttpRequest): void {
     const url = req.getUrl();
-    const file = this.#peek(hotKey(url));
-    // A private one takes the longer way, on which the client's right is checked.
-    if (file?.visibility === 'public' && this.#options.hosts.has(req.getHeader('host'))) {
-      const body = this.#options.bodies.bodyNow(file);
-      if (body !== undefined && announcedBytes(req) <= UNREAD_BODY_BYTES_MAX) {
-        this.#responder.hot(res, req, url, file, body);
-        return;
+    const asked = url.startsWith(TOKEN_PREFIX) ? splitTokenPath(url) : { path: url, token: undefined };
+    const key = hotKey(asked.path);
+    const hot = this.#hotOf(key);
+    const file = hot?.peek(key);
+    if (hot !== undefined && file !== undefined && this.#options.hosts.has(req.getHeader('host'))) {
+      // Where it can't be said at once, its client is asked for its right on the longer way.
+      if (
+        file.visibility === 'public' ||
+        this.#mayHave(res, req, file, asked.token, () => hot.moduleOf(key))
+      ) {
+        const body = this.#options.bodies.bodyNow(file);
+        if (body !== undefined && announcedBytes(req) <= UNREAD_BODY_BYTES_MAX) {
+          this.#responder.hot(res, req, asked.path, file, body);
+          return;
+        }
       }
     }
     this.#begin(new Client(res, req, { url, method: 'GET' }), req);
   }
 
-  #peek(path: string): StoredFile | undefined {
-    for (const hot of this.#hot) if (path.startsWith(hot.prefix)) return hot.peek(path);
+  #hotOf(key: string): HotFiles | undefined {
+    for (const hot of this.#hot) if (key.startsWith(hot.prefix)) return hot;
     return undefined;
+  }
+
+  /** Whether it is known at once that the client may have a private file. */
+  #mayHave(
+    res: HttpResponse,
+    req: HttpRequest,
+    file: StoredFile,
+    token: string | undefined,
+    moduleOf: () => ModulePath | undefined,
+  ): boolean {
+    const { access } = this.#options;
+    const login = token === undefined ? req.getHeader('authorization') : tokenHeader(token);
+    if (login !== '' && access.recalls(login, file, moduleOf)) return true;
+    return access.isTrusted(new Uint8Array(res.getRemoteAddress()));
   }
 
   #onOther(res: HttpResponse, req: HttpRequest): void {

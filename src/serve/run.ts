@@ -92,7 +92,10 @@ export async function runServer({
     });
   const timers = [
     setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
-    setInterval(() => void keepHouse(config, { store, services, events }), HOUSEKEEPING_MS),
+    setInterval(() => {
+      logins?.sweep();
+      void keepHouse(config, { store, services, events });
+    }, HOUSEKEEPING_MS),
   ];
   let control: ControlServer | undefined;
   const takeDown = async () => {

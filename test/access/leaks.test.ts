@@ -343,7 +343,9 @@ test('a login is looked at only where it decides, and nothing is looked up befor
     asked.resolve();
     return checked.promise;
   };
-  const { ports, rig } = await serve(t, secret, 'nowhere', { logins: { grantOf: grant } });
+  const { ports, rig } = await serve(t, secret, 'nowhere', {
+    logins: { grantOf: grant, recall: () => undefined },
+  });
   const login = { why: '', headers: { authorization: 'Basic YTpi' } };
   rig.upstream.says.set('open.example/a/@v/list', 'v1.0.0\n');
   assert.equal((await ask(ports, OWN, `${V}.mod`, login)).code, 200, 'a trusted network');
@@ -495,3 +497,39 @@ for (const place of ['nowhere', 'memory', 'store'] as const) {
     assert.doesNotMatch(await metrics.text(), /corp\.example/);
   });
 }
+
+test('a file in memory is for those with the right alone, also when rights are taken away', async (t) => {
+  const token = (name: string, scopes: readonly Scope[]): Token => {
+    return { kind: 'token', name, scopes, sha256: hashToken(name), expiresMs: Infinity };
+  };
+  const [all, tied] = [token('astera_all', ['private']), token('astera_tied', [`private:${M}`])];
+  const clock = new FakeClock();
+  const logins = new Logins({ accounts: [all, tied], clock, onFailure: () => {} });
+  const setting = {
+    secret: 'corp.example',
+    noProxy: '',
+    allow: 'none',
+    may: everybody,
+    cacheControl: /./,
+    why: '',
+  };
+  const { ports, rig } = await serve(t, setting, 'memory', { logins });
+  const get = async (name: string, path = `${V}.mod`) => {
+    clock.pass(120_000);
+    const { code, cacheControl } = await ask(ports, OWN, path, {
+      why: '',
+      headers: { authorization: `Bearer ${name}` },
+    });
+    return `${code} ${cacheControl}`;
+  };
+  const before = rig.store.calls.length;
+  for (const { name } of [all, tied, all, tied]) assert.equal(await get(name), '200 private, no-store', name);
+  assert.equal(await get(all.name, `token/${tied.name}/${V}.mod`), '200 private, no-store');
+  assert.equal(await get('astera_none'), '401 no-store');
+  assert.equal(await get(all.name, `token/astera_none/${V}.mod`), '401 no-store', 'the path counts');
+  assert.equal((await ask(ports, OWN, `${V}.mod`)).code, 401);
+  logins.replace([token('astera_all', ['read']), token('astera_tied', ['private:corp.example/other'])]);
+  assert.equal(await get(all.name), '403 no-store');
+  assert.equal(await get(tied.name), '403 no-store');
+  assert.equal(rig.store.calls.length, before);
+});

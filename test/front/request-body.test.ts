@@ -50,12 +50,12 @@ async function serve(t: TestContext, read: Read): Promise<{ port: number; events
   } as const;
   const file = new StoredFile({ kind: 'mod', sha256: '', ...about });
   const endpoint: Endpoint = {
-    hot: { prefix: '', peek: (path) => (path === 'hot' ? file : undefined) },
+    hot: { prefix: '', peek: (path) => (path === 'hot' ? file : undefined), moduleOf: () => undefined },
     route: ({ url }) => (url === '/put' ? put : get),
   };
   const server = new Server({
     endpoints: [endpoint],
-    access: { decide: () => 'public' },
+    access: { decide: () => 'public', recalls: () => false, isTrusted: () => true },
     hosts: new OwnHosts([]),
     bodies: { bodyNow: () => body },
     events,
