@@ -38,7 +38,7 @@ export class Client {
   /** Whether other clients may get its answer. */
   visibility: Visibility = 'public';
   pump: Pump | undefined;
-  /** The body of a PUT, where the route takes one. */
+  /** The body of a PUT or POST, where the route takes one. */
   body: RequestBody | undefined;
   /** Set by the server, which counts the clients it still serves. */
   onOver: (() => void) | undefined;

@@ -224,7 +224,7 @@ export class Server {
   /** @throws {TooLarge} it is announced as longer than the route takes */
   #takeBody(client: Client, { bodyBytesMax }: Route): void {
     const { res, method, announcedBytes } = client;
-    if (bodyBytesMax === undefined || method !== 'PUT') {
+    if (bodyBytesMax === undefined || (method !== 'PUT' && method !== 'POST')) {
       // uWebSockets throws the bytes of a short one away.
       if (announcedBytes > UNREAD_BODY_BYTES_MAX) throw tooLarge(UNREAD_BODY_BYTES_MAX);
       return;

@@ -70,3 +70,8 @@ export const PLUGIN_PACKED_BYTES_HELD_MAX = 4 * MiB;
 
 /** A server behind loopback whose quickest answer took longer is behind a tunnel. Here answers take less than 1 ms. */
 export const PLUGIN_NEAR_MS = 5;
+/** A get waits for what comes within so long, by the rate of the stream; else it is asked for alone. At half, more outputs come twice; at double, gets wait for large outputs before theirs. */
+export const PREFETCH_NEAR_MS = 500;
+
+/** It waits no longer, whatever the rate was. */
+export const PREFETCH_WAIT_MS = 2_000;

@@ -18,6 +18,11 @@ export class Line {
     this.#quickestMs = this.#quickestMs === 0 ? ms : Math.min(this.#quickestMs, ms);
   }
 
+  /** Whether `isFar` is more than a guess. */
+  get isKnown(): boolean {
+    return !this.#isLoopback || this.#quickestMs > 0;
+  }
+
   /** Whether bodies should be packed. A tunnel from loopback to elsewhere shows by its answers. */
   get isFar(): boolean {
     return !this.#isLoopback || this.#quickestMs > PLUGIN_NEAR_MS;

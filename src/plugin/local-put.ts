@@ -36,6 +36,11 @@ export class LocalPut {
     this.#known = this.#directory.find(output);
   }
 
+  /** All of its bytes have come. */
+  get isWhole(): boolean {
+    return this.#written === this.#output.size;
+  }
+
   /** @throws {Error} more bytes than were announced, or no place to write them */
   write(bytes: Buffer): void {
     if (this.#written + bytes.length > this.#output.size) throw new Error('body is longer than its size');

@@ -21,6 +21,8 @@ export type PluginOptions = {
   /** Files with the public keys of those whose entries count. */
   readonly trustKeys: readonly string[];
   readonly remoteTimeoutMs: number;
+  /** Bytes of outputs that are fetched for a command before it asks for them; 0: none. */
+  readonly prefetchBytesMax: number;
   readonly expiryMs: number;
   readonly bytesMax: number;
   /** Uploads at one time. */
@@ -74,6 +76,11 @@ export const pluginFlags: readonly PluginFlag[] = [
     help: 'use only what this public key, or another one that is given so, has signed',
     form: 'files, with commas between',
     isList: true,
+  },
+  {
+    name: 'prefetch',
+    help: 'fetch up to so much of what the go command will ask for before it asks; 0: nothing (1GiB)',
+    form: 'a size such as 1GiB',
   },
   { name: 'remote-timeout', help: 'no answer for so long is a miss (1s)', form: 'a duration such as 1s' },
   {
@@ -212,6 +219,7 @@ export function readOptions(find: FindSetting): PluginOptions {
     namespace: read('namespace', MAIN_NAMESPACE, parseNamespace),
     signKey: find('sign-key')?.text,
     trustKeys: read('trust-key', '', parseFiles),
+    prefetchBytesMax: read('prefetch', '1GiB', parseSize),
     remoteTimeoutMs: read('remote-timeout', '1s', parseDuration),
     expiryMs: read('expiry', '120h', parseDuration),
     bytesMax: read('max-cache-size', '10GiB', parseSize),

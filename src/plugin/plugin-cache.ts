@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs';
 import type { SessionName } from '../core/session-port.ts';
 import { LocalCache } from './local-cache.ts';
+import { heldActions, openPrefetch } from './open-prefetch.ts';
 import type { PluginOptions } from './options.ts';
+import type { Prefetch } from './prefetch.ts';
 import { RemoteCache } from './remote-cache.ts';
 import { Signatures } from './signatures.ts';
 import { Uploads } from './uploads.ts';
@@ -14,7 +16,7 @@ export class PluginCache {
   readonly remote: RemoteCache | undefined;
   readonly uploads: Uploads | undefined;
   readonly #signatures: Signatures;
-  readonly counts = { hits: 0, remoteHits: 0, misses: 0, puts: 0, bytes: 0 };
+  readonly counts = { hits: 0, remoteHits: 0, misses: 0, puts: 0, bytes: 0, prefetched: 0, unused: 0 };
   readonly #reports = new Set<Promise<void>>();
   readonly #warn: (line: string) => void;
 
@@ -37,10 +39,27 @@ export class PluginCache {
     this.uploads.takeSpool();
   }
 
-  /** Tells the server which actions a session used, behind all else. */
-  report(name: SessionName, actionIds: readonly string[]): void {
-    if (this.remote === undefined || actionIds.length === 0) return;
-    const report = this.remote.putSession(name, actionIds).finally(() => this.#reports.delete(report));
+  /** Starts to fetch what a session will ask for; undefined where nothing is to be fetched. */
+  prefetch(name: SessionName): Prefetch | undefined {
+    const { local, remote, options } = this;
+    if (remote === undefined || options.prefetchBytesMax === 0) return undefined;
+    return openPrefetch({ name, local, remote, signatures: this.#signatures, options, now: Date.now });
+  }
+
+  /** One that is over. */
+  countPrefetch(prefetch: Prefetch | undefined): void {
+    this.counts.prefetched += prefetch?.bytes ?? 0;
+    this.counts.unused += prefetch?.unusedBytes ?? 0;
+  }
+
+  /** Tells the server which actions a session used, behind all else, and notes that they are here. */
+  report(
+    name: SessionName,
+    { used, alsoHere }: { readonly used: readonly string[]; readonly alsoHere: readonly string[] },
+  ): void {
+    if (this.remote === undefined || used.length === 0) return;
+    heldActions({ name, local: this.local, now: Date.now }).add([...used, ...alsoHere]);
+    const report = this.remote.putSession(name, used).finally(() => this.#reports.delete(report));
     this.#reports.add(report);
   }
 
@@ -55,11 +74,11 @@ export class PluginCache {
   async close(): Promise<void> {
     await this.uploads?.close(this.options.closeWaitMs);
     if (!this.options.metrics) return;
-    const { hits, remoteHits, misses, puts, bytes } = this.counts;
+    const { hits, remoteHits, misses, puts, bytes, prefetched, unused } = this.counts;
     const { refused } = this.#signatures;
     const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses, ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses, ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
     );
   }
 

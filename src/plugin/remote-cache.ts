@@ -17,7 +17,13 @@ import {
 } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import type { SessionName } from '../core/session-port.ts';
-import { LABEL_HEADER, PROJECT_HEADER, sessionPath, shortIdsOf } from '../core/session-wire.ts';
+import {
+  LABEL_HEADER,
+  PREFETCH_HEADER,
+  PROJECT_HEADER,
+  sessionPath,
+  shortIdsOf,
+} from '../core/session-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import {
   PLUGIN_DOWNLOAD_BYTES_MAX,
@@ -51,17 +57,25 @@ export type RemoteOptions = {
 };
 
 /** A file, bytes in memory, or frames as they are made. */
-type RequestBody = { readonly size: number } & (
-  | Pick<LocalEntry, 'path'>
-  | { readonly body: Buffer }
-  | Pick<PackedOutput, 'frames'>
-);
+type RequestBody = {
+  readonly size: number;
+  /** The answer is a stream, which may take any time as long as bytes come. */
+  readonly isStream?: true;
+} & (Pick<LocalEntry, 'path'> | { readonly body: Buffer } | Pick<PackedOutput, 'frames'>);
+
+export type SessionWish = {
+  /** IDs of actions that are here. */
+  readonly held: Iterable<string>;
+  readonly bytesMax: number;
+};
 
 export class RemoteCache {
   readonly #options: RemoteOptions;
   readonly #client: typeof import('node:http') | typeof import('node:https');
   readonly #agent: import('node:http').Agent;
   readonly #line: Line;
+  /** That were sent so far. */
+  requests = 0;
   #pausedUntilMs = 0;
   #pauseMs = PLUGIN_PAUSE_MS;
   #hasWarned = false;
@@ -168,6 +182,41 @@ export class RemoteCache {
     }
   }
 
+  /**
+   * Asks for all that such a session asked for. Never rejects.
+   *
+   * @returns undefined: the server knows no such session, or none at all
+   */
+  async openSession(
+    { key, project }: SessionName,
+    { held, bytesMax }: SessionWish,
+  ): Promise<IncomingMessage | undefined> {
+    if (!this.#isUp()) return undefined;
+    try {
+      const headers = {
+        ...this.#namespaceHeaders(),
+        [PROJECT_HEADER]: project,
+        [PREFETCH_HEADER]: String(bytesMax),
+        ...((await this.#isFar()) && { 'accept-encoding': hasZstd() ? 'zstd' : 'br' }),
+      };
+      const body = shortIdsOf(held);
+      const response = await this.#send('POST', sessionPath(key), headers, {
+        size: body.length,
+        body,
+        isStream: true,
+      });
+      if (response.statusCode === 200) return response;
+      response.resume();
+      // An older server has no sessions.
+      if (response.statusCode !== 404 && response.statusCode !== 405)
+        throw new Error(refusal(response.statusCode));
+      return undefined;
+    } catch (error) {
+      this.#failed(error);
+      return undefined;
+    }
+  }
+
   close(): void {
     this.#agent.destroy();
   }
@@ -175,6 +224,12 @@ export class RemoteCache {
   #namespaceHeaders(): Readonly<Record<string, string>> {
     const { namespace } = this.#options;
     return namespace === MAIN_NAMESPACE ? {} : { [NAMESPACE_HEADER]: namespace };
+  }
+
+  /** Asks the server for something short where only an answer can tell. */
+  async #isFar(): Promise<boolean> {
+    if (!this.#line.isKnown) await this.#status('HEAD', outputPath(NO_OUTPUT));
+    return this.#line.isFar;
   }
 
   async #putOutput(entry: LocalEntry): Promise<number> {
@@ -215,8 +270,10 @@ export class RemoteCache {
   ): Promise<IncomingMessage> {
     const { url, token, timeoutMs } = this.#options;
     // Nobody waits for an upload, and a poor line takes a while to pass on what the kernel has taken.
-    const idleMs = body === undefined ? timeoutMs : Math.max(timeoutMs, PLUGIN_UPLOAD_IDLE_MS);
-    const wholeMs = PLUGIN_WHOLE_MS + (body === undefined ? 0 : body.size / PLUGIN_UPLOAD_BYTES_PER_MS);
+    const isUpload = body !== undefined && body.isStream !== true;
+    const idleMs = isUpload ? Math.max(timeoutMs, PLUGIN_UPLOAD_IDLE_MS) : timeoutMs;
+    const wholeMs = PLUGIN_WHOLE_MS + (isUpload ? body.size / PLUGIN_UPLOAD_BYTES_PER_MS : 0);
+    this.requests++;
     return new Promise((resolve, reject) => {
       const request = this.#client.request(new URL(`${url.pathname.replace(/\/$/, '')}${path}`, url), {
         method,
@@ -234,6 +291,7 @@ export class RemoteCache {
       request.on('error', reject);
       const sentAtMs = performance.now();
       request.on('response', (response) => {
+        if (body?.isStream === true) clearTimeout(whole);
         if (body === undefined) this.#line.answered(performance.now() - sentAtMs);
         resolve(response);
       });
@@ -266,6 +324,9 @@ export class RemoteCache {
     this.#options.warn(`goes on without ${this.#options.url.host}: ${why}`);
   }
 }
+
+/** No output has this SHA-256. */
+const NO_OUTPUT = '0'.repeat(64);
 
 /** An answer that is not wanted is read to its end where that costs less than another connection. */
 const UNWANTED_BYTES_MAX = 64 * 1024;

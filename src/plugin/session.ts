@@ -12,6 +12,8 @@ import type { SessionName } from '../core/session-port.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import type { LocalPut } from './local-put.ts';
 import type { PluginCache } from './plugin-cache.ts';
+import type { Prefetch } from './prefetch.ts';
+import type { RemoteCache } from './remote-cache.ts';
 import type { CacheRequest, RequestSink } from './request-reader.ts';
 import { isShareable } from './shareable.ts';
 
@@ -37,6 +39,8 @@ export class Session implements RequestSink {
   readonly #name: SessionName | undefined;
   /** Actions in the order in which they were asked for, and whether each was there or was put. */
   readonly #asked = new Map<string, boolean>();
+  /** Undefined until the remote is needed. */
+  #prefetch: Prefetch | undefined;
   #hasAskedRemote = false;
 
   constructor({ cache, write, name }: SessionDoors) {
@@ -63,12 +67,12 @@ export class Session implements RequestSink {
     this.#put?.file.abort();
     this.#put = undefined;
     await Promise.all(this.#gets);
+    this.#prefetch?.close();
+    this.#cache.countPrefetch(this.#prefetch);
     // One that found all in the local directory has nothing new to tell.
     if (this.#name === undefined || !this.#hasAskedRemote) return;
-    this.#cache.report(
-      this.#name,
-      [...this.#asked].flatMap(([id, isThere]) => (isThere ? [id] : [])),
-    );
+    const used = [...this.#asked].flatMap(([id, isThere]) => (isThere ? [id] : []));
+    this.#cache.report(this.#name, { used, alsoHere: this.#prefetch?.arrived() ?? [] });
   }
 
   /** To be called last: `go` then waits for the end of the output only. */
@@ -108,7 +112,8 @@ export class Session implements RequestSink {
     try {
       if (put.error !== undefined) throw put.error;
       const entry = put.file.finish({ actionId });
-      this.#note(actionId, true);
+      // What is only put, as some outputs are under a second name, no such command will ask for.
+      if (this.#asked.has(actionId)) this.#asked.set(actionId, true);
       this.#cache.counts.puts++;
       this.#cache.counts.bytes += entry.size;
       this.#answer({ ID: id, DiskPath: entry.path });
@@ -124,12 +129,12 @@ export class Session implements RequestSink {
     const isGood = isCacheId(actionId);
     const entry = isGood ? local.get(actionId) : undefined;
     if (isGood) this.#note(actionId, entry !== undefined);
+    if (entry !== undefined) this.#prefetch?.note(actionId);
     if (entry !== undefined || !isGood || remote === undefined) {
       this.#answerGet(id, entry);
       return;
     }
-    this.#hasAskedRemote = true;
-    const get = remote.get(actionId, local).then((found) => {
+    const get = this.#fetch(actionId, remote).then((found) => {
       this.#gets.delete(get);
       if (found !== undefined) {
         counts.remoteHits++;
@@ -138,6 +143,13 @@ export class Session implements RequestSink {
       this.#answerGet(id, found);
     });
     this.#gets.add(get);
+  }
+
+  async #fetch(actionId: string, remote: RemoteCache): Promise<LocalEntry | undefined> {
+    if (!this.#hasAskedRemote && this.#name !== undefined) this.#prefetch = this.#cache.prefetch(this.#name);
+    this.#hasAskedRemote = true;
+    const found = (await this.#prefetch?.get(actionId)) ?? 'alone';
+    return found === 'alone' ? remote.get(actionId, this.#cache.local) : found.entry;
   }
 
   #note(actionId: string, isThere: boolean): void {

@@ -18,7 +18,7 @@ import {
   SIZE_HEADER,
   TIME_HEADER,
 } from '../../src/core/build-cache-wire.ts';
-import { Astera, type AsteraOptions, runAstera, total } from '../support/astera.ts';
+import { Astera, type AsteraOptions, runAstera } from '../support/astera.ts';
 import { CacheClient } from '../support/cache-client.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient, type GoResult } from '../support/go.ts';
@@ -94,16 +94,30 @@ async function assertStoreWhole(astera: Astera): Promise<void> {
   assert.equal(code, 0, `${stdout}${stderr}`);
 }
 
-test('the second machine compiles nothing that the first has built', { timeout: 300_000 }, async (t) => {
+/** What the cache program says of itself with `--metrics`. */
+function told({ stderr }: GoResult, what: RegExp): number {
+  return Number(new RegExp(`(\\d+) ${what.source}`).exec(stderr)?.[1]);
+}
+
+test('the second machine compiles nothing that the first has built, and asks for all of it at once', {
+  timeout: 300_000,
+}, async (t) => {
   const astera = await serving(t);
+  const relay = await SlowRelay.start(astera.url, 20);
+  t.after(() => relay.stop());
   const first = await machine(t, astera.url, PATIENT);
   assert.ok(compiles(await built(first.go, '-x')) > 20);
-  const second = await machine(t, astera.url, PATIENT);
-  assert.equal(compiles(await built(second.go, '-x')), 0);
+  const second = await machine(t, relay.url, [...PATIENT, '--metrics']);
+  const { stderr } = await built(second.go, '-x');
+  assert.equal(compiles({ code: 0, stdout: '', stderr }), 0);
   assert.equal(hashOf(join(second.go.project, 'app')), hashOf(join(first.go.project, 'app')));
   assertWhole(second.cacheDir);
   const metrics = await astera.metrics();
-  assert.ok(total(metrics, 'astera_buildcache_requests_total') > 100);
+  const asked = (op: string) => metrics.get(`astera_buildcache_requests_total{op="${op}",result="hit"}`) ?? 0;
+  assert.deepEqual([asked('get'), asked('get-session')], [0, 1]);
+  const line = { code: 0, stdout: '', stderr };
+  assert.ok(told(line, /bytes prefetched/) > 1_000_000);
+  assert.ok(told(line, /of them unused/) < 0.2 * told(line, /bytes prefetched/), stderr);
   await assertStoreWhole(astera);
 });
 

@@ -1,0 +1,74 @@
+/** Joins a prefetch to the server: which stream is asked for, and how it is unpacked. */
+
+import type { IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
+import type { SessionName } from '../core/session-port.ts';
+import { HeldActions } from './held-actions.ts';
+import type { LocalCache } from './local-cache.ts';
+import type { PluginOptions } from './options.ts';
+import { Prefetch, type StreamSource } from './prefetch.ts';
+import type { RemoteCache } from './remote-cache.ts';
+import { isShareable } from './shareable.ts';
+import type { Signatures } from './signatures.ts';
+
+export type PrefetchParts = {
+  readonly name: SessionName;
+  readonly local: LocalCache;
+  readonly remote: RemoteCache;
+  readonly signatures: Pick<Signatures, 'accepts'>;
+  readonly options: Pick<PluginOptions, 'prefetchBytesMax' | 'shareCgo'>;
+  readonly now: () => number;
+};
+
+export function openPrefetch(parts: PrefetchParts): Prefetch {
+  const { local, signatures, options, now } = parts;
+  return new Prefetch({
+    local,
+    bytesMax: options.prefetchBytesMax,
+    open: () => open(parts),
+    accepts: (row) => signatures.accepts(row, row.note),
+    isShareable: (start, path) => isShareable(start, path, options),
+    now,
+  });
+}
+
+/** The actions that commands of the project have used here. */
+export function heldActions({
+  name,
+  local,
+  now,
+}: Pick<PrefetchParts, 'name' | 'local' | 'now'>): HeldActions {
+  return new HeldActions(local.ownPath(`sessions/${name.project}`), now);
+}
+
+async function open(parts: PrefetchParts): Promise<StreamSource | undefined> {
+  const { name, remote, options } = parts;
+  const held = heldActions(parts).read();
+  const response = await remote.openSession(name, { held, bytesMax: options.prefetchBytesMax });
+  if (response === undefined) return undefined;
+  const close = () => response.destroy();
+  const bytes = unpacked(response);
+  if (bytes === undefined) close();
+  return bytes && { bytes, close };
+}
+
+/** The plain bytes of a stream; undefined where it is packed otherwise than we asked for. */
+function unpacked(response: IncomingMessage): AsyncIterable<Buffer> | undefined {
+  const { createZstdDecompress, createBrotliDecompress } = zlib();
+  const makers = { zstd: createZstdDecompress, br: createBrotliDecompress };
+  const encoding = response.headers['content-encoding'];
+  if (encoding === undefined) return response;
+  const decoder = encoding === 'zstd' || encoding === 'br' ? makers[encoding]?.() : undefined;
+  if (decoder === undefined) return undefined;
+  const { pipeline }: typeof import('node:stream') = load('node:stream');
+  return pipeline(response, decoder, () => {}); // What breaks it, its reader is told.
+}
+
+/** A Node before 22.15 has no zstd. */
+function zlib(): Partial<Pick<typeof import('node:zlib'), 'createZstdDecompress'>> &
+  Pick<typeof import('node:zlib'), 'createBrotliDecompress'> {
+  return load('node:zlib');
+}
+
+/** Loaded when a stream comes: each `go` command pays for its start. */
+const load = createRequire(import.meta.url);

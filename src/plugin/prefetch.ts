@@ -1,0 +1,230 @@
+/**
+ * What a `go` command will ask for, fetched before it asks: one request for all that such commands asked for before.
+ *
+ * The first get that the local directory can't answer starts it. While the outputs come, gets are answered out of what has
+ * come. A get of what is near in the stream waits for it. All else is asked for alone, so that no get is later than without
+ * a stream by more than `PREFETCH_WAIT_MS`. The wire: `core/session-wire.ts`.
+ */
+
+import type { IndexRow } from '../core/session-wire.ts';
+import type { LocalEntry } from './cache-directory.ts';
+import { PREFETCH_NEAR_MS, PREFETCH_WAIT_MS } from './limits.ts';
+import type { LocalCache } from './local-cache.ts';
+import type { LocalPut } from './local-put.ts';
+import { SessionStream } from './session-stream.ts';
+
+export type PrefetchDoors = {
+  readonly local: LocalCache;
+  /** As the server was told: outputs past it do not come. */
+  readonly bytesMax: number;
+  /** Opens the stream. Undefined: there is none. Never rejects. */
+  readonly open: () => Promise<StreamSource | undefined>;
+  /** Whether a row may be used, by its signatures. */
+  readonly accepts: (row: IndexRow) => boolean;
+  /** Whether an output may come from another machine. @param start its first bytes */
+  readonly isShareable: (start: Buffer, path: string) => boolean;
+  readonly now: () => number;
+};
+
+/** The plain bytes as they come; ends early where no more can come. */
+export type StreamSource = {
+  readonly bytes: AsyncIterable<Buffer>;
+  readonly close: () => void;
+};
+
+/** `alone`: it is to be asked for by itself. */
+export type Prefetched = { readonly entry: LocalEntry | undefined } | 'alone';
+
+type Row = IndexRow & {
+  /** Bytes of the stream before it. */
+  readonly offset: number;
+  state: Prefetched | 'coming';
+  readonly waiters: (() => void)[];
+};
+
+export class Prefetch {
+  readonly #doors: PrefetchDoors;
+  readonly #byAction = new Map<string, Row>();
+  readonly #byOutput = new Map<string, Row[]>();
+  #rows: readonly Row[] = [];
+  /** Settles when the index is here, or will not come. */
+  readonly #index: Promise<void>;
+  #indexDone: () => void = () => {};
+  #source: StreamSource | undefined;
+  #isOver = false;
+  /** The row that comes now. */
+  #coming: { readonly number: number; readonly put: LocalPut } | undefined;
+  #startedMs = 0;
+  /** Bytes of outputs that came. */
+  bytes = 0;
+  readonly #fetched = new Set<Row>();
+  readonly #used = new Set<Row>();
+
+  constructor(doors: PrefetchDoors) {
+    this.#doors = doors;
+    this.#index = new Promise((resolve) => {
+      this.#indexDone = resolve;
+    });
+    void this.#run();
+  }
+
+  /** Bytes of outputs that came and that nobody asked for. */
+  get unusedBytes(): number {
+    return [...this.#fetched].filter((row) => !this.#used.has(row)).reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** Actions that came. */
+  arrived(): string[] {
+    return this.#rows.flatMap(({ actionId, state }) =>
+      typeof state === 'object' && state.entry !== undefined ? [actionId] : [],
+    );
+  }
+
+  /** Notes that an action was asked for. */
+  note(actionId: string): void {
+    const row = this.#byAction.get(actionId);
+    const first = row && this.#byOutput.get(row.outputId)?.[0];
+    if (first !== undefined) this.#used.add(first);
+  }
+
+  /** Of an action that is not in the local directory. */
+  async get(actionId: string): Promise<Prefetched> {
+    await this.#index;
+    const row = this.#byAction.get(actionId);
+    if (row === undefined) return 'alone';
+    this.note(actionId);
+    if (row.size === 0) return this.#makeEmpty(row);
+    if (row.state === 'coming' && this.#isNear(row)) await this.#arrival(row);
+    return row.state === 'coming' ? 'alone' : row.state;
+  }
+
+  /** Ends the stream. What waits for it is asked for alone. */
+  close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#source?.close();
+    this.#coming?.put.abort();
+    this.#coming = undefined;
+    this.#indexDone();
+    for (const row of this.#rows) this.#settle(row, 'alone');
+  }
+
+  async #run(): Promise<void> {
+    const { open, now } = this.#doors;
+    this.#source = await open();
+    if (this.#source === undefined || this.#isOver) {
+      this.#source?.close();
+      this.close();
+      return;
+    }
+    this.#startedMs = now();
+    const stream = new SessionStream({
+      onIndex: (rows) => this.#takeIndex(rows),
+      onBytes: (number, bytes) => this.#takeBytes(number, bytes),
+      onGone: (number) => this.#fail(number),
+    });
+    try {
+      for await (const bytes of this.#source.bytes) {
+        if (this.#isOver) break;
+        stream.push(bytes);
+      }
+    } catch {
+      // What has come is checked, and the rest is asked for alone.
+    }
+    this.close();
+  }
+
+  #takeIndex(rows: readonly IndexRow[]): void {
+    let offset = 0;
+    this.#rows = rows.map((row) => {
+      const twins = this.#byOutput.get(row.outputId) ?? [];
+      const state = twins[0]?.state ?? (row.size > this.#doors.bytesMax - offset ? 'alone' : 'coming');
+      const made: Row = { ...row, offset, state, waiters: [] };
+      if (twins.push(made) === 1) {
+        this.#byOutput.set(row.outputId, twins);
+        if (state === 'coming') offset += row.size;
+      }
+      this.#byAction.set(row.actionId, made);
+      return made;
+    });
+    this.#indexDone();
+  }
+
+  #takeBytes(number: number, bytes: Buffer): void {
+    const row = this.#rows[number];
+    if (row?.state !== 'coming') return;
+    try {
+      const put = this.#putOf(number, row);
+      put.write(bytes);
+      this.bytes += bytes.length;
+      if (put.isWhole) this.#finish(row, put);
+    } catch {
+      this.#fail(number);
+    }
+  }
+
+  #putOf(number: number, row: Row): LocalPut {
+    if (this.#coming?.number === number) return this.#coming.put;
+    if (this.#coming !== undefined) this.#fail(this.#coming.number);
+    const put = this.#doors.local.beginPut(row);
+    this.#coming = { number, put };
+    return put;
+  }
+
+  #finish(row: Row, put: LocalPut): void {
+    const path = put.seal();
+    this.#coming = undefined;
+    this.#fetched.add(row);
+    const isShareable = this.#doors.isShareable(put.start, path);
+    for (const twin of this.#byOutput.get(row.outputId) ?? []) {
+      const isGood = isShareable && this.#doors.accepts(twin);
+      this.#settle(twin, { entry: isGood ? put.link({ ...twin, path }) : undefined });
+    }
+  }
+
+  /** Of this row nothing more is taken. */
+  #fail(number: number): void {
+    if (this.#coming?.number === number) {
+      this.#coming.put.abort();
+      this.#coming = undefined;
+    }
+    const row = this.#rows[number];
+    for (const twin of this.#byOutput.get(row?.outputId ?? '') ?? []) this.#settle(twin, 'alone');
+  }
+
+  #settle(row: Row, state: Prefetched): void {
+    if (row.state !== 'coming') return;
+    row.state = state;
+    for (const wake of row.waiters.splice(0)) wake();
+  }
+
+  /** An empty output is not sent: everybody knows it. */
+  #makeEmpty(row: Row): Prefetched {
+    if (!this.#doors.accepts(row)) return { entry: undefined };
+    const put = this.#doors.local.beginPut(row);
+    try {
+      return { entry: put.link({ ...row, path: put.seal() }) };
+    } catch {
+      put.abort();
+      return 'alone';
+    }
+  }
+
+  /** Whether a row will come soon, by the rate of the stream so far. */
+  #isNear({ offset, size }: Row): boolean {
+    if (this.bytes === 0) return true;
+    const bytesPerMs = this.bytes / Math.max(1, this.#doors.now() - this.#startedMs);
+    const first = this.#coming === undefined ? undefined : this.#rows[this.#coming.number];
+    return offset + size - (first?.offset ?? 0) <= bytesPerMs * PREFETCH_NEAR_MS;
+  }
+
+  async #arrival(row: Row): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, PREFETCH_WAIT_MS);
+      row.waiters.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,244 @@
+// Goal: what a command will ask for comes in one request; whatever is wrong with a stream, no get gets a wrong byte or waits long.
+// Method: a real HTTP server on loopback whose streams each test makes up, and a real local directory.
+
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { brotliCompressSync, zstdCompressSync } from 'node:zlib';
+import { encodeFrameHead, encodeIndex, FRAME, PREFETCH_HEADER } from '../../src/core/session-wire.ts';
+import { LocalCache } from '../../src/plugin/local-cache.ts';
+import { heldActions, openPrefetch } from '../../src/plugin/open-prefetch.ts';
+import { RemoteCache } from '../../src/plugin/remote-cache.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const NAME = { key: id('key'), project: id('project'), label: 'go build' };
+
+function id(bytes: string | Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+type Answer = (response: ServerResponse, request: IncomingMessage) => void;
+
+async function rig(t: TestContext, answer: Answer, { bytesMax = 1e9, trusts = true } = {}) {
+  const requests: IncomingMessage[] = [];
+  const server = createServer((request, response) => {
+    request.resume();
+    // The client asks for something short to learn how far the server is.
+    if (request.method === 'HEAD') response.writeHead(404).end();
+    else {
+      requests.push(request);
+      answer(response, request);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  const url = new URL(`http://127.0.0.1:${port}`);
+  const warnings: string[] = [];
+  const warn = (line: string) => warnings.push(line);
+  const directory = join(tempDir(t), 'cache');
+  const local = new LocalCache({ directory, namespace: 'main', now: Date.now, warn });
+  const signatures = { accepts: () => trusts, sign: () => undefined };
+  const [timeoutMs, namespace, now] = [1_000, 'main', Date.now];
+  const remote = new RemoteCache({
+    url,
+    token: undefined,
+    timeoutMs,
+    shareCgo: false,
+    namespace,
+    signatures,
+    now,
+    warn,
+  });
+  const options = { prefetchBytesMax: bytesMax, shareCgo: false };
+  const parts = { name: NAME, local, remote, signatures, options, now };
+  t.after(() => remote.close());
+  const open = () => {
+    const prefetch = openPrefetch(parts);
+    t.after(() => prefetch.close());
+    return prefetch;
+  };
+  return { local, requests, warnings, parts, open };
+}
+
+const OUTPUTS = [randomBytes(100_000), Buffer.alloc(0), randomBytes(10), randomBytes(3)];
+const ROWS = OUTPUTS.map((bytes, at) => ({
+  actionId: id(`action ${at}`),
+  outputId: id(bytes),
+  size: bytes.length,
+  time: `170000000000000000${at}`,
+  note: undefined,
+}));
+
+function framesOf(row: number, bytes: Uint8Array, length = bytes.length): Buffer {
+  return Buffer.concat([encodeFrameHead({ row, kind: FRAME.bytes, length }), bytes]);
+}
+
+/** As a server sends it, with some rows' frames exchanged. */
+function streamOf(frames: Readonly<Record<number, Buffer>> = {}): Buffer {
+  const all = OUTPUTS.map((bytes, row) => frames[row] ?? (bytes.length === 0 ? bytes : framesOf(row, bytes)));
+  return Buffer.concat([encodeIndex(ROWS), ...all]);
+}
+
+type Got = 'entry' | 'miss' | 'alone';
+
+/** What the gets of all rows come to; what they give is what the row names. */
+async function gets({ open }: Pick<Awaited<ReturnType<typeof rig>>, 'open'>): Promise<Got[]> {
+  const prefetch = open();
+  const got = await Promise.all(ROWS.map(({ actionId }) => prefetch.get(actionId)));
+  return got.map((one, at) => {
+    if (one === 'alone') return 'alone';
+    if (one.entry === undefined) return 'miss';
+    assert.equal(id(readFileSync(one.entry.path)), ROWS[at]?.outputId);
+    assert.equal(one.entry.time, ROWS[at]?.time);
+    return 'entry';
+  });
+}
+
+test('all gets are answered by one request, and the next command says what is here', async (t) => {
+  const made = await rig(t, (response) => response.end(streamOf()));
+  assert.deepEqual(await gets(made), ['entry', 'entry', 'entry', 'entry']);
+  assert.equal(made.requests.length, 1);
+  assert.equal(made.requests[0]?.headers[PREFETCH_HEADER], '1000000000');
+  for (const { actionId } of ROWS) assert.ok(made.local.get(actionId));
+  heldActions(made.parts).add(ROWS.map(({ actionId }) => actionId));
+  await gets(made);
+  assert.equal(made.requests[1]?.headers['content-length'], '32');
+});
+
+const packings = [
+  { encoding: 'zstd', pack: zstdCompressSync },
+  { encoding: 'br', pack: brotliCompressSync },
+];
+for (const { encoding, pack } of packings) {
+  test(`a packed stream is unpacked: ${encoding}`, async (t) => {
+    const made = await rig(t, (response) =>
+      response.writeHead(200, { 'content-encoding': encoding }).end(pack(streamOf())),
+    );
+    assert.deepEqual(await gets(made), ['entry', 'entry', 'entry', 'entry']);
+  });
+}
+
+const FAULTS: { why: string; answer: Answer; got: readonly Got[] }[] = [
+  {
+    why: 'other bytes than the ID names cost that row',
+    answer: (response) => response.end(streamOf({ 0: framesOf(0, randomBytes(100_000)) })),
+    got: ['alone', 'entry', 'entry', 'entry'],
+  },
+  {
+    why: 'too many bytes cost that row',
+    answer: (response) => response.end(streamOf({ 2: framesOf(2, randomBytes(50_000)) })),
+    got: ['entry', 'entry', 'alone', 'entry'],
+  },
+  {
+    why: 'too few bytes cost that row',
+    answer: (response) => response.end(streamOf({ 2: framesOf(2, randomBytes(9)) })),
+    got: ['entry', 'entry', 'alone', 'entry'],
+  },
+  {
+    why: 'a row that the server can not read is asked for alone',
+    answer: (response) =>
+      response.end(streamOf({ 2: encodeFrameHead({ row: 2, kind: FRAME.gone, length: 0 }) })),
+    got: ['entry', 'entry', 'alone', 'entry'],
+  },
+  {
+    why: 'a row that is none costs nothing',
+    answer: (response) => response.end(streamOf({ 1: framesOf(9_999, randomBytes(7)) })),
+    got: ['entry', 'entry', 'entry', 'entry'],
+  },
+  {
+    why: 'a frame of no known kind ends the stream',
+    answer: (response) => response.end(streamOf({ 2: encodeFrameHead({ row: 2, kind: 9, length: 1 }) })),
+    got: ['entry', 'entry', 'alone', 'alone'],
+  },
+  {
+    why: 'a stream that is cut costs what did not come',
+    answer: (response) => response.writeHead(200).write(streamOf().subarray(0, -8), () => response.destroy()),
+    got: ['entry', 'entry', 'entry', 'alone'],
+  },
+  {
+    why: 'a stream that stands still costs what did not come',
+    answer: (response) => response.writeHead(200).write(streamOf().subarray(0, -8)),
+    got: ['entry', 'entry', 'entry', 'alone'],
+  },
+  { why: 'no answer', answer: () => {}, got: ['alone', 'alone', 'alone', 'alone'] },
+  {
+    why: 'a page instead of a stream',
+    answer: (response) => response.end('<html>hello</html>'),
+    got: ['alone', 'alone', 'alone', 'alone'],
+  },
+  {
+    why: 'packed, it says, and is not',
+    answer: (response) => response.writeHead(200, { 'content-encoding': 'zstd' }).end(streamOf()),
+    got: ['alone', 'alone', 'alone', 'alone'],
+  },
+  {
+    why: 'a session that nobody put',
+    answer: (response) => response.writeHead(404).end(),
+    got: ['alone', 'alone', 'alone', 'alone'],
+  },
+];
+for (const { why, answer, got } of FAULTS) {
+  test(`what is wrong with a stream costs round trips only: ${why}`, async (t) => {
+    assert.deepEqual(await gets(await rig(t, answer)), got);
+  });
+}
+
+test('outputs past the bound are asked for alone, at once', async (t) => {
+  const made = await rig(t, (response) => response.writeHead(200).write(streamOf({ 0: Buffer.alloc(0) })), {
+    bytesMax: 50,
+  });
+  assert.deepEqual(await gets(made), ['alone', 'entry', 'entry', 'entry']);
+});
+
+test('an entry that nobody trusted has signed is a miss, an empty one too', async (t) => {
+  const made = await rig(t, (response) => response.end(streamOf()), { trusts: false });
+  assert.deepEqual(await gets(made), ['miss', 'miss', 'miss', 'miss']);
+  for (const { actionId } of ROWS) assert.equal(made.local.get(actionId), undefined);
+});
+
+test("another machine's module index is a miss", async (t) => {
+  const bytes = Buffer.from('go index v2\n');
+  const row = {
+    ...ROWS[0],
+    actionId: id('a'),
+    outputId: id(bytes),
+    size: bytes.length,
+    time: '1',
+    note: undefined,
+  };
+  const { open } = await rig(t, (response) =>
+    response.end(Buffer.concat([encodeIndex([row]), framesOf(0, bytes)])),
+  );
+  assert.deepEqual(await open().get(row.actionId), { entry: undefined });
+});
+
+test('at the end of a command all that waits is let go', async (t) => {
+  const { open } = await rig(t, (response) => response.writeHead(200).write(encodeIndex(ROWS)));
+  const prefetch = open();
+  const get = prefetch.get(ROWS[0]?.actionId ?? '');
+  await prefetch.get(ROWS[1]?.actionId ?? ''); // The index is here.
+  prefetch.close();
+  assert.equal(await get, 'alone');
+  const late = open();
+  late.close();
+  assert.equal(await late.get(ROWS[0]?.actionId ?? ''), 'alone');
+});
+
+test('a list of held actions that is damaged names fewer of them', async (t) => {
+  const { parts } = await rig(t, () => {});
+  const held = heldActions(parts);
+  held.add([id('a'), id('b')]);
+  assert.deepEqual(held.read(), [id('a'), id('b')]);
+  held.add([id('b'), id('c')]);
+  assert.deepEqual(held.read(), [id('b'), id('c'), id('a')]);
+  writeFileSync(parts.local.ownPath(`sessions/${NAME.project}`), Buffer.alloc(33));
+  assert.deepEqual(held.read(), ['0'.repeat(64)]);
+});
