@@ -7,17 +7,16 @@
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UpstreamFailed } from '../core/errors.ts';
-import type { Git, GitRun } from './git-command.ts';
-import type { Protocol } from './git-environment.ts';
-import { GIT_FETCH_MS, GIT_REPOSITORY_BYTES_MAX, GIT_SIZE_CHECK_MS } from './limits.ts';
+import type { GitBounds } from './git-bounds.ts';
+import type { Git, GitRun, GitServer } from './git-command.ts';
+import { oneLine } from './words.ts';
 
 export type BareRepositoryOptions = {
   readonly git: Git;
   readonly directory: string;
   readonly url: string;
-  readonly protocols: readonly Protocol[];
-  /** Default GIT_REPOSITORY_BYTES_MAX. */
-  readonly bytesMax?: number;
+  readonly server: GitServer;
+  readonly bounds: GitBounds;
 };
 
 export class BareRepository {
@@ -91,22 +90,26 @@ export class BareRepository {
    * @throws {UpstreamFailed} the repository grows past its bound; what came is thrown away
    */
   async fetch(args: readonly string[], refspecs: readonly string[]): Promise<void> {
-    const { git, directory, protocols, bytesMax = GIT_REPOSITORY_BYTES_MAX } = this.#options;
+    const { git, directory, server, bounds } = this.#options;
     const tooLarge = new AbortController();
     const watch = setInterval(() => {
       void treeBytes(directory).then((bytes) => {
-        if (bytes > bytesMax)
-          tooLarge.abort(new UpstreamFailed(`its objects have more than ${bytesMax} bytes`));
+        if (bytes > bounds.copyBytesMax)
+          tooLarge.abort(
+            new UpstreamFailed(
+              `repository ${oneLine(this.#options.url)} has more than ${bounds.copyBytesMax} bytes`,
+            ),
+          );
       });
-    }, GIT_SIZE_CHECK_MS);
+    }, bounds.sizeCheckMs);
     const fixed = ['fetch', '-q', '-f', '--no-tags', '--no-write-fetch-head', '--no-recurse-submodules'];
     try {
       await git.run([...fixed, ...args, '--end-of-options', 'origin', ...refspecs], {
         gitDir: directory,
-        protocols,
+        server,
         // A larger file goes to the disk as it comes. Git's own bound is 512 MiB, all of it in memory.
         settings: ['core.bigFileThreshold=16m'],
-        timeoutMs: GIT_FETCH_MS,
+        timeoutMs: bounds.fetchMs,
         signal: tooLarge.signal,
       });
     } catch (error) {

@@ -2,6 +2,7 @@
 
 import type { Clock, ModuleSource, PageGet, Upstream } from '../core/ports.ts';
 import { Discovery } from './discovery.ts';
+import { GIT_BOUNDS, type GitBounds } from './git-bounds.ts';
 import { GitCommand } from './git-command.ts';
 import { GitCredentials } from './git-credentials.ts';
 import type { Environment } from './git-environment.ts';
@@ -30,6 +31,8 @@ export type GitSourceSettings = {
   readonly get: PageGet;
   /** The module proxy at an origin, for hosts that name one. */
   readonly openProxy: (origin: string) => Upstream;
+  /** Default GIT_BOUNDS. */
+  readonly bounds?: GitBounds;
 };
 
 /** Private modules out of Git, and a way to have all asked anew that was refused or not found. */
@@ -40,9 +43,10 @@ export function createGitSource(settings: GitSourceSettings): GitModules {
   const { mappings, directory, insecurePatterns, privatePatterns, environment, clock, warn, get } = settings;
   const git = new GitCommand({ environment });
   const pauses = new LoginPauses(clock);
+  const { bounds = GIT_BOUNDS } = settings;
   const credentials = new GitCredentials({ git, home: environment.HOME });
   const hasLogin = (url: string) => credentials.has(url);
-  const repositories = new Repositories({ git, pauses, hasLogin, directory, clock, warn });
+  const repositories = new Repositories({ git, pauses, hasLogin, directory, bounds, clock, warn });
   const finder = new RepositoryFinder({
     mappings: parsePathMappings(mappings),
     discovery: new Discovery({

@@ -9,8 +9,8 @@ import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
 import { type BatchAnswer, commitTime, parseBatch } from './commit-object.ts';
-import { type Git, GitFailed } from './git-command.ts';
-import type { Protocol } from './git-environment.ts';
+import type { GitBounds } from './git-bounds.ts';
+import { type Git, GitFailed, type GitServer } from './git-command.ts';
 import { gitFailure, isDamage, isRefusal } from './git-failure.ts';
 import { Healer } from './healer.ts';
 import type { KeptFiles } from './kept-files.ts';
@@ -29,7 +29,8 @@ type FoundFiles = { readonly time: Date | undefined; readonly files: (Buffer | u
 export type FileCopyOptions = {
   readonly git: Git;
   readonly url: string;
-  readonly protocols: readonly Protocol[];
+  readonly server: GitServer;
+  readonly bounds: GitBounds;
   readonly directory: string;
   readonly clock: Clock;
   /** Small files that were read, of all repositories. */

@@ -1,6 +1,6 @@
 /**
- * Runs `git`, the only program of this room: without a shell, in a clean environment, in a process group of its own that
- * can be ended as a whole, with bounds on its time and on what it writes.
+ * Runs `git`, the only program of this room: no word of a command is read by a shell, in a clean environment, in a process
+ * group of its own that can be ended as a whole, with bounds on its time and on what it writes.
  *
  * Knows no repository and no module. What a failure means to a client, `git-failure.ts` says.
  */
@@ -18,6 +18,7 @@ import {
   GIT_QUEUE_MAX,
   GIT_WORDS_BYTES_MAX,
 } from './limits.ts';
+import { ServerGates, type ServerGatesOptions } from './server-gates.ts';
 import { oneLine } from './words.ts';
 
 /** The end of a `git` process that did not do its work. Never leaves this room. */
@@ -49,11 +50,18 @@ export class GitFailed extends Error {
   }
 }
 
+/** A server, and the ways to it. */
+export type GitServer = {
+  /** Its host and port, to count what is under way at it. */
+  readonly name: string;
+  readonly protocols: readonly Protocol[];
+};
+
 export type GitRun = {
   /** The repository's directory; undefined for a command without one. */
   readonly gitDir?: string;
-  /** Default: none. */
-  readonly protocols?: readonly Protocol[];
+  /** The server that it asks; undefined for a command that stays on the disk. */
+  readonly server?: GitServer;
   /** Git's settings say how ssh is run (`core.sshCommand`): no variable hides that. */
   readonly hasOwnSsh?: boolean;
   /** Default GIT_LOCAL_MS. */
@@ -73,14 +81,16 @@ export type GitCommandOptions = {
   readonly environment: Environment;
   /** Default GIT_PROCESSES_MAX. */
   readonly processesMax?: number;
-};
+} & ServerGatesOptions;
 
 export class GitCommand {
   readonly #environment: Environment;
   readonly #gate: Gate;
+  readonly #servers: ServerGates;
 
-  constructor({ environment, processesMax = GIT_PROCESSES_MAX }: GitCommandOptions) {
+  constructor({ environment, processesMax = GIT_PROCESSES_MAX, ...servers }: GitCommandOptions) {
     this.#environment = environment;
+    this.#servers = new ServerGates(servers);
     this.#gate = new Gate({
       placesMax: processesMax,
       queueMax: GIT_QUEUE_MAX,
@@ -117,12 +127,23 @@ export class GitCommand {
    */
   async *stream(args: readonly string[], run: GitRun = {}): AsyncGenerator<Buffer, void, void> {
     const { timeoutMs = GIT_LOCAL_MS, signal = new AbortController().signal } = run;
-    await this.#gate.enter(signal);
+    const leave = await this.#enter(run, signal);
+    let silent: (() => Error) | undefined;
     try {
       yield* this.#output(args, run, { timeoutMs, signal });
+    } catch (error) {
+      if (error instanceof GitFailed && error.reason === 'timeout')
+        silent = () => new GitFailed(error.message, error);
+      throw error;
     } finally {
-      this.#gate.leave();
+      leave(silent);
     }
+  }
+
+  async #enter(run: GitRun, signal: AbortSignal): Promise<(silent?: () => Error) => void> {
+    if (run.server !== undefined) return await this.#servers.enter(run.server.name, signal);
+    await this.#gate.enter(signal);
+    return () => this.#gate.leave();
   }
 
   async *#output(
@@ -155,6 +176,7 @@ export class GitCommand {
           reason: 'timeout',
           isOutside: isOutside(run),
         });
+      if (exitCode === NO_PROGRAM) throw notStarted(new Error(await words), undefined);
       if (exitCode !== 0) throw failure(args, { exitCode, words: await words, isOutside: isOutside(run) });
     } finally {
       clearTimeout(timer);
@@ -164,26 +186,39 @@ export class GitCommand {
   }
 
   #spawn(args: readonly string[], run: GitRun) {
-    const { gitDir, protocols = [], hasOwnSsh = false, input, settings = [] } = run;
+    const { gitDir, server, hasOwnSsh = false, input, settings = [] } = run;
     const place = gitDir === undefined ? [] : [`--git-dir=${gitDir}`];
     const more = settings.flatMap((setting) => ['-c', setting]);
-    const child = spawn('git', [...gitSettings(this.#environment), ...more, ...place, ...args], {
+    const words = [...gitSettings(this.#environment), ...more, ...place, ...args];
+    const isLong = server !== undefined;
+    const child = spawn(isLong ? 'sh' : 'git', isLong ? ['-c', GUARDED, 'git', ...words] : words, {
       // A repository that the server's own directory lies in is none of its business.
       cwd: gitDir ?? '/',
-      env: gitEnvironment(this.#environment, { protocols, hasOwnSsh }),
+      env: gitEnvironment(this.#environment, { protocols: server?.protocols ?? [], hasOwnSsh }),
       // A session of its own has no terminal to ask on.
       detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe', ...(isLong ? (['pipe'] as const) : [])],
     });
+    child.stdio[3]?.on('error', () => {});
     child.stdin.on('error', () => {}); // It may end before it has read all; its exit code tells.
     child.stdin.end(input);
     return child;
   }
 }
 
-function isOutside({ protocols = [] }: GitRun): boolean {
-  return protocols.length > 0;
+function isOutside({ server }: GitRun): boolean {
+  return server !== undefined;
 }
+
+/**
+ * Runs `git`, and beside it a process that ends the group when this server is gone: descriptor 3 is the end of a pipe that
+ * nothing is ever written to. A fetch would go on for as long as its server wants, and hold locks that the next start removes.
+ * The words of the command are arguments here, and no part of the script.
+ */
+const GUARDED = '{ read -r _ <&3; kill -9 0; } >/dev/null 2>&1 </dev/null & exec git "$@" 3<&-';
+
+/** The shell's word for a program that is not there. */
+const NO_PROGRAM = 127;
 
 /** Ends `git` and all that it started: remote helpers, ssh, index-pack. */
 function endGroup(child: ChildProcess): void {

@@ -5,8 +5,8 @@
 import { NotFound } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
-import { type Git, GitFailed } from './git-command.ts';
-import type { Protocol } from './git-environment.ts';
+import type { GitBounds } from './git-bounds.ts';
+import { type Git, GitFailed, type GitServer } from './git-command.ts';
 import { isDamage } from './git-failure.ts';
 import { Healer } from './healer.ts';
 import { RemoteRefs } from './remote-refs.ts';
@@ -14,7 +14,8 @@ import { RemoteRefs } from './remote-refs.ts';
 export type HistoryCopyOptions = {
   readonly git: Git;
   readonly url: string;
-  readonly protocols: readonly Protocol[];
+  readonly server: GitServer;
+  readonly bounds: GitBounds;
   readonly directory: string;
   readonly clock: Clock;
   /** One line worth a log entry. */

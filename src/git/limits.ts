@@ -2,8 +2,14 @@
 
 import { KiB, MiB } from '../core/limits.ts';
 
-/** `git` processes at one time, over all repositories. At half, forty cold modules wait twice as long; at double, forty fetches fill a Pi's memory. */
+/** `git` processes at one time that stay on the disk, over all repositories. At half, forty zips wait twice as long; at double, they fill a Pi's memory. */
 export const GIT_PROCESSES_MAX = 8;
+
+/** `git` processes at one time that ask servers. At half, two servers that hang stop all others; at double, forty fetches fill a Pi's memory. */
+export const GIT_OUTSIDE_MAX = 16;
+
+/** Those of them at one server. At half, forty cold modules wait twice as long; at double, one server that hangs stops all others. */
+export const GIT_SERVER_MAX = 8;
 
 /** Requests that wait for their turn at a `git` process or at a repository. */
 export const GIT_QUEUE_MAX = 4096;

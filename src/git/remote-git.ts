@@ -17,8 +17,8 @@ export class RemoteGit implements Git {
 
   /** As `GitCommand.run`. @throws {Forbidden} the login is refused, or was a while ago */
   async run(args: readonly string[], run: GitRun = {}): Promise<Buffer> {
-    if (run.protocols === undefined || run.protocols.length === 0) return await this.#git.run(args, run);
-    const hasOwnSsh = run.protocols.includes('ssh') && (await this.#hasOwnSsh());
+    if (run.server === undefined) return await this.#git.run(args, run);
+    const hasOwnSsh = run.server.protocols.includes('ssh') && (await this.#hasOwnSsh());
     return await this.#pauses.ask(this.#target, async () => {
       try {
         return await this.#git.run(args, { ...run, hasOwnSsh });

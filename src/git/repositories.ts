@@ -5,6 +5,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Forbidden } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import type { GitBounds } from './git-bounds.ts';
 import type { Git } from './git-command.ts';
 import { gitFailure } from './git-failure.ts';
 import { KeptFiles } from './kept-files.ts';
@@ -22,6 +23,7 @@ export type RepositoriesOptions = {
   readonly hasLogin: (url: string) => Promise<boolean>;
   /** `--git-dir`: all repositories lie below it. */
   readonly directory: string;
+  readonly bounds: GitBounds;
   readonly clock: Clock;
   readonly warn: (message: string) => void;
 };
@@ -73,7 +75,7 @@ export class Repositories {
   }
 
   async #open(url: string): Promise<Repository> {
-    const { git, pauses, hasLogin, clock, warn } = this.#options;
+    const { git, pauses, hasLogin, bounds, clock, warn } = this.#options;
     const rewritten = await this.#rewritten(url);
     const protocols = new Set([protocolOf(url), protocolOf(rewritten)]);
     const allowed = [...protocols].filter((one) => one !== undefined);
@@ -82,12 +84,13 @@ export class Repositories {
         `cannot read repository ${oneLine(url)}: insteadOf in Git's settings leads it to no URL`,
       );
     const isAnonymous = async () => !(await hasLogin(rewritten));
-    const target = { url, server: serverOf(rewritten), isAnonymous };
-    const remote = new RemoteGit({ git, pauses, target });
+    const name = serverOf(rewritten);
+    const remote = new RemoteGit({ git, pauses, target: { url, server: name, isAnonymous } });
     return new Repository({
       git: remote,
       url,
-      protocols: allowed,
+      server: { name, protocols: allowed },
+      bounds,
       directory: this.#directoryOf(url),
       kept: this.#kept,
       clock,

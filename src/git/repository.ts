@@ -12,12 +12,11 @@ import { join } from 'node:path';
 import { NotFound } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { type CommitFiles, FileCopy } from './file-copy.ts';
-import type { Git } from './git-command.ts';
-import type { Protocol } from './git-environment.ts';
+import type { GitBounds } from './git-bounds.ts';
+import type { Git, GitServer } from './git-command.ts';
 import { gitFailure } from './git-failure.ts';
 import { HistoryCopy } from './history-copy.ts';
 import type { KeptFiles } from './kept-files.ts';
-import { GIT_REFS_MS } from './limits.ts';
 import { RemoteRefs } from './remote-refs.ts';
 import type { Revision } from './revision.ts';
 import { compareSemver } from './semver.ts';
@@ -27,7 +26,8 @@ import { oneLine } from './words.ts';
 export type RepositoryOptions = {
   readonly git: Git;
   readonly url: string;
-  readonly protocols: readonly Protocol[];
+  readonly server: GitServer;
+  readonly bounds: GitBounds;
   /** This repository's own. */
   readonly directory: string;
   readonly clock: Clock;
@@ -174,10 +174,14 @@ export class Repository {
   }
 
   async #askRefs(): Promise<RemoteRefs> {
-    const { git, url, protocols } = this.#options;
+    const { git, url, server, bounds } = this.#options;
     try {
       const args = ['ls-remote', '-q', '--end-of-options', url];
-      return RemoteRefs.parse(await git.run(args, { protocols, timeoutMs: GIT_REFS_MS }));
+      const refs = RemoteRefs.parse(await git.run(args, { server, timeoutMs: bounds.refsMs }));
+      // Git takes a page of one line, such as that of a login, for a list without refs.
+      if (refs.isSha256 === undefined)
+        throw new NotFound(`repository ${this.#name} has no commits, or is none`);
+      return refs;
     } catch (error) {
       throw this.#failure(error);
     }

@@ -116,7 +116,10 @@ for (const { url, why } of refused) {
   test(`a hostile URL runs nothing: ${why}`, async (t) => {
     const here = join(tempDir(t), 'made');
     const args = ['ls-remote', '-q', '--end-of-options', url.replace('HERE', here)];
-    await assert.rejects(git().run(args, { protocols: ['https', 'ssh'] }), GitFailed);
+    await assert.rejects(
+      git().run(args, { server: { name: 'host', protocols: ['https', 'ssh'] } }),
+      GitFailed,
+    );
     assert.ok(!existsSync(here));
   });
 }

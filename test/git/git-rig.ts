@@ -6,6 +6,7 @@ import { SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../../src/core/limits.ts';
 import type { ModuleRequest, PageGet, Upstream } from '../../src/core/ports.ts';
 import { parseResource } from '../../src/core/resource.ts';
 import { createGitSource } from '../../src/git/create-git-source.ts';
+import { GIT_BOUNDS, type GitBounds } from '../../src/git/git-bounds.ts';
 
 export type GitRigOptions = {
   /** Has the `.gitconfig`. */
@@ -17,6 +18,7 @@ export type GitRigOptions = {
   /** Default: refs are asked for each time. */
   readonly listTtlMs?: number;
   readonly environment?: Readonly<Record<string, string>>;
+  readonly bounds?: Partial<GitBounds>;
 };
 
 export function gitRig({
@@ -26,6 +28,7 @@ export function gitRig({
   openProxy,
   environment = {},
   listTtlMs = 0,
+  bounds,
 }: GitRigOptions) {
   const warnings: string[] = [];
   const directory = join(home, 'repositories');
@@ -39,6 +42,7 @@ export function gitRig({
     listTtlMs,
     warn: (line) => warnings.push(line),
     get: get ?? (() => Promise.reject(new Error('no network'))),
+    bounds: { ...GIT_BOUNDS, ...bounds },
     openProxy: openProxy ?? (() => assert.fail('no proxy is expected')),
   });
   const text = async (path: string) => Buffer.from((await source.whole(request(path))).bytes).toString();
