@@ -24,6 +24,12 @@ export function prefixMatcher(patterns: string): (path: ModulePath) => boolean {
   };
 }
 
+/** Whether a glob without a slash matches one element of a path. */
+export function matchElement(glob: string, element: string): boolean {
+  const places = parsePattern([...glob]);
+  return places !== undefined && matches(places, element);
+}
+
 /**
  * Whether every pattern of the list can match a path: it is well-formed and has no space. A pattern that can match
  * nothing would make private modules public.

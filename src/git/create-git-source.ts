@@ -29,7 +29,7 @@ export type GitSourceSettings = {
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
   readonly get: PageGet;
-  /** The module proxy at an origin, for hosts that name one. */
+  /** The module proxy at an origin, whose URL may have a login, for hosts that name one. */
   readonly openProxy: (origin: string) => Upstream;
   /** Default GIT_BOUNDS. */
   readonly bounds?: GitBounds;
@@ -62,7 +62,10 @@ export function createGitSource(settings: GitSourceSettings): GitModules {
     probe: async (url) => (await repositories.at(url)).refs(clock.monotonicMs() - GIT_REFS_KEPT_MS),
     clock,
   });
-  const proxies = new ModuleProxies(settings.openProxy);
+  const proxies = new ModuleProxies({
+    open: settings.openProxy,
+    loginFor: (url) => credentials.loginFor(url),
+  });
   const refsFreshMs = Math.min(settings.listTtlMs, GIT_REFS_FRESH_MS);
   const source = new GitSource({ finder, repositories, proxies, clock, refsFreshMs });
   const retry = () => {

@@ -133,7 +133,10 @@ export class Discovery {
       });
     } catch (error) {
       if (isServeError(error)) throw error;
-      throw new UpstreamDown(`cannot ask ${url}: ${oneLine(messageOf(error))}`, { cause: error });
+      const why = oneLine(messageOf(error));
+      throw new UpstreamDown(`cannot ask ${url}: ${why}; if it has no such pages, set --git for it`, {
+        cause: error,
+      });
     } finally {
       this.#gate.leave();
     }

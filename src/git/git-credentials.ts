@@ -33,16 +33,25 @@ export class GitCredentials {
   }
 
   async #find(url: string): Promise<Readonly<Record<string, string>>> {
-    const { protocol, host, hostname, pathname } = new URL(url);
     const extra = await this.#ask(['config', '--get-urlmatch', 'http.extraHeader', url]);
     const header = /^([A-Za-z0-9-]+)[ \t]*:[ \t]*([^\r\n]*)/.exec(extra);
     if (header?.[1] !== undefined) return { [header[1].toLowerCase()]: header[2] ?? '' };
+    const login = await this.#login(url);
+    return login === undefined ? {} : basic(login);
+  }
+
+  /** The user and password for a URL; none over http. */
+  async loginFor(url: string): Promise<Login | undefined> {
+    return new URL(url).protocol === 'https:' ? await this.#login(url) : undefined;
+  }
+
+  async #login(url: string): Promise<Login | undefined> {
+    const { protocol, host, hostname, pathname } = new URL(url);
     const asked = `protocol=${protocol.slice(0, -1)}\nhost=${host}\npath=${pathname.slice(1)}\n\n`;
     const filled = await this.#ask(['credential', 'fill'], asked);
-    const [user, password] = [field(filled, 'username'), field(filled, 'password')];
-    if (user !== undefined && password !== undefined) return basic(user, password);
-    const entry = netrcEntry(await this.#netrc(), hostname);
-    return entry === undefined ? {} : basic(entry.login, entry.password);
+    const [login, password] = [field(filled, 'username'), field(filled, 'password')];
+    if (login !== undefined && password !== undefined) return { login, password };
+    return netrcEntry(await this.#netrc(), hostname);
   }
 
   async #ask(args: readonly string[], input?: string): Promise<string> {
@@ -62,10 +71,11 @@ export class GitCredentials {
   }
 }
 
-type NetrcEntry = { readonly login: string; readonly password: string };
+/** A user's name, and the password or token. */
+export type Login = { readonly login: string; readonly password: string };
 
 /** The entry of a machine in a netrc file. `default` and macros count for nothing, as in cmd/go/internal/auth/netrc.go. */
-export function netrcEntry(netrc: string, machine: string): NetrcEntry | undefined {
+export function netrcEntry(netrc: string, machine: string): Login | undefined {
   let here: { machine?: string; login?: string; password?: string } = {};
   for (const line of netrc.replace(/^macdef.*\n(?:.+\n)*/gm, '').split('\n')) {
     const words = line.trim().split(/\s+/);
@@ -83,8 +93,8 @@ export function netrcEntry(netrc: string, machine: string): NetrcEntry | undefin
   return undefined;
 }
 
-function basic(user: string, password: string) {
-  return { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` };
+function basic({ login, password }: Login) {
+  return { authorization: `Basic ${Buffer.from(`${login}:${password}`).toString('base64')}` };
 }
 
 function field(text: string, name: string): string | undefined {

@@ -101,7 +101,7 @@ export class GitSource implements ModuleSource {
     // Before the repository is found, as that lists its refs.
     const askedMs = this.#options.clock.monotonicMs();
     const place = await this.#options.finder.find(module);
-    return place.vcs === 'mod' ? this.#options.proxies.at(place.url) : { ...place, askedMs };
+    return place.vcs === 'mod' ? await this.#options.proxies.at(place.url) : { ...place, askedMs };
   }
 
   /** Does `work` with the module's reader. What is missing in refs that are old is looked for once more. */

@@ -1,25 +1,32 @@
 /**
  * The module proxies that `go-import` tags of `mod` name: such a host serves a path by the GOPROXY protocol, not from Git.
  *
- * There is one for each origin. Follows lookupDirect of cmd/go/internal/modfetch/repo.go.
+ * There is one for each origin and login. Follows lookupDirect of cmd/go/internal/modfetch/repo.go.
  */
 
 import { UpstreamFailed } from '../core/errors.ts';
 import type { Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
+import type { Login } from './git-credentials.ts';
 import { GIT_PROXIES_MAX } from './limits.ts';
 import { oneLine } from './words.ts';
 
 /** The proxy of a module, and the path below its root that the module's own begins at: empty, or with a slash at its end. */
 export type ModuleProxyPlace = { readonly upstream: Upstream; readonly prefix: string };
 
+export type ModuleProxiesOptions = {
+  /** The proxy at an origin; its URL has the login, which is sent to that origin only. Called once for each. */
+  readonly open: (origin: string) => Upstream;
+  /** The login that Git would send to a URL. */
+  readonly loginFor: (url: string) => Promise<Login | undefined>;
+};
+
 export class ModuleProxies {
-  readonly #open: (origin: string) => Upstream;
+  readonly #options: ModuleProxiesOptions;
   readonly #upstreams = new Map<string, Upstream>();
 
-  /** @param open the proxy at an origin; called once for each */
-  constructor(open: (origin: string) => Upstream) {
-    this.#open = open;
+  constructor(options: ModuleProxiesOptions) {
+    this.#options = options;
   }
 
   /**
@@ -27,20 +34,23 @@ export class ModuleProxies {
    *
    * @throws {UpstreamFailed} a URL that no proxy has, or too many proxies
    */
-  at(url: string): ModuleProxyPlace {
+  async at(url: string): Promise<ModuleProxyPlace> {
     const parsed = URL.parse(url);
     const prefix = parsed === null ? undefined : prefixOf(parsed);
     if (parsed === null || prefix === undefined)
       throw new UpstreamFailed(`a go-import tag names no module proxy: ${quote(oneLine(url))}`);
-    const { origin } = parsed;
-    const upstream = this.#upstreams.get(origin) ?? this.#begin(origin);
+    const origin = new URL(parsed.origin);
+    const { login = '', password = '' } = (await this.#options.loginFor(url)) ?? {};
+    origin.username = login;
+    origin.password = password;
+    const upstream = this.#upstreams.get(origin.href) ?? this.#begin(origin.href);
     return { upstream, prefix };
   }
 
   #begin(origin: string): Upstream {
     if (this.#upstreams.size >= GIT_PROXIES_MAX)
       throw new UpstreamFailed(`go-import tags name more than ${GIT_PROXIES_MAX} module proxies`);
-    const upstream = this.#open(origin);
+    const upstream = this.#options.open(origin);
     this.#upstreams.set(origin, upstream);
     return upstream;
   }

@@ -9,9 +9,11 @@
  */
 
 import { BadRequest } from '../core/errors.ts';
+import { matchElement } from '../core/glob.ts';
 import type { ModulePath } from '../core/module-path.ts';
 import { quote } from '../core/quote.ts';
 import { checkRepositoryUrl } from './repository-url.ts';
+import { oneLine } from './words.ts';
 
 /** One mapping: the elements of its pattern, and the URL with its stars. */
 export type PathMapping = { readonly elements: readonly string[]; readonly url: string };
@@ -30,6 +32,29 @@ export function parsePathMappings(text: string): readonly PathMapping[] {
     .map((one) => one.trim())
     .filter((one) => one !== '')
     .map(parseMapping);
+}
+
+/**
+ * Checks that each mapping is for paths that a private pattern may match. No other path is asked of Git: it would go to the
+ * upstreams, name and all.
+ *
+ * @throws {BadRequest} a mapping that never counts
+ */
+export function checkMappingsMeet(mappings: readonly PathMapping[], privatePatterns: string): void {
+  const patterns = privatePatterns.split(',').filter((one) => one !== '');
+  const idle = mappings.find(({ elements }) => !patterns.some((pattern) => mayMeet(elements, pattern)));
+  if (idle !== undefined)
+    throw new BadRequest(
+      `it maps ${quote(idle.elements.join('/'))}, which no private pattern matches: add it to --private`,
+    );
+}
+
+function mayMeet(elements: readonly string[], pattern: string): boolean {
+  const globs = pattern.replace(/\/$/, '').split('/');
+  return globs.every((glob, at) => {
+    const element = elements[at];
+    return element === undefined || element === '*' || matchElement(glob, element);
+  });
 }
 
 /**
@@ -67,8 +92,8 @@ function candidate({ elements: pattern, url }: PathMapping, root: readonly strin
 function parseMapping(text: string): PathMapping {
   const at = text.indexOf('=');
   const [pattern, url] = [text.slice(0, at), text.slice(at + 1)];
-  const fault = at < 0 ? 'no "="' : faultOf(pattern, url);
-  if (fault !== undefined) throw new BadRequest(`malformed mapping ${quote(text.slice(0, 200))}: ${fault}`);
+  const fault = at < 0 ? 'no "=" between a module path and a URL' : faultOf(pattern, url);
+  if (fault !== undefined) throw new BadRequest(`malformed mapping ${quote(oneLine(text))}: ${fault}`);
   checkRepositoryUrl(url.replaceAll('*', 'x'), 'own');
   return { elements: pattern.split('/'), url };
 }

@@ -47,6 +47,8 @@ function faultOf(url: string, trust: UrlTrust): string | undefined {
   if (url.length > URL_LENGTH_MAX) return `over ${URL_LENGTH_MAX} characters`;
   if (/[\s\p{C}"'<>\\^`{|}]/u.test(url)) return 'a character that no URL has';
   const protocol = protocolOf(url);
+  const [, scpHost, scpPath] = /^([\w.-]+@[\w.-]+):(?!\/\/)\/?(.*)$/.exec(url) ?? [];
+  if (scpHost !== undefined) return `write it as ssh://${scpHost}/${scpPath}`;
   if (protocol === undefined) return 'not a URL with https://, ssh:// or another scheme that is allowed';
   if (protocol === 'file' && trust !== 'own') return 'file:// is allowed in --git only';
   if (trust === 'secure' && !SECURE.includes(protocol))

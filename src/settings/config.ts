@@ -25,13 +25,13 @@ import {
   parseText,
 } from '../core/setting.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { parsePathMappings } from '../git/path-mapping.ts';
+import { checkMappingsMeet, parsePathMappings } from '../git/path-mapping.ts';
 import { isSafe } from '../oidc/issuer-get.ts';
 import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { type Env, GoEnv } from './go-env.ts';
 import { type PluginConfig, readPlugin } from './plugin-config.ts';
-import { serveOptions } from './serve-options.ts';
+import { type ServeOption, serveOptions } from './serve-options.ts';
 import { type Found, nonEmpty, parseFound, Settings, whereOf } from './sources.ts';
 
 /** Durations in ms, sizes in bytes; `serve-options.ts` explains each of them. */
@@ -123,14 +123,15 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   const settings = new Settings(flags, env);
   const goEnv = new GoEnv(env);
   const offline = settings.read(serveOptions.offline, parseSwitch, 'false');
+  const patterns = readSumdb(settings, goEnv);
   const config = {
     addr: settings.readAddr(),
     hosts: settings.read(serveOptions.hosts, parseHostNames),
     dbPath: readDbPath(settings),
-    ...readSumdb(settings, goEnv),
+    ...patterns,
     loginPatterns: settings.readIfSet(serveOptions.loginPatterns, parsePatterns) ?? '',
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
-    gitMappings: settings.read(serveOptions.gitMappings, parseMappings),
+    gitMappings: readMappings(settings.find('git'), patterns.noProxyPatterns),
     gitDir: settings.readIfSet(serveOptions.gitDir, parsePath),
     insecurePatterns: settings.read(serveOptions.insecurePatterns, parsePatterns),
     environment: env,
@@ -261,12 +262,14 @@ function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath'
   };
 }
 
-/** As the Git room takes them. */
-function parseMappings(text: string): string | undefined {
-  if (text === '') return '';
-  if (text === 'off') return undefined;
-  const mappings = parseText(text);
-  parsePathMappings(mappings);
+/** Undefined: off. */
+function readMappings(found: Found | undefined, noProxyPatterns: string): string | undefined {
+  if (found === undefined || found.text === '') return '';
+  const mappings = parseFound(serveOptions.gitMappings, found, parseText);
+  if (mappings === 'off') return undefined;
+  checked(serveOptions.gitMappings, found, () =>
+    checkMappingsMeet(parsePathMappings(mappings), noProxyPatterns),
+  );
   return mappings;
 }
 
@@ -293,14 +296,17 @@ function defaultReaders(): string {
 /** Looked into at once, so that a mistyped list makes no store. The parser's own words hold no password. */
 function readUpstream({ text, from }: Found): string {
   const list = parseFound(serveOptions.upstream, { text, from }, parseText);
-  try {
-    parseProxyList(list);
-  } catch (cause) {
-    throw new UsageError(`bad value for ${whereOf(serveOptions.upstream, from)}: ${messageOf(cause)}`, {
-      cause,
-    });
-  }
+  checked(serveOptions.upstream, { text, from }, () => parseProxyList(list));
   return list;
+}
+
+/** For a value that may have a password: its parser's own words are shown, not the value. */
+function checked(option: ServeOption, { from }: Found, parse: () => unknown): void {
+  try {
+    parse();
+  } catch (cause) {
+    throw new UsageError(`bad value for ${whereOf(option, from)}: ${messageOf(cause)}`, { cause });
+  }
 }
 
 async function findUpstream(

@@ -2,6 +2,8 @@
 // Method: pages and a proxy that are functions and note what they are asked.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { Forbidden, UpstreamFailed } from '../../src/core/errors.ts';
 import type { Upstream } from '../../src/core/ports.ts';
@@ -17,7 +19,7 @@ test('all files of a path come from the proxy that its host names, below its roo
   const head = await rig.source.head(request('go.corp.example/a/b/@v/v1.0.0.zip'));
   assert.deepEqual(head, { size: 3, upstream: 'mods.corp.example' });
   assert.deepEqual(asked, [
-    'https://mods.corp.example',
+    'https://mods.corp.example/',
     'go/~proxy/go.corp.example/a/b/@v/list',
     'go/~proxy/go.corp.example/a/b/@v/v1.0.0.zip',
     'go/~proxy/go.corp.example/a/b/@v/v1.0.0.zip',
@@ -51,25 +53,33 @@ test('a list of proxies is one host that is not there: a comma separates nothing
   assert.deepEqual(asked, []);
 });
 
-test('there are only so many', () => {
-  const proxies = new ModuleProxies(() => fake([]));
-  for (let host = 0; host < GIT_PROXIES_MAX; host++) proxies.at(`https://h${host}.example/a`);
-  proxies.at('https://h0.example/b');
-  assert.throws(() => proxies.at('https://one-more.example'), UpstreamFailed);
+test('there are only so many', async () => {
+  const proxies = new ModuleProxies({ open: () => fake([]), loginFor: async () => undefined });
+  for (let host = 0; host < GIT_PROXIES_MAX; host++) await proxies.at(`https://h${host}.example/a`);
+  await proxies.at('https://h0.example/b');
+  await assert.rejects(proxies.at('https://one-more.example'), UpstreamFailed);
+});
+
+test('the login that Git would send goes to the proxy, and to no other', async (t) => {
+  const { rig, asked, home } = world(t, 'go.corp.example/a mod https://mods.corp.example/x');
+  writeFileSync(join(home, '.netrc'), 'machine mods.corp.example login me password a/b@c\n');
+  await rig.text('go.corp.example/a/@v/list');
+  assert.equal(asked[0], 'https://me:a%2Fb%40c@mods.corp.example/');
 });
 
 function world(t: { after(dispose: () => void): void }, content: string) {
   const asked: string[] = [];
   const page = Buffer.from(`<meta name="go-import" content="${content}">`);
+  const home = tempDir(t);
   const rig = gitRig({
-    home: tempDir(t),
+    home,
     get: async () => ({ status: 200, body: page }),
     openProxy: (origin) => {
       asked.push(origin);
       return fake(asked);
     },
   });
-  return { rig, asked };
+  return { rig, asked, home };
 }
 
 function fake(asked: string[]): Upstream {

@@ -87,7 +87,7 @@ const others: { field: keyof Config; text: string; value: unknown }[] = [
     value: 'https://a.example|https://b.example,off',
   },
   { field: 'privatePatterns', text: '*.corp.example,a.b', value: '*.corp.example,a.b' },
-  { field: 'gitMappings', text: 'a.b/*=ssh://git@a.b/*', value: 'a.b/*=ssh://git@a.b/*' },
+  { field: 'gitMappings', text: 'off', value: undefined },
   { field: 'gitDir', text: '/var/lib/git', value: '/var/lib/git' },
   { field: 'insecurePatterns', text: '*.corp.example', value: '*.corp.example' },
   { field: 'loginPatterns', text: '*', value: '*' },
@@ -180,7 +180,6 @@ const bad: { name: string; texts: readonly string[]; form: RegExp }[] = [
   { name: 'db', texts: ['', ' ', 'a\0b'], form: /a file/ },
   { name: 'upstream', texts: ['', ' '], form: /https:\/\/proxy\.example,direct/ },
   { name: 'private', texts: ['a.b, c.d', 'a.['], form: /comma-separated patterns/ },
-  { name: 'git', texts: ['a.b', 'a.b/*=ext::sh', 'a.b=https://u:p@c.d'], form: /comma-separated mappings/ },
   { name: 'insecure', texts: ['a.b, c.d'], form: /comma-separated patterns/ },
   { name: 'private-allow', texts: ['', 'localhost', '10.0.0.1/8'], form: /comma-separated networks/ },
   {
@@ -324,6 +323,47 @@ test('a malformed list is told with where it stood, and without its password', a
     name: 'UsageError',
     message: 'bad value for --upstream (from GOPROXY): cannot read upstream list: not a URL: "https://[::1"',
   });
+});
+
+const badMappings: { git: string; env?: Record<string, string>; message: RegExp; why: string }[] = [
+  { git: 'a.b/*', message: /^bad value for --git: malformed mapping "a\.b\/\*": no "=" /, why: 'no URL' },
+  {
+    git: 'a.b/*=https://me:s3cret@h/*',
+    message: /credentials in a URL show in process lists/,
+    why: 'a password',
+  },
+  { git: 'a.b/*=ext::sh', message: /different numbers of stars/, why: 'stars' },
+  { git: 'a.b/x=ext::sh', message: /not a URL with https/, why: 'a program' },
+  { git: 'a.b/x*=https://me:s3cret@h/*', message: /a star is only a part/, why: 'a password beside a fault' },
+  { git: 'a.b/*=git@h:team/*', message: /write it as ssh:\/\/git@h\/team\/x$/, why: "scp's form" },
+  {
+    git: 'a.b/*=https://h/*,c.d/*=https://h/*',
+    message: /it maps "c\.d\/\*", which no private pattern matches: add it to --private$/,
+    why: 'a path that would go to the upstreams',
+  },
+  {
+    git: 'a.b/*=https://h/*',
+    env: { GONOPROXY: 'none' },
+    message: /which no private pattern matches/,
+    why: 'GONOPROXY takes all private patterns back',
+  },
+];
+for (const { git, env = {}, message, why } of badMappings) {
+  test(`a mapping of --git that can't be meant: ${why}`, async () => {
+    const flags = { git, private: '*.b/team,a.*' };
+    await assert.rejects(loadConfig({ flags, env: { ...base, ...env } }), (error: Error) => {
+      assert.equal(error.name, 'UsageError');
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /s3cret/);
+      return true;
+    });
+  });
+}
+
+test('a mapping may be wider or narrower than the private pattern', async () => {
+  const git = 'a.b/*=https://h/*,x.c/team/lib/*=https://h/*,d.e/*/*=https://h/*/*';
+  const flags = { git, private: 'a.b/team,*.c,d.e/team/l[a-z]*' };
+  assert.equal((await loadConfig({ flags, env: base })).gitMappings, git);
 });
 
 test('a link to a store is the store, so that its one lock holds', async () => {
