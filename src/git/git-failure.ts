@@ -153,7 +153,8 @@ const MEANINGS: readonly Meaning[] = [
     wayOut: '; mend the login in ~/.netrc or the credential helper of the user that Astera runs as',
   },
   {
-    pattern: /could not read (?:username|password)|terminal prompts disabled|returned error: 401/i,
+    pattern:
+      /could not read (?:username|password)|unable to get password|terminal prompts disabled|returned error: 401/i,
     as: refusedLogin(undefined),
     wayOut:
       '; it wants a login, or another one: put it into ~/.netrc or a credential helper of the user that Astera runs as',

@@ -160,6 +160,17 @@ const failures: { words: string; kind: string }[] = [
     words: "fatal: unable to access 'https://h/': SSL certificate problem: self-signed certificate",
     kind: 'forbidden',
   },
+  // Git 2.46 and later, with credential.interactive=false.
+  { words: 'fatal: unable to get password from user', kind: 'forbidden' },
+  {
+    words:
+      'no such identity: /k: No such file or directory\ngit@h: Permission denied (publickey).\nfatal: Could not read from remote repository.',
+    kind: 'forbidden',
+  },
+  {
+    words: 'Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures',
+    kind: 'forbidden',
+  },
   { words: "fatal: transport 'file' not allowed", kind: 'forbidden' },
   { words: "remote: Repository not found.\nfatal: repository 'https://h/x/' not found", kind: 'not-found' },
   { words: "fatal: '/srv/x' does not appear to be a git repository", kind: 'not-found' },
