@@ -94,7 +94,7 @@ export async function runServer({
     setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
     setInterval(() => {
       logins?.sweep();
-      void keepHouse(config, { store, services, events });
+      void keepHouse(config, { store, services, events, stop });
     }, HOUSEKEEPING_MS),
   ];
   let control: ControlServer | undefined;
@@ -226,7 +226,7 @@ async function openControl(
 
 async function keepHouse(
   { buildCacheBytesMax, buildCacheExpiryMs }: Config,
-  { store, services, events }: { store: ThreadStore; services: Services; events: Events },
+  { store, services, events, stop }: Pick<Serving, 'store' | 'events' | 'stop'> & { services: Services },
 ): Promise<void> {
   try {
     await services.lastUse.flush(clock.wallMs());
@@ -239,7 +239,7 @@ async function keepHouse(
       storedBytesMax: buildCacheBytesMax,
     });
   } catch (error) {
-    events.housekeepingFailed(messageOf(error));
+    if (!stop.aborted) events.housekeepingFailed(messageOf(error));
   }
 }
 

@@ -62,6 +62,7 @@ export class ReaderPool {
   #longQueue: Pending[] = [];
   #busy = 0;
   #isScheduled = false;
+  #isClosed = false;
 
   constructor(options: ReaderPoolOptions) {
     this.#options = options;
@@ -79,11 +80,15 @@ export class ReaderPool {
     return threadIdsOf(this.#pool);
   }
 
+  /** Ends the threads. Reads that are under way or come later fail: their threads did not die. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const pending of [...this.#queue.splice(0), ...this.#longQueue.splice(0)]) pending.reject(closed());
     await this.#pool.destroy();
   }
 
   #send(request: Request): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(closed());
     const queue = isLong(request) ? this.#longQueue : this.#queue;
     if (queue.length >= READ_QUEUE_MAX) {
       return Promise.reject(new Busy(`cannot read store: ${READ_QUEUE_MAX} reads are waiting`));
@@ -134,8 +139,11 @@ export class ReaderPool {
         settle(pending, replies[i]);
       });
     } catch (error) {
-      this.#options.onDeath?.(messageOf(error));
-      await this.#runAlone(batch);
+      if (!this.#isClosed) {
+        this.#options.onDeath?.(messageOf(error));
+        await this.#runAlone(batch);
+      }
+      for (const pending of batch) pending.reject(closed()); // Of those that have no answer yet.
     } finally {
       this.#busy--;
       this.#dispatch();
@@ -151,6 +159,10 @@ export class ReaderPool {
       }
     }
   }
+}
+
+function closed(): StoreFailed {
+  return new StoreFailed('cannot read store: it is closed');
 }
 
 /** Whether the call brings a chunk, or what may be as long. */

@@ -115,6 +115,7 @@ export class WriterQueue {
   #waitingForRoom: (() => void)[] = [];
   #writtenBytes = 0;
   #running: Promise<void> | undefined;
+  #isClosed = false;
   /** Ends the wait for others. */
   #hurry: () => void = () => {};
 
@@ -142,9 +143,10 @@ export class WriterQueue {
     return threadIdsOf(this.#pool);
   }
 
-  /** Commits what is queued, empties the WAL, ends the thread. */
+  /** Commits what is queued, empties the WAL, ends the thread. Calls that come later fail. */
   async close(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+    this.#isClosed = true;
     await this.#pool.run('close').catch((error: unknown) => this.#options.onDeath?.(messageOf(error)));
     await this.#pool.destroy();
   }
@@ -158,6 +160,7 @@ export class WriterQueue {
   }
 
   #send(request: Request): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(new StoreFailed('cannot write store: it is closed'));
     return new Promise((resolve, reject) => {
       this.#queue.push({ request, resolve, reject });
       this.#queuedBytes += bytesOf(request);

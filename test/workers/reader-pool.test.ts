@@ -172,3 +172,16 @@ test('a store that is not there fails every read clearly', async (t) => {
   await assert.rejects(pool.call.getEntry({ key: 'k0' }), StoreFailed);
   await pool.close();
 });
+
+test('reads that are under way, wait or come late when it closes are refused, and no thread has died', async (t) => {
+  const deaths: string[] = [];
+  const { pool } = openPool(t, { onDeath: (message) => deaths.push(message) });
+  await pool.call.getEntry({ key: 'k0' });
+  const read = () => assert.rejects(pool.call.getEntry({ key: 'k1' }), /^StoreFailed: .*it is closed$/);
+  const underWay = read();
+  await new Promise((resolve) => setImmediate(resolve));
+  const waiting = read();
+  const isClosed = pool.close();
+  await Promise.all([underWay, waiting, read(), isClosed]);
+  assert.deepEqual(deaths, []);
+});

@@ -267,3 +267,13 @@ test('the WAL stays bounded under many writes while readers read, and is empty a
   assert.equal(reader.getEntry({ key: 'k360' }).entry?.size, CHUNK_BYTES);
   reader.close();
 });
+
+test('a call that comes after the end is refused, and no thread has died', async (t) => {
+  const { queue, seen } = await openQueue(t);
+  const last = queue.call.putEntry(entry('last'));
+  const closing = queue.close();
+  await last;
+  await closing;
+  await assert.rejects(queue.call.putEntry(entry('late')), /^StoreFailed: .*it is closed$/);
+  assert.deepEqual(seen.deaths, []);
+});
