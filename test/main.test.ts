@@ -18,11 +18,12 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { commands } from '../src/commands/command-list.ts';
 import { serveOptions } from '../src/settings/serve-options.ts';
+import { mainEntry } from './support/entry.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'astera-main-'));
 after(() => rmSync(home, { recursive: true, force: true }));
 
-const main = new URL('../src/main.ts', import.meta.url).pathname;
+const main = mainEntry();
 
 type Outcome = { code: number | null; stdout: string; stderr: string };
 

@@ -7,9 +7,10 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { mainEntry } from '../support/entry.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+const MAIN = mainEntry();
 
 const shells = [
   { name: 'bash', command: 'bash --norc --noprofile -i' },

@@ -9,9 +9,10 @@ import { type TestContext, test } from 'node:test';
 import { StoreWriter } from '../../src/store/writer.ts';
 import { assertWhole, contentOf, grow, put, putOutput, query, sha256Of } from '../store/stores.ts';
 import { Astera, runAstera } from '../support/astera.ts';
+import { mainEntry } from '../support/entry.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-const MAIN = new URL('../../src/main.ts', import.meta.url).pathname;
+const MAIN = mainEntry();
 const M = 'a.example/m';
 const ZIP = 300_000;
 

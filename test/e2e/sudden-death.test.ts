@@ -23,9 +23,13 @@ const KILLS = times({ short: 8, long: 20 });
 const CLIENTS = 6;
 const DOWNLOADS = 2;
 const LARGE_BYTES = 12_000_000;
+const PAUSE_MS = 10;
 
-/** A life from the first request on: most are too short for a large zip. */
-const LIFE_MS = { min: 20, max: 900 };
+/**
+ * A life ends when the slow upstream has sent so many bytes more: one in ten at once, and none lives for a large zip. By
+ * bytes and not by time, so that a busy machine meets the same moments.
+ */
+const LIFE_BYTES = { min: -600_000, max: 5_400_000 };
 
 /** What one kill may cost a download: chunks on their way to the writer, and what sockets hold. */
 const LOST_BYTES_MAX = 2_000_000;
@@ -67,7 +71,8 @@ test('kill after kill under load: the store stays whole, and downloads go on whe
     const downloads = [...before.map(({ path }) => path), ...large.fresh(DOWNLOADS - before.length)];
     const asking = downloads.map((path) => ask(`${astera.url}/${path}`).then((got) => large.got(path, got)));
     const load = Array.from({ length: CLIENTS }, () => fetchOn(astera.url, paths, random));
-    await delay(LIFE_MS.min + random() * (LIFE_MS.max - LIFE_MS.min));
+    const lifeBytes = LIFE_BYTES.min + random() * (LIFE_BYTES.max - LIFE_BYTES.min);
+    await Promise.race([Promise.all(asking), untilSent(slow.bytesSent + lifeBytes)]);
     await astera.kill();
     await Promise.all([...asking, ...load]);
     assertWhole(astera.db);
@@ -93,6 +98,10 @@ test('kill after kill under load: the store stays whole, and downloads go on whe
     await astera.dispose();
   }
 });
+
+async function untilSent(bytes: number): Promise<void> {
+  while (slow.bytesSent < bytes) await delay(PAUSE_MS);
+}
 
 type Partial = { readonly path: string; readonly from: number };
 
@@ -133,7 +142,7 @@ class LargeZips {
       };
       const path = `${module.path}/@v/${module.version}.zip`;
       const { zip } = madeUpFiles(module);
-      this.#upstream.serve(path, { bytes: zip, etag: `"${path}"`, pieceBytes: 64 * 1024, pauseMs: 10 });
+      this.#upstream.serve(path, { bytes: zip, etag: `"${path}"`, pieceBytes: 64 * 1024, pauseMs: PAUSE_MS });
       this.#zips.set(path, zip);
       this.bytes += zip.length;
       this.begun.push(path);
