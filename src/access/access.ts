@@ -28,15 +28,10 @@ export type AccessOptions = {
 };
 
 export type AccessRequest = {
-  /** The client's address: 4 or 16 bytes in network order; none for a Unix socket. */
+  /** The client's address: 4 or 16 bytes in network order; none for a Unix socket. Read only if it matters: it may cost. */
   readonly address: Uint8Array;
   /** Undefined: it sent none. They are looked at only where its address gives no right. */
   readonly credentials: Credentials | undefined;
-};
-
-export type ModuleRequest = AccessRequest & {
-  /** The module that the answer would tell of. */
-  readonly module: ModulePath;
 };
 
 type Matcher = (path: ModulePath) => boolean;
@@ -66,14 +61,16 @@ export class Access {
   /**
    * Whether the client may have the answer; a promise where its password must be checked first.
    *
+   * @param module that the answer would tell of
    * @returns who else may get it
    * @throws {Forbidden} neither the client's network nor its login may read the module
    * @throws {Unauthorized} its network may not, and there is no login, or a wrong one
    * @throws {Busy} the login can't be checked now
    */
-  decide({ address, credentials, module }: ModuleRequest): Visibility | Promise<Visibility> {
+  decide(client: AccessRequest, module: ModulePath): Visibility | Promise<Visibility> {
     const need = this.#needOf(module);
     if (need === undefined) return 'public';
+    const { address, credentials } = client;
     if (this.isTrusted(address)) return 'private';
     if (this.#logins === undefined) throw new Forbidden(refusal(module, need, notNamed(address)));
     if (credentials === undefined) {

@@ -54,7 +54,9 @@ export function splitTokenPath(path: string): TokenPath {
     return { path: path.slice(end), token: decoded(path.slice(TOKEN_PREFIX.length, end)) };
   }
   const [, name = '', token = '', rest = '/'] = /^\/([^/]{5,15})\/([^/]*)(\/.*)?$/s.exec(path) ?? [];
-  if (decoded(name) !== 'token') return { path, token: undefined };
+  // Nearly no name has an escape, and this is on the way of each request.
+  const hasToken = name === 'token' || (name.includes('%') && decoded(name) === 'token');
+  if (!hasToken) return { path, token: undefined };
   return { path: rest, token: decoded(token) };
 }
 

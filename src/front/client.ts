@@ -69,7 +69,10 @@ export class Client {
     return this.announcedBytes > UNREAD_BODY_BYTES_MAX;
   }
 
-  /** Its address: 4 or 16 bytes; none for a Unix socket. To be asked for before the handler returns. */
+  /**
+   * Its address: 4 or 16 bytes; none for a Unix socket. To be asked for before the handler returns, and only if it is
+   * needed: uWebSockets asks the kernel each time.
+   */
   get address(): Uint8Array {
     return new Uint8Array(this.res.getRemoteAddress());
   }

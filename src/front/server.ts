@@ -210,8 +210,7 @@ export class Server {
    */
   #demandRight(client: Client, { module }: Route): Promise<void> | undefined {
     if (module === undefined) return undefined;
-    const { address, credentials } = client;
-    const decided = this.#options.access.decide({ address, credentials, module });
+    const decided = this.#options.access.decide(client, module);
     if (decided instanceof Promise) {
       return decided.then((visibility) => {
         client.visibility = visibility;

@@ -169,11 +169,7 @@ for (const { patterns, allow, address, module, is, why } of rows) {
     const access = new Access({ privatePatterns: patterns, privateNetworks: parseNetworks(allow) });
     const path = parseModulePath(module);
     const decide = () =>
-      access.decide({
-        address: parseIp(address) ?? new Uint8Array(0),
-        credentials: undefined,
-        module: path,
-      });
+      access.decide({ address: parseIp(address) ?? new Uint8Array(0), credentials: undefined }, path);
     assert.equal(access.visibilityOf(path), is === 'refused' ? 'private' : is);
     if (is !== 'refused') assert.equal(decide(), is);
     else assert.throws(decide, Forbidden);
@@ -185,7 +181,7 @@ test('a refusal names the module, the setting and the client, on one line', () =
   const module = parseModulePath('p.example/x');
   const why = (address: Uint8Array) => {
     try {
-      access.decide({ address, credentials: undefined, module });
+      access.decide({ address, credentials: undefined }, module);
     } catch (error) {
       return String(error);
     }
@@ -198,6 +194,18 @@ test('a refusal names the module, the setting and the client, on one line', () =
   assert.match(why(new Uint8Array(0)), /network of this machine$/);
 });
 
+test('a public module costs no look at the address', () => {
+  const access = new Access({ privatePatterns: ['p.example'], privateNetworks: [] });
+  const client = {
+    get address(): Uint8Array {
+      throw new Error('the kernel was asked');
+    },
+    credentials: undefined,
+  };
+  assert.equal(access.decide(client, parseModulePath('a.example/x')), 'public');
+  assert.throws(() => access.decide(client, parseModulePath('p.example/x')), /the kernel was asked/);
+});
+
 test('an address of no known form is trusted by nobody', () => {
   const access = new Access({
     privatePatterns: ['p.example'],
@@ -206,7 +214,7 @@ test('an address of no known form is trusted by nobody', () => {
   for (const length of [1, 3, 5, 15, 17]) {
     const address = new Uint8Array(length);
     assert.throws(
-      () => access.decide({ address, credentials: undefined, module: parseModulePath('p.example/x') }),
+      () => access.decide({ address, credentials: undefined }, parseModulePath('p.example/x')),
       Forbidden,
     );
   }
