@@ -20,6 +20,7 @@ import type { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { ReadThrough } from '../flight/read-through.ts';
 import type { Events } from '../observe/events.ts';
+import type { ActionFilters } from './action-filters.ts';
 import { BUILD_ACTION_HELD_MS } from './limits.ts';
 import { framedChunks, packedChunks, uploadOutput } from './output-upload.ts';
 import { PACKED_SEQ, PackedStream } from './packed-stream.ts';
@@ -32,6 +33,8 @@ export type BuildCacheOptions = {
   readonly memory: Memory;
   readonly readThrough: ReadThrough<CachedOutput | undefined, CachedOutput>;
   readonly used: LastUse<ActionName>;
+  /** Told of each new action. */
+  readonly filters: Pick<ActionFilters, 'add'>;
   readonly clock: Clock;
   readonly events: Events;
 };
@@ -128,6 +131,7 @@ export class BuildCache {
     this.#refuseFull();
     const { outcome } = await store.putAction({ ...put, nowMs: clock.wallMs() });
     events.buildCacheAsked('put', outcome);
+    if (outcome === 'stored') this.#options.filters.add(put);
     if (outcome !== 'refused') return;
     events.buildConflict(put.actionId, put.outputId);
     throw new Conflict(`cannot put action ${put.actionId}: it has another output, which stays`);

@@ -16,3 +16,9 @@ export const SESSION_AHEAD_BYTES_MAX = MiB;
 
 /** Chunks that are read ahead for each of them: small outputs go through the readers in batches of so many. */
 export const SESSION_AHEAD_CHUNKS_MAX = 64;
+
+/** Filters in memory, one a namespace: of 100,000 actions it has 128 KiB. Past it the one that nobody asked for longest is made anew. */
+export const FILTERS_MAX = 64;
+
+/** Actions put last that a filter remembers: a client that has it from before them is sent these alone. Four cold builds. */
+export const FILTER_ADDED_MAX = 8_192;

@@ -81,6 +81,11 @@ export type BuildCacheReaderPort = {
   getOutputChunk(request: { blob: number; seq: number; body: Exclude<BodyForm, 'none'> }): {
     bytes?: Uint8Array;
   };
+  /**
+   * The short IDs of a namespace's actions, SHORT_IDS_PER_CALL_MAX for each call, whose IDs come after `after`; the first
+   * call has an empty one, and the next has `last`. Without `last` there are no more.
+   */
+  getShortIds(request: { namespace: string; after: string }): { bytes: Uint8Array; last?: string };
   /** Whether each of up to KEYS_PER_CALL_MAX outputs is stored. */
   getOutputsStored(request: { outputIds: readonly string[] }): { stored: boolean[] };
 };

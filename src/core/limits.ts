@@ -78,3 +78,9 @@ export const SESSION_ACTIONS_MAX = 16_384;
 
 /** Characters of a session's label: the longest module paths have some 100. */
 export const SESSION_LABEL_LENGTH_MAX = 255;
+
+/** Actions in one answer to a listing of short IDs: 64 KiB. */
+export const SHORT_IDS_PER_CALL_MAX = 8_192;
+
+/** A filter that is older rules out no misses: for so long a client may compile what a neighbour has just put. At half, each client asks twice as often; at double, two that build the same commit at once share less. */
+export const FILTER_FRESH_MS = 30_000;

@@ -75,3 +75,6 @@ export const PREFETCH_NEAR_MS = 500;
 
 /** It waits no longer, whatever the rate was. */
 export const PREFETCH_WAIT_MS = 2_000;
+
+/** A filter of a server's actions: of ten million it has 16 MiB. */
+export const FILTER_BYTES_MAX = 32 * MiB;

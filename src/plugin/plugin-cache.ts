@@ -1,8 +1,10 @@
 /** All that sessions share: the local directory, the server behind it, uploads and counters. */
 
 import { readFileSync } from 'node:fs';
+import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import type { SessionName } from '../core/session-port.ts';
 import { LocalCache } from './local-cache.ts';
+import { MissFilter } from './miss-filter.ts';
 import { heldActions, openPrefetch } from './open-prefetch.ts';
 import type { PluginOptions } from './options.ts';
 import type { Prefetch } from './prefetch.ts';
@@ -16,7 +18,17 @@ export class PluginCache {
   readonly remote: RemoteCache | undefined;
   readonly uploads: Uploads | undefined;
   readonly #signatures: Signatures;
-  readonly counts = { hits: 0, remoteHits: 0, misses: 0, puts: 0, bytes: 0, prefetched: 0, unused: 0 };
+  readonly counts = {
+    hits: 0,
+    remoteHits: 0,
+    misses: 0,
+    puts: 0,
+    bytes: 0,
+    prefetched: 0,
+    unused: 0,
+    ruledOut: 0,
+  };
+  readonly #filters: readonly MissFilter[] = [];
   readonly #reports = new Set<Promise<void>>();
   readonly #warn: (line: string) => void;
 
@@ -35,8 +47,29 @@ export class PluginCache {
     const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
     const signatures = this.#signatures;
     this.remote = new RemoteCache({ url, token, timeoutMs, shareCgo, namespace, signatures, now, warn });
+    this.#filters = [...new Set([namespace, MAIN_NAMESPACE])].map(
+      (one) =>
+        new MissFilter({
+          path: this.local.ownPath(
+            `filter-${one === MAIN_NAMESPACE ? 'main' : 'own'}-${encodeURIComponent(url.host)}`,
+          ),
+          fetch: (held) => this.remote?.getFilter(one, held) ?? Promise.resolve(undefined),
+          now,
+        }),
+    );
     this.uploads = new Uploads(this.local, this.remote, options.uploads);
     this.uploads.takeSpool();
+  }
+
+  /** Whether neither the own namespace nor the main one has an action, as far as the server's filters tell. */
+  async rulesOut(actionId: string): Promise<boolean> {
+    for (const filter of this.#filters) if (!(await filter.rulesOut(actionId))) return false;
+    return this.#filters.length > 0;
+  }
+
+  /** Gets the filters where they are old. */
+  refreshFilters(): void {
+    for (const filter of this.#filters) void filter.refresh();
   }
 
   /** Starts to fetch what a session will ask for; undefined where nothing is to be fetched. */
@@ -74,11 +107,11 @@ export class PluginCache {
   async close(): Promise<void> {
     await this.uploads?.close(this.options.closeWaitMs);
     if (!this.options.metrics) return;
-    const { hits, remoteHits, misses, puts, bytes, prefetched, unused } = this.counts;
+    const { hits, remoteHits, misses, puts, bytes, prefetched, unused, ruledOut } = this.counts;
     const { refused } = this.#signatures;
     const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses, ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
     );
   }
 

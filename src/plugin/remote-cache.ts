@@ -6,6 +6,7 @@
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
+import { FILTER_HEADER, FILTER_PATH, type FilterNews } from '../core/action-filter.ts';
 import {
   actionPath,
   NAMESPACE_HEADER,
@@ -26,6 +27,7 @@ import {
 } from '../core/session-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import {
+  FILTER_BYTES_MAX,
   PLUGIN_DOWNLOAD_BYTES_MAX,
   PLUGIN_PAUSE_MS,
   PLUGIN_PAUSE_MS_MAX,
@@ -211,6 +213,36 @@ export class RemoteCache {
       if (response.statusCode !== 404 && response.statusCode !== 405)
         throw new Error(refusal(response.statusCode));
       return undefined;
+    } catch (error) {
+      this.#failed(error);
+      return undefined;
+    }
+  }
+
+  /** What is new in the filter of a namespace. Never rejects; undefined: there is none to be had. */
+  async getFilter(
+    namespace: string,
+    held: Pick<FilterNews, 'epoch' | 'serial'> | undefined,
+  ): Promise<Buffer | undefined> {
+    if (!this.#isUp()) return undefined;
+    try {
+      const response = await this.#send('GET', FILTER_PATH, {
+        [NAMESPACE_HEADER]: namespace,
+        ...(held !== undefined && { [FILTER_HEADER]: `${held.epoch}.${held.serial}` }),
+      });
+      // An older server has none.
+      if (response.statusCode !== 200) {
+        response.resume();
+        return undefined;
+      }
+      const pieces: Buffer[] = [];
+      let left = FILTER_BYTES_MAX;
+      for await (const piece of response as AsyncIterable<Buffer>) {
+        left -= piece.length;
+        if (left < 0) throw new Error('a filter without end');
+        pieces.push(piece);
+      }
+      return Buffer.concat(pieces);
     } catch (error) {
       this.#failed(error);
       return undefined;

@@ -146,10 +146,16 @@ export class Session implements RequestSink {
   }
 
   async #fetch(actionId: string, remote: RemoteCache): Promise<LocalEntry | undefined> {
-    if (!this.#hasAskedRemote && this.#name !== undefined) this.#prefetch = this.#cache.prefetch(this.#name);
-    this.#hasAskedRemote = true;
+    if (!this.#hasAskedRemote) {
+      this.#hasAskedRemote = true;
+      this.#cache.refreshFilters();
+      if (this.#name !== undefined) this.#prefetch = this.#cache.prefetch(this.#name);
+    }
     const found = (await this.#prefetch?.get(actionId)) ?? 'alone';
-    return found === 'alone' ? remote.get(actionId, this.#cache.local) : found.entry;
+    if (found !== 'alone') return found.entry;
+    if (!(await this.#cache.rulesOut(actionId))) return remote.get(actionId, this.#cache.local);
+    this.#cache.counts.ruledOut++;
+    return undefined;
   }
 
   #note(actionId: string, isThere: boolean): void {

@@ -33,8 +33,10 @@ export async function trimDirectory(
   nowMs: number,
 ): Promise<void> {
   const oldestMs = nowMs - Math.max(expiryMs, PLUGIN_KEPT_MS_MIN);
-  const own = readNames(join(directory, NAMESPACES)).map((name) => join(NAMESPACES, name, 'action'));
-  for (const kind of ['action', 'tmp', ...own]) {
+  const own = readNames(join(directory, NAMESPACES)).flatMap((name) =>
+    ['action', 'sessions'].map((kind) => join(NAMESPACES, name, kind)),
+  );
+  for (const kind of ['action', 'sessions', 'tmp', ...own]) {
     for (const { path } of await listFiles(join(directory, kind))) removeUnused(path, oldestMs);
   }
   const outputs = (await listFiles(join(directory, 'output'))).sort((a, b) => a.usedAtMs - b.usedAtMs);

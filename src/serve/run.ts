@@ -10,6 +10,7 @@ import { ControlServer } from '../control/control-server.ts';
 import { messageOf } from '../core/errors.ts';
 import { CacheEndpoint } from '../front/cache-endpoint.ts';
 import { ChecksumsEndpoint } from '../front/checksums-endpoint.ts';
+import { FilterEndpoint } from '../front/filter-endpoint.ts';
 import { ModulesEndpoint } from '../front/modules-endpoint.ts';
 import { OperationsEndpoint } from '../front/operations-endpoint.ts';
 import { OwnHosts } from '../front/own-hosts.ts';
@@ -154,7 +155,7 @@ type Renewable = {
 /** The server with all its endpoints, not listening yet. */
 function serverOver(
   { config, store, metrics, events, profiles, onWork, program }: ServerParts,
-  { access, modules, sumdb, buildCache, sessions, cacheRight }: Services,
+  { access, modules, sumdb, buildCache, filters, sessions, cacheRight }: Services,
 ): Server {
   const { instance } = store;
   const notReady = async () => store.full ?? (await unreadable(store));
@@ -163,6 +164,7 @@ function serverOver(
       new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, access, profiles }),
       new ProgramEndpoint(program),
       new CacheEndpoint({ cache: buildCache, right: cacheRight }),
+      new FilterEndpoint({ filters, right: cacheRight }),
       new SessionEndpoint({ sessions, right: cacheRight }),
       new ChecksumsEndpoint({ sumdb, instance }),
       new ModulesEndpoint({ modules, instance }),

@@ -5,6 +5,7 @@
 import { Access } from '../access/access.ts';
 import { CacheRight } from '../access/cache-right.ts';
 import type { Logins } from '../access/logins.ts';
+import { ActionFilters } from '../buildcache/action-filters.ts';
 import { BuildCache } from '../buildcache/build-cache.ts';
 import { Sessions } from '../buildcache/sessions.ts';
 import type { VisibilityOf } from '../core/answer.ts';
@@ -95,6 +96,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     visibilityOf,
   });
   const usedActions = new LastUse<ActionName>((actions, nowMs) => store.touchActions({ actions, nowMs }));
+  const filters = new ActionFilters(store);
   const buildCache = new BuildCache({
     store,
     memory: held.memory,
@@ -103,12 +105,14 @@ export function createServices({ config, store, builder, events, logins }: Servi
       fetches: new Singleflight(bounds),
     }),
     used: usedActions,
+    filters,
     clock,
     events,
   });
   return {
     access,
     buildCache,
+    filters,
     sessions: new Sessions({ store, memory: held.memory, used: usedActions, clock, events }),
     cacheRight: new CacheRight({ logins, readNeedsLogin: config.cacheReadNeedsLogin }),
     usedActions,

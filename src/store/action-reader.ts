@@ -8,8 +8,8 @@ import type {
   OutputRow,
 } from '../core/build-cache-port.ts';
 import { BadRequest, messageOf, StoreFailed } from '../core/errors.ts';
-import { CHUNKS_PER_BLOB, NAMESPACES_PER_CALL_MAX } from '../core/limits.ts';
-import type { SessionAction } from '../core/session-port.ts';
+import { CHUNKS_PER_BLOB, NAMESPACES_PER_CALL_MAX, SHORT_IDS_PER_CALL_MAX } from '../core/limits.ts';
+import { type SessionAction, SHORT_ID_BYTES } from '../core/session-port.ts';
 import { idBytes } from './cache-id.ts';
 import { unpackChunk } from './packing.ts';
 import { type Connection, chunkId } from './schema.ts';
@@ -42,6 +42,7 @@ export class ActionReader {
   readonly #chunk;
   readonly #isStored;
   readonly #between;
+  readonly #ids;
 
   constructor(db: Connection) {
     this.#action = db.prepare<[{ wants: number; namespace: string; id: Buffer }], ActionColumns>(
@@ -62,6 +63,9 @@ export class ActionReader {
          action.used_at_ms AS usedAtMs, note, ${OUTPUT_COLUMNS}
        FROM action JOIN blob ON blob.id = action.output
        WHERE namespace = @namespace AND action_id BETWEEN @from AND @to LIMIT 1`,
+    );
+    this.#ids = db.prepare<[string, Buffer, number], { id: Buffer }>(
+      'SELECT action_id AS id FROM action WHERE namespace = ? AND action_id > ? ORDER BY action_id LIMIT ?',
     );
     this.#isStored = db.prepare<[Buffer], { blob: number }>(
       'SELECT blob FROM blob JOIN output ON output.blob = blob.id WHERE sha256 = ?',
@@ -100,6 +104,15 @@ export class ActionReader {
     }
     return undefined;
   }
+
+  getShortIds: BuildCacheReaderPort['getShortIds'] = ({ namespace, after }) => {
+    const from = after === '' ? Buffer.alloc(0) : idBytes(after);
+    const rows = this.#ids.all(namespace, from, SHORT_IDS_PER_CALL_MAX);
+    const bytes = new Uint8Array(rows.length * SHORT_ID_BYTES);
+    for (const [at, { id }] of rows.entries()) bytes.set(id.subarray(0, SHORT_ID_BYTES), at * SHORT_ID_BYTES);
+    const last = rows.length < SHORT_IDS_PER_CALL_MAX ? undefined : rows.at(-1)?.id.toString('hex');
+    return last === undefined ? { bytes } : { bytes, last };
+  };
 
   getOutputsStored: BuildCacheReaderPort['getOutputsStored'] = ({ outputIds }) => {
     return { stored: outputIds.map((id) => this.#isStored.get(idBytes(id)) !== undefined) };

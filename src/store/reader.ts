@@ -29,6 +29,7 @@ export class StoreReader implements ReaderPort {
   readonly getOutput;
   readonly getOutputChunk;
   readonly getOutputsStored;
+  readonly getShortIds;
   readonly getSession;
   readonly getSessions;
   readonly getSizes: ReaderPort['getSizes'];
@@ -57,6 +58,7 @@ export class StoreReader implements ReaderPort {
     this.getOutput = actions.getOutput;
     this.getOutputChunk = actions.getOutputChunk;
     this.getOutputsStored = actions.getOutputsStored;
+    this.getShortIds = actions.getShortIds;
     const sessions = new SessionReader(db, actions);
     this.getSession = sessions.getSession;
     this.getSessions = sessions.getSessions;

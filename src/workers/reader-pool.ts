@@ -47,6 +47,7 @@ const calls = [
   'getOutput',
   'getOutputChunk',
   'getOutputsStored',
+  'getShortIds',
   'getSession',
   'getSessions',
 ] as const;

@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
+import { ActionFilters } from '../../src/buildcache/action-filters.ts';
 import { BuildCache, type CacheAnswer, type CachedOutput } from '../../src/buildcache/build-cache.ts';
 import { BUILD_ACTION_HELD_MS } from '../../src/buildcache/limits.ts';
 import type { ActionName } from '../../src/core/build-cache-port.ts';
@@ -47,7 +48,16 @@ function rigOver(store: LocalStore, clock: FakeClock): Rig {
     reads: new Singleflight(bounds),
     fetches: new Singleflight(bounds),
   });
-  const cache = new BuildCache({ store, memory, readThrough, used, clock, events: new SeenEvents() });
+  const filters = new ActionFilters(store);
+  const cache = new BuildCache({
+    store,
+    memory,
+    readThrough,
+    used,
+    clock,
+    events: new SeenEvents(),
+    filters,
+  });
   return { cache, store, clock, used, restarted: () => rigOver(store, clock) };
 }
 
