@@ -36,6 +36,7 @@ const benches: readonly Bench[] = [
   { file: 'import-export' },
   { file: 'commands' },
   { file: 'git' },
+  { file: 'git-large', isLong: true },
   { file: 'idle', isLong: true },
   { file: 'cacheprog', isLong: true },
   { file: 'growth', isLong: true },

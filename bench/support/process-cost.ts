@@ -61,6 +61,38 @@ export class PeakMemory {
   }
 }
 
+/** As {@link PeakMemory}, of a process and all that it started, and they in turn. */
+export class PeakMemoryOfTree {
+  readonly #timer: NodeJS.Timeout;
+  #peakBytes = 0;
+
+  constructor(pid: number) {
+    this.#timer = setInterval(() => {
+      this.#peakBytes = Math.max(this.#peakBytes, treeRssAnonBytes(pid));
+    }, 50);
+  }
+
+  /** @returns the largest sum of RssAnon seen */
+  stop(): number {
+    clearInterval(this.#timer);
+    return this.#peakBytes;
+  }
+}
+
+function treeRssAnonBytes(pid: number): number {
+  try {
+    const own = memory(pid).rssAnonBytes;
+    const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')
+        .split(' ')
+        .filter((one) => one !== ''),
+    );
+    return children.reduce((sum, child) => sum + treeRssAnonBytes(Number(child)), own);
+  } catch {
+    return 0; // It has ended.
+  }
+}
+
 /** The kernel scheduler's times of a thread so far. */
 export type ThreadTimes = {
   readonly ranMs: number;
