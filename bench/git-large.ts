@@ -26,7 +26,7 @@ const COMMITS = 50_000;
 const TAGS = 2_000;
 
 export async function run({ isQuick }: BenchOptions): Promise<Table> {
-  const commits = isQuick ? COMMITS / 10 : COMMITS;
+  const commits = isQuick ? COMMITS / 5 : COMMITS;
   const directory = mkdtempSync(join(tmpdir(), 'astera-bench-git-'));
   const served = join(directory, 'served', 'large');
   const startedMs = performance.now();
@@ -38,7 +38,7 @@ export async function run({ isQuick }: BenchOptions): Promise<Table> {
   const astera = await Astera.start({
     upstream: 'off',
     flags: ['--private', 'corp.example', '--git-dir', join(directory, 'copies'), '--list-ttl', '1ms'],
-    env: { HOME: directory },
+    env: { HOME: directory, ASTERA_GIT: '' },
   });
   try {
     const rows: (string | number)[][] = [];

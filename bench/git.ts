@@ -60,7 +60,7 @@ class World {
     const astera = await Astera.start({
       upstream: 'off',
       flags: ['--private', 'corp.example', '--git-dir', join(directory, 'copies')],
-      env: { HOME: directory },
+      env: { HOME: directory, ASTERA_GIT: '' },
     });
     return new World({ directory, server, trace, astera });
   }
