@@ -3,6 +3,7 @@
 import type { Clock, ModuleSource, PageGet, Upstream } from '../core/ports.ts';
 import { Discovery } from './discovery.ts';
 import { GIT_BOUNDS, type GitBounds } from './git-bounds.ts';
+import { checkGit } from './git-check.ts';
 import { GitCommand } from './git-command.ts';
 import { GitCredentials } from './git-credentials.ts';
 import type { Environment } from './git-environment.ts';
@@ -35,8 +36,14 @@ export type GitSourceSettings = {
   readonly bounds?: GitBounds;
 };
 
-/** Private modules out of Git, and a way to have all asked anew that was refused or not found. */
-export type GitModules = { readonly source: ModuleSource; retry(): void };
+/** Private modules out of Git. */
+export type GitModules = {
+  readonly source: ModuleSource;
+  /** Has all asked anew that was refused or not found. */
+  retry(): void;
+  /** One line for each thing that Git lacks on this machine. */
+  check(): Promise<string[]>;
+};
 
 /** @throws {BadRequest} a malformed mapping */
 export function createGitSource(settings: GitSourceSettings): GitModules {
@@ -72,5 +79,6 @@ export function createGitSource(settings: GitSourceSettings): GitModules {
     pauses.clear();
     finder.forget();
   };
-  return { source, retry };
+  const check = () => checkGit({ git, directory, home: environment.HOME });
+  return { source, retry, check };
 }

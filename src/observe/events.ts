@@ -135,6 +135,11 @@ export class Events {
     this.#log.warn({ why: message }, 'upstream');
   }
 
+  /** Git can't work on this machine, or not well; found at the start. */
+  gitLacks(what: string): void {
+    this.#log.warn({ why: what }, 'git');
+  }
+
   upstreamDown(upstream: string, forMs: number): void {
     this.#log.warn({ upstream, forMs }, 'upstream counts as down');
   }

@@ -126,6 +126,7 @@ export async function runServer({
     if (!stop.aborted) {
       control = await openControl(config, store, services, events);
       await announce(config, server);
+      void services.checkGit();
       const { sha256 } = await program().catch(() => ({ sha256: undefined }));
       log.info({ upstream: config.upstreamFrom, db: config.dbPath, cacheprogSha256: sha256 }, 'serving');
       onHangup(() => void renew(config, { server, logins, log, retryGit: services.retryGit }));

@@ -20,7 +20,7 @@ import { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
 import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight } from '../flight/singleflight.ts';
-import { createGitSource, type GitModules } from '../git/create-git-source.ts';
+import { createGitSource } from '../git/create-git-source.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
 import { asteraVersion } from '../settings/version.ts';
@@ -86,7 +86,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     store,
     builder,
     outside: [upstream],
-    inside: git === undefined ? [] : [git.source],
+    inside: git.sources,
     checksums: sumdb,
     clock,
     events,
@@ -120,7 +120,8 @@ export function createServices({ config, store, builder, events, logins }: Servi
     ...joined,
     sumdb,
     /** Has all asked anew of Git that was refused or not found. */
-    retryGit: () => git?.retry(),
+    retryGit: git.retry,
+    checkGit: git.check,
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
@@ -134,13 +135,16 @@ export function createServices({ config, store, builder, events, logins }: Servi
 function gitModules(
   config: Config,
   { pages, upstreams, events }: { pages: Pages; upstreams: Upstreams; events: Events },
-): GitModules | undefined {
+) {
   const { gitMappings, gitDir, insecurePatterns, environment, listTtlMs } = config;
-  if (gitMappings === undefined) return undefined;
-  return createGitSource({
+  const privatePatterns = [config.privatePatterns, config.noProxyPatterns]
+    .filter((one) => one !== '')
+    .join(',');
+  if (gitMappings === undefined) return { sources: [], retry: () => {}, check: async () => {} };
+  const git = createGitSource({
     mappings: gitMappings,
     directory: gitDir ?? `${config.dbPath}.git`,
-    privatePatterns: [config.privatePatterns, config.noProxyPatterns].filter((one) => one !== '').join(','),
+    privatePatterns,
     insecurePatterns,
     environment,
     clock,
@@ -149,6 +153,15 @@ function gitModules(
     get: pages.get,
     openProxy: (origin) => upstreams.open(origin),
   });
+  return {
+    sources: [git.source],
+    retry: () => git.retry(),
+    /** Logs what Git lacks on this machine, if there are modules for it. */
+    check: async () => {
+      if (privatePatterns === '') return;
+      for (const line of await git.check()) events.gitLacks(line);
+    },
+  };
 }
 
 /** The lookups of commands about stored files. They ask the database itself, even if it was asked before. */
