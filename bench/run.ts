@@ -39,6 +39,7 @@ const benches: readonly Bench[] = [
   { file: 'git-large', isLong: true },
   { file: 'idle', isLong: true },
   { file: 'cacheprog', isLong: true },
+  { file: 'cache-equality', isLong: true },
   { file: 'growth', isLong: true },
   { file: 'soak', isLong: true },
 ];

@@ -108,9 +108,16 @@ export class CacheDirectory {
    */
   moveIn({ path: from }: Temporary, output: OutputName): string {
     const path = this.#path('output', output.outputId);
-    // Another process may have been quicker: its file may be mapped already.
-    if (this.find(output) !== undefined) fs.unlinkSync(from);
-    else withDirectoryOf(path, () => fs.renameSync(from, path));
+    // Another process may have been quicker: its file may be mapped already, and Windows then refuses to replace it.
+    if (this.find(output) === undefined) {
+      try {
+        withDirectoryOf(path, () => fs.renameSync(from, path));
+        return path;
+      } catch (error) {
+        if (this.find(output) === undefined) throw error;
+      }
+    }
+    fs.unlinkSync(from);
     return path;
   }
 

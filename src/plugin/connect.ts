@@ -8,7 +8,6 @@
 import { accessSync, constants } from 'node:fs';
 import type { Address } from '../core/address.ts';
 import { formatAddress } from '../core/address.ts';
-import { quote } from '../core/quote.ts';
 import type { ServerAnswer } from './answer-reader.ts';
 import { HeldRequests } from './held-requests.ts';
 import type { PluginOptions } from './options.ts';
@@ -89,7 +88,7 @@ class Connection {
     // The server may be of another user, or see other files.
     const isUsable = !hasFailed && (path === undefined ? command === 'get' : isReadable(path));
     if (isUsable || command === 'close') this.#output.write(`${line}\n`);
-    else if (command === 'get') this.#output.write(`${quote({ ID: id, Miss: true })}\n`);
+    else if (command === 'get') this.#output.write(`${JSON.stringify({ ID: id, Miss: true })}\n`);
     else held.replay(this.#alone());
     this.#held.drop(id);
     if (command === 'close') this.#finish();

@@ -130,6 +130,10 @@ function openNameless(): number {
   const directory = fs.mkdtempSync(join(tmpdir(), 'astera-connect-'));
   const path = join(directory, 'body');
   const fd = fs.openSync(path, 'wx+', 0o600);
-  fs.rmSync(directory, { recursive: true });
+  try {
+    fs.rmSync(directory, { recursive: true });
+  } catch {
+    // Windows may not remove a directory whose file is open. It stays among the temporary ones.
+  }
   return fd;
 }

@@ -25,7 +25,7 @@ export type SessionDoors = {
 };
 
 /** The first message, which `go` waits for. */
-export const HELLO = `${quote({ ID: 0, KnownCommands: ['get', 'put', 'close'] })}\n`;
+export const HELLO = `${JSON.stringify({ ID: 0, KnownCommands: ['get', 'put', 'close'] })}\n`;
 
 export class Session implements RequestSink {
   /** Settles when `close` is asked for. Its answer: {@link answerClose}. */
@@ -181,7 +181,7 @@ export class Session implements RequestSink {
   }
 
   #answer(answer: Readonly<Record<string, unknown>>): void {
-    this.#write(`${quote(answer)}\n`);
+    this.#write(`${JSON.stringify(answer)}\n`);
   }
 }
 

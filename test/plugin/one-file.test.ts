@@ -79,6 +79,21 @@ for (const node of nodes()) {
   });
 }
 
+for (const { name, why } of [
+  { name: 'long '.repeat(40).trim(), why: 'a long name' },
+  { name: 'Büro "x" \\ 日本\n', why: 'a name with characters of all kinds' },
+]) {
+  test(`a directory of ${why} is named as it is`, async (t) => {
+    const cacheDir = join(tempDir(t), name, name);
+    const client = await start(t, { cacheDir });
+    const { DiskPath: path = '' } = await client.put('a', Buffer.from('one'));
+    assert.ok(path.startsWith(cacheDir), path);
+    assertHas(await client.get('a'), Buffer.from('one'));
+    await client.close();
+    assert.deepEqual(client.lines, []);
+  });
+}
+
 test('a body of 100 MB costs no memory', async (t) => {
   const cacheDir = join(tempDir(t), 'cache');
   const client = await start(t, { cacheDir });

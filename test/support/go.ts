@@ -75,9 +75,14 @@ export class GoClient {
 
   /** Runs `go` in the project. Never throws for a failing command. */
   run(...args: readonly string[]): Promise<GoResult> {
+    return this.runProgram('go', ...args);
+  }
+
+  /** The same of a program that runs `go` itself, such as a linter. */
+  runProgram(program: string, ...args: readonly string[]): Promise<GoResult> {
     return new Promise((resolve) => {
       const options = { cwd: this.project, env: this.#environment(), maxBuffer: 64 * 1024 * 1024 };
-      const nice = ['-n', String(this.#niceness), 'go', ...args];
+      const nice = ['-n', String(this.#niceness), program, ...args];
       execFile('nice', nice, options, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1;
         resolve({ code, stdout, stderr });

@@ -1,0 +1,205 @@
+// Question: does `go` give the same through the build cache program as with its own cache, and compile nothing twice?
+// Method: the same commands with both, results, exit codes and bytes compared; then a second build, and one on a second
+// machine with an empty directory, whose compile steps `go build -x` tells of. The standard library, two modules of the corpus
+// with cgo, race and cover, and staticcheck as a reader of export files. Each part takes minutes: it is run by itself.
+
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { messageOf } from '../src/core/errors.ts';
+import { ASTERA } from '../test/support/astera.ts';
+import { assertEqualGo, compiles, exportsOf, type Step } from '../test/support/cache-equality.ts';
+import { assertWhole } from '../test/support/cached-build.ts';
+import { CHECKOUT, ensureCorpus } from '../test/support/corpus.ts';
+import { GoClient } from '../test/support/go.ts';
+import type { BenchOptions } from './support/bench-options.ts';
+import { CacheServer } from './support/cache-ways.ts';
+import type { Table } from './support/table.ts';
+
+const STATICCHECK = join(CHECKOUT, '.cache/staticcheck');
+
+type Part = {
+  readonly name: string;
+  /** Of the corpus, below its module cache; undefined: an empty project. */
+  readonly source?: string;
+  readonly steps: readonly Step[];
+  readonly packages: readonly string[];
+  readonly usesLinter?: true;
+};
+
+const PROJECT_STEPS: readonly Step[] = [
+  { args: ['build', './...'] },
+  { args: ['vet', './...'] },
+  { args: ['test', './...'] },
+  { args: ['test', '-cover', './...'] },
+  { args: ['test', '-race', './...'] },
+  { args: ['test', '-c', '-o', 'one.test', '.'], file: 'one.test' },
+  { args: ['build', '-race', '-o', 'cgo', './cgo'], file: 'cgo' },
+  { args: ['run', './cgo'] },
+];
+
+const parts: readonly Part[] = [
+  {
+    name: 'toml',
+    source: 'github.com/!burnt!sushi/toml@v1.6.0',
+    steps: PROJECT_STEPS,
+    packages: ['./...'],
+    usesLinter: true,
+  },
+  {
+    name: 'chi',
+    source: 'github.com/go-chi/chi/v5@v5.5.0',
+    steps: PROJECT_STEPS,
+    packages: ['./...'],
+    usesLinter: true,
+  },
+  {
+    name: 'std',
+    steps: [
+      { args: ['build', 'std'] },
+      { args: ['vet', 'std'] },
+      {
+        args: [
+          'test',
+          '-short',
+          'archive/...',
+          'bufio',
+          'bytes',
+          'compress/...',
+          'container/...',
+          'encoding/...',
+          'errors',
+          'fmt',
+          'go/...',
+        ],
+      },
+      {
+        args: [
+          'test',
+          '-short',
+          'hash/...',
+          'html/...',
+          'io/...',
+          'maps',
+          'math/...',
+          'path/...',
+          'regexp/...',
+          'slices',
+          'sort',
+          'strconv',
+        ],
+      },
+      {
+        args: [
+          'test',
+          '-short',
+          'strings',
+          'sync/...',
+          'text/...',
+          'unicode/...',
+          'net/http/...',
+          'crypto/...',
+        ],
+      },
+    ],
+    packages: ['std'],
+  },
+];
+
+export async function run({ isQuick }: BenchOptions): Promise<Table> {
+  const chosen = isQuick ? parts.slice(0, 1) : parts;
+  const directory = mkdtempSync(join(tmpdir(), 'astera-bench-equality-'));
+  await promisify(execFile)('go', ['install', 'honnef.co/go/tools/cmd/staticcheck@v0.8.2'], {
+    env: { ...process.env, GOBIN: STATICCHECK, GOFLAGS: '' },
+  });
+  const server = await CacheServer.start('astera', directory);
+  const rows: string[][] = [];
+  try {
+    for (const part of chosen) {
+      const row = await measure(part, server.url, directory);
+      process.stderr.write(`${row.join(' | ')}\n`);
+      rows.push(row);
+    }
+  } finally {
+    await server.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+  return {
+    title: "The same as with Go's own cache",
+    columns: [
+      'what',
+      'results and bytes',
+      'compile steps of a second build',
+      'of a second machine',
+      'export files compared',
+    ],
+    rows,
+  };
+}
+
+async function measure(part: Part, remote: string, directory: string): Promise<string[]> {
+  const made: GoClient[] = [];
+  const machine = async (cacheDir: string | undefined) => {
+    const go = await client(part, cacheDir, remote);
+    made.push(go);
+    return go;
+  };
+  try {
+    const plain = await machine(undefined);
+    const firstDir = join(mkdtempSync(join(directory, 'first-')), 'cache');
+    const cached = await machine(firstDir);
+    const verdict = await assertEqualGo({ plain, cached }, part).then(
+      () => 'equal',
+      (error: unknown) => `**differ**: ${messageOf(error).slice(0, 2000)}`,
+    );
+    if (part.usesLinter === true) await lint({ plain, cached });
+    const again = await compiles(cached, 'build', ...part.packages);
+    const secondDir = join(mkdtempSync(join(directory, 'second-')), 'cache');
+    const second = await machine(secondDir);
+    // What cgo made is not shared: its packages are compiled on each machine.
+    const others = await compiles(second, 'build', ...part.packages);
+    const exports = await exportsOf(second, part.packages);
+    for (const one of [firstDir, secondDir]) assertWhole(one);
+    return [part.name, verdict, String(again), String(others), String(exports.size)];
+  } finally {
+    await Promise.all(made.map((go) => go.dispose()));
+  }
+}
+
+/** @throws {Error} it says other things about what the cache program gave */
+async function lint({ plain, cached }: { plain: GoClient; cached: GoClient }): Promise<void> {
+  const said = async (go: GoClient) => {
+    const { code, stdout, stderr } = await go.runProgram(join(STATICCHECK, 'staticcheck'), './...');
+    return `${code} ${stdout}${stderr}`.replaceAll(go.directory, '');
+  };
+  const [expected, found] = [await said(plain), await said(cached)];
+  if (expected !== found) throw new Error(`staticcheck: ${found} instead of ${expected}`);
+}
+
+async function client({ source }: Part, cacheDir: string | undefined, remote: string): Promise<GoClient> {
+  const flags = `--cache-dir=${cacheDir} --remote=${remote} --close-wait=10m --remote-timeout=20s`;
+  const go = await GoClient.create('off', {
+    env: {
+      GOFLAGS: '-trimpath -modcacherw',
+      ...(cacheDir !== undefined && { GOCACHEPROG: `${ASTERA} cacheprog ${flags}` }),
+    },
+  });
+  if (source === undefined) return go;
+  execFileSync('cp', ['-r', `${join(await ensureCorpus(), '../..', source)}/.`, go.project]);
+  execFileSync('chmod', ['-R', 'u+w', go.project]);
+  mkdirSync(join(go.project, 'cgo'));
+  writeFileSync(join(go.project, 'cgo/main.go'), CGO);
+  return go;
+}
+
+const CGO = `package main
+
+// static int twice(int n) { return 2 * n; }
+import "C"
+
+import "fmt"
+
+func main() { fmt.Println(C.twice(21)) }
+`;

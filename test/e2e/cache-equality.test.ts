@@ -1,0 +1,71 @@
+// Goal: with a real project `go` gives the same through the cache program as with its own cache, to the byte; nothing is
+// compiled twice, by this machine or by a second one.
+// Method: a module of the corpus as the main module, the real server, and one client with Go's own cache to compare with.
+// Whole projects, the standard library and linters: bench/cache-equality.ts.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Astera } from '../support/astera.ts';
+import { assertEqualGo, compiles, exportsOf, type Step } from '../support/cache-equality.ts';
+import { assertWhole } from '../support/cached-build.ts';
+import { CHECKOUT, ensureCorpus } from '../support/corpus.ts';
+import { GoClient } from '../support/go.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
+const steps: readonly Step[] = [
+  { args: ['build', './...'] },
+  { args: ['vet', './internal/...', '.'] },
+  { args: ['test', '-count=1', './internal/...'] },
+  { args: ['test', '-cover', './internal/...'] },
+  { args: ['test', '-c', '-o', 'toml.test', '.'], file: 'toml.test' },
+  { args: ['build', '-race', '-o', 'cgo', './cgo'], file: 'cgo' },
+  { args: ['run', './cgo'] },
+];
+
+test('a real project, cgo, race and cover among its builds', { timeout: 300_000 }, async (t) => {
+  const astera = await Astera.start({ upstream: 'off', flags: ['--sumdb', 'off'] });
+  t.after(() => astera.dispose());
+  const plain = await client(t, undefined, astera.url);
+  const [firstDir, secondDir] = [join(tempDir(t), 'cache'), join(tempDir(t), 'cache')];
+  const cached = await client(t, firstDir, astera.url);
+  await assertEqualGo({ plain, cached }, { steps, packages: ['./...'] });
+  assert.equal(await compiles(cached, 'build', './...'), 0);
+  assertWhole(firstDir);
+  const second = await client(t, secondDir, astera.url);
+  const packages = ['.', './internal/...'];
+  assert.equal(await compiles(second, 'build', ...packages), 0);
+  assert.deepEqual(await exportsOf(second, packages), await exportsOf(plain, packages));
+  assertWhole(secondDir);
+});
+
+/** Without a directory: one with Go's own cache. */
+async function client(t: TestContext, cacheDir: string | undefined, remote: string): Promise<GoClient> {
+  const flags = `--cache-dir=${cacheDir} --remote=${remote} --close-wait=60s --remote-timeout=20s`;
+  const go = await GoClient.create('off', {
+    env: {
+      GOFLAGS: '-trimpath -modcacherw',
+      ...(cacheDir !== undefined && { GOCACHEPROG: `${process.execPath} ${PROGRAM} ${flags}` }),
+    },
+  });
+  t.after(() => go.dispose());
+  const source = join(await ensureCorpus(), '../../github.com/!burnt!sushi/toml@v1.6.0');
+  execFileSync('cp', ['-r', `${source}/.`, go.project]);
+  execFileSync('chmod', ['-R', 'u+w', go.project]);
+  execFileSync('mkdir', ['-p', join(go.project, 'cgo')]);
+  await writeFile(join(go.project, 'cgo/main.go'), CGO);
+  return go;
+}
+
+const CGO = `package main
+
+// static int twice(int n) { return 2 * n; }
+import "C"
+
+import "fmt"
+
+func main() { fmt.Println(C.twice(21)) }
+`;
