@@ -3,10 +3,7 @@
 // question once, in the order of the table, at a server that starts with nothing. Bytes and requests as the Git server counts
 // them; processes by git's own trace.
 
-import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GitTrace } from '../test/git/git-trace.ts';
@@ -15,7 +12,8 @@ import { gitIn } from '../test/git/repository-maker.ts';
 import { Astera } from '../test/support/astera.ts';
 import type { BenchOptions } from './support/bench-options.ts';
 import { GitServer } from './support/git-server.ts';
-import { cpuWithChildrenMs, PeakMemoryOfTree } from './support/process-cost.ts';
+import { makeNoiseRepository } from './support/noise-repository.ts';
+import { cpuWithChildrenMs, PeakTree } from './support/process-cost.ts';
 import { megabytes, short, type Table } from './support/table.ts';
 import { watched } from './support/watched.ts';
 
@@ -30,7 +28,13 @@ export async function run({ isQuick }: BenchOptions): Promise<Table> {
   const directory = mkdtempSync(join(tmpdir(), 'astera-bench-git-'));
   const served = join(directory, 'served', 'large');
   const startedMs = performance.now();
-  await makeLarge(served, commits);
+  await makeNoiseRepository(served, {
+    module: MODULE,
+    files: FILES,
+    fileBytes: FILE_BYTES,
+    commits,
+    tags: TAGS,
+  });
   const madeMs = performance.now() - startedMs;
   const server = await GitServer.start(join(directory, 'served'));
   writeInsteadOf(directory, { 'https://corp.example/': `${server.url}/` });
@@ -68,6 +72,7 @@ export async function run({ isQuick }: BenchOptions): Promise<Table> {
         'lists, fetches',
         'git processes',
         'RssAnon MB',
+        'front ran / waited for a core, ms',
         'event loop p99 / max ms',
       ],
       rows,
@@ -85,7 +90,7 @@ async function costOf({ astera, server, trace }: Parts, path: string) {
   await server.takeCounts();
   trace.take();
   const beforeMs = cpuWithChildrenMs(astera.pid);
-  const peak = new PeakMemoryOfTree(astera.pid);
+  const peak = new PeakTree(astera.pid);
   try {
     const { result: text, cost } = await watched(astera, () => textOf(astera, path));
     const { bytes, lists, fetches } = await server.takeCounts();
@@ -95,7 +100,8 @@ async function costOf({ astera, server, trace }: Parts, path: string) {
       megabytes(bytes),
       `${lists}, ${fetches}`,
       trace.take().length,
-      `${megabytes(cost.peakRssAnonBytes)}, ${megabytes(peak.stop())}`,
+      `${megabytes(cost.peakRssAnonBytes)}, ${megabytes(peak.stop().rssAnonBytes)}`,
+      `${short(cost.front.ranMs)} / ${short(cost.front.waitedMs)}`,
       `${short(cost.loop.p99Ms)} / ${short(cost.loop.maxMs)}`,
     ];
     return { text, cells };
@@ -110,40 +116,4 @@ async function textOf(astera: Astera, path: string): Promise<string> {
   const bytes = Buffer.from(await answer.arrayBuffer());
   if (answer.status !== 200) throw new Error(`${path}: ${answer.status} ${bytes}`);
   return path.endsWith('.zip') ? `${bytes.length}` : bytes.toString();
-}
-
-/** Without compression, as noise gains nothing by it: 1 GB in a quarter of a minute. */
-async function makeLarge(directory: string, commits: number): Promise<void> {
-  mkdirSync(directory, { recursive: true });
-  gitIn(directory, 'init', '-q', '--bare', '-b', 'main');
-  gitIn(directory, 'config', 'uploadpack.allowFilter', 'true');
-  const settings = ['-c', 'core.compression=0', '-c', 'core.bigFileThreshold=1k'];
-  const importer = spawn('git', [...settings, '--git-dir', directory, 'fast-import', '--quiet'], {
-    stdio: ['pipe', 'inherit', 'inherit'],
-  });
-  const ended = once(importer, 'exit');
-  const write = async (piece: string | Buffer) => {
-    if (!importer.stdin.write(piece)) await once(importer.stdin, 'drain');
-  };
-  for (let at = 0; at < commits; at++) {
-    await write(
-      `commit refs/heads/main\ncommitter T <t@corp.example> ${1_600_000_000 + at * 60} +0000\ndata 1\nx\n`,
-    );
-    if (at === 0) await write(`M 100644 inline go.mod\n${dataOf(Buffer.from(`module ${MODULE}\n`))}\n`);
-    for (let file = at === 0 ? 0 : at % FILES; file < (at === 0 ? FILES : (at % FILES) + 1); file++) {
-      const noise = randomBytes(FILE_BYTES);
-      await write(`M 100644 inline p${file % 10}/f${file}.bin\ndata ${noise.length}\n`);
-      await write(noise);
-      await write('\n');
-    }
-    if (at % (commits / TAGS) === 0)
-      await write(`reset refs/tags/v1.0.${at / (commits / TAGS)}\nfrom refs/heads/main\n\n`);
-  }
-  importer.stdin.end();
-  const [code] = await ended;
-  if (code !== 0) throw new Error(`git fast-import ended with ${code}`);
-}
-
-function dataOf(bytes: Buffer): string {
-  return `data ${bytes.length}\n${bytes}`;
 }

@@ -15,7 +15,8 @@ import { Astera } from '../test/support/astera.ts';
 import { GoClient } from '../test/support/go.ts';
 import type { BenchOptions } from './support/bench-options.ts';
 import { GitServer } from './support/git-server.ts';
-import { cpuWithChildrenMs } from './support/process-cost.ts';
+import { makeNoiseRepository } from './support/noise-repository.ts';
+import { cpuWithChildrenMs, PeakTree } from './support/process-cost.ts';
 import { median, megabytes, short, type Table, verdict } from './support/table.ts';
 import { costRows, watched } from './support/watched.ts';
 
@@ -25,6 +26,9 @@ const ROUNDS = 7;
 const CLIENTS = 40;
 const GOAL = { atMost: 1.3 };
 const ZIP_GOAL = { over: 60 };
+
+const HUGE_FILES = 400;
+const HUGE_FILE_BYTES = 1_000_000;
 
 /** Source for the rate of zips; it needs some seconds at most. */
 const ZIP_FILES = 4_000;
@@ -38,7 +42,13 @@ export async function run({ isQuick }: BenchOptions): Promise<Table> {
       title: `A private module of ${FILES} files, ${short((FILES * FILE_BYTES) / 1e6)} MB, out of Git`,
       note: `${rounds} rounds in turns, after one that warms up; medians. CPU without the Git server's.`,
       columns: ['what', 'figure', 'goal'],
-      rows: [...got, ...(await herd(world)), ...(await zipRate(world))],
+      rows: [
+        ...got,
+        ...(await herd(world)),
+        ...(await manyModules(world)),
+        ...(await zipRate(world)),
+        ...(isQuick ? [] : await hugeZip(world)),
+      ],
     };
   } finally {
     await world.dispose();
@@ -81,6 +91,14 @@ class World {
     );
     const all = { 'go.mod': `module ${module}\n`, 'p.go': 'package p\n', ...Object.fromEntries(sources) };
     makeRepository(join(this.#directory, 'served', name), [{ files: all, tags: ['v1.0.0'] }]);
+    return module;
+  }
+
+  /** One of noise. @returns its module path */
+  async makeNoise(name: string, files: number, fileBytes: number): Promise<string> {
+    const module = `corp.example/${name}.git`;
+    const directory = join(this.#directory, 'served', name);
+    await makeNoiseRepository(directory, { module, files, fileBytes, commits: 1, tags: 1 });
     return module;
   }
 
@@ -173,13 +191,65 @@ async function herd(world: World): Promise<Row[]> {
 async function download(astera: Astera, module: string): Promise<void> {
   for (const kind of ['info', 'mod', 'zip']) {
     const answer = await astera.get(`${module}/@v/v1.0.0.${kind}`);
-    await answer.arrayBuffer();
+    for await (const _ of answer.body ?? []);
     if (answer.status !== 200) throw new Error(`${module} ${kind}: ${answer.status}`);
   }
 }
 
 function counted(names: readonly string[]): string {
   return [...Map.groupBy(names, (name) => name)].map(([name, all]) => `${all.length} ${name}`).join(', ');
+}
+
+/** Forty modules of forty repositories, all cold, at once. */
+async function manyModules(world: World): Promise<Row[]> {
+  const modules = Array.from({ length: CLIENTS }, (_, at) => world.makeModule(`many${at}`, 20));
+  const peak = new PeakTree(world.astera.pid);
+  try {
+    const { cost } = await watched(world.astera, () =>
+      Promise.all(modules.map((module) => download(world.astera, module))),
+    );
+    const { rssAnonBytes, processes } = peak.stop();
+    return [
+      [`${CLIENTS} cold modules at once: s`, short(cost.wallMs / 1000), ''],
+      ['the same: most git processes at a time', `${processes - 1}`, ''],
+      [
+        'the same: peak RssAnon MB of Astera, with git',
+        `${megabytes(cost.peakRssAnonBytes)}, ${megabytes(rssAnonBytes)}`,
+        '256',
+      ],
+      [
+        'the same: front thread: ran / waited for a core, s',
+        `${short(cost.front.ranMs / 1000)} / ${short(cost.front.waitedMs / 1000)}`,
+        '',
+      ],
+    ];
+  } finally {
+    peak.stop();
+  }
+}
+
+/** A module near the bound of what Go takes, which no compressor makes smaller. */
+async function hugeZip(world: World): Promise<Row[]> {
+  const module = await world.makeNoise('huge', HUGE_FILES, HUGE_FILE_BYTES);
+  const peak = new PeakTree(world.astera.pid);
+  try {
+    const { cost } = await watched(world.astera, () => download(world.astera, module));
+    return [
+      [
+        `${megabytes(HUGE_FILES * HUGE_FILE_BYTES)} MB of noise, cold: s, CPU s of Astera`,
+        `${short(cost.wallMs / 1000)}, ${short(cost.cpuMs / 1000)}`,
+        '',
+      ],
+      [
+        'the same: peak RssAnon MB of Astera, with git',
+        `${megabytes(cost.peakRssAnonBytes)}, ${megabytes(peak.stop().rssAnonBytes)}`,
+        '256',
+      ],
+      ['the same: front thread ran, s', short(cost.front.ranMs / 1000), ''],
+    ];
+  } finally {
+    peak.stop();
+  }
 }
 
 /** The zip alone: its repository is fetched already. */

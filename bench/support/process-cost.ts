@@ -61,35 +61,52 @@ export class PeakMemory {
   }
 }
 
-/** As {@link PeakMemory}, of a process and all that it started, and they in turn. */
-export class PeakMemoryOfTree {
+/** A process and all that it started, and they in turn. */
+export type ProcessTree = { readonly rssAnonBytes: number; readonly processes: number };
+
+/** As {@link PeakMemory}, of all of them. */
+export class PeakTree {
   readonly #timer: NodeJS.Timeout;
-  #peakBytes = 0;
+  #peak: ProcessTree = NO_PROCESS;
 
   constructor(pid: number) {
     this.#timer = setInterval(() => {
-      this.#peakBytes = Math.max(this.#peakBytes, treeRssAnonBytes(pid));
+      const { rssAnonBytes, processes } = treeOf(pid);
+      this.#peak = {
+        rssAnonBytes: Math.max(this.#peak.rssAnonBytes, rssAnonBytes),
+        processes: Math.max(this.#peak.processes, processes),
+      };
     }, 50);
   }
 
-  /** @returns the largest sum of RssAnon seen */
-  stop(): number {
+  /** @returns the largest sums seen, each by itself */
+  stop(): ProcessTree {
     clearInterval(this.#timer);
-    return this.#peakBytes;
+    return this.#peak;
   }
 }
 
-function treeRssAnonBytes(pid: number): number {
+const NO_PROCESS: ProcessTree = { rssAnonBytes: 0, processes: 0 };
+
+function treeOf(pid: number): ProcessTree {
   try {
-    const own = memory(pid).rssAnonBytes;
+    const own = { rssAnonBytes: memory(pid).rssAnonBytes, processes: 1 };
     const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
       readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')
         .split(' ')
         .filter((one) => one !== ''),
     );
-    return children.reduce((sum, child) => sum + treeRssAnonBytes(Number(child)), own);
+    return children
+      .map((child) => treeOf(Number(child)))
+      .reduce(
+        (sum, { rssAnonBytes, processes }) => ({
+          rssAnonBytes: sum.rssAnonBytes + rssAnonBytes,
+          processes: sum.processes + processes,
+        }),
+        own,
+      );
   } catch {
-    return 0; // It has ended.
+    return NO_PROCESS; // It has ended.
   }
 }
 
