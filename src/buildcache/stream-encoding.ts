@@ -3,7 +3,7 @@
  * repeat the types that they import.
  */
 
-import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import { constants, createBrotliCompress, createZstdCompress } from 'node:zlib';
 
 /** As in `Content-Encoding`. */
@@ -32,8 +32,7 @@ export async function* encoded(
       const isTaken = encoder.write(piece);
       if (isFirst) encoder.flush();
       isFirst = false;
-      if (!isTaken && !encoder.destroyed)
-        await Promise.race([once(encoder, 'drain'), once(encoder, 'close')]);
+      if (!isTaken && !encoder.destroyed) await roomIn(encoder);
     }
     encoder.end();
   };
@@ -46,6 +45,19 @@ export async function* encoded(
     encoder.destroy();
     await feeding;
   }
+}
+
+/** Resolves when it takes more, or nobody reads it any more. */
+function roomIn(encoder: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      encoder.off('drain', done);
+      encoder.off('close', done);
+      resolve();
+    };
+    encoder.on('drain', done);
+    encoder.on('close', done);
+  });
 }
 
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_windowLog]: 24 } };

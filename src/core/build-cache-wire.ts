@@ -13,7 +13,8 @@
  * A client may name a namespace. A put goes there. A get looks there and then into the main one; its answer names the
  * namespace that has the action, unless that is the main one, and all signatures that were put with it.
  *
- * What many gets have in common goes by sessions: `core/session-wire.ts`.
+ * Many gets at once go by sessions (`core/session-wire.ts`), small puts together (`core/puts-wire.ts`), and a filter rules out
+ * misses (`core/action-filter.ts`).
  *
  * `<hex>` is 64 lower-case hex digits. 401 and 403: this client may not do that. All else is a failure.
  * Bodies have a `Content-Length`. They are raw, or `Content-Encoding: zstd`: one frame for each CHUNK_BYTES of the output,

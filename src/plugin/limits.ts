@@ -73,8 +73,14 @@ export const PLUGIN_NEAR_MS = 5;
 /** A get waits for what comes within so long, by the rate of the stream; else it is asked for alone. At half, more outputs come twice; at double, gets wait for large outputs before theirs. */
 export const PREFETCH_NEAR_MS = 500;
 
+/** And for what comes within so many bytes, whatever the rate is: a stream that has only begun shows none. Packed they take 0.2 s of 50 Mbit/s. */
+export const PREFETCH_NEAR_BYTES = 4 * MiB;
+
 /** It waits no longer, whatever the rate was. */
 export const PREFETCH_WAIT_MS = 2_000;
 
 /** A filter of a server's actions: of ten million it has 16 MiB. */
 export const FILTER_BYTES_MAX = 32 * MiB;
+
+/** Small puts in one upload. At half, a cold build over a long line has twice the round trips. */
+export const PLUGIN_PUTS_MAX = 256;

@@ -7,14 +7,14 @@ import { HeldActions } from './held-actions.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
 import { Prefetch, type StreamSource } from './prefetch.ts';
-import type { RemoteCache } from './remote-cache.ts';
+import type { RemoteSessions } from './remote-sessions.ts';
 import { isShareable } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
 
 export type PrefetchParts = {
   readonly name: SessionName;
   readonly local: LocalCache;
-  readonly remote: RemoteCache;
+  readonly sessions: Pick<RemoteSessions, 'openSession'>;
   readonly signatures: Pick<Signatures, 'accepts'>;
   readonly options: Pick<PluginOptions, 'prefetchBytesMax' | 'shareCgo'>;
   readonly now: () => number;
@@ -42,9 +42,9 @@ export function heldActions({
 }
 
 async function open(parts: PrefetchParts): Promise<StreamSource | undefined> {
-  const { name, remote, options } = parts;
+  const { name, sessions, options } = parts;
   const held = heldActions(parts).read();
-  const response = await remote.openSession(name, { held, bytesMax: options.prefetchBytesMax });
+  const response = await sessions.openSession(name, { held, bytesMax: options.prefetchBytesMax });
   if (response === undefined) return undefined;
   const close = () => response.destroy();
   const bytes = unpacked(response);

@@ -9,6 +9,7 @@ import { heldActions, openPrefetch } from './open-prefetch.ts';
 import type { PluginOptions } from './options.ts';
 import type { Prefetch } from './prefetch.ts';
 import { RemoteCache } from './remote-cache.ts';
+import { RemoteSessions } from './remote-sessions.ts';
 import { Signatures } from './signatures.ts';
 import { Uploads } from './uploads.ts';
 
@@ -16,6 +17,7 @@ export class PluginCache {
   readonly options: PluginOptions;
   readonly local: LocalCache;
   readonly remote: RemoteCache | undefined;
+  readonly sessions: RemoteSessions | undefined;
   readonly uploads: Uploads | undefined;
   readonly #signatures: Signatures;
   readonly counts = {
@@ -47,13 +49,14 @@ export class PluginCache {
     const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
     const signatures = this.#signatures;
     this.remote = new RemoteCache({ url, token, timeoutMs, shareCgo, namespace, signatures, now, warn });
+    this.sessions = new RemoteSessions(this.remote.server);
     this.#filters = [...new Set([namespace, MAIN_NAMESPACE])].map(
       (one) =>
         new MissFilter({
           path: this.local.ownPath(
             `filter-${one === MAIN_NAMESPACE ? 'main' : 'own'}-${encodeURIComponent(url.host)}`,
           ),
-          fetch: (held) => this.remote?.getFilter(one, held) ?? Promise.resolve(undefined),
+          fetch: (held) => this.sessions?.getFilter(one, held) ?? Promise.resolve(undefined),
           now,
         }),
     );
@@ -74,9 +77,9 @@ export class PluginCache {
 
   /** Starts to fetch what a session will ask for; undefined where nothing is to be fetched. */
   prefetch(name: SessionName): Prefetch | undefined {
-    const { local, remote, options } = this;
-    if (remote === undefined || options.prefetchBytesMax === 0) return undefined;
-    return openPrefetch({ name, local, remote, signatures: this.#signatures, options, now: Date.now });
+    const { local, sessions, options } = this;
+    if (sessions === undefined || options.prefetchBytesMax === 0) return undefined;
+    return openPrefetch({ name, local, sessions, signatures: this.#signatures, options, now: Date.now });
   }
 
   /** One that is over. */
@@ -90,9 +93,9 @@ export class PluginCache {
     name: SessionName,
     { used, alsoHere }: { readonly used: readonly string[]; readonly alsoHere: readonly string[] },
   ): void {
-    if (this.remote === undefined || used.length === 0) return;
+    if (this.sessions === undefined || used.length === 0) return;
     heldActions({ name, local: this.local, now: Date.now }).add([...used, ...alsoHere]);
-    const report = this.remote.putSession(name, used).finally(() => this.#reports.delete(report));
+    const report = this.sessions.putSession(name, used).finally(() => this.#reports.delete(report));
     this.#reports.add(report);
   }
 
@@ -111,7 +114,7 @@ export class PluginCache {
     const { refused } = this.#signatures;
     const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}, ${this.remote?.server.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
     );
   }
 

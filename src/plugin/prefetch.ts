@@ -8,7 +8,7 @@
 
 import type { IndexRow } from '../core/session-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
-import { PREFETCH_NEAR_MS, PREFETCH_WAIT_MS } from './limits.ts';
+import { PREFETCH_NEAR_BYTES, PREFETCH_NEAR_MS, PREFETCH_WAIT_MS } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import { SessionStream } from './session-stream.ts';
@@ -212,10 +212,10 @@ export class Prefetch {
 
   /** Whether a row will come soon, by the rate of the stream so far. */
   #isNear({ offset, size }: Row): boolean {
-    if (this.bytes === 0) return true;
     const bytesPerMs = this.bytes / Math.max(1, this.#doors.now() - this.#startedMs);
     const first = this.#coming === undefined ? undefined : this.#rows[this.#coming.number];
-    return offset + size - (first?.offset ?? 0) <= bytesPerMs * PREFETCH_NEAR_MS;
+    const ahead = offset + size - (first?.offset ?? 0);
+    return ahead <= Math.max(PREFETCH_NEAR_BYTES, bytesPerMs * PREFETCH_NEAR_MS);
   }
 
   async #arrival(row: Row): Promise<void> {

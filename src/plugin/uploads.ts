@@ -6,9 +6,10 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isCacheId } from '../core/cache-id.ts';
-import { PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
+import { PUTS_BYTES_MAX, PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
+import { PLUGIN_PUTS_MAX, PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
-import type { RemoteCache } from './remote-cache.ts';
+import type { NamedEntry, RemoteCache } from './remote-cache.ts';
 
 export class Uploads {
   readonly #local: LocalCache;
@@ -16,7 +17,13 @@ export class Uploads {
   readonly #openMax: number;
   /** Action IDs, oldest first. */
   readonly #waiting = new Set<string>();
-  readonly #open = new Map<string, Promise<void>>();
+  /** Actions of the requests that are open. */
+  readonly #underWay = new Set<string>();
+  readonly #uploads = new Set<Promise<void>>();
+  /** Requests that are open. */
+  #open = 0;
+  /** False: an older server, which takes one at a time. */
+  #takesMany = true;
   /** Files of the spool whose uploads are under way. */
   readonly #claimed: string[] = [];
   done = 0;
@@ -61,31 +68,62 @@ export class Uploads {
     const timeout = new Promise<'late'>((resolve) => {
       timer = setTimeout(() => resolve('late'), waitMs);
     });
-    while (this.#open.size > 0) {
-      if ((await Promise.race([timeout, ...this.#open.values()])) === 'late') break;
+    while (this.#uploads.size > 0) {
+      if ((await Promise.race([timeout, ...this.#uploads])) === 'late') break;
     }
     clearTimeout(timer);
-    if (this.#spool([...this.#open.keys(), ...this.#waiting])) this.#dropClaimed();
+    if (this.#spool([...this.#underWay, ...this.#waiting])) this.#dropClaimed();
   }
 
   #start(): void {
     for (const actionId of this.#waiting) {
-      if (this.#open.size >= this.#openMax || !this.#remote.takesPuts) return;
+      if (this.#open >= this.#openMax || !this.#remote.takesPuts) return;
+      const entry = this.#local.getOwn(actionId);
       this.#waiting.delete(actionId);
-      const upload = this.#upload(actionId).finally(() => {
-        this.#open.delete(actionId);
-        if (this.#open.size + this.#waiting.size === 0) this.#dropClaimed();
+      if (entry === undefined) continue;
+      const batch = this.#takesMany ? this.#batchFrom({ actionId, entry }) : [{ actionId, entry }];
+      this.#open++;
+      for (const put of batch) this.#underWay.add(put.actionId);
+      const upload = this.#upload(batch).finally(() => {
+        this.#open--;
+        for (const put of batch) this.#underWay.delete(put.actionId);
+        this.#uploads.delete(upload);
+        if (this.#open + this.#waiting.size === 0) this.#dropClaimed();
         this.#start();
       });
-      this.#open.set(actionId, upload);
+      this.#uploads.add(upload);
     }
   }
 
-  async #upload(actionId: string): Promise<void> {
-    const entry = this.#local.getOwn(actionId);
-    if (entry === undefined) return;
-    if (await this.#remote.put(actionId, entry)) this.done++;
-    else this.#waiting.add(actionId);
+  /** The put and small ones that wait behind it, if it is small itself. */
+  #batchFrom(first: NamedEntry): NamedEntry[] {
+    const batch = [first];
+    if (first.entry.size > PUTS_OUTPUT_BYTES_MAX) return batch;
+    let bytes = first.entry.size + RECORD_BYTES;
+    for (const actionId of this.#waiting) {
+      if (batch.length === PLUGIN_PUTS_MAX) break;
+      const entry = this.#local.getOwn(actionId);
+      if (entry !== undefined && entry.size > PUTS_OUTPUT_BYTES_MAX) continue;
+      bytes += (entry?.size ?? 0) + RECORD_BYTES;
+      if (bytes > PUTS_BYTES_MAX) break;
+      this.#waiting.delete(actionId);
+      if (entry !== undefined) batch.push({ actionId, entry });
+    }
+    return batch;
+  }
+
+  async #upload(batch: readonly NamedEntry[]): Promise<void> {
+    const [first] = batch;
+    if (first === undefined) return;
+    const isMany = this.#takesMany && first.entry.size <= PUTS_OUTPUT_BYTES_MAX;
+    const isDone = isMany
+      ? await this.#remote.putMany(batch)
+      : [await this.#remote.put(first.actionId, first.entry)];
+    if (isDone === undefined) this.#takesMany = false;
+    for (const [at, { actionId }] of batch.entries()) {
+      if (isDone?.[at] === true) this.done++;
+      else this.#waiting.add(actionId);
+    }
   }
 
   /** False where they can't be written down. */
@@ -106,6 +144,9 @@ export class Uploads {
     for (const path of this.#claimed.splice(0)) rmSync(path, { force: true });
   }
 }
+
+/** Of a put in a request of many, at most: IDs, numbers and a signature. */
+const RECORD_BYTES = 512;
 
 /** `.<process>-<file>`: a process has it. */
 const CLAIMED = /^\.([0-9]+)-(.*)$/;

@@ -15,6 +15,7 @@ import { ModulesEndpoint } from '../front/modules-endpoint.ts';
 import { OperationsEndpoint } from '../front/operations-endpoint.ts';
 import { OwnHosts } from '../front/own-hosts.ts';
 import { ProgramEndpoint } from '../front/program-endpoint.ts';
+import { PutsEndpoint } from '../front/puts-endpoint.ts';
 import { Server } from '../front/server.ts';
 import { SessionEndpoint } from '../front/session-endpoint.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
@@ -165,6 +166,7 @@ function serverOver(
       new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, access, profiles }),
       new ProgramEndpoint(program),
       new CacheEndpoint({ cache: buildCache, right: cacheRight }),
+      new PutsEndpoint({ cache: buildCache, right: cacheRight }),
       new FilterEndpoint({ filters, right: cacheRight }),
       new SessionEndpoint({ sessions, right: cacheRight }),
       new ChecksumsEndpoint({ sumdb, instance }),

@@ -18,6 +18,8 @@ import {
   SIZE_HEADER,
   TIME_HEADER,
 } from '../../src/core/build-cache-wire.ts';
+import { encodePut, type PutRecord } from '../../src/core/puts-wire.ts';
+import { PROJECT_HEADER } from '../../src/core/session-wire.ts';
 import { Astera, type AsteraOptions, runAstera } from '../support/astera.ts';
 import { CacheClient } from '../support/cache-client.ts';
 import { CHECKOUT } from '../support/corpus.ts';
@@ -283,6 +285,47 @@ test('over a slow line bodies go packed, up and down', async (t) => {
   await assertStoreWhole(astera);
 });
 
+test('puts that come together are checked one by one', async (t) => {
+  const astera = await serving(t);
+  const record = (body: string, more: Partial<PutRecord> = {}): PutRecord => ({
+    actionId: createHash('sha256').update(`action ${body}`).digest('hex'),
+    outputId: createHash('sha256').update(body).digest('hex'),
+    time: '1',
+    size: body.length,
+    isPacked: false,
+    note: undefined,
+    body: Buffer.from(body),
+    ...more,
+  });
+  const long = 'long '.repeat(2_000);
+  const puts = [
+    record('one'),
+    record(''),
+    record(long, { isPacked: true, body: zstdCompressSync(long) }),
+    record('other bytes', { outputId: OUTPUT_ID }),
+    record('another output', { actionId: record('one').actionId }),
+    record('cut', { size: 2 }),
+    record('no zstd', { isPacked: true }),
+    record('last'),
+  ];
+  const post = (body: Uint8Array<ArrayBuffer>) => astera.get('cache/puts', { method: 'POST', body });
+  const answer = await post(new Uint8Array(Buffer.concat(puts.map(encodePut))));
+  assert.deepEqual([...Buffer.from(await answer.arrayBuffer())], [0, 0, 0, 2, 1, 2, 2, 0]);
+  for (const { actionId, outputId } of [puts[0], puts[1], puts[2], puts[7]].filter(
+    (one) => one !== undefined,
+  )) {
+    const got = await astera.get(`cache/action/${actionId}`);
+    assert.equal(
+      createHash('sha256')
+        .update(Buffer.from(await got.arrayBuffer()))
+        .digest('hex'),
+      outputId,
+    );
+  }
+  assert.equal((await post(new Uint8Array(encodePut(record('one')).subarray(0, 80)))).status, 400);
+  await assertStoreWhole(astera);
+});
+
 test('packed bodies are refused where they are packed otherwise', async (t) => {
   const astera = await serving(t);
   const packed = zstdCompressSync(OUTPUT);
@@ -445,6 +488,23 @@ test('logins put and get by their scopes and in their namespaces alone', async (
     assert.equal(await ask(method, token, namespace), expected, why);
   }
   assert.equal((await astera.get(`cache/output/${OUTPUT_ID}`, { headers: { via: 'x' } })).status, 401);
+  // What does many at once needs the rights of one.
+  const many = async (method: string, path: string, token: string) => {
+    const headers = { via: 'x', authorization: `Bearer ${token}`, [PROJECT_HEADER]: ACTION_ID };
+    const body = method === 'GET' ? null : '';
+    return (await astera.get(path, { method, headers: { ...headers, [NAMESPACE_HEADER]: 'pr/7' }, body }))
+      .status;
+  };
+  for (const [method, path, byReader, byWriter] of [
+    ['POST', 'cache/puts', 403, 200],
+    ['PUT', `cache/session/${ACTION_ID}`, 403, 201],
+    ['POST', `cache/session/${ACTION_ID}`, 200, 200],
+    ['GET', 'cache/filter', 200, 200],
+  ] as const) {
+    assert.equal(await many(method, path, pulls), byWriter, `${method} ${path}`);
+    assert.equal(await many(method, path, user), byReader, `${method} ${path}`);
+    assert.equal(await many(method, path, reader), 403, `${method} ${path}`);
+  }
   assert.equal((await astera.get(`cache/action/${ACTION_ID}`)).status, 200, 'a program on this machine');
   for (const secret of [writer, pulls]) assert.ok(!astera.log.includes(secret), 'no token in a log');
 });

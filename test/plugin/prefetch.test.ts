@@ -13,6 +13,7 @@ import { encodeFrameHead, encodeIndex, FRAME, PREFETCH_HEADER } from '../../src/
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { heldActions, openPrefetch } from '../../src/plugin/open-prefetch.ts';
 import { RemoteCache } from '../../src/plugin/remote-cache.ts';
+import { RemoteSessions } from '../../src/plugin/remote-sessions.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const NAME = { key: id('key'), project: id('project'), label: 'go build' };
@@ -58,7 +59,7 @@ async function rig(t: TestContext, answer: Answer, { bytesMax = 1e9, trusts = tr
     warn,
   });
   const options = { prefetchBytesMax: bytesMax, shareCgo: false };
-  const parts = { name: NAME, local, remote, signatures, options, now };
+  const parts = { name: NAME, local, sessions: new RemoteSessions(remote.server), signatures, options, now };
   t.after(() => remote.close());
   const open = () => {
     const prefetch = openPrefetch(parts);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -13,6 +13,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { OUTPUT_ID_HEADER, SIZE_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
+import { decodePuts, PUTS_OUTPUT_BYTES_MAX } from '../../src/core/puts-wire.ts';
 import { PLUGIN_NEAR_MS } from '../../src/plugin/limits.ts';
 import { Line } from '../../src/plugin/line.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
@@ -251,11 +252,72 @@ test('a read that needs a login is a miss, and the one line says what is needed'
   assert.match(warnings.join('\n'), /^goes on without .*: status 401: .*cache-read.*--token-file$/);
 });
 
+/** As an older server answers: it has no output yet, and takes one put at a time. */
+function isAbsent({ method }: { readonly method?: string | undefined }): boolean {
+  return method === 'HEAD' || method === 'POST';
+}
+
+/** Entries in the local directory, whose outputs are their names and so many bytes more. */
+function putLocally(local: LocalCache, names: readonly string[], more = 0): string[] {
+  return names.map((name) => {
+    const body = Buffer.concat([Buffer.from(name), randomBytes(more)]);
+    const outputId = createHash('sha256').update(body).digest('hex');
+    const put = local.beginPut({ outputId, size: body.length });
+    put.write(body);
+    put.finish({ actionId: sha256(name) });
+    return sha256(name);
+  });
+}
+
+test('small uploads that wait go together, a large one by itself; one that is refused hinders no other', async (t) => {
+  const taken: string[][] = [];
+  let release: () => void = () => {};
+  const first = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const { remote, local, asked } = await open(
+    t,
+    async (request, response) => {
+      const body = Buffer.concat(await request.toArray());
+      if (request.method !== 'POST') response.writeHead(request.method === 'HEAD' ? 404 : 201).end();
+      else {
+        const puts = decodePuts(body);
+        taken.push(puts.map(({ body: output }) => Buffer.from(output).toString()));
+        if (taken.length === 1) await first;
+        response.end(Buffer.from(puts.map((_, at) => at % 3)));
+      }
+    },
+    { timeoutMs: 5_000 },
+  );
+  const names = Array.from({ length: 30 }, (_, at) => `output ${at}`);
+  const small = putLocally(local, names);
+  const [large = ''] = putLocally(local, ['large'], PUTS_OUTPUT_BYTES_MAX);
+  const uploads = new Uploads(local, remote, 1);
+  for (const actionId of [...small.slice(0, 5), large, ...small.slice(5)]) uploads.add(actionId);
+  release();
+  await uploads.close(5_000);
+  assert.equal(uploads.done, 31);
+  assert.deepEqual(taken, [[names[0]], names.slice(1)]);
+  assert.deepEqual(asked.slice(-3), ['HEAD /cache/output/', 'PUT /cache/output/', 'PUT /cache/action/']);
+});
+
+test('a file that is gone costs the other uploads nothing', async (t) => {
+  const { remote, local } = await open(t, async (request, response) => {
+    const puts = decodePuts(Buffer.concat(await request.toArray()));
+    response.end(Buffer.alloc(puts.length));
+  });
+  const [kept = '', lost = ''] = putLocally(local, ['kept', 'lost']);
+  const entries = [kept, lost].map((actionId) => ({ actionId, entry: local.get(actionId) }));
+  const puts = entries.flatMap(({ actionId, entry }) => (entry === undefined ? [] : [{ actionId, entry }]));
+  rmSync(puts[1]?.entry.path ?? '');
+  assert.deepEqual(await remote.putMany(puts), [true, true]);
+});
+
 test('an upload asks first, sends output and action with the token; a refused one is left to the next run', async (t) => {
   let status = 403;
   const { remote, local, asked } = await open(t, (request, response) => {
     assert.equal(request.headers.authorization, 'Bearer secret');
-    request.resume().on('end', () => response.writeHead(request.method === 'HEAD' ? 404 : status).end());
+    request.resume().on('end', () => response.writeHead(isAbsent(request) ? 404 : status).end());
   });
   const put = local.beginPut({ outputId: sha256('body'), size: 4 });
   put.write(Buffer.from('body'));
@@ -268,18 +330,23 @@ test('an upload asks first, sends output and action with the token; a refused on
   asked.length = 0;
   const { remote: again } = await open(t, (request, response) => {
     asked.push(`${request.method} ${request.url?.slice(0, 14)}`);
-    request.resume().on('end', () => response.writeHead(request.method === 'HEAD' ? 404 : status).end());
+    request.resume().on('end', () => response.writeHead(isAbsent(request) ? 404 : status).end());
   });
   const next = new Uploads(local, again, 2);
   next.takeSpool();
   await next.close(5_000);
   assert.equal(next.done, 1);
-  assert.deepEqual(asked, ['HEAD /cache/output/', 'PUT /cache/output/', 'PUT /cache/action/']);
+  assert.deepEqual(asked, [
+    'POST /cache/puts',
+    'HEAD /cache/output/',
+    'PUT /cache/output/',
+    'PUT /cache/action/',
+  ]);
 });
 
 test('uploads that a killed process had claimed are done by the next one, those of a running process are not', async (t) => {
   const { remote, local } = await open(t, (request, response) => {
-    request.resume().on('end', () => response.writeHead(request.method === 'HEAD' ? 404 : 201).end());
+    request.resume().on('end', () => response.writeHead(isAbsent(request) ? 404 : 201).end());
   });
   const spool = local.ownPath('spool');
   mkdirSync(spool, { recursive: true });

@@ -1,0 +1,75 @@
+/** `/cache/puts`: many puts into the build cache in one request. The wire: `core/puts-wire.ts`. */
+
+import type { CacheRight } from '../access/cache-right.ts';
+import type { BuildCache } from '../buildcache/build-cache.ts';
+import { isCacheTime } from '../core/cache-id.ts';
+import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
+import { decodePuts, PUT_OUTCOME, PUTS_BYTES_MAX, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
+import { namespaceOf, storedNamespace } from './cache-namespaces.ts';
+import type { Endpoint, Route } from './endpoint.ts';
+import type { Target } from './target.ts';
+
+export type PutsEndpointOptions = {
+  readonly cache: Pick<BuildCache, 'putOutput' | 'putAction'>;
+  readonly right: Pick<CacheRight, 'demandWrite'>;
+};
+
+export class PutsEndpoint implements Endpoint {
+  readonly #options: PutsEndpointOptions;
+
+  constructor(options: PutsEndpointOptions) {
+    this.#options = options;
+  }
+
+  route({ path }: Target): Route | undefined {
+    if (`/${path}` !== PUTS_PATH) return undefined;
+    const { right } = this.#options;
+    let namespace = '';
+    return {
+      name: 'cache-puts',
+      methods: ['POST'],
+      module: undefined,
+      bodyBytesMax: PUTS_BYTES_MAX,
+      admit: ({ address, credentials }, header) => {
+        namespace = namespaceOf(header);
+        return right.demandWrite({ address, credentials, namespace, header });
+      },
+      answer: async (client, responder) => {
+        if (client.body === undefined) throw new Error('a route that takes a body got none');
+        const puts = putsOf(await client.body.whole());
+        const outcomes = await Promise.all(puts.map((put) => this.#put(storedNamespace(namespace), put)));
+        responder.bytes(client, Uint8Array.from(outcomes), 'cache-puts');
+      },
+    };
+  }
+
+  /** @throws what a put of its own throws, but for what is this put's own fault */
+  async #put(namespace: string, { isPacked, size, body, ...put }: PutRecord): Promise<number> {
+    const { cache } = this.#options;
+    const { actionId, outputId, time, note } = put;
+    if (!isCacheTime(time) || (!isPacked && size !== body.byteLength)) return PUT_OUTCOME.wrong;
+    try {
+      await cache.putOutput(outputId, piecesOf(body), isPacked ? size : undefined);
+      await cache.putAction({ namespace, actionId, outputId, time, ...(note !== undefined && { note }) });
+      return PUT_OUTCOME.stored;
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      if (error.kind === 'conflict') return PUT_OUTCOME.refused;
+      if (error.kind === 'bad-request') return PUT_OUTCOME.wrong;
+      throw error;
+    }
+  }
+}
+
+/** @throws {BadRequest} */
+function putsOf(bytes: Uint8Array): PutRecord[] {
+  try {
+    return decodePuts(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  } catch (error) {
+    throw new BadRequest(`cannot read puts: ${messageOf(error)}`);
+  }
+}
+
+async function* piecesOf(body: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  yield body;
+}

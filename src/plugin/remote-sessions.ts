@@ -1,0 +1,121 @@
+/** What a server says of sessions and of all its actions. The wires: `core/session-wire.ts`, `core/action-filter.ts`. */
+
+import type { IncomingMessage } from 'node:http';
+import { FILTER_HEADER, FILTER_PATH, type FilterNews } from '../core/action-filter.ts';
+import { NAMESPACE_HEADER, outputPath } from '../core/build-cache-wire.ts';
+import type { SessionName } from '../core/session-port.ts';
+import {
+  LABEL_HEADER,
+  PREFETCH_HEADER,
+  PROJECT_HEADER,
+  sessionPath,
+  shortIdsOf,
+} from '../core/session-wire.ts';
+import { FILTER_BYTES_MAX } from './limits.ts';
+import { hasZstd } from './packed-output.ts';
+import { type RemoteServer, refusal } from './remote-server.ts';
+
+export type SessionWish = {
+  /** IDs of actions that are here. */
+  readonly held: Iterable<string>;
+  readonly bytesMax: number;
+};
+
+export class RemoteSessions {
+  readonly #server: RemoteServer;
+
+  constructor(server: RemoteServer) {
+    this.#server = server;
+  }
+
+  /** Tells the server which actions a session used. Never rejects: it is a hint for others. */
+  async putSession({ key, project, label }: SessionName, actionIds: Iterable<string>): Promise<void> {
+    if (!this.#server.takesPuts) return;
+    try {
+      const headers = {
+        ...this.#server.namespaceHeaders(),
+        [PROJECT_HEADER]: project,
+        [LABEL_HEADER]: label,
+      };
+      const body = shortIdsOf(actionIds);
+      const response = await this.#server.send('PUT', sessionPath(key), headers, { size: body.length, body });
+      response.resume();
+    } catch (error) {
+      this.#server.failed(error);
+    }
+  }
+
+  /**
+   * Asks for all that such a session asked for. Never rejects.
+   *
+   * @returns undefined: the server knows no such session, or none at all
+   */
+  async openSession(
+    { key, project }: SessionName,
+    { held, bytesMax }: SessionWish,
+  ): Promise<IncomingMessage | undefined> {
+    if (!this.#server.isUp()) return undefined;
+    try {
+      const headers = {
+        ...this.#server.namespaceHeaders(),
+        [PROJECT_HEADER]: project,
+        [PREFETCH_HEADER]: String(bytesMax),
+        ...((await this.#isFar()) && { 'accept-encoding': hasZstd() ? 'zstd' : 'br' }),
+      };
+      const body = shortIdsOf(held);
+      const response = await this.#server.send('POST', sessionPath(key), headers, {
+        size: body.length,
+        body,
+        isStream: true,
+      });
+      if (response.statusCode === 200) return response;
+      response.resume();
+      // An older server has no sessions.
+      if (response.statusCode !== 404 && response.statusCode !== 405)
+        throw new Error(refusal(response.statusCode));
+      return undefined;
+    } catch (error) {
+      this.#server.failed(error);
+      return undefined;
+    }
+  }
+
+  /** What is new in the filter of a namespace. Never rejects; undefined: there is none to be had. */
+  async getFilter(
+    namespace: string,
+    held: Pick<FilterNews, 'epoch' | 'serial'> | undefined,
+  ): Promise<Buffer | undefined> {
+    if (!this.#server.isUp()) return undefined;
+    try {
+      const response = await this.#server.send('GET', FILTER_PATH, {
+        [NAMESPACE_HEADER]: namespace,
+        ...(held !== undefined && { [FILTER_HEADER]: `${held.epoch}.${held.serial}` }),
+      });
+      // An older server has none.
+      if (response.statusCode !== 200) {
+        response.resume();
+        return undefined;
+      }
+      const pieces: Buffer[] = [];
+      let left = FILTER_BYTES_MAX;
+      for await (const piece of response as AsyncIterable<Buffer>) {
+        left -= piece.length;
+        if (left < 0) throw new Error('a filter without end');
+        pieces.push(piece);
+      }
+      return Buffer.concat(pieces);
+    } catch (error) {
+      this.#server.failed(error);
+      return undefined;
+    }
+  }
+
+  /** Asks the server for something short where only an answer can tell. */
+  async #isFar(): Promise<boolean> {
+    if (!this.#server.line.isKnown) await this.#server.status('HEAD', outputPath(NO_OUTPUT));
+    return this.#server.line.isFar;
+  }
+}
+
+/** No output has this SHA-256. */
+const NO_OUTPUT = '0'.repeat(64);
