@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { GitTrace } from '../test/git/git-trace.ts';
 import { writeInsteadOf } from '../test/git/go-direct.ts';
 import { makeRepository } from '../test/git/repository-maker.ts';
@@ -83,7 +84,7 @@ class World {
   }
 
   /** A new repository with one tag. @returns its module path */
-  makeModule(name: string, files: number): string {
+  async makeModule(name: string, files: number): Promise<string> {
     const module = `corp.example/${name}.git`;
     const sources = Array.from(
       { length: files },
@@ -91,6 +92,7 @@ class World {
     );
     const all = { 'go.mod': `module ${module}\n`, 'p.go': 'package p\n', ...Object.fromEntries(sources) };
     makeRepository(join(this.#directory, 'served', name), [{ files: all, tags: ['v1.0.0'] }]);
+    await setImmediate(); // Connections that were closed during that must not be used again.
     return module;
   }
 
@@ -144,7 +146,7 @@ type Row = [what: string, figure: string, goal: string];
 async function besideDirect(world: World, rounds: number): Promise<Row[]> {
   const kinds: Record<'direct' | 'cold' | 'warm', Cost[]> = { direct: [], cold: [], warm: [] };
   for (let round = 0; round <= rounds; round++) {
-    const module = world.makeModule(`lib${round}`, FILES);
+    const module = await world.makeModule(`lib${round}`, FILES);
     const costs = {
       direct: await world.goGet('direct', module),
       cold: await world.goGet(world.astera.url, module),
@@ -168,7 +170,7 @@ async function besideDirect(world: World, rounds: number): Promise<Row[]> {
 
 /** Forty clients that ask for one cold module's three files, as `go mod download` does. */
 async function herd(world: World): Promise<Row[]> {
-  const module = world.makeModule('herd', FILES);
+  const module = await world.makeModule('herd', FILES);
   world.trace.take();
   const beforeMs = cpuWithChildrenMs(world.astera.pid);
   const { cost } = await watched(world.astera, () =>
@@ -202,7 +204,8 @@ function counted(names: readonly string[]): string {
 
 /** Forty modules of forty repositories, all cold, at once. */
 async function manyModules(world: World): Promise<Row[]> {
-  const modules = Array.from({ length: CLIENTS }, (_, at) => world.makeModule(`many${at}`, 20));
+  const modules: string[] = [];
+  for (let at = 0; at < CLIENTS; at++) modules.push(await world.makeModule(`many${at}`, 20));
   const peak = new PeakTree(world.astera.pid);
   try {
     const { cost } = await watched(world.astera, () =>
@@ -254,7 +257,7 @@ async function hugeZip(world: World): Promise<Row[]> {
 
 /** The zip alone: its repository is fetched already. */
 async function zipRate(world: World): Promise<Row[]> {
-  const module = world.makeModule('large', ZIP_FILES);
+  const module = await world.makeModule('large', ZIP_FILES);
   await (await world.astera.get(`${module}/@v/v1.0.0.mod`)).arrayBuffer();
   const beforeMs = cpuWithChildrenMs(world.astera.pid);
   const startedMs = performance.now();
