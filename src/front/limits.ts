@@ -16,3 +16,6 @@ export const REQUEST_BODY_AHEAD_BYTES = 256 * KiB;
 
 /** The same for all bodies together, as a fast client sends some MiB before the pause works. Beyond this a body is refused with 503. At half, ten fast clients on loopback reach it. */
 export const REQUEST_BODY_BYTES_HELD_MAX = 64 * MiB;
+
+/** Without file descriptors, so long no connection is accepted before they are looked for again. At half, more wake-ups; at double, clients wait longer than they need. */
+export const DESCRIPTOR_PAUSE_MS = 1_000;

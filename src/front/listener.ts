@@ -95,12 +95,27 @@ export class Listener {
     return socket !== false;
   }
 
-  /** Takes no new connections. */
+  /** Takes no new connections until {@link resume}. Those that wait are refused. A Unix socket is let be. */
+  pause(): void {
+    if (this.#address?.kind !== 'tcp' || this.#socket === undefined) return;
+    us_listen_socket_close(this.#socket);
+    this.#socket = undefined;
+  }
+
+  /** @returns false: not yet, the port can't be had now */
+  async resume(): Promise<boolean> {
+    const address = this.#address;
+    if (address?.kind !== 'tcp' || this.#socket !== undefined) return true;
+    return this.#bind(address, this.#tls === undefined ? EXCLUSIVE_PORT : SHARED_PORT);
+  }
+
+  /** Takes no new connections any more. */
   stopAccepting(): void {
     if (this.#socket !== undefined) us_listen_socket_close(this.#socket);
     if (this.#unixPath !== undefined) rmSync(this.#unixPath, { force: true });
     this.#socket = undefined;
     this.#unixPath = undefined;
+    this.#address = undefined;
   }
 
   /** Closes every connection. */

@@ -16,6 +16,7 @@ import type { ModulePath } from '../core/module-path.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import type { Events } from '../observe/events.ts';
 import { announcedBytes, Client } from './client.ts';
+import { DescriptorPause } from './descriptor-pause.ts';
 import { type Endpoint, type HotFiles, READ_ONLY, type Route, routeOf } from './endpoint.ts';
 import { UNREAD_BODY_BYTES_MAX } from './limits.ts';
 import { Listener, type Tls } from './listener.ts';
@@ -51,6 +52,7 @@ export class Server {
   readonly #bodyRoom = new BodyRoom();
   readonly #open = new Set<Client>();
   readonly #listeners: Listener[] = [];
+  readonly #pause: DescriptorPause;
   #connections = 0;
   #onIdle: (() => void) | undefined;
 
@@ -60,6 +62,13 @@ export class Server {
     this.#keeper = new PumpKeeper({ stallMs: options.clientStallMs, now: () => performance.now() });
     const { events, isStoring = () => true } = options;
     this.#responder = new Responder({ events, keeper: this.#keeper, isStoring });
+    this.#pause = new DescriptorPause({
+      pause: () => {
+        for (const listener of this.#listeners) listener.pause();
+      },
+      resume: async () => (await Promise.all(this.#listeners.map((one) => one.resume()))).every(Boolean),
+      onPause: (why) => events.acceptingPaused(why),
+    });
   }
 
   /**
@@ -91,8 +100,14 @@ export class Server {
     return successors.length;
   }
 
+  /** The event loop is busy all the time: it may spin for want of file descriptors. */
+  noteBusy(): void {
+    this.#pause.look();
+  }
+
   /** Stops accepting, lets answers in flight end within `graceMs`, closes everything. */
   async stop(graceMs: number): Promise<void> {
+    this.#pause.stop();
     for (const listener of this.#listeners) listener.stopAccepting();
     if (this.#open.size > 0) {
       let timer: NodeJS.Timeout | undefined;

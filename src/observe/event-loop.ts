@@ -16,6 +16,9 @@ const IDLE_TICK_MS = 250;
 /** So long a loop with work goes unjudged. */
 const WORK_MS = 2_000;
 
+/** A loop that is busy for more of its time than this may spin. */
+const BUSY_SHARE = 0.9;
+
 /** A loop that is busy for more of its time than this has work, wherever that comes from. The fast timer alone takes 0.012. */
 const WORK_SHARE = 0.05;
 
@@ -23,11 +26,17 @@ export type LoopDelay = { readonly p50: number; readonly p99: number; readonly m
 
 export class EventLoopDelay {
   readonly #histogram = createHistogram();
+  readonly #onBusy: () => void;
   #isFast = true;
   #timer = this.#start();
   #lastMs = performance.now();
   #fromMs = this.#lastMs;
   #used = performance.eventLoopUtilization();
+
+  /** @param onBusy told every two seconds while the loop is busy all the time */
+  constructor(onBusy: () => void = () => {}) {
+    this.#onBusy = onBusy;
+  }
 
   /** Work has come, and is about to be done. Costs nothing while the timer is fast. */
   wake(): void {
@@ -61,6 +70,7 @@ export class EventLoopDelay {
     for (let ticks = TICK_MS; ticks < this.#tickMs; ticks += TICK_MS) this.#histogram.record(1);
     if (this.#isFast && nowMs - this.#fromMs < WORK_MS) return;
     const { utilization } = performance.eventLoopUtilization(this.#used);
+    if (utilization > BUSY_SHARE) this.#onBusy();
     this.#pace(utilization > WORK_SHARE);
   }
 

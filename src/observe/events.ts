@@ -184,6 +184,14 @@ export class Events {
     );
   }
 
+  /** No connection is accepted until there are descriptors again. */
+  acceptingPaused(why: string): void {
+    this.#log.warn(
+      { why },
+      'no connections for a while: no file descriptors, here (EMFILE) or on this machine (ENFILE)',
+    );
+  }
+
   notifyFailed(why: string): void {
     this.#log.warn({ why }, 'systemd was not told');
   }

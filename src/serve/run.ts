@@ -76,7 +76,7 @@ export async function runServer({
   const background = new Background(config, { store, events, checks: services.checks });
   const builderIds = () => [...builder.threadIds, ...background.threadIds];
   profiles?.nameThreads(() => ({ ...store.threadIds(), builder: builderIds() }));
-  const loopDelay = new EventLoopDelay();
+  const loopDelay = new EventLoopDelay(() => server.noteBusy());
   metrics.watch({
     weakCache: () => services.cache,
     loopDelay: () => loopDelay.take(),

@@ -2,6 +2,7 @@
 // Method: a real server under `ulimit -n`, more sockets than it has descriptors, and its CPU time by /proc.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
@@ -52,4 +53,31 @@ test(`${SOCKETS} sockets at a server with ${DESCRIPTORS} descriptors`, async () 
     await astera.dispose();
     await upstream.close();
   }
+});
+
+test('a limit that is lowered below what is in use stops new connections, and does not make the server spin', async (t) => {
+  const astera = await Astera.start({
+    upstream: 'http://127.0.0.1:1',
+    flags: ['--verify', 'off', '--readers', '1'],
+  });
+  t.after(() => astera.dispose());
+  const limit = (files: string) =>
+    execFileSync('prlimit', [`--nofile=${files}`, '--pid', String(astera.pid)]);
+  limit('16:1024');
+  const waiting = await dial(astera.url);
+  while (!astera.log.includes('no connections for a while')) await delay(50);
+  assert.match(astera.log, /EMFILE/);
+  const before = cpuMs(astera.pid);
+  await delay(1_000);
+  const spentMs = cpuMs(astera.pid) - before;
+  assert.ok(spentMs < 300, `${spentMs} ms of CPU in a second of nothing to do`);
+  waiting.destroy();
+  limit('1024:1024');
+  const isHealthy = () =>
+    astera.get('healthz').then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  while (!(await isHealthy())) await delay(50);
+  await astera.stop();
 });
