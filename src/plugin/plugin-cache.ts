@@ -8,6 +8,7 @@ import { MissFilter } from './miss-filter.ts';
 import { heldActions, openPrefetch } from './open-prefetch.ts';
 import type { PluginOptions } from './options.ts';
 import type { Prefetch } from './prefetch.ts';
+import type { Remote } from './remote.ts';
 import { RemoteCache } from './remote-cache.ts';
 import { RemoteSessions } from './remote-sessions.ts';
 import { Signatures } from './signatures.ts';
@@ -16,7 +17,7 @@ import { Uploads } from './uploads.ts';
 export class PluginCache {
   readonly options: PluginOptions;
   readonly local: LocalCache;
-  readonly remote: RemoteCache | undefined;
+  readonly remote: Remote | undefined;
   readonly sessions: RemoteSessions | undefined;
   readonly uploads: Uploads | undefined;
   readonly #signatures: Signatures;
@@ -48,8 +49,9 @@ export class PluginCache {
     if (url === undefined) return;
     const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
     const signatures = this.#signatures;
-    this.remote = new RemoteCache({ url, token, timeoutMs, shareCgo, namespace, signatures, now, warn });
-    this.sessions = new RemoteSessions(this.remote.server);
+    const remote = new RemoteCache({ url, token, timeoutMs, shareCgo, namespace, signatures, now, warn });
+    this.remote = remote;
+    this.sessions = new RemoteSessions(remote.server);
     this.#filters = [...new Set([namespace, MAIN_NAMESPACE])].map(
       (one) =>
         new MissFilter({
@@ -60,7 +62,7 @@ export class PluginCache {
           now,
         }),
     );
-    this.uploads = new Uploads(this.local, this.remote, options.uploads);
+    this.uploads = new Uploads(this.local, remote, options.uploads);
     this.uploads.takeSpool();
   }
 
@@ -114,7 +116,7 @@ export class PluginCache {
     const { refused } = this.#signatures;
     const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}, ${this.remote?.server.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
     );
   }
 

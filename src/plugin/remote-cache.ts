@@ -19,6 +19,7 @@ import { PLUGIN_DOWNLOAD_BYTES_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import { hasZstd, packOutput, unpacked } from './packed-output.ts';
+import type { NamedEntry, Remote } from './remote.ts';
 import { RemoteServer, refusal, type ServerOptions } from './remote-server.ts';
 import { isShareable } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
@@ -29,10 +30,7 @@ export type RemoteOptions = ServerOptions & {
   readonly signatures: Pick<Signatures, 'accepts' | 'sign'>;
 };
 
-/** An entry, and the action that has it. */
-export type NamedEntry = { readonly actionId: string; readonly entry: LocalEntry };
-
-export class RemoteCache {
+export class RemoteCache implements Remote {
   readonly server: RemoteServer;
   readonly #options: RemoteOptions;
 
@@ -41,12 +39,14 @@ export class RemoteCache {
     this.server = new RemoteServer(options);
   }
 
-  /** Whether uploads make sense now. */
+  get requests(): number {
+    return this.server.requests;
+  }
+
   get takesPuts(): boolean {
     return this.server.takesPuts;
   }
 
-  /** Fetches an action's output into the local directory. Never rejects: a failure is a miss. */
   async get(actionId: string, local: LocalCache): Promise<LocalEntry | undefined> {
     if (!this.server.isUp()) return undefined;
     let put: LocalPut | undefined;
@@ -95,7 +95,6 @@ export class RemoteCache {
     }
   }
 
-  /** Uploads an entry. False where it should be tried again at another time. */
   async put(actionId: string, entry: LocalEntry): Promise<boolean> {
     try {
       const known = await this.server.status('HEAD', outputPath(entry.outputId));
@@ -121,11 +120,6 @@ export class RemoteCache {
     }
   }
 
-  /**
-   * Uploads several small entries. Never rejects.
-   *
-   * @returns for each whether it is done with; undefined: the server takes one at a time only
-   */
   async putMany(puts: readonly NamedEntry[]): Promise<readonly boolean[] | undefined> {
     try {
       // One whose file is gone, or can't be read, is done with.

@@ -1,71 +1,21 @@
-/**
- * A server that shares build caches, as the cache program reaches it: each request is bounded in time. After a failure the
- * server is left alone for a while, twice as long each time.
- */
+/** A server that shares build caches: its requests name their namespace, and bring the token. */
 
-import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { createRequire } from 'node:module';
 import { NAMESPACE_HEADER } from '../core/build-cache-wire.ts';
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
-import type { LocalEntry } from './cache-directory.ts';
-import {
-  PLUGIN_PAUSE_MS,
-  PLUGIN_PAUSE_MS_MAX,
-  PLUGIN_UPLOAD_BYTES_PER_MS,
-  PLUGIN_UPLOAD_IDLE_MS,
-  PLUGIN_WHOLE_MS,
-} from './limits.ts';
-import { Line } from './line.ts';
-import type { PackedOutput } from './packed-output.ts';
+import { HttpPeer, type PeerOptions, type RequestBody } from './http-peer.ts';
 
-/** `import` of node:http would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */
-const load = createRequire(import.meta.url);
-
-export type ServerOptions = {
-  readonly url: URL;
+export type ServerOptions = PeerOptions & {
   readonly token: string | undefined;
-  /** To the first byte, and between two. */
-  readonly timeoutMs: number;
   readonly namespace: string;
-  readonly now: () => number;
-  readonly warn: (line: string) => void;
 };
 
-/** A file, bytes in memory, or frames as they are made. */
-export type RequestBody = {
-  readonly size: number;
-  /** The answer is a stream, which may take any time as long as bytes come. */
-  readonly isStream?: true;
-} & (Pick<LocalEntry, 'path'> | { readonly body: Buffer } | Pick<PackedOutput, 'frames'>);
-
-export class RemoteServer {
+export class RemoteServer extends HttpPeer {
   readonly #options: ServerOptions;
-  readonly #client: typeof import('node:http') | typeof import('node:https');
-  readonly #agent: import('node:http').Agent;
-  readonly line: Line;
-  /** That were sent so far. */
-  requests = 0;
-  #pausedUntilMs = 0;
-  #pauseMs = PLUGIN_PAUSE_MS;
-  #hasWarned = false;
-  #mayWriteAtMs = 0;
 
   constructor(options: ServerOptions) {
+    super(options, `the namespace ${options.namespace}`);
     this.#options = options;
-    this.line = new Line(options.url.hostname);
-    const isHttps = options.url.protocol === 'https:';
-    this.#client = load(isHttps ? 'node:https' : 'node:http');
-    this.#agent = new this.#client.Agent({ keepAlive: true, maxSockets: 16, ...(isHttps && trusted()) });
-  }
-
-  /** Whether uploads make sense now. */
-  get takesPuts(): boolean {
-    return this.#options.now() >= this.#mayWriteAtMs && this.isUp();
-  }
-
-  close(): void {
-    this.#agent.destroy();
   }
 
   /** Of a request in this client's namespace. */
@@ -74,106 +24,19 @@ export class RemoteServer {
     return namespace === MAIN_NAMESPACE ? {} : { [NAMESPACE_HEADER]: namespace };
   }
 
-  /** Whether an upload was taken. @throws {Error} it failed */
-  accepted(status: number): boolean {
-    if (status === 401 || status === 403) {
-      const { url, namespace, warn } = this.#options;
-      if (this.#mayWriteAtMs === 0)
-        warn(`${url.host} takes no uploads from here to the namespace ${namespace}: status ${status}`);
-      this.#mayWriteAtMs = this.#options.now() + PLUGIN_PAUSE_MS_MAX;
-      return false;
-    }
-    if (status < 200 || status > 299) throw new Error(`upload: status ${status}`);
-    return true;
-  }
-
-  /** The status of an answer whose body says nothing. @throws {Error} no answer */
-  async status(
-    method: string,
-    path: string,
-    body?: RequestBody,
-    headers: Readonly<Record<string, string>> = {},
-  ): Promise<number> {
-    const response = await this.send(method, path, headers, body);
-    response.resume();
-    return response.statusCode ?? 0;
-  }
-
-  /** @throws {Error} no answer in time */
-  send(
+  override send(
     method: string,
     path: string,
     headers: Readonly<Record<string, string>>,
     body?: RequestBody,
   ): Promise<IncomingMessage> {
-    const { url, token, timeoutMs } = this.#options;
-    // Nobody waits for an upload, and a poor line takes a while to pass on what the kernel has taken.
-    const isUpload = body !== undefined && body.isStream !== true;
-    const idleMs = isUpload ? Math.max(timeoutMs, PLUGIN_UPLOAD_IDLE_MS) : timeoutMs;
-    const wholeMs = PLUGIN_WHOLE_MS + (isUpload ? body.size / PLUGIN_UPLOAD_BYTES_PER_MS : 0);
-    this.requests++;
-    return new Promise((resolve, reject) => {
-      const request = this.#client.request(new URL(`${url.pathname.replace(/\/$/, '')}${path}`, url), {
-        method,
-        agent: this.#agent,
-        timeout: idleMs,
-        headers: {
-          ...headers,
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...(method === 'PUT' || body !== undefined ? { 'content-length': body?.size ?? 0 } : {}),
-        },
-      });
-      const whole = setTimeout(() => request.destroy(new Error(`no whole answer in ${wholeMs} ms`)), wholeMs);
-      request.on('timeout', () => request.destroy(new Error(`no answer in ${idleMs} ms`)));
-      request.on('close', () => clearTimeout(whole));
-      request.on('error', reject);
-      const sentAtMs = performance.now();
-      request.on('response', (response) => {
-        if (body?.isStream === true) clearTimeout(whole);
-        if (body === undefined) this.line.answered(performance.now() - sentAtMs);
-        resolve(response);
-      });
-      if (body === undefined) request.end();
-      else if ('body' in body) request.end(body.body);
-      else {
-        const stream: typeof import('node:stream') = load('node:stream');
-        const pieces = 'path' in body ? createReadStream(body.path) : stream.Readable.from(body.frames);
-        pieces.on('error', (error: Error) => request.destroy(error)).pipe(request);
-      }
-    });
-  }
-
-  /** False while it is left alone. */
-  isUp(): boolean {
-    return this.#options.now() >= this.#pausedUntilMs;
-  }
-
-  /** A request went as it should. */
-  worked(): void {
-    this.#pauseMs = PLUGIN_PAUSE_MS;
-  }
-
-  /** A request failed: the user is told once. */
-  failed(error: unknown): void {
-    // Requests that were open together fail together: they are one failure.
-    if (!this.isUp()) return;
-    this.#pausedUntilMs = this.#options.now() + this.#pauseMs;
-    this.#pauseMs = Math.min(2 * this.#pauseMs, PLUGIN_PAUSE_MS_MAX);
-    if (this.#hasWarned) return;
-    this.#hasWarned = true;
-    const why = error instanceof Error ? error.message : String(error);
-    this.#options.warn(`goes on without ${this.#options.url.host}: ${why}`);
+    const { token } = this.#options;
+    const login = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    return super.send(method, path, { ...headers, ...login }, body);
   }
 }
 
 export function refusal(status: number | undefined): string {
   const isLogin = status === 401 || status === 403;
   return `status ${status}${isLogin ? ': reading needs a token with the scope cache-read, see --token-file' : ''}`;
-}
-
-/** The system's CAs beside Node's own, as `go` trusts them. A Node before 22.15 knows its own only, and NODE_EXTRA_CA_CERTS. */
-function trusted(): { readonly ca?: string[] } {
-  const tls: Partial<typeof import('node:tls')> = load('node:tls');
-  if (tls.getCACertificates === undefined) return {};
-  return { ca: [...tls.getCACertificates('default'), ...tls.getCACertificates('system')] };
 }

@@ -13,7 +13,7 @@ import type { LocalEntry } from './cache-directory.ts';
 import type { LocalPut } from './local-put.ts';
 import type { PluginCache } from './plugin-cache.ts';
 import type { Prefetch } from './prefetch.ts';
-import type { RemoteCache } from './remote-cache.ts';
+import type { Remote } from './remote.ts';
 import type { CacheRequest, RequestSink } from './request-reader.ts';
 import { isShareable } from './shareable.ts';
 
@@ -145,7 +145,7 @@ export class Session implements RequestSink {
     this.#gets.add(get);
   }
 
-  async #fetch(actionId: string, remote: RemoteCache): Promise<LocalEntry | undefined> {
+  async #fetch(actionId: string, remote: Remote): Promise<LocalEntry | undefined> {
     if (!this.#hasAskedRemote) {
       this.#hasAskedRemote = true;
       this.#cache.refreshFilters();

@@ -9,11 +9,11 @@ import { isCacheId } from '../core/cache-id.ts';
 import { PUTS_BYTES_MAX, PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
 import { PLUGIN_PUTS_MAX, PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
-import type { NamedEntry, RemoteCache } from './remote-cache.ts';
+import type { NamedEntry, Remote } from './remote.ts';
 
 export class Uploads {
   readonly #local: LocalCache;
-  readonly #remote: RemoteCache;
+  readonly #remote: Remote;
   readonly #openMax: number;
   /** Action IDs, oldest first. */
   readonly #waiting = new Set<string>();
@@ -22,15 +22,16 @@ export class Uploads {
   readonly #uploads = new Set<Promise<void>>();
   /** Requests that are open. */
   #open = 0;
-  /** False: an older server, which takes one at a time. */
-  #takesMany = true;
+  /** False: a bucket, or an older server, which takes one at a time. */
+  #takesMany: boolean;
   /** Files of the spool whose uploads are under way. */
   readonly #claimed: string[] = [];
   done = 0;
 
-  constructor(local: LocalCache, remote: RemoteCache, openMax: number) {
+  constructor(local: LocalCache, remote: Remote, openMax: number) {
     this.#local = local;
     this.#remote = remote;
+    this.#takesMany = remote.putMany !== undefined;
     this.#openMax = openMax;
   }
 
@@ -117,7 +118,7 @@ export class Uploads {
     if (first === undefined) return;
     const isMany = this.#takesMany && first.entry.size <= PUTS_OUTPUT_BYTES_MAX;
     const isDone = isMany
-      ? await this.#remote.putMany(batch)
+      ? await this.#remote.putMany?.(batch)
       : [await this.#remote.put(first.actionId, first.entry)];
     if (isDone === undefined) this.#takesMany = false;
     for (const [at, { actionId }] of batch.entries()) {

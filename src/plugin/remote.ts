@@ -1,0 +1,26 @@
+/** The place behind the local directory that machines share: a server (`remote-cache.ts`), or a bucket. */
+
+import type { LocalEntry } from './cache-directory.ts';
+import type { LocalCache } from './local-cache.ts';
+
+/** An entry, and the action that has it. */
+export type NamedEntry = { readonly actionId: string; readonly entry: LocalEntry };
+
+/** What sessions and uploads need of it. */
+export type Remote = {
+  /** That were sent so far. */
+  readonly requests: number;
+  /** Whether uploads make sense now. */
+  readonly takesPuts: boolean;
+  /** Fetches an action's output into the local directory. Never rejects: a failure is a miss. */
+  get(actionId: string, local: LocalCache): Promise<LocalEntry | undefined>;
+  /** Uploads an entry. Never rejects. False where it should be tried again at another time. */
+  put(actionId: string, entry: LocalEntry): Promise<boolean>;
+  /**
+   * Uploads several small entries. Never rejects. Absent where there is no such request.
+   *
+   * @returns for each whether it is done with; undefined: it takes one at a time only
+   */
+  putMany?(puts: readonly NamedEntry[]): Promise<readonly boolean[] | undefined>;
+  close(): void;
+};
