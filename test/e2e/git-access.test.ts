@@ -9,11 +9,11 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { GitHttpServer } from '../git/git-http-server.ts';
+import { serveHttp } from '../git/git-world.ts';
 import { makeRepository } from '../git/repository-maker.ts';
 import { Astera } from '../support/astera.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { GoClient } from '../support/go.ts';
-import { refusing } from '../support/gone-upstream.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { tunnelTo } from '../support/tunnel.ts';
 
@@ -32,7 +32,11 @@ after(async () => {
 
 const home = tempDir(owner);
 let astera: Astera;
+let settings: { readonly upstream: string; readonly env: Readonly<Record<string, string>> };
+/** Tunnels through the HTTP proxy. */
 let asked: string[];
+/** Requests at the upstream. */
+const upstreamAsked: string[] = [];
 
 before(async () => {
   const root = join(home, 'served');
@@ -69,8 +73,11 @@ before(async () => {
   const tunnel = await tunnelTo(owner, Number(new URL(server.url).port));
   asked = tunnel.asked;
   writeFileSync(join(home, '.netrc'), `machine ${HOST} login astera password p4ss\n`, { mode: 0o600 });
-  const { url: upstream } = await refusing();
-  astera = await Astera.start({
+  const upstream = await serveHttp(owner, (request, response) => {
+    upstreamAsked.push(request.url ?? '');
+    response.writeHead(404).end();
+  });
+  settings = {
     upstream,
     env: {
       GOPRIVATE: HOST,
@@ -79,7 +86,8 @@ before(async () => {
       HTTPS_PROXY: tunnel.proxyUrl,
       SSL_CERT_FILE: tls.certPath,
     },
-  });
+  };
+  astera = await Astera.start(settings);
   owner.after(() => astera.dispose());
 });
 
@@ -122,11 +130,37 @@ test('with GOPRIVATE alone the go command goes past every proxy', async (t) => {
 });
 
 test('no other host was asked, no cache may keep an answer, and no login is shown', async () => {
-  assert.deepEqual(new Set(asked), new Set([`${HOST}:443`]));
   const answer = await astera.get(`${GROUP}/a/@v/v1.0.0.info`);
   assert.equal(answer.headers.get('cache-control'), 'private, no-store');
   const info = await answer.text();
   assert.equal(JSON.parse(info).Origin.URL, `https://${GROUP}/a.git`);
-  const missing = await (await astera.get(`${GROUP}/a/@v/v9.0.0.info`)).text();
-  assert.doesNotMatch(`${info}${missing}${astera.log}`, /p4ss|astera:|authorization/i);
+  const texts = [info];
+  const paths = [
+    'a/@v/v9.0.0.info',
+    'a/@latest',
+    'a/@v/nobranch.mod',
+    'none/@v/list',
+    'a/x/y/@v/list',
+    '@v/list',
+  ];
+  for (const path of paths) {
+    for (const prefix of ['', 'mod/', 'cached-only/']) {
+      await astera.get(`${prefix}${GROUP}/${path}`, { method: 'HEAD' });
+      texts.push(await (await astera.get(`${prefix}${GROUP}/${path}`)).text());
+    }
+  }
+  await astera.get(`sumdb/sum.golang.org/lookup/${GROUP}/a@v1.0.0`);
+  assert.deepEqual(upstreamAsked, []);
+  assert.deepEqual(new Set(asked), new Set([`${HOST}:443`]));
+  assert.doesNotMatch(`${texts.join()}${astera.log}`, /p4ss|astera:|authorization/i);
+});
+
+test('a client that may not read private modules has nothing asked of any host', async (t) => {
+  const other = await Astera.start({ ...settings, flags: ['--private-allow', 'none'] });
+  t.after(() => other.dispose());
+  asked.length = 0;
+  for (const path of ['a/@v/list', 'a/@v/v1.0.0.zip', '@latest'])
+    assert.equal((await other.get(`${GROUP}/${path}`)).status, 403);
+  assert.deepEqual(asked, []);
+  assert.deepEqual(upstreamAsked, []);
 });

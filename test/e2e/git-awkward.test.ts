@@ -3,9 +3,9 @@
 // Method: both read the same repositories on this disk, under https names that a .gitconfig leads there; compared live.
 
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { AWKWARD, type Awkward } from '../git/awkward-repositories.ts';
-import { compareWithGo } from '../git/compare.ts';
+import { ComparisonWithGo, type Query } from '../git/compare.ts';
 import { gitRig } from '../git/git-rig.ts';
 import { GoDirect, writeInsteadOf } from '../git/go-direct.ts';
 import { gitIn, makeRepository } from '../git/repository-maker.ts';
@@ -14,20 +14,30 @@ import { tempDir } from '../support/temp-dir.ts';
 const home = tempDir({ after });
 writeInsteadOf(home, { 'https://corp.example/': `file://${home}/served/` });
 
+let comparison: ComparisonWithGo;
+
+before(async () => {
+  const asked = new Map<string, Query[]>();
+  for (const awkward of AWKWARD) {
+    const { name, commits, format = 'sha1', head = 'main' } = awkward;
+    const directory = join(home, 'served', name);
+    makeRepository(directory, commits, { format, head });
+    for (const [below, asks] of Object.entries(awkward.asks)) {
+      const queries = asks.map((ask) => ({ query: revision(directory, awkward, ask), name: ask }));
+      asked.set(moduleOf(awkward, below), queries);
+    }
+  }
+  comparison = await ComparisonWithGo.ask({ go: new GoDirect(home), rig: gitRig({ home }), asked });
+});
+
 for (const awkward of AWKWARD) {
   test(`as the go command: ${awkward.name}: ${awkward.why}`, async (t) => {
-    const directory = join(home, 'served', awkward.name);
-    const { format = 'sha1', head = 'main' } = awkward;
-    makeRepository(directory, awkward.commits, { format, head });
-    const go = new GoDirect(home);
-    go.forget();
-    const rig = gitRig({ home });
-    for (const [below, asks] of Object.entries(awkward.asks)) {
-      const module = `corp.example/${awkward.name}.git${below}`;
-      const queries = asks.map((ask) => ({ query: revision(directory, awkward, ask), name: ask }));
-      await compareWithGo(t, { go, rig, module, queries });
-    }
+    for (const below of Object.keys(awkward.asks)) await comparison.module(t, moduleOf(awkward, below));
   });
+}
+
+function moduleOf({ name }: Awkward, below: string): string {
+  return `corp.example/${name}.git${below}`;
 }
 
 /** `#2` is the hash of main's second commit, `#2:12` its first digits, `@2` its time and hash as in a pseudo-version. */

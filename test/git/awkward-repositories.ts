@@ -569,7 +569,39 @@ export const AWKWARD: readonly Awkward[] = [
     ],
     asks: { '': ['v1.0.0'] },
   },
+  ...ambiguous(),
 ];
+
+/** Two first commits whose hashes begin with 924e3a9: the times were searched for. They are named by that, or have a ref. */
+function ambiguous(): Awkward[] {
+  const files = { 'go.mod': mod('ambiguous.git'), 'p.go': main };
+  const first: MadeCommit = { files, time: 1_600_047_818 };
+  const second: MadeCommit = { files, time: 1_600_000_295, branch: 'other', from: 'none' };
+  const onMain: MadeCommit = { files: { 'p.go': `${main}//3` } };
+  const onOther: MadeCommit = { branch: 'other', files: { 'p.go': `${main}//4` } };
+  const asks = { '': ['924e3a9', '#1', '#1:7', '#1:9', '924e3a', '924e3', 'main', 'other'] };
+  return [
+    {
+      name: 'ambiguous',
+      why: 'two commits whose hashes begin alike',
+      commits: [first, second, onMain, onOther],
+      asks,
+    },
+    { name: 'ambiguoustips', why: 'two branches whose hashes begin alike', commits: [first, second], asks },
+    {
+      name: 'ambiguoustip',
+      why: 'a branch and a commit whose hashes begin alike',
+      commits: [first, second, onMain],
+      asks,
+    },
+    {
+      name: 'ambiguoustag',
+      why: 'a tag and a commit whose hashes begin alike',
+      commits: [{ ...first, tags: ['v1.0.0'] }, second, onMain, onOther],
+      asks,
+    },
+  ];
+}
 
 function vendored(name: string, go: string) {
   return {

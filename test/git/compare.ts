@@ -1,51 +1,95 @@
-/** Holds the answers of a Git source against those of the `go` command in direct mode, as tests of their own. */
+/** Holds the answers of a Git source against those of the `go` command in direct mode. */
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { isServeError } from '../../src/core/errors.ts';
 import { escapeModulePath, parseModulePath, unescapeModulePath } from '../../src/core/module-path.ts';
-import { parseVersion } from '../../src/core/version.ts';
+import { parseVersion, type Version } from '../../src/core/version.ts';
+import { isRetracted, parseGoModLax } from '../../src/git/go-mod-file.ts';
 import { bufferSource } from '../../src/modzip/byte-source.ts';
 import { hashZip } from '../../src/modzip/zip-hash.ts';
 import type { DirectAnswer, GoDirect } from './go-direct.ts';
 
+/** `name` stands in the test's name, as hashes say little. */
+export type Query = { readonly query: string; readonly name: string };
+
 export type Comparison = {
   readonly go: GoDirect;
   readonly rig: { readonly text: Text; readonly zip: Zip };
-  readonly module: string;
-  /** `name` stands in the test's name, as hashes say little. */
-  readonly queries: readonly { readonly query: string; readonly name: string }[];
+  /** By the modules. */
+  readonly asked: ReadonlyMap<string, readonly Query[]>;
 };
 
 /** Compares the list, and for each query the version, `.info`, `.mod` and the zip's hash, or that both refuse. */
-export async function compareWithGo(t: TestContext, { go, rig, module, queries }: Comparison): Promise<void> {
-  const escaped = escapeModulePath(parseModulePath(module));
-  await t.test(`list of ${module}`, async () => {
-    const list = await settled(rig.text(`${escaped}/@v/list`));
-    const versions = list.text?.split('\n').filter((line) => line !== '') ?? [];
-    assert.deepEqual(versions, await go.versions(module));
-  });
-  const answers = await go.download(
-    module,
-    queries.map(({ query }) => query),
-  );
-  for (const [at, direct] of answers.entries()) {
-    const { query, name } = queries[at] ?? { query: '', name: '' };
-    await t.test(`${module}@${name}`, () => compareAnswer(direct, { escaped, query, rig }));
+export class ComparisonWithGo {
+  readonly #comparison: Comparison;
+  readonly #versions: ReadonlyMap<string, readonly string[]>;
+  readonly #answers: ReadonlyMap<string, readonly DirectAnswer[]>;
+
+  /** Asks the `go` command all at once. */
+  static async ask(comparison: Comparison): Promise<ComparisonWithGo> {
+    const { go, asked } = comparison;
+    const modules = [...asked].map(([module, queries]) => ({
+      module,
+      queries: queries.map(({ query }) => query),
+    }));
+    const answers = await go.download(modules);
+    return new ComparisonWithGo(comparison, await go.versions([...asked.keys()]), answers);
+  }
+
+  private constructor(
+    comparison: Comparison,
+    versions: ReadonlyMap<string, readonly string[]>,
+    answers: ReadonlyMap<string, readonly DirectAnswer[]>,
+  ) {
+    this.#comparison = comparison;
+    this.#versions = versions;
+    this.#answers = answers;
+  }
+
+  /** How many questions the `go` command answered, and how many it refused. */
+  get counts(): { readonly answers: number; readonly errors: number } {
+    const all = [...this.#answers.values()].flat();
+    const errors = all.filter((answer) => 'error' in answer).length;
+    return { answers: all.length - errors, errors };
+  }
+
+  /** The comparison of one module, as tests of their own. */
+  async module(t: TestContext, module: string): Promise<void> {
+    const { rig, asked } = this.#comparison;
+    const escaped = escapeModulePath(parseModulePath(module));
+    await t.test(`list of ${module}`, async () => {
+      const list = await settled(rig.text(`${escaped}/@v/list`));
+      const versions = list.text?.split('\n').filter((line) => line !== '') ?? [];
+      assert.deepEqual(versions, this.#versions.get(module));
+    });
+    const made = new Map<string, Promise<Settled>>();
+    for (const [at, direct] of (this.#answers.get(module) ?? []).entries()) {
+      const { query, name } = asked.get(module)?.[at] ?? { query: '', name: '' };
+      await t.test(`${module}@${name}`, () => compareAnswer(direct, { escaped, query, rig, made }));
+    }
   }
 }
 
+type Answering = {
+  readonly escaped: string;
+  readonly rig: Comparison['rig'];
+  /** The files of each version that was made already: several queries lead to one. */
+  readonly made: Map<string, Promise<Settled>>;
+};
+
 async function compareAnswer(
   direct: DirectAnswer,
-  { escaped, query, rig }: { escaped: string; query: string; rig: Comparison['rig'] },
+  { query, ...answering }: Answering & { readonly query: string },
 ): Promise<void> {
+  const { escaped, rig } = answering;
   const asked =
     query === 'latest'
       ? await latest(escaped, rig.text)
       : await settled(rig.text(`${escaped}/@v/${bang(query)}.info`));
   if ('error' in direct) {
     // A version that can be resolved may still have no go.mod or zip.
-    const whole = asked.text === undefined ? asked : await files(escaped, asked.text, rig);
+    const whole = asked.text === undefined ? asked : await files(asked.text, answering);
     assert.ok(whole.error !== undefined, `go: ${direct.error}\nhere: ${JSON.stringify(whole)}`);
     return;
   }
@@ -55,7 +99,7 @@ async function compareAnswer(
   // Of a version less is kept than of a query; that is below.
   if (query !== 'latest' && parseVersion(query) === undefined)
     assert.deepEqual(withoutRef(Origin), withoutRef(direct.origin));
-  const { mod, info, sum, error } = await files(escaped, asked.text ?? '', rig);
+  const { mod, info, sum, error } = await files(asked.text ?? '', answering);
   assert.equal(error, undefined);
   assert.equal(mod, direct.goMod);
   assert.equal(sum, direct.sum);
@@ -84,23 +128,31 @@ async function settled(asked: Promise<string>): Promise<Settled> {
   }
 }
 
-/** As the go command asks a proxy for the newest version: its list, and @latest where that is empty. */
+/** As the go command asks a proxy for the newest version: its list without what is retracted, and @latest where that is empty. */
 async function latest(escaped: string, text: Text): Promise<Settled> {
   const list = await settled(text(`${escaped}/@v/list`));
-  const versions = list.text?.split('\n').filter((line) => line !== '') ?? [];
-  const releases = versions.filter((version) => !version.includes('-'));
-  const newest = releases.at(-1) ?? versions.at(-1);
-  return await settled(
-    text(newest === undefined ? `${escaped}/@latest` : `${escaped}/@v/${bang(newest)}.info`),
-  );
+  const listed = (list.text ?? '').split('\n').flatMap((line) => parseVersion(line) ?? []);
+  if (listed.length === 0) return await settled(text(`${escaped}/@latest`));
+  const goMod = await settled(text(`${escaped}/@v/${bang(newestOf(listed))}.mod`));
+  const retracted = parseGoModLax(Buffer.from(goMod.text ?? ''))?.retracted ?? [];
+  const versions = listed.filter((version) => !isRetracted(retracted, version));
+  const path = versions.length === 0 ? '@latest' : `@v/${bang(newestOf(versions))}.info`;
+  return await settled(text(`${escaped}/${path}`));
 }
 
-async function files(
-  escaped: string,
-  answer: string,
-  { text, zip }: { text: Text; zip: Zip },
-): Promise<Settled> {
+/** The last release of a rising list, else its last pre-release. */
+function newestOf(versions: readonly Version[]): string {
+  return versions.findLast((version) => !version.includes('-')) ?? versions.at(-1) ?? '';
+}
+
+async function files(answer: string, { escaped, rig, made }: Answering): Promise<Settled> {
   const { Version } = JSON.parse(answer);
+  const known = made.get(Version) ?? make(escaped, Version, rig);
+  made.set(Version, known);
+  return await known;
+}
+
+async function make(escaped: string, Version: Version, { text, zip }: Comparison['rig']): Promise<Settled> {
   const version = bang(Version);
   const mod = await settled(text(`${escaped}/@v/${version}.mod`));
   const info = await settled(text(`${escaped}/@v/${version}.info`));

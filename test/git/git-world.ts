@@ -43,7 +43,7 @@ export function gitWorld(
 
 /** An HTTP server on loopback; its address. */
 export async function serveHttp(
-  t: TestContext,
+  t: Pick<TestContext, 'after'>,
   answer: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<string> {
   const server = createServer(answer);

@@ -18,31 +18,40 @@ export type DirectAnswer =
       readonly sum: string;
     };
 
+/** A module, and the versions and queries that are asked of it. */
+export type Asked = { readonly module: string; readonly queries: readonly string[] };
+
 export class GoDirect {
   readonly #home: string;
+  readonly #more: Readonly<Record<string, string>>;
 
-  /** @param home a directory with the `.gitconfig` that leads to the repositories */
-  constructor(home: string) {
+  /**
+   * @param home a directory with the `.gitconfig` that leads to the repositories
+   * @param more variables of its environment
+   */
+  constructor(home: string, more: Readonly<Record<string, string>> = {}) {
     this.#home = home;
+    this.#more = more;
   }
 
-  /** The answers to all queries at one module, in their order. */
-  async download(module: string, queries: readonly string[]): Promise<DirectAnswer[]> {
-    const out = await this.#go('mod', 'download', '-json', ...queries.map((query) => `${module}@${query}`));
-    const said = JSON.parse(`[${out.trim().replaceAll('}\n{', '},{')}]`);
-    if (said.length !== queries.length)
-      throw new Error(`${said.length} answers to ${queries.length} questions`);
-    return said.map((one: Record<string, string>) => {
+  /** The answers to all queries, in their order, by the module. One process, as each start costs. */
+  async download(asked: readonly Asked[]): Promise<Map<string, DirectAnswer[]>> {
+    const args = asked.flatMap(({ module, queries }) => queries.map((query) => `${module}@${query}`));
+    const said = objects<Record<string, string>>(await this.#go('mod', 'download', '-json', ...args));
+    if (said.length !== args.length) throw new Error(`${said.length} answers to ${args.length} questions`);
+    const answers = said.map((one) => {
       if (one.Error !== undefined) return { error: one.Error };
       const [info, goMod] = [readFileSync(one.Info ?? '', 'utf8'), readFileSync(one.GoMod ?? '', 'utf8')];
       return { version: one.Version, info: JSON.parse(info), goMod, sum: one.Sum, origin: one.Origin };
-    });
+    }) as DirectAnswer[];
+    return new Map(asked.map(({ module, queries }) => [module, answers.splice(0, queries.length)]));
   }
 
-  /** All versions, retracted ones too. */
-  async versions(module: string): Promise<readonly string[]> {
-    const out = await this.#go('list', '-m', '-versions', '-retracted', '-json', module);
-    return out === '' ? [] : (JSON.parse(out).Versions ?? []);
+  /** All versions of each module, retracted ones too. */
+  async versions(modules: readonly string[]): Promise<Map<string, readonly string[]>> {
+    const out = await this.#go('list', '-e', '-m', '-versions', '-retracted', '-json', ...modules);
+    const said = objects<{ Path: string; Versions?: readonly string[] }>(out);
+    return new Map(said.map(({ Path, Versions = [] }) => [Path, Versions]));
   }
 
   /** Forgets all that it fetched. */
@@ -66,11 +75,16 @@ export class GoDirect {
       GOMODCACHE: join(this.#home, 'modcache'),
       GOPATH: join(this.#home, 'path'),
       GOCACHE: join(this.#home, 'cache'),
+      ...this.#more,
     };
     return new Promise((resolve) => {
       execFile('go', args, { cwd, env, maxBuffer: 2 ** 26 }, (_, stdout) => resolve(stdout));
     });
   }
+}
+
+function objects<T>(json: string): T[] {
+  return JSON.parse(`[${json.trim().replaceAll('}\n{', '},{')}]`);
 }
 
 /** Writes the `.gitconfig` that leads `https://` names to other places. */

@@ -378,6 +378,35 @@ test('http is asked for --insecure paths only, without credentials', async () =>
   assert.equal((await insecure.finder.find(parseModulePath('go.corp.example/x'))).url, 'http://h/x');
 });
 
+for (const headers of [{}, { authorization: 'Basic x' }]) {
+  const isAnonymous = Object.keys(headers).length === 0;
+  test(`a page that answers 401 ${isAnonymous ? 'wants a login' : 'is left alone for a while'}`, async () => {
+    const clock = { wallMs: () => 0, monotonicMs: () => 0 };
+    const asked: string[] = [];
+    const discovery = new Discovery({
+      get: async ({ url }) => {
+        asked.push(url);
+        return { status: 401, body: Buffer.from('log in') };
+      },
+      headersFor: async () => headers,
+      pauses: new LoginPauses(clock),
+      clock,
+      privatePatterns: '*.corp.example',
+      insecurePatterns: '',
+    });
+    const find = (path: string) => discovery.find(parseModulePath(`go.corp.example/${path}`));
+    const says = isAnonymous ? /401; it wants a login/ : /401; it refuses the login/;
+    await assert.rejects(
+      find('a'),
+      (error: Error) => error instanceof LoginRefused && says.test(error.message),
+    );
+    await assert.rejects(find('a'), says);
+    await Promise.allSettled(['b', 'c', 'd', 'e', 'f'].map(find));
+    await assert.rejects(find('g'), isAnonymous ? says : /its server refused 3 logins/);
+    assert.equal(asked.length, isAnonymous ? 7 : 3);
+  });
+}
+
 test("Git's own credentials go with a question over https", async (t) => {
   const home = tempDir(t);
   const store = join(home, 'credentials');
