@@ -25,8 +25,10 @@ export class KeptFiles {
     return this.#files.has(name);
   }
 
+  /** A copy of the caller's own; undefined where {@link has} says that there is no file. */
   get(name: string): Buffer | undefined {
-    return this.#files.get(name);
+    const file = this.#files.get(name);
+    return file && Buffer.from(file);
   }
 
   /** Copies `file`, as its buffer may hold much else. One that has more than an eighth of all room is not kept. */

@@ -16,6 +16,8 @@ import { gunzipSync } from 'node:zlib';
 export type GitHttpOptions = {
   /** Its directories are the repositories. */
   readonly root: string;
+  /** Speaks the first protocol only: such servers give no commit by its hash that no branch leads to. Its lists are not counted. */
+  readonly isOld?: boolean;
   /** Default: everybody. Others get 401. */
   readonly isAllowed?: (request: IncomingMessage) => boolean;
   /** The page for a question with `?go-get=1`, allowed or not; undefined: as for all else. */
@@ -87,7 +89,7 @@ export class GitHttpServer {
     const body = Buffer.concat((await request.toArray()) as Buffer[]);
     this.#countCommand(request, body);
     const backend = spawn('git', ['http-backend'], {
-      env: environment(request, this.#options.root),
+      env: environment(request, this.#options),
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     response.on('close', () => backend.kill());
@@ -123,13 +125,13 @@ export class GitHttpServer {
   }
 }
 
-function environment(request: IncomingMessage, root: string): NodeJS.ProcessEnv {
+function environment(request: IncomingMessage, { root, isOld }: GitHttpOptions): NodeJS.ProcessEnv {
   const { pathname, search } = new URL(request.url ?? '/', 'http://x');
   return {
     PATH: process.env.PATH,
     GIT_PROJECT_ROOT: root,
     GIT_HTTP_EXPORT_ALL: '1',
-    GIT_PROTOCOL: request.headers['git-protocol']?.toString() ?? '',
+    GIT_PROTOCOL: isOld === true ? '' : (request.headers['git-protocol']?.toString() ?? ''),
     REQUEST_METHOD: request.method,
     PATH_INFO: pathname,
     QUERY_STRING: search.slice(1),

@@ -160,6 +160,30 @@ test('a tag whose commit came for another name is pinned too', async (t) => {
   assert.equal(await again().text(`${MODULE}/@v/v1.0.1.info`), before);
 });
 
+test('a server that gives no commit by its hash gives it by its tag', async (t) => {
+  const { rig, home, served } = await world(t);
+  gitIn(
+    served,
+    '-c',
+    'user.name=t',
+    '-c',
+    'user.email=t@corp.example',
+    'tag',
+    '-a',
+    '-m',
+    'x',
+    'v1.9.0',
+    'main~2',
+  );
+  const before = await rig.text(`${MODULE}/@v/v1.9.0.info`);
+  const old = await GitHttpServer.start({ root: join(home, 'served'), isOld: true });
+  t.after(() => old.stop());
+  const other = tempDir(t);
+  writeInsteadOf(other, { 'https://corp.example/': `${old.url}/` });
+  assert.equal(await gitRig({ home: other }).text(`${MODULE}/@v/v1.9.0.info`), before);
+  assert.ok(old.takeCounts().bytes < 2 * COMMIT_BYTES);
+});
+
 /** A repository of forty commits, each with one file changed; `tagsOf` gives a commit's tags. */
 async function world(
   t: TestContext,
@@ -181,6 +205,7 @@ async function world(
     server,
     trace,
     served,
+    home,
     again: (options: { listTtlMs?: number } = {}) => gitRig({ home, ...options }),
     copies: () => readdirSync(only()),
     copy: (name: string) => join(only(), name),
