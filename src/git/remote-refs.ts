@@ -15,6 +15,9 @@ export class RemoteRefs {
   /** By their full names, `HEAD` among them. */
   readonly #hashes: ReadonlyMap<string, string>;
   #sum: string | undefined;
+  #refs: readonly Tag[] | undefined;
+  #tags: readonly Tag[] | undefined;
+  #tagsOf: ReadonlyMap<string, readonly Tag[]> | undefined;
 
   private constructor(hashes: ReadonlyMap<string, string>) {
     this.#hashes = hashes;
@@ -60,17 +63,16 @@ export class RemoteRefs {
 
   /** The tags whose names begin so, in the order of their bytes. */
   tags(prefix: string): Tag[] {
-    return [...this.#hashes]
-      .filter(([name]) => name.startsWith(TAGS + prefix))
-      .map(([name, hash]) => ({ name: name.slice(TAGS.length), hash }))
-      .sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+    this.#tags ??= this.#sorted()
+      .filter(({ name }) => name.startsWith(TAGS))
+      .map(({ name, hash }) => ({ name: name.slice(TAGS.length), hash }));
+    return this.#tags.filter(({ name }) => name.startsWith(prefix));
   }
 
   /** The names of the tags that lead to a commit, in the order of their bytes. */
-  tagsOf(hash: string): string[] {
-    return this.tags('')
-      .filter((tag) => tag.hash === hash)
-      .map(({ name }) => name);
+  tagsOf(hash: string): readonly string[] {
+    this.#tagsOf ??= Map.groupBy(this.tags(''), (tag) => tag.hash);
+    return this.#tagsOf.get(hash)?.map(({ name }) => name) ?? [];
   }
 
   /** A checksum of the tags with a prefix that can be versions: they decide what pseudo-versions are made from. */
@@ -82,12 +84,17 @@ export class RemoteRefs {
 
   /** A checksum of all refs: it is what the absence of a version depends on. */
   repositorySum(): string {
-    this.#sum ??= `r1:${sumOf(
-      [...this.#hashes]
-        .map(([name, hash]) => ({ name, hash }))
-        .sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name))),
-    )}`;
+    this.#sum ??= `r1:${sumOf(this.#sorted())}`;
     return this.#sum;
+  }
+
+  /** All refs in the order of their names' bytes. Made once: a repository may have 100,000. */
+  #sorted(): readonly Tag[] {
+    this.#refs ??= [...this.#hashes]
+      .map(([name, hash]) => ({ name, hash, bytes: Buffer.from(name) }))
+      .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+      .map(({ name, hash }) => ({ name, hash }));
+    return this.#refs;
   }
 }
 
