@@ -85,6 +85,35 @@ const serve: Command = {
   },
 };
 
+const backup: Command = {
+  name: 'backup',
+  help: 'Write a copy of the store to a file, beside a running server too.',
+  words: '<file>',
+  flags: common,
+  examples: [
+    ['$0 backup /media/usb/astera.backup', 'an older backup of this name is replaced'],
+    ['$0 verify -db /media/usb/astera.backup', 'a backup is a store: check it, or serve it'],
+  ],
+  run: async ({ flags, words: [file = ''] }) => {
+    const { loadStoreConfig } = await import('../settings/config.ts');
+    const { backupCommand } = await import('./backup.ts');
+    await backupCommand(loadStoreConfig({ flags }), file);
+  },
+};
+
+const restore: Command = {
+  name: 'restore',
+  help: 'Replace the store by a backup. Stop the server first.',
+  words: '<file>',
+  flags: [...common, yes],
+  examples: [['$0 restore /media/usb/astera.backup', 'asks first, or --yes']],
+  run: async ({ flags, words: [file = ''] }) => {
+    const { loadStoreConfig } = await import('../settings/config.ts');
+    const { restoreCommand } = await import('./backup.ts');
+    await restoreCommand(loadStoreConfig({ flags }), { file, isSure: isOn(flags, yes) });
+  },
+};
+
 const stats: Command = {
   name: 'stats',
   help: 'Show the contents of the store.',
@@ -344,6 +373,8 @@ export const commands: readonly Command[] = [
   exportDir,
   warm,
   forget,
+  backup,
+  restore,
   stats,
   verify,
   ready,

@@ -99,7 +99,8 @@ export class Progress {
   }
 
   #amount(): string {
-    return `${this.#files} files, ${formatSize(this.#bytes)}`;
+    const files = this.#files === 0 ? '' : `${this.#files} files, `;
+    return `${files}${formatSize(this.#bytes)}`;
   }
 
   #rate(): string {

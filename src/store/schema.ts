@@ -109,13 +109,22 @@ export function openReadable(path: string): Connection {
 }
 
 /**
+ * Opens a read-only connection to a store of any schema up to ours.
+ *
+ * @throws {StoreFailed} as {@link openWritable}
+ */
+export function openUnchanged(path: string): Connection {
+  return openForReading(path, () => {});
+}
+
+/**
  * Throws what {@link openWritable} would; touches nothing but what a killed bulk writer left. An older schema is good:
  * the writer migrates it. Only before this process opens the store: see {@link headerNumber}.
  */
 export function checkStore(path: string): void {
   guarded(path, () => {
     rollBack(path);
-    return openForReading(path, () => {});
+    return openUnchanged(path);
   }).close();
 }
 
