@@ -3,59 +3,13 @@
  * load only this file.
  */
 
-import { parseDuration } from '../core/quantity.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { connectFlags, pluginFlags } from '../plugin/options.ts';
 import { pluginServerOptions, type ServeOption, serveOptions } from '../settings/serve-options.ts';
-import type { Command, CommandInput } from './command.ts';
-
-/** Not one of `serveOptions`: a settings file cannot name another one. */
-const config: ServeOption = {
-  name: 'config',
-  help: 'a file of settings, as lines: name = value',
-  form: 'a file',
-};
-
-const json: ServeOption = {
-  name: 'json',
-  help: 'for programs: sizes in bytes, times in Unix ms',
-  ...toggle(),
-};
-
-const repair: ServeOption = {
-  name: 'repair',
-  help: 'drop bad files and fetch them again',
-  ...toggle(),
-};
-
-const online: ServeOption = {
-  name: 'online',
-  help: 'ask the checksum database about every zip and go.mod',
-  ...toggle(),
-};
-
-const buildCache: ServeOption = {
-  name: 'build-cache',
-  help: 'delete the build cache',
-  ...toggle(),
-};
-
-/** Not the setting: which databases are proxied. */
-const sumdbName: ServeOption = {
-  name: 'sumdb',
-  help: 'delete the files and verdicts of this checksum database',
-  form: 'a name, such as sum.golang.org',
-};
-
-const yes: ServeOption = {
-  name: 'yes',
-  help: 'do not ask',
-  ...toggle(),
-};
-
-/** Flags of every command that opens a store. */
-const common: readonly ServeOption[] = [serveOptions.dbPath, config, serveOptions.logLevel];
+import type { Command } from './command.ts';
+import { config, durationOf, isOn, toggle } from './command-flags.ts';
+import { backup, exportDir, forget, importDir, restore, stats, verify, warm } from './store-commands.ts';
 
 /** Runs when no command is named. */
 const serve: Command = {
@@ -82,150 +36,6 @@ const serve: Command = {
     const config = await loadConfig({ flags });
     const { serve } = await import('../serve/serve.ts');
     await serve(config, plugin);
-  },
-};
-
-const backup: Command = {
-  name: 'backup',
-  help: 'Write a copy of the store to a file, beside a running server too.',
-  words: '<file>',
-  flags: common,
-  examples: [
-    ['$0 backup /media/usb/astera.backup', 'an older backup of this name is replaced'],
-    ['$0 verify -db /media/usb/astera.backup', 'a backup is a store: check it, or serve it'],
-  ],
-  run: async ({ flags, words: [file = ''] }) => {
-    const { loadStoreConfig } = await import('../settings/config.ts');
-    const { backupCommand } = await import('./backup.ts');
-    await backupCommand(loadStoreConfig({ flags }), file);
-  },
-};
-
-const restore: Command = {
-  name: 'restore',
-  help: 'Replace the store by a backup. Stop the server first.',
-  words: '<file>',
-  flags: [...common, yes],
-  examples: [['$0 restore /media/usb/astera.backup', 'asks first, or --yes']],
-  run: async ({ flags, words: [file = ''] }) => {
-    const { loadStoreConfig } = await import('../settings/config.ts');
-    const { restoreCommand } = await import('./backup.ts');
-    await restoreCommand(loadStoreConfig({ flags }), { file, isSure: isOn(flags, yes) });
-  },
-};
-
-const stats: Command = {
-  name: 'stats',
-  help: 'Show the contents of the store.',
-  flags: [...common, json],
-  examples: [
-    ['$0 stats', 'the contents of astera.db'],
-    ['$0 stats -db /var/lib/astera.db --json', 'of another store, as JSON'],
-  ],
-  run: async ({ flags }) => {
-    const { loadStoreConfig } = await import('../settings/config.ts');
-    const { dbPath } = loadStoreConfig({ flags });
-    const { stats } = await import('./stats.ts');
-    stats({ dbPath, asJson: isOn(flags, json) });
-  },
-};
-
-const verify: Command = {
-  name: 'verify',
-  help: 'Check every stored byte.',
-  flags: [
-    ...[...common, repair, online],
-    ...[serveOptions.upstream, serveOptions.sumdb, serveOptions.privatePatterns, serveOptions.offline],
-  ],
-  examples: [
-    ['$0 verify', 'print a line for each bad entry; exit 1 if there is one'],
-    ['$0 verify --repair', 'fetch bad entries again, through the running server if there is one'],
-    ['$0 verify --online', 'check every module against the checksum database too'],
-  ],
-  run: async ({ flags }) => {
-    const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
-    const { verifyCommand } = await import('./verify.ts');
-    await verifyCommand(loadStoreConfig({ flags }), {
-      mayRepair: isOn(flags, repair),
-      isOnline: isOn(flags, online),
-      loadConfig: () => loadConfig({ flags }),
-    });
-  },
-};
-
-const importDir: Command = {
-  name: 'import',
-  help: 'Store the files of a Go module cache, or of a directory that export wrote.',
-  words: '<dir>',
-  flags: [...common, serveOptions.sumdb],
-  examples: [
-    [
-      '$0 import "$(go env GOMODCACHE)"',
-      "all of this machine's module cache; a running server serves it at once",
-    ],
-    ['$0 import /media/usb/modules', 'a directory that "astera export" wrote elsewhere'],
-  ],
-  run: async ({ flags, words: [directory = ''] }) => {
-    const { loadStoreConfig } = await import('../settings/config.ts');
-    const { importCommand } = await import('./import.ts');
-    await importCommand(loadStoreConfig({ flags }), directory);
-  },
-};
-
-const exportDir: Command = {
-  name: 'export',
-  help: 'Write the store as a directory for GOPROXY=file://…',
-  words: '<dir>',
-  flags: common,
-  examples: [
-    ['$0 export /media/usb/modules', 'a second run writes only new files'],
-    ['GOPROXY=file:///media/usb/modules go build ./...', 'use the directory'],
-  ],
-  run: async ({ flags, words: [directory = ''] }) => {
-    const { loadStoreConfig } = await import('../settings/config.ts');
-    const { exportCommand } = await import('./export.ts');
-    await exportCommand(loadStoreConfig({ flags }), directory);
-  },
-};
-
-const warm: Command = {
-  name: 'warm',
-  help: 'Fetch every module named in go.sum, go.mod, go.work or "go list -m -json all" files.',
-  words: '<file..>',
-  flags: [...common, serveOptions.upstream, serveOptions.privatePatterns, serveOptions.verify],
-  examples: [
-    ['$0 warm go.sum go.mod', 'a project, through the running server if there is one'],
-    ['go list -m -json all | $0 warm -', 'the same, and the modules that only the list needs'],
-    ['echo golang.org/x/net@v0.30.0 | $0 warm -', 'one module@version on each line'],
-  ],
-  run: async ({ flags, words }) => {
-    const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
-    const { warmCommand } = await import('./warm.ts');
-    await warmCommand(loadStoreConfig({ flags }), words, () => loadConfig({ flags }));
-  },
-};
-
-const forget: Command = {
-  name: 'forget',
-  help: 'Delete a module from the store, 404s too. The next request fetches it again.',
-  words: '[module..]',
-  flags: [...common, sumdbName, buildCache, yes],
-  examples: [
-    ['$0 forget github.com/me/x@v1.2.3', 'one version, for example after its tag was moved'],
-    ['$0 forget github.com/me/x', 'all its versions and its list'],
-    ['$0 forget --sumdb sum.example.com', 'a checksum database that was rebuilt: log lines say "fork"'],
-    ['$0 forget --build-cache', 'all that builds have put into the build cache'],
-  ],
-  run: async ({ flags, words }) => {
-    const { loadStoreConfig } = await import('../settings/config.ts');
-    const { forgetCommand } = await import('./forget.ts');
-    const { [sumdbName.name]: sumdb, ...others } = flags; // It is no setting here.
-    await forgetCommand(loadStoreConfig({ flags: others }), {
-      names: words,
-      isBuildCache: isOn(flags, buildCache),
-      sumdb,
-      isSure: isOn(flags, yes),
-    });
   },
 };
 
@@ -384,25 +194,3 @@ export const commands: readonly Command[] = [
   connect,
   completion,
 ];
-
-/** A command's own duration, in ms. */
-function durationOf(flags: CommandInput['flags'], { name, form, fallback = '' }: ServeOption): number {
-  try {
-    return parseDuration(flags[name] ?? fallback);
-  } catch {
-    throw new UsageError(`bad value for --${name}: ${quote(flags[name])}: expected ${form}`);
-  }
-}
-
-/** Whether a command's own switch is given. Read like those of `config.ts`, which is not loaded here. */
-function isOn(flags: CommandInput['flags'], { name, form }: ServeOption): boolean {
-  const text = flags[name];
-  if (text === undefined || text === 'false' || text === '0') return false;
-  if (text === 'true' || text === '1') return true;
-  throw new UsageError(`bad value for --${name}: ${quote(text.slice(0, 200))}: expected ${form}`);
-}
-
-/** A flag that is on when it is given. Only ever of one command, so neither variable nor file sets it. */
-function toggle(): { readonly form: string; readonly isSwitch: true } {
-  return { form: 'true or false', isSwitch: true };
-}
