@@ -40,6 +40,7 @@ const benches: readonly Bench[] = [
   { file: 'idle', isLong: true },
   { file: 'cacheprog', isLong: true },
   { file: 'cache-equality', isLong: true },
+  { file: 'latency', isLong: true },
   { file: 'growth', isLong: true },
   { file: 'soak', isLong: true },
 ];

@@ -22,3 +22,9 @@ export const FILTERS_MAX = 64;
 
 /** Actions put last that a filter remembers: a client that has it from before them is sent these alone. Four cold builds. */
 export const FILTER_ADDED_MAX = 8_192;
+
+/** Streams of sessions at one time: 1 MiB each that is read ahead. Past it a client gets the index alone, and asks for outputs one by one. */
+export const SESSION_STREAMS_MAX = 64;
+
+/** Of these, streams that are packed with a window of 16 MiB at one time, which each holds. Others have 2 MiB, and are a tenth longer. */
+export const SESSION_LONG_WINDOWS_MAX = 3;

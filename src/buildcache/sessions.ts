@@ -14,7 +14,8 @@ import type { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { Events } from '../observe/events.ts';
 import { GeneratedBody } from './generated-body.ts';
-import { sessionPieces } from './session-pieces.ts';
+import { SESSION_LONG_WINDOWS_MAX, SESSION_STREAMS_MAX } from './limits.ts';
+import { type SessionPiecesOptions, sessionPieces } from './session-pieces.ts';
 import { encoded, type StreamEncoding } from './stream-encoding.ts';
 
 export type SessionsOptions = {
@@ -37,6 +38,10 @@ export type SessionQuestion = Pick<SessionName, 'key' | 'project'> & {
 
 export class Sessions {
   readonly #options: SessionsOptions;
+  /** That are sent now. */
+  #streams = 0;
+  /** Of these, those with a long window. */
+  #longWindows = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -70,6 +75,25 @@ export class Sessions {
       // A copy: memory lends its bytes for this turn only.
       return Uint8Array.from((await memory.piece(output.blob, seq, plain)).bytes);
     };
-    return new GeneratedBody(encoded(sessionPieces({ actions, bytesMax, load }), encoding));
+    const isFull = this.#streams >= SESSION_STREAMS_MAX;
+    return new GeneratedBody(this.#counted({ actions, bytesMax: isFull ? 0 : bytesMax, load }, encoding));
+  }
+
+  async *#counted(
+    of: SessionPiecesOptions,
+    encoding: StreamEncoding,
+  ): AsyncGenerator<Uint8Array, void, void> {
+    const isLong = encoding !== 'identity' && this.#longWindows < SESSION_LONG_WINDOWS_MAX;
+    this.#streams++;
+    if (isLong) this.#longWindows++;
+    try {
+      yield* encoded(sessionPieces(of), encoding, isLong ? LONG_WINDOW_LOG : SHORT_WINDOW_LOG);
+    } finally {
+      this.#streams--;
+      if (isLong) this.#longWindows--;
+    }
   }
 }
+
+const LONG_WINDOW_LOG = 24;
+const SHORT_WINDOW_LOG = 21;

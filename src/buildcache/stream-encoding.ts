@@ -15,16 +15,21 @@ export function streamEncodingOf(accepted: string): StreamEncoding {
   return (['zstd', 'br'] as const).find((name) => names.includes(name)) ?? 'identity';
 }
 
-/** @param pieces the first one reaches the client before the second is there */
+/**
+ * @param pieces the first one reaches the client before the second is there
+ * @param windowLog 2^windowLog bytes are held, in which repetitions are found
+ */
 export async function* encoded(
   pieces: AsyncGenerator<Uint8Array, void, void>,
   encoding: StreamEncoding,
+  windowLog: number,
 ): AsyncGenerator<Uint8Array, void, void> {
   if (encoding === 'identity') {
     yield* pieces;
     return;
   }
-  const encoder = encoding === 'zstd' ? createZstdCompress(ZSTD) : createBrotliCompress(BROTLI);
+  const encoder =
+    encoding === 'zstd' ? createZstdCompress(zstd(windowLog)) : createBrotliCompress(brotli(windowLog));
   const feed = async () => {
     let isFirst = true;
     for await (const piece of pieces) {
@@ -60,5 +65,12 @@ function roomIn(encoder: Writable): Promise<void> {
   });
 }
 
-const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_windowLog]: 24 } };
-const BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_LGWIN]: 24 } };
+function zstd(windowLog: number) {
+  return {
+    params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_windowLog]: windowLog },
+  };
+}
+
+function brotli(windowLog: number) {
+  return { params: { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_LGWIN]: windowLog } };
+}

@@ -13,6 +13,7 @@ import {
 } from '../core/action-filter.ts';
 import { FILTER_FRESH_MS } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
+import { FILTER_WAIT_MS } from './limits.ts';
 
 export type MissFilterDoors = {
   /** Where it is kept. */
@@ -45,7 +46,7 @@ export class MissFilter {
 
   /** Whether an action is surely not stored in the namespace. */
   async rulesOut(actionId: string): Promise<boolean> {
-    if (!this.#isFresh()) await this.refresh();
+    if (!this.#isFresh()) await this.#refreshSoon();
     return this.#isFresh() && this.#held?.filter.mayHave(shortIdOf(actionId)) === false;
   }
 
@@ -57,6 +58,16 @@ export class MissFilter {
       this.#fetching = undefined;
     });
     await this.#fetching;
+  }
+
+  /** Over a poor line a whole filter takes a while: meanwhile actions are asked for. */
+  async #refreshSoon(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, FILTER_WAIT_MS);
+    });
+    await Promise.race([this.refresh(), late]);
+    clearTimeout(timer);
   }
 
   #isFresh(): boolean {

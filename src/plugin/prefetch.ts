@@ -118,6 +118,9 @@ export class Prefetch {
       return;
     }
     this.#startedMs = now();
+    // All gets wait for the index: a server that sends it byte by byte must not hold them up.
+    const late = setTimeout(() => this.close(), PREFETCH_WAIT_MS);
+    void this.#index.then(() => clearTimeout(late));
     const stream = new SessionStream({
       onIndex: (rows) => this.#takeIndex(rows),
       onBytes: (number, bytes) => this.#takeBytes(number, bytes),

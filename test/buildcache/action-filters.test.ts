@@ -153,6 +153,17 @@ for (const [why, answer] of [
   });
 }
 
+test('a filter that does not come holds no get up', async (t) => {
+  let answer: (bytes: undefined) => void = () => {};
+  const fetch = () =>
+    new Promise<undefined>((resolve) => {
+      answer = resolve;
+    });
+  const filter = new MissFilter({ path: join(tempDir(t), 'filter'), fetch, now: () => 1_000 });
+  assert.equal(await filter.rulesOut(id('a')), false);
+  answer(undefined);
+});
+
 test('the header that names a filter is read with care', () => {
   assert.deepEqual(parseFilterHeader('0123456789abcdef.7'), { epoch: '0123456789abcdef', serial: 7 });
   for (const text of ['', 'x', '0123456789abcdef.', '0123456789abcdef.-1', '0123456789abcdef.1e9'])

@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { brotliDecompressSync, zstdDecompressSync } from 'node:zlib';
+import { SESSION_STREAMS_MAX } from '../../src/buildcache/limits.ts';
 import { packedChunks, uploadOutput } from '../../src/buildcache/output-upload.ts';
 import { Sessions } from '../../src/buildcache/sessions.ts';
 import { type StreamEncoding, streamEncodingOf } from '../../src/buildcache/stream-encoding.ts';
@@ -165,6 +166,20 @@ for (const encoding of ['identity', 'zstd', 'br'] as const) {
     assert.ok(store.calls.filter((call) => call === 'getOutputChunk').length < 20);
   });
 }
+
+test('past the bound of streams a client gets the index alone, until others have ended', async (t) => {
+  const { sessions, put, ask } = rig(t);
+  const [actionId] = await put([randomBytes(10)]);
+  const question = { ...NAME, namespaces: [''], held: new Uint8Array(0), bytesMax: 1e9 };
+  const open = () => sessions.stream({ ...question, encoding: 'identity' });
+  const others = await Promise.all(Array.from({ length: SESSION_STREAMS_MAX }, open));
+  for (const other of others) await other.at(0);
+  const { rows, outputs } = read(await ask());
+  assert.deepEqual([rows.map((row) => row.actionId), outputs.size], [[actionId], 0]);
+  for (const other of others) other.close?.();
+  await new Promise(setImmediate);
+  assert.equal(read(await ask()).outputs.size, 1);
+});
 
 for (const stream of ['ffffffff', '05000000aabbccddee', '000000000000000007000000000000']) {
   test(`garbage is told from a stream: ${stream}`, () => {

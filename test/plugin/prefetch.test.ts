@@ -169,6 +169,16 @@ const FAULTS: { why: string; answer: Answer; got: readonly Got[] }[] = [
     answer: (response) => response.writeHead(200).write(streamOf().subarray(0, -8)),
     got: ['entry', 'entry', 'entry', 'alone'],
   },
+  {
+    why: 'an index that comes byte by byte',
+    answer: (response) => {
+      let at = 0;
+      response.writeHead(200);
+      const timer = setInterval(() => response.write(streamOf().subarray(at, ++at)), 300);
+      response.on('close', () => clearInterval(timer));
+    },
+    got: ['alone', 'alone', 'alone', 'alone'],
+  },
   { why: 'no answer', answer: () => {}, got: ['alone', 'alone', 'alone', 'alone'] },
   {
     why: 'a page instead of a stream',

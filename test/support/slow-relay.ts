@@ -11,6 +11,10 @@ export class SlowRelay {
   bytesDown = 0;
   /** Each way. */
   delayMs: number;
+  /** Of the way to the clients, over all connections. */
+  bytesPerMs = Infinity;
+  /** When the last byte to a client has gone into the line. */
+  #freeAtMs = 0;
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
 
@@ -37,9 +41,13 @@ export class SlowRelay {
       const upstream = connect({ host: target.hostname, port: Number(target.port), noDelay: true });
       this.#pass(client, upstream, (bytes) => {
         this.bytesUp += bytes;
+        return 0;
       });
       this.#pass(upstream, client, (bytes) => {
         this.bytesDown += bytes;
+        const nowMs = performance.now();
+        this.#freeAtMs = Math.max(this.#freeAtMs, nowMs) + bytes / this.bytesPerMs;
+        return this.#freeAtMs - nowMs;
       });
     });
   }
@@ -49,11 +57,14 @@ export class SlowRelay {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #pass(from: Socket, to: Socket, count: (bytes: number) => void): void {
+  /** @param count tells how long the bytes wait for the line. */
+  #pass(from: Socket, to: Socket, count: (bytes: number) => number): void {
     let underWay = 0;
+    let lastMs = 0;
     this.#sockets.add(from);
     from.on('data', (bytes: Buffer) => {
-      count(bytes.length);
+      const laterMs = count(bytes.length) + this.delayMs;
+      lastMs = performance.now() + laterMs;
       underWay += bytes.length;
       if (underWay > BYTES_UNDER_WAY_MAX) from.pause();
       setTimeout(() => {
@@ -61,9 +72,12 @@ export class SlowRelay {
           underWay -= bytes.length;
           from.resume();
         });
-      }, this.delayMs);
+      }, laterMs);
     });
-    from.on('end', () => setTimeout(() => to.end(), this.delayMs));
+    // No earlier than the bytes before it.
+    from.on('end', () => {
+      setTimeout(() => to.end(), Math.max(this.delayMs, lastMs - performance.now() + 1));
+    });
     from.on('error', () => to.destroy());
     from.on('close', () => this.#sockets.delete(from));
   }
