@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { UpstreamFailed } from '../core/errors.ts';
 import type { GitBounds } from './git-bounds.ts';
 import type { Git, GitRun, GitServer } from './git-command.ts';
+import { GIT_LOOSE_MAX, GIT_PACKS_MAX, GIT_TIDY_MS } from './limits.ts';
+import { treeBytes } from './tree-bytes.ts';
 import { oneLine } from './words.ts';
 
 export type BareRepositoryOptions = {
@@ -24,14 +26,24 @@ export class BareRepository {
   readonly #options: BareRepositoryOptions;
   #isReady = false;
   #last: Promise<unknown> = Promise.resolve();
+  /** Commands that read it now. */
+  #readers = 0;
+  /** Ends what tidies it now. */
+  #tidying: AbortController | undefined;
 
   constructor(options: BareRepositoryOptions) {
     this.directory = options.directory;
     this.#options = options;
   }
 
-  /** One after the other, so that no two commands change the repository at one time. */
+  /** Whether a command reads it now. */
+  get isRead(): boolean {
+    return this.#readers > 0;
+  }
+
+  /** One after the other, so that no two commands change the repository at one time. Nobody waits for it to be tidied. */
   alone<T>(work: () => Promise<T>): Promise<T> {
+    this.#tidying?.abort(new Error('somebody waits'));
     const next = this.#last.then(work, work);
     this.#last = next.catch(() => {});
     return next;
@@ -75,12 +87,47 @@ export class BareRepository {
   }
 
   /** A command that stays on the disk. */
-  run(args: readonly string[], run: GitRun = {}): Promise<Buffer> {
-    return this.#options.git.run(args, { ...run, gitDir: this.#options.directory });
+  async run(args: readonly string[], run: GitRun = {}): Promise<Buffer> {
+    this.#readers++;
+    try {
+      return await this.#options.git.run(args, { ...run, gitDir: this.#options.directory });
+    } finally {
+      this.#readers--;
+    }
   }
 
-  stream(args: readonly string[], run: GitRun = {}): AsyncGenerator<Buffer, void, void> {
-    return this.#options.git.stream(args, { ...run, gitDir: this.#options.directory });
+  async *stream(args: readonly string[], run: GitRun = {}): AsyncGenerator<Buffer, void, void> {
+    this.#readers++;
+    try {
+      yield* this.#options.git.stream(args, { ...run, gitDir: this.#options.directory });
+    } finally {
+      this.#readers--;
+    }
+  }
+
+  /** Joins the packs and loose objects of many fetches to one pack. Whether that was needed, and done. */
+  tidy(): Promise<boolean> {
+    return this.alone(async () => {
+      if (!(await isInPieces(this.directory))) return false;
+      const tidying = new AbortController();
+      this.#tidying = tidying;
+      try {
+        await this.#options.git.run(['gc', '-q', '--prune=now'], {
+          gitDir: this.directory,
+          isBackground: true,
+          settings: ['pack.threads=1', 'pack.windowMemory=64m', 'core.bigFileThreshold=16m'],
+          timeoutMs: GIT_TIDY_MS,
+          signal: tidying.signal,
+        });
+        return true;
+      } catch {
+        // Whoever reads it next finds damage, if that is the reason.
+        await removeLeftovers(this.directory);
+        return false;
+      } finally {
+        this.#tidying = undefined;
+      }
+    });
   }
 
   /**
@@ -153,6 +200,18 @@ function configOf(url: string, isSha256: boolean): string {
   return `${core}${format}[remote "origin"]\n\turl = "${url}"\n`;
 }
 
+/** The URL in the settings of a repository that was made here. */
+export function urlIn(config: string): string | undefined {
+  return /^\[remote "origin"\]\n\turl = "([^"\n]*)"$/m.exec(config)?.[1];
+}
+
+async function isInPieces(directory: string): Promise<boolean> {
+  const names = await readdir(join(directory, 'objects'), { recursive: true }).catch(() => []);
+  const packs = names.filter((name) => name.endsWith('.pack')).length;
+  const loose = names.filter((name) => /^[0-9a-f]{2}\/./.test(name)).length;
+  return packs > GIT_PACKS_MAX || loose > GIT_LOOSE_MAX;
+}
+
 async function isDirectory(path: string): Promise<boolean> {
   return await stat(path).then(
     (found) => found.isDirectory(),
@@ -165,17 +224,4 @@ async function removeLeftovers(directory: string): Promise<void> {
   const names = await readdir(directory, { recursive: true }).catch(() => []);
   const left = names.filter((name) => name.endsWith('.lock') || /(?:^|\/)tmp_[^/]+$/.test(name));
   await Promise.all(left.map((name) => rm(join(directory, name), { force: true, recursive: true })));
-}
-
-async function treeBytes(directory: string): Promise<number> {
-  const names = await readdir(directory, { recursive: true }).catch(() => []);
-  const sizes = await Promise.all(
-    names.map((name) =>
-      stat(join(directory, name)).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -1,6 +1,7 @@
 /** Joins the parts of this room: settings in, a source of modules out. */
 
 import type { Clock, ModuleSource, PageGet, Upstream } from '../core/ports.ts';
+import type { CopyCounts } from './copy-keeper.ts';
 import { Discovery } from './discovery.ts';
 import { GIT_BOUNDS, type GitBounds } from './git-bounds.ts';
 import { checkGit } from './git-check.ts';
@@ -41,6 +42,10 @@ export type GitModules = {
   readonly source: ModuleSource;
   /** Has all asked anew that was refused or not found. */
   retry(): void;
+  /** The copies of repositories, as they were at the last look. */
+  readonly copies: () => CopyCounts;
+  /** Tidies and bounds the copies now. */
+  sweep(): Promise<void>;
   /** One line for each thing that Git lacks on this machine. */
   check(): Promise<string[]>;
 };
@@ -80,5 +85,7 @@ export function createGitSource(settings: GitSourceSettings): GitModules {
     finder.forget();
   };
   const check = () => checkGit({ git, directory, home: environment.HOME });
-  return { source, retry, check };
+  const copies = () => repositories.copies;
+  const sweep = () => repositories.sweep();
+  return { source, retry, check, copies, sweep };
 }

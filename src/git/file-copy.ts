@@ -4,6 +4,7 @@
  * A version's tag is pinned then: a tag that moves later leads to what was served.
  */
 
+import { readFile, writeFile } from 'node:fs/promises';
 import { NotFound, UpstreamDown } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
@@ -106,15 +107,20 @@ export class FileCopy {
     }
   }
 
-  /** Tags that were read, name to commit; undefined while there are no files on the disk. */
+  /** Tags that were read, name to commit; undefined while there are none, and no files on the disk. */
   async pins(): Promise<Map<string, string> | undefined> {
     if (this.#pins !== undefined) return this.#pins;
     return await this.#healer.run(() =>
       this.#files.alone(async () => {
-        if (this.#pins !== undefined || !(await this.#files.open())) return this.#pins;
+        if (this.#pins !== undefined) return this.#pins;
+        const saved = await this.#savedPins();
+        if (!(await this.#files.open())) {
+          if (saved.size > 0) this.#pins = saved;
+          return this.#pins;
+        }
         const format = '--format=%(refname) %(objectname) %(*objectname)';
         const listing = (await this.#files.run(['for-each-ref', format, PINS])).toString();
-        this.#pins = new Map(listing.split('\n').flatMap(parsePin));
+        this.#pins = new Map([...saved, ...listing.split('\n').flatMap(parsePin)]);
         return this.#pins;
       }),
     );
@@ -149,7 +155,7 @@ export class FileCopy {
 
   async #fetchCommit(revision: Revision, paths: readonly string[]): Promise<FoundFiles> {
     const { hash, tag, ref } = revision;
-    if (await this.#files.make(hash.length === 64)) this.#pins ??= new Map();
+    if (await this.#files.make(hash.length === 64)) this.#pins ??= await this.#savedPins();
     const here = isVersion(tag) ? pinOf(tag) : `refs/commits/${hash}`;
     // By its hash git lists no refs. Some servers give no commit by its hash; a ref's name they all take. A ref may have moved.
     for (const wanted of ref === undefined ? [hash] : [hash, ref]) {
@@ -247,12 +253,42 @@ export class FileCopy {
     if (/(?:^|\0)[0-9]+ blob /.test(listing.toString('latin1'))) throw broken(`an object of ${hash} is lost`);
   }
 
-  /** Throws the files away. Pins stay in memory, and are written again with their commits. */
-  async #forget(): Promise<void> {
-    await this.#files.alone(async () => {
-      this.#times.clear();
-      await this.#files.remove();
+  /** Removes the files, if nobody reads them now. The pins stay. */
+  async evict(): Promise<boolean> {
+    await this.pins();
+    return await this.#files.alone(async () => {
+      if (this.#files.isRead) return false;
+      await this.#remove();
+      return true;
     });
+  }
+
+  /** As {@link BareRepository.tidy}. */
+  tidy(): Promise<boolean> {
+    return this.#files.tidy();
+  }
+
+  /** Throws the files away. Their tags stay pinned. */
+  async #forget(): Promise<void> {
+    await this.#files.alone(() => this.#remove());
+  }
+
+  async #remove(): Promise<void> {
+    this.#times.clear();
+    const lines = [...(this.#pins ?? [])].map(([tag, hash]) => `${pinOf(tag)} ${hash}\n`);
+    if (lines.length > 0 && (await this.#files.open())) await writeFile(this.#savedAt, lines.join(''));
+    await this.#files.remove();
+  }
+
+  /** The pins that outlived the files. */
+  async #savedPins(): Promise<Map<string, string>> {
+    const text = await readFile(this.#savedAt, 'utf8').catch(() => '');
+    return new Map(text.split('\n').flatMap(parsePin));
+  }
+
+  /** Beside the files. */
+  get #savedAt(): string {
+    return `${this.#options.directory}.pins`;
   }
 
   get #name(): string {

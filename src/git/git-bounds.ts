@@ -1,6 +1,12 @@
-/** The bounds on time and room of one repository, in one value, as tests have shorter ones. */
+/** The bounds on time and room of repositories, in one value, as tests have shorter ones. */
 
-import { GIT_FETCH_MS, GIT_REFS_MS, GIT_REPOSITORY_BYTES_MAX, GIT_SIZE_CHECK_MS } from './limits.ts';
+import {
+  GIT_COPIES_BYTES_MAX,
+  GIT_FETCH_MS,
+  GIT_REFS_MS,
+  GIT_REPOSITORY_BYTES_MAX,
+  GIT_SIZE_CHECK_MS,
+} from './limits.ts';
 
 export type GitBounds = {
   readonly refsMs: number;
@@ -8,6 +14,8 @@ export type GitBounds = {
   /** Of each copy. */
   readonly copyBytesMax: number;
   readonly sizeCheckMs: number;
+  /** Of all copies together. */
+  readonly copiesBytesMax: number;
 };
 
 export const GIT_BOUNDS: GitBounds = {
@@ -15,4 +23,5 @@ export const GIT_BOUNDS: GitBounds = {
   fetchMs: GIT_FETCH_MS,
   copyBytesMax: GIT_REPOSITORY_BYTES_MAX,
   sizeCheckMs: GIT_SIZE_CHECK_MS,
+  copiesBytesMax: GIT_COPIES_BYTES_MAX,
 };

@@ -72,6 +72,8 @@ export type GitRun = {
   /** More settings, as `name=value`. */
   readonly settings?: readonly string[];
   readonly signal?: AbortSignal;
+  /** It may take long, and whatever else there is to do comes first. */
+  readonly isBackground?: boolean;
 };
 
 /** What runs `git`. */
@@ -190,8 +192,10 @@ export class GitCommand {
     const place = gitDir === undefined ? [] : [`--git-dir=${gitDir}`];
     const more = settings.flatMap((setting) => ['-c', setting]);
     const words = [...gitSettings(this.#environment), ...more, ...place, ...args];
-    const isLong = server !== undefined;
-    const child = spawn(isLong ? 'sh' : 'git', isLong ? ['-c', GUARDED, 'git', ...words] : words, {
+    const { isBackground = false } = run;
+    const isLong = server !== undefined || isBackground;
+    const script = isBackground ? GUARDED.replace('exec ', 'exec nice -n 19 ') : GUARDED;
+    const child = spawn(isLong ? 'sh' : 'git', isLong ? ['-c', script, 'git', ...words] : words, {
       // A repository that the server's own directory lies in is none of its business.
       cwd: gitDir ?? '/',
       env: gitEnvironment(this.#environment, { protocols: server?.protocols ?? [], hasOwnSsh }),

@@ -38,6 +38,21 @@ export class HistoryCopy {
     this.#healer = new Healer({ ...options, throwAway });
   }
 
+  /** Removes the history, if nobody reads it now. */
+  evict(): Promise<boolean> {
+    return this.#history.alone(async () => {
+      if (this.#history.isRead) return false;
+      this.#sum = undefined;
+      await this.#history.remove();
+      return true;
+    });
+  }
+
+  /** As {@link BareRepository.tidy}. */
+  tidy(): Promise<boolean> {
+    return this.#history.tidy();
+  }
+
   /** The names of the tags that lead to a commit or to an ancestor of it. */
   async mergedTags(hash: string, refs: RemoteRefs): Promise<string[]> {
     const merged = await this.#healed(refs, hash, async () =>

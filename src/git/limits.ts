@@ -82,3 +82,18 @@ export const GIT_SERVERS_MAX = 1_000;
 
 /** Pages with go-import tags that are asked for at one time; more wait. At half, the prefixes of a package's path are asked one after the other; at double, a host takes them for an attack. */
 export const GO_IMPORT_REQUESTS_MAX = 8;
+
+/** All copies together; the least recently used go. At half, a company's repositories are fetched again and again; at double, they fill an SD card. */
+export const GIT_COPIES_BYTES_MAX = 16 * 1024 * MiB;
+
+/** How long after its use a copy is measured. */
+export const GIT_SWEEP_MS = 60_000;
+
+/** Packs of one copy, after which they are joined. Each fetch of a version brings one; at double, git looks through twice as many. */
+export const GIT_PACKS_MAX = 50;
+
+/** The same for single objects: fetches of less than 100 objects bring no pack. */
+export const GIT_LOOSE_MAX = 5_000;
+
+/** The longest that joining packs may take, in the background. */
+export const GIT_TIDY_MS = 1_800_000;

@@ -1,10 +1,12 @@
 /** All repositories that this server reads, each under a directory of its own. */
 
 import { createHash } from 'node:crypto';
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Forbidden } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import { urlIn } from './bare-repository.ts';
+import { type CopyCounts, CopyKeeper } from './copy-keeper.ts';
 import type { GitBounds } from './git-bounds.ts';
 import type { Git } from './git-command.ts';
 import { gitFailure } from './git-failure.ts';
@@ -32,9 +34,26 @@ export class Repositories {
   readonly #options: RepositoriesOptions;
   readonly #repositories = new Map<string, Promise<Repository>>();
   readonly #kept = new KeptFiles();
+  readonly #keeper: CopyKeeper;
 
   constructor(options: RepositoriesOptions) {
     this.#options = options;
+    const { directory, bounds } = options;
+    this.#keeper = new CopyKeeper({
+      directory,
+      bytesMax: bounds.copiesBytesMax,
+      copiesIn: (name) => this.#copiesIn(name),
+    });
+  }
+
+  /** What lies below `--git-dir`. */
+  get copies(): CopyCounts {
+    return this.#keeper.counts;
+  }
+
+  /** Tidies and bounds the copies now; else that is done a while after their use. */
+  sweep(): Promise<void> {
+    return this.#keeper.sweep();
   }
 
   /**
@@ -43,6 +62,11 @@ export class Repositories {
    * @throws {Forbidden} the server's own settings lead the URL to a protocol that runs programs
    */
   async at(url: string): Promise<Repository> {
+    this.#keeper.use(nameOf(url));
+    return await this.#at(url);
+  }
+
+  async #at(url: string): Promise<Repository> {
     const known = this.#repositories.get(url);
     if (known !== undefined) {
       // The last used stay.
@@ -70,8 +94,19 @@ export class Repositories {
   }
 
   #directoryOf(url: string): string {
-    const name = createHash('sha256').update(url).digest('hex').slice(0, 32);
-    return join(this.#options.directory, name);
+    return join(this.#options.directory, nameOf(url));
+  }
+
+  /** The repository whose copies lie there: its URL stands in them. */
+  async #copiesIn(name: string): Promise<Repository | undefined> {
+    for (const copy of ['files', 'history']) {
+      const config = await readFile(join(this.#options.directory, name, copy, 'config'), 'utf8').catch(
+        () => '',
+      );
+      const url = urlIn(config);
+      if (url !== undefined && nameOf(url) === name) return await this.#at(url).catch(() => undefined);
+    }
+    return undefined;
   }
 
   async #open(url: string): Promise<Repository> {
@@ -108,4 +143,9 @@ export class Repositories {
       throw gitFailure(error, url);
     }
   }
+}
+
+/** The name of a repository's directory. */
+function nameOf(url: string): string {
+  return createHash('sha256').update(url).digest('hex').slice(0, 32);
 }

@@ -57,6 +57,16 @@ export class Repository {
     this.#history = new HistoryCopy({ ...options, directory: join(directory, 'history') });
   }
 
+  /** Removes the copies, if nobody reads them now. */
+  async evict(): Promise<boolean> {
+    return (await this.#history.evict()) && (await this.#files.evict());
+  }
+
+  /** Joins the packs of copies that have many; how many copies were. */
+  async tidy(): Promise<number> {
+    return Number(await this.#files.tidy()) + Number(await this.#history.tidy());
+  }
+
   /** Whether the refs that are known are older than this: something may be new since. */
   hasOldRefs(sinceMs: number): boolean {
     return this.#refs !== undefined && this.#refs.sinceMs < sinceMs;

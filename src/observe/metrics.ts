@@ -15,6 +15,16 @@ export type Gauges = {
   weakCache(): { bytes: { strong: number; weak: number }; size: number };
   loopDelay(): LoopDelay;
   storeSizes(): Promise<StoreSizes>;
+  /** Undefined without Git. */
+  gitCopies(): GitCopies | undefined;
+};
+
+/** Copies of repositories, and what was done with them since the start. */
+export type GitCopies = {
+  readonly copies: number;
+  readonly bytes: number;
+  readonly removed: number;
+  readonly tidied: number;
 };
 
 export class Metrics {
@@ -85,6 +95,18 @@ export class Metrics {
           metric.set({ quantile }, seconds);
       },
     );
+    this.#gauge('astera_git_copies', 'Copies of Git repositories', [], (metric) => {
+      metric.set(gauges.gitCopies()?.copies ?? 0);
+    });
+    this.#gauge('astera_git_copies_bytes', 'Bytes of the copies of Git repositories', [], (metric) => {
+      metric.set(gauges.gitCopies()?.bytes ?? 0);
+    });
+    this.#pulled('astera_git_copies_removed_total', 'Copies removed for want of room', [], (metric) => {
+      metric.inc(gauges.gitCopies()?.removed ?? 0);
+    });
+    this.#pulled('astera_git_copies_tidied_total', 'Copies whose packs were joined', [], (metric) => {
+      metric.inc(gauges.gitCopies()?.tidied ?? 0);
+    });
     // All gauges of one scrape share one read of the store. If it fails, the other metrics still go out.
     let looking: ReturnType<Gauges['storeSizes']> | undefined;
     const look = async () => {

@@ -81,6 +81,7 @@ export async function runServer({
     weakCache: () => services.cache,
     loopDelay: () => loopDelay.take(),
     storeSizes: () => store.getSizes({}),
+    gitCopies: services.git.copies,
   });
   const onWork = () => loopDelay.wake();
   const program = cacheProgram();
@@ -127,10 +128,10 @@ export async function runServer({
     if (!stop.aborted) {
       control = await openControl(config, store, services, events);
       await announce(config, server);
-      void services.checkGit();
+      void services.git.check();
       const { sha256 } = await program().catch(() => ({ sha256: undefined }));
       log.info({ upstream: config.upstreamFrom, db: config.dbPath, cacheprogSha256: sha256 }, 'serving');
-      onHangup(() => void renew(config, { server, logins, log, retryGit: services.retryGit }));
+      onHangup(() => void renew(config, { server, logins, log, retryGit: services.git.retry }));
       background.start();
       manager?.ready();
     }

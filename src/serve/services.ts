@@ -120,8 +120,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     ...joined,
     sumdb,
     /** Has all asked anew of Git that was refused or not found. */
-    retryGit: git.retry,
-    checkGit: git.check,
+    git,
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
@@ -140,7 +139,8 @@ function gitModules(
   const privatePatterns = [config.privatePatterns, config.noProxyPatterns]
     .filter((one) => one !== '')
     .join(',');
-  if (gitMappings === undefined) return { sources: [], retry: () => {}, check: async () => {} };
+  if (gitMappings === undefined)
+    return { sources: [], retry: () => {}, check: async () => {}, copies: () => undefined };
   const git = createGitSource({
     mappings: gitMappings,
     directory: gitDir ?? `${config.dbPath}.git`,
@@ -156,6 +156,7 @@ function gitModules(
   return {
     sources: [git.source],
     retry: () => git.retry(),
+    copies: git.copies,
     /** Logs what Git lacks on this machine, if there are modules for it. */
     check: async () => {
       if (privatePatterns === '') return;

@@ -32,7 +32,7 @@ export function gitRig({
 }: GitRigOptions) {
   const warnings: string[] = [];
   const directory = join(home, 'repositories');
-  const { source, retry } = createGitSource({
+  const { source, retry, copies, sweep } = createGitSource({
     mappings,
     directory,
     insecurePatterns: '',
@@ -52,7 +52,7 @@ export function gitRig({
       if (event.kind === 'bytes') pieces.push(event.bytes);
     return Buffer.concat(pieces);
   };
-  return { source, retry, text, zip, warnings, directory };
+  return { source, retry, copies, sweep, text, zip, warnings, directory };
 }
 
 /** The request for a path below a GOPROXY's root. */

@@ -38,7 +38,7 @@ export function gitWorld(
       .split('\n')
       .filter((line) => line.includes(` ${command} `));
   const directoryOf = (name: string) => join(rig.directory, readdirSync(rig.directory)[0] ?? '', name);
-  return { home, served, rig, ran, directoryOf, again: () => gitRig({ home, environment }) };
+  return { home, served, environment, rig, ran, directoryOf, again: () => gitRig({ home, environment }) };
 }
 
 /** An HTTP server on loopback; its address. */

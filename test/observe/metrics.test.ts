@@ -71,6 +71,7 @@ function makeEvents(): { events: Events; metrics: Metrics } {
     weakCache: () => ({ bytes: { strong: 10, weak: 20 }, size: 3 }),
     loopDelay: () => ({ p50: 0.001, p99: 0.002, max: 0.003 }),
     storeSizes: async () => ({ storeBytes: 1_000, walBytes: 200, unchecked: 7, unconfirmed: 4, unknown: 1 }),
+    gitCopies: () => ({ copies: 3, bytes: 9_000, removed: 2, tidied: 1 }),
   });
   return { events: new Events(log, metrics), metrics };
 }
@@ -105,6 +106,17 @@ test('Prometheus can read the text, and it has every name of INTERFACE', async (
     const known = Object.keys(sample.labels).filter((label) => label !== 'le');
     assert.deepEqual(known.sort(), [...labels].sort(), name);
   }
+});
+
+test('the copies of Git repositories are counted', async () => {
+  const text = await makeEvents().metrics.text();
+  for (const line of [
+    'astera_git_copies 3',
+    'astera_git_copies_bytes 9000',
+    'astera_git_copies_removed_total 2',
+    'astera_git_copies_tidied_total 1',
+  ])
+    assert.ok(text.includes(`\n${line}\n`), line);
 });
 
 test('the text is complete before anything happened', async () => {
