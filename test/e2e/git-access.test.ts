@@ -7,13 +7,14 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { GitHttpServer } from '../git/git-http-server.ts';
 import { serveHttp } from '../git/git-world.ts';
 import { makeRepository } from '../git/repository-maker.ts';
 import { Astera } from '../support/astera.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { GoClient } from '../support/go.ts';
+import { suiteOwner } from '../support/suite-owner.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { tunnelTo } from '../support/tunnel.ts';
 
@@ -22,14 +23,10 @@ const GROUP = `${HOST}/team/tools`;
 const LOGIN = `Basic ${Buffer.from('astera:p4ss').toString('base64')}`;
 /** A checksum database that nobody can ask. */
 const SUMDB = 'sum.golang.org http://127.0.0.1:1';
+/** Of files of modules; the scrape counts itself elsewhere. */
+const REQUESTS = /^astera_http_requests_total\{route="(?:list|latest|query|info|mod|zip)"/;
 
-// What a hook registers ends with the hook.
-const disposals: (() => unknown)[] = [];
-const owner = { after: (dispose: () => unknown) => void disposals.push(dispose) };
-after(async () => {
-  for (const dispose of disposals.reverse()) await dispose();
-});
-
+const owner = suiteOwner();
 const home = tempDir(owner);
 let astera: Astera;
 let settings: { readonly upstream: string; readonly env: Readonly<Record<string, string>> };
@@ -72,7 +69,7 @@ before(async () => {
   owner.after(() => server.stop());
   const tunnel = await tunnelTo(owner, Number(new URL(server.url).port));
   asked = tunnel.asked;
-  writeFileSync(join(home, '.netrc'), `machine ${HOST} login astera password p4ss\n`, { mode: 0o600 });
+  writeNetrc('p4ss');
   const upstream = await serveHttp(owner, (request, response) => {
     upstreamAsked.push(request.url ?? '');
     response.writeHead(404).end();
@@ -90,6 +87,10 @@ before(async () => {
   astera = await Astera.start(settings);
   owner.after(() => astera.dispose());
 });
+
+function writeNetrc(password: string): void {
+  writeFileSync(join(home, '.netrc'), `machine ${HOST} login astera password ${password}\n`, { mode: 0o600 });
+}
 
 const clients: { env: Readonly<Record<string, string>>; why: string }[] = [
   { env: { GONOSUMDB: HOST }, why: 'GOPRIVATE is empty' },
@@ -120,13 +121,40 @@ for (const { env, why } of clients) {
 }
 
 test('with GOPRIVATE alone the go command goes past every proxy', async (t) => {
-  const go = await GoClient.create(astera.url, { sumdb: SUMDB, env: { GOPRIVATE: HOST } });
+  // It must not leave this machine.
+  const env = { GOPRIVATE: HOST, HTTPS_PROXY: 'http://127.0.0.1:1' };
+  const go = await GoClient.create(astera.url, { sumdb: SUMDB, env });
   t.after(() => go.dispose());
-  const before = await astera.metrics();
+  const requests = async () => {
+    const metrics = await astera.metrics();
+    return [...metrics].filter(([name]) => REQUESTS.test(name));
+  };
+  const before = await requests();
+  assert.ok(before.length > 0);
   const got = await go.run('get', `${GROUP}/a@v1.0.0`);
   assert.equal(got.code, 1);
-  const requests = 'astera_http_requests_total{route="module",code="200"}';
-  assert.equal((await astera.metrics()).get(requests), before.get(requests));
+  assert.match(got.stderr, /127\.0\.0\.1:1/);
+  assert.deepEqual(await requests(), before);
+});
+
+test('a login that was refused and mended counts at once after SIGHUP', async () => {
+  const ask = async () => {
+    const answer = await astera.get(`${GROUP}/b/@v/dev.info`);
+    return { status: answer.status, text: await answer.text() };
+  };
+  writeNetrc('wr0ng');
+  const refusal = await ask();
+  assert.equal(refusal.status, 403);
+  assert.match(
+    refusal.text,
+    /^cannot read repository https:\/\/git\.corp\.example\/team\/tools\/b\.git: .*~\/\.netrc/,
+  );
+  writeNetrc('p4ss');
+  assert.match((await ask()).text, /not asked again for \d+ s, or until SIGHUP/);
+  process.kill(astera.pid, 'SIGHUP');
+  while (!astera.log.includes('SIGHUP: read again: the logins of Git'))
+    await new Promise((resolve) => setImmediate(resolve));
+  assert.equal((await ask()).status, 200);
 });
 
 test('no other host was asked, no cache may keep an answer, and no login is shown', async () => {
@@ -152,7 +180,7 @@ test('no other host was asked, no cache may keep an answer, and no login is show
   await astera.get(`sumdb/sum.golang.org/lookup/${GROUP}/a@v1.0.0`);
   assert.deepEqual(upstreamAsked, []);
   assert.deepEqual(new Set(asked), new Set([`${HOST}:443`]));
-  assert.doesNotMatch(`${texts.join()}${astera.log}`, /p4ss|astera:|authorization/i);
+  assert.doesNotMatch(`${texts.join()}${astera.log}`, /p4ss|wr0ng|astera:|authorization/i);
 });
 
 test('a client that may not read private modules has nothing asked of any host', async (t) => {
