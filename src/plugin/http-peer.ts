@@ -16,6 +16,7 @@ import {
 } from './limits.ts';
 import { Line } from './line.ts';
 import type { PackedOutput } from './packed-output.ts';
+import type { UploadEnd } from './remote.ts';
 
 /** `import` of node:http would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */
 const load = createRequire(import.meta.url);
@@ -34,6 +35,11 @@ export type RequestBody = {
   /** The answer is a stream, which may take any time as long as bytes come. */
   readonly isStream?: true;
 } & (Pick<LocalEntry, 'path'> | { readonly body: Buffer } | Pick<PackedOutput, 'frames'>);
+
+/** Statuses of a body that is not what it says, or too large. */
+const UNFIT: ReadonlySet<number> = new Set([400, 413]);
+/** Statuses of a server that has no room, or too much to do. */
+const FULL: ReadonlySet<number> = new Set([429, 503, 507]);
 
 export class HttpPeer {
   readonly #options: PeerOptions;
@@ -67,17 +73,18 @@ export class HttpPeer {
     this.#agent.destroy();
   }
 
-  /** Whether an upload was taken. @throws {Error} it failed */
-  accepted(status: number): boolean {
-    if (status === 401 || status === 403) {
-      const { url, warn } = this.#options;
-      if (this.#mayWriteAtMs === 0)
-        warn(`${url.host} takes no uploads from here to ${this.#place}: status ${status}`);
-      this.#mayWriteAtMs = this.#options.now() + PLUGIN_PAUSE_MS_MAX;
-      return false;
-    }
-    if (status < 200 || status > 299) throw new Error(`upload: status ${status}`);
-    return true;
+  /** How an upload ended. @throws {Error} the server has failed */
+  endOf(status: number): UploadEnd {
+    if (status >= 200 && status <= 299) return 'stored';
+    if (UNFIT.has(status)) return 'refused';
+    const isDenied = status === 401 || status === 403;
+    if (!isDenied && !FULL.has(status)) throw new Error(`upload: status ${status}`);
+    const { url, warn, now } = this.#options;
+    if (this.#mayWriteAtMs === 0)
+      warn(`${url.host} takes no uploads from here to ${this.#place}: status ${status}`);
+    // What is stored can be had all the same.
+    this.#mayWriteAtMs = now() + (isDenied ? PLUGIN_PAUSE_MS_MAX : PLUGIN_PAUSE_MS);
+    return 'later';
   }
 
   /** The status of an answer whose body says nothing. @throws {Error} no answer */

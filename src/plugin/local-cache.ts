@@ -4,8 +4,10 @@
  * A directory's layout: `cache-directory.ts`. One output on its way in: `local-put.ts`.
  */
 
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CacheDirectory, type LocalEntry, type OutputName } from './cache-directory.ts';
+import { crypto } from './crypto.ts';
 import { PLUGIN_SPARE_MS, PLUGIN_UNWRITTEN_MAX } from './limits.ts';
 import { LocalPut } from './local-put.ts';
 import { openSpareDirectory } from './spare-directory.ts';
@@ -57,6 +59,16 @@ export class LocalCache {
   /** What is to be uploaded: an entry of its own namespace in the directory itself. */
   getOwn(actionId: string): LocalEntry | undefined {
     return this.#own.getOwn(actionId);
+  }
+
+  /** Removes an output whose bytes are not those that its name says: the next build makes it again. */
+  dropIfDamaged({ path, outputId }: LocalEntry): void {
+    try {
+      const sha256 = crypto().createHash('sha256').update(readFileSync(path)).digest('hex');
+      if (sha256 !== outputId) rmSync(path);
+    } catch {
+      // It is gone already, or can't be removed: then its reader finds out.
+    }
   }
 
   /** Where a file of the directory itself lies that is this namespace's alone, such as the spool. */

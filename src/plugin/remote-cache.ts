@@ -13,13 +13,13 @@ import {
   TIME_HEADER,
 } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime } from '../core/cache-id.ts';
-import { encodePut, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
+import { encodePut, PUT_OUTCOME, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PLUGIN_DOWNLOAD_BYTES_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import { hasZstd, packOutput, unpacked } from './packed-output.ts';
-import type { NamedEntry, Remote } from './remote.ts';
+import type { NamedEntry, Remote, UploadEnd } from './remote.ts';
 import { RemoteServer, refusal, type ServerOptions } from './remote-server.ts';
 import { isShareable } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
@@ -95,12 +95,12 @@ export class RemoteCache implements Remote {
     }
   }
 
-  async put(actionId: string, entry: LocalEntry): Promise<boolean> {
+  async put(actionId: string, entry: LocalEntry): Promise<UploadEnd> {
     try {
       const known = await this.server.status('HEAD', outputPath(entry.outputId));
       if (known !== 200) {
-        const stored = await this.#putOutput(entry);
-        if (!this.server.accepted(stored)) return false;
+        const end = this.server.endOf(await this.#putOutput(entry));
+        if (end !== 'stored') return end;
       }
       const signature = this.#options.signatures.sign({ ...entry, actionId });
       const headers = {
@@ -111,21 +111,21 @@ export class RemoteCache implements Remote {
       };
       const linked = await this.server.status('PUT', actionPath(actionId), undefined, headers);
       // Where the server has another output for it, that one stays.
-      if (linked !== 409 && !this.server.accepted(linked)) return false;
-      this.server.worked();
-      return true;
+      const end = linked === 409 ? 'stored' : this.server.endOf(linked);
+      if (end === 'stored') this.server.worked();
+      return end;
     } catch (error) {
       this.server.failed(error);
-      return false;
+      return 'later';
     }
   }
 
-  async putMany(puts: readonly NamedEntry[]): Promise<readonly boolean[] | undefined> {
+  async putMany(puts: readonly NamedEntry[]): Promise<readonly UploadEnd[] | undefined> {
     try {
       // One whose file is gone, or can't be read, is done with.
       const made = await Promise.all(puts.map((put) => this.#recordOf(put).catch(() => undefined)));
       const records = made.filter((record) => record !== undefined);
-      if (records.length === 0) return puts.map(() => true);
+      if (records.length === 0) return puts.map(() => 'stored');
       const body = Buffer.concat(records.map(encodePut));
       const headers = this.server.namespaceHeaders();
       const response = await this.server.send('POST', PUTS_PATH, headers, { size: body.length, body });
@@ -136,13 +136,19 @@ export class RemoteCache implements Remote {
       const outcomes: Buffer[] = [];
       for await (const bytes of response as AsyncIterable<Buffer>)
         if (outcomes.length <= records.length) outcomes.push(bytes);
-      if (!this.server.accepted(response.statusCode ?? 0)) return puts.map(() => false);
-      if (Buffer.concat(outcomes).length !== records.length) throw new Error('upload: not an answer to it');
+      const end = this.server.endOf(response.statusCode ?? 0);
+      // None of them may be at fault alone: each is told of by itself.
+      if (end === 'refused') throw new Error(`upload: status ${response.statusCode}`);
+      if (end === 'later') return puts.map(() => end);
+      const said = Buffer.concat(outcomes);
+      if (said.length !== records.length) throw new Error('upload: not an answer to it');
       this.server.worked();
-      return puts.map(() => true); // One that is refused is refused again.
+      const wrong = records.filter((_, at) => said[at] === PUT_OUTCOME.wrong).map(({ actionId }) => actionId);
+      // Of those whose action has another output, that one stays.
+      return puts.map(({ actionId }) => (wrong.includes(actionId) ? 'refused' : 'stored'));
     } catch (error) {
       this.server.failed(error);
-      return puts.map(() => false);
+      return puts.map(() => 'later');
     }
   }
 

@@ -6,6 +6,9 @@ import type { LocalCache } from './local-cache.ts';
 /** An entry, and the action that has it. */
 export type NamedEntry = { readonly actionId: string; readonly entry: LocalEntry };
 
+/** How an upload ended. `later`: it should be tried again at another time; `refused`: never, as this entry is at fault. */
+export type UploadEnd = 'stored' | 'later' | 'refused';
+
 /** What sessions and uploads need of it. */
 export type Remote = {
   /** That were sent so far. */
@@ -14,13 +17,13 @@ export type Remote = {
   readonly takesPuts: boolean;
   /** Fetches an action's output into the local directory. Never rejects: a failure is a miss. */
   get(actionId: string, local: LocalCache): Promise<LocalEntry | undefined>;
-  /** Uploads an entry. Never rejects. False where it should be tried again at another time. */
-  put(actionId: string, entry: LocalEntry): Promise<boolean>;
+  /** Uploads an entry. Never rejects. */
+  put(actionId: string, entry: LocalEntry): Promise<UploadEnd>;
   /**
    * Uploads several small entries. Never rejects. Absent where there is no such request.
    *
-   * @returns for each whether it is done with; undefined: it takes one at a time only
+   * @returns for each how it ended; undefined: it takes one at a time only
    */
-  putMany?(puts: readonly NamedEntry[]): Promise<readonly boolean[] | undefined>;
+  putMany?(puts: readonly NamedEntry[]): Promise<readonly UploadEnd[] | undefined>;
   close(): void;
 };

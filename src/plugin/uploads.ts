@@ -117,13 +117,15 @@ export class Uploads {
     const [first] = batch;
     if (first === undefined) return;
     const isMany = this.#takesMany && first.entry.size <= PUTS_OUTPUT_BYTES_MAX;
-    const isDone = isMany
+    const ends = isMany
       ? await this.#remote.putMany?.(batch)
       : [await this.#remote.put(first.actionId, first.entry)];
-    if (isDone === undefined) this.#takesMany = false;
-    for (const [at, { actionId }] of batch.entries()) {
-      if (isDone?.[at] === true) this.done++;
-      else this.#waiting.add(actionId);
+    if (ends === undefined) this.#takesMany = false;
+    for (const [at, { actionId, entry }] of batch.entries()) {
+      const end = ends?.[at] ?? 'later';
+      if (end === 'stored') this.done++;
+      else if (end === 'later') this.#waiting.add(actionId);
+      else this.#local.dropIfDamaged(entry);
     }
   }
 

@@ -16,24 +16,23 @@ import { GoClient } from '../support/go.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
+const PACKAGES = ['.', './internal/...', './cgo'];
 const steps: readonly Step[] = [
-  { args: ['build', './...'] },
-  { args: ['vet', './internal/...', '.'] },
-  { args: ['test', '-count=1', './internal/...'] },
+  { args: ['build', ...PACKAGES] },
+  { args: ['vet', '.'] },
   { args: ['test', '-cover', './internal/...'] },
   { args: ['test', '-c', '-o', 'toml.test', '.'], file: 'toml.test' },
-  { args: ['build', '-race', '-o', 'cgo', './cgo'], file: 'cgo' },
-  { args: ['run', './cgo'] },
+  { args: ['build', '-o', 'program', './cgo'], file: 'program' },
 ];
 
-test('a real project, cgo, race and cover among its builds', { timeout: 300_000 }, async (t) => {
+test('a real project, cgo and cover among its builds', { timeout: 600_000 }, async (t) => {
   const astera = await Astera.start({ upstream: 'off', flags: ['--sumdb', 'off'] });
   t.after(() => astera.dispose());
   const plain = await client(t, undefined, astera.url);
   const [firstDir, secondDir] = [join(tempDir(t), 'cache'), join(tempDir(t), 'cache')];
   const cached = await client(t, firstDir, astera.url);
-  await assertEqualGo({ plain, cached }, { steps, packages: ['./...'] });
-  assert.equal(await compiles(cached, 'build', './...'), 0);
+  await assertEqualGo({ plain, cached }, { steps, packages: PACKAGES });
+  assert.equal(await compiles(cached, 'build', ...PACKAGES), 0);
   assertWhole(firstDir);
   const second = await client(t, secondDir, astera.url);
   const packages = ['.', './internal/...'];

@@ -169,6 +169,22 @@ test('killed in the middle of puts, it leaves nothing wrong, and the next one go
   await next.close();
 });
 
+test('a go command that is killed in the middle of a body leaves nothing of it, and no program', async (t) => {
+  const cacheDir = join(tempDir(t), 'cache');
+  for (const part of [0.1, 0.5, 0.9]) {
+    const client = await start(t, { cacheDir });
+    const body = Buffer.alloc(300_000, `cut at ${part}`);
+    assertHas(await client.put(`before ${part}`, Buffer.from('whole')), Buffer.from('whole'));
+    const text = `"${body.toString('base64')}"\n`;
+    client.send(client.putRequest('cut', body), text.slice(0, text.length * part)).catch(() => {});
+    client.child.stdin?.end();
+    client.child.stdout?.destroy();
+    assert.equal(await client.exited, 0);
+    assertWhole(cacheDir);
+    assert.deepEqual(filesIn(join(cacheDir, 'tmp')), []);
+  }
+});
+
 test('a directory that is deleted while it runs costs misses and no put', async (t) => {
   const cacheDir = join(tempDir(t), 'cache');
   const client = await start(t, { cacheDir });
