@@ -26,9 +26,9 @@ import { type GoImport, matchGoImport, parseGoImports } from './go-import-tags.t
 import { KeptAnswers } from './kept-answers.ts';
 import {
   GIT_NO_PLACE_MS,
-  GIT_PLACES_MAX,
   GIT_QUEUE_MAX,
   GO_IMPORT_PAGE_BYTES_MAX,
+  GO_IMPORT_PAGES_MAX,
   GO_IMPORT_REQUESTS_MAX,
 } from './limits.ts';
 import { type LoginPauses, LoginRefused, serverOf } from './login-pauses.ts';
@@ -49,7 +49,7 @@ export type DiscoveryOptions = {
 export class Discovery {
   readonly #options: DiscoveryOptions;
   /** Its pages are asked for by several paths of one `go get`: by its prefixes, and by the longer paths that they confirm. */
-  readonly #pages: KeptAnswers<Page>;
+  readonly #pages: KeptAnswers<readonly GoImport[]>;
   readonly #gate = new Gate({
     placesMax: GO_IMPORT_REQUESTS_MAX,
     queueMax: GIT_QUEUE_MAX,
@@ -60,7 +60,7 @@ export class Discovery {
     this.#options = options;
     const { clock } = options;
     const missingMs = GIT_NO_PLACE_MS;
-    this.#pages = new KeptAnswers({ clock, keptMs: missingMs, missingMs, keptMax: GIT_PLACES_MAX });
+    this.#pages = new KeptAnswers({ clock, keptMs: missingMs, missingMs, keptMax: GO_IMPORT_PAGES_MAX });
   }
 
   /** Forgets what hosts said. */
@@ -97,14 +97,17 @@ export class Discovery {
   }
 
   async #page(url: string, path: ModulePath): Promise<GoImport> {
-    const { imports, status } = await this.#pages.get(url, async () => {
+    const imports = await this.#pages.get(url, async () => {
       const answer = await this.#follow(url, path);
-      return { imports: importsIn(answer), status: answer.status };
+      const tags = importsIn(answer);
+      const failure = tags.length > 0 ? undefined : statusError(url, answer.status);
+      if (failure !== undefined) throw failure;
+      return tags;
     });
     const match = matchGoImport(imports, path);
     if (match === 'several') throw new NotFound(`${url}: several go-import tags are for ${quote(path)}`);
     if (match !== undefined) return match;
-    throw imports.length > 0 ? noTag(url, path) : (statusError(url, status) ?? noTag(url, path));
+    throw noTag(url, path);
   }
 
   async #follow(start: string, path: ModulePath): Promise<PageAnswer> {
@@ -165,8 +168,6 @@ export class Discovery {
     }
   }
 }
-
-type Page = { readonly imports: readonly GoImport[]; readonly status: number };
 
 function importsIn({ body }: PageAnswer): readonly GoImport[] {
   return parseGoImports(new TextDecoder().decode(body));

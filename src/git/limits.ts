@@ -80,6 +80,9 @@ export const GIT_REFUSALS_MS = 900_000;
 /** Servers, and repositories in a pause, that are remembered. */
 export const GIT_SERVERS_MAX = 1_000;
 
+/** Pages whose go-import tags are remembered; each may have 1 MiB of them. The paths of one `go get` have some ten. */
+export const GO_IMPORT_PAGES_MAX = 64;
+
 /** Pages with go-import tags that are asked for at one time; more wait. At half, the prefixes of a package's path are asked one after the other; at double, a host takes them for an attack. */
 export const GO_IMPORT_REQUESTS_MAX = 8;
 

@@ -403,9 +403,33 @@ for (const headers of [{}, { authorization: 'Basic x' }]) {
     await assert.rejects(find('a'), says);
     await Promise.allSettled(['b', 'c', 'd', 'e', 'f'].map(find));
     await assert.rejects(find('g'), isAnonymous ? says : /its server refused 3 logins/);
-    assert.equal(asked.length, isAnonymous ? 7 : 3);
+    assert.equal(asked.length, isAnonymous ? 8 : 3);
   });
 }
+
+test('a page that failed is asked for again, one that is not there is not for a while', async () => {
+  for (const { status, times } of [
+    { status: 500, times: 2 },
+    { status: 404, times: 1 },
+  ]) {
+    const clock = { wallMs: () => 0, monotonicMs: () => 0 };
+    let asked = 0;
+    const discovery = new Discovery({
+      get: async () => {
+        asked++;
+        return { status, body: Buffer.from('') };
+      },
+      headersFor: async () => ({}),
+      pauses: new LoginPauses(clock),
+      clock,
+      privatePatterns: '*.corp.example',
+      insecurePatterns: '',
+    });
+    for (let round = 0; round < 2; round++)
+      await assert.rejects(discovery.find(parseModulePath('go.corp.example/a')), new RegExp(`${status}`));
+    assert.equal(asked, times);
+  }
+});
 
 test("Git's own credentials go with a question over https", async (t) => {
   const home = tempDir(t);
