@@ -9,6 +9,7 @@ import type { ActionName } from '../core/build-cache-port.ts';
 import { Busy, NotFound } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { SessionAction, SessionName } from '../core/session-port.ts';
+import type { SessionTold } from '../core/session-wire.ts';
 import type { Store } from '../core/store-port.ts';
 import type { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
@@ -58,6 +59,12 @@ export class Sessions {
     if (store.full !== undefined) throw new Busy(`cannot store: ${store.full}`);
     await store.putSession({ ...put, nowMs: clock.wallMs() });
     events.buildCacheAsked('put-session', 'stored');
+  }
+
+  /** The last ones of these namespaces, newest first, without what they asked for. */
+  async list(namespaces: readonly string[]): Promise<SessionTold[]> {
+    const { sessions } = await this.#options.store.getSessions({ namespaces });
+    return sessions.map(({ label, usedAtMs }) => ({ label, usedAtMs }));
   }
 
   /** What such a command asked for, as a stream. @throws {NotFound} nobody has put such a session */

@@ -5,8 +5,9 @@
 
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { connectFlags, pluginFlags } from '../plugin/options.ts';
+import { pluginFlags } from '../plugin/options.ts';
 import { pluginServerOptions, type ServeOption, serveOptions } from '../settings/serve-options.ts';
+import { buildCacheCommands } from './build-cache-list.ts';
 import type { Command } from './command.ts';
 import { config, durationOf, isOn, toggle } from './command-flags.ts';
 import { backup, exportDir, forget, importDir, restore, stats, verify, warm } from './store-commands.ts';
@@ -58,35 +59,6 @@ const ready: Command = {
     const { loadAddress } = await import('../settings/config.ts');
     const { ready } = await import('./ready.ts');
     await ready({ addr: loadAddress({ flags }), waitMs: durationOf(flags, wait) });
-  },
-};
-
-const cacheprog: Command = {
-  name: 'cacheprog',
-  help: 'Keep the build cache of the go command, which starts this program by GOCACHEPROG.',
-  flags: pluginFlags,
-  examples: [
-    ['GOCACHEPROG="$0 cacheprog" go build ./...', 'a local directory'],
-    ['GOCACHEPROG="$0 cacheprog --remote=http://pi:8080" go build ./...', 'shared through a server'],
-  ],
-  run: async (input) => {
-    const { runCacheprog } = await import('./cacheprog.ts');
-    await runCacheprog(input);
-  },
-};
-
-const connect: Command = {
-  name: 'connect',
-  help: 'Connect the go command, which starts this by GOCACHEPROG, to a server with --plugin.',
-  words: '<port>',
-  flags: connectFlags,
-  examples: [
-    ['GOCACHEPROG="$0 connect 5930" go build ./...', 'to astera serve --plugin 5930'],
-    ['GOCACHEPROG="$0 connect unix:/run/a.sock" go build ./...', 'through a Unix socket'],
-  ],
-  run: async (input) => {
-    const { runConnect } = await import('./cacheprog.ts');
-    await runConnect(input);
   },
 };
 
@@ -145,18 +117,6 @@ const user: Command = {
   },
 };
 
-const key: Command = {
-  name: 'key',
-  help: 'Make a key that signs entries of the build cache.',
-  words: '<file>',
-  flags: [],
-  examples: [['$0 key ci.key', 'ci.key for --sign-key, ci.key.pub for --trust-key']],
-  run: async ({ words: [path = ''] }) => {
-    const { keyCommand } = await import('./key.ts');
-    keyCommand(path);
-  },
-};
-
 const completion: Command = {
   name: 'completion',
   help: 'Print a script that completes commands and flags.',
@@ -189,8 +149,6 @@ export const commands: readonly Command[] = [
   verify,
   ready,
   user,
-  key,
-  cacheprog,
-  connect,
+  ...buildCacheCommands,
   completion,
 ];

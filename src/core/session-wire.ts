@@ -10,6 +10,7 @@
  * | `PUT /cache/session/<key>`  | body: short IDs of the actions that a command used, in its order. 201: noted   |
  * | `POST /cache/session/<key>` | body: short IDs of actions that the client has. 200: a stream, as below;       |
  * |                             | 404: nobody has put such a session                                            |
+ * | `GET /cache/sessions`       | JSON: the last sessions, newest first, as SessionTold                         |
  *
  * `<key>` is 64 lower-case hex digits that stand for the command: module, target, flags and arguments. Headers:
  * PROJECT_HEADER in both, LABEL_HEADER in a put, PREFETCH_HEADER in a POST, and NAMESPACE_HEADER as for actions. A put needs
@@ -40,6 +41,12 @@ export const LABEL_HEADER = 'astera-label';
 
 /** Bytes of outputs, unpacked, that a client takes at most: decimal. */
 export const PREFETCH_HEADER = 'astera-prefetch';
+
+/** The path of the list of sessions. */
+export const SESSIONS_PATH = '/cache/sessions';
+
+/** One session of the list. */
+export type SessionTold = { readonly label: string; readonly usedAtMs: number };
 
 export function sessionPath(key: string): string {
   return `/cache/session/${key}`;

@@ -4,6 +4,7 @@ import type { CacheRight } from '../access/cache-right.ts';
 import type { Sessions } from '../buildcache/sessions.ts';
 import { type StreamEncoding, streamEncodingOf } from '../buildcache/stream-encoding.ts';
 import { CACHE_PREFIX } from '../core/build-cache-wire.ts';
+import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { BadRequest } from '../core/errors.ts';
 import { SESSION_ACTIONS_MAX, SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
@@ -13,19 +14,22 @@ import {
   LABEL_HEADER,
   PREFETCH_HEADER,
   PROJECT_HEADER,
+  SESSIONS_PATH,
 } from '../core/session-wire.ts';
 import { namespaceOf, searched, storedNamespace } from './cache-namespaces.ts';
 import type { Client } from './client.ts';
-import type { Endpoint, Route } from './endpoint.ts';
+import { type Endpoint, READ_ONLY, type Route } from './endpoint.ts';
 import type { Responder } from './respond.ts';
 import type { Target } from './target.ts';
 
 export type SessionEndpointOptions = {
-  readonly sessions: Pick<Sessions, 'put' | 'stream'>;
+  readonly sessions: Pick<Sessions, 'put' | 'stream' | 'list'>;
   readonly right: Pick<CacheRight, 'demandRead' | 'demandWrite'>;
 };
 
 const PREFIX = `${CACHE_PREFIX}session/`;
+
+const LIST = SESSIONS_PATH.slice(1);
 const METHODS: readonly string[] = ['POST', 'PUT'];
 
 export class SessionEndpoint implements Endpoint {
@@ -36,6 +40,7 @@ export class SessionEndpoint implements Endpoint {
   }
 
   route({ path }: Target): Route | undefined {
+    if (path === LIST) return this.#list();
     if (!path.startsWith(PREFIX)) return undefined;
     const key = path.slice(PREFIX.length);
     if (!isSessionKey(key)) throw new BadRequest('cannot find session: a key is 64 lower-case hex digits');
@@ -54,6 +59,24 @@ export class SessionEndpoint implements Endpoint {
       answer: async (client, responder) => {
         if (headers === undefined) throw new Error('a route was not asked for its right');
         await this.#answer(client, responder, key, headers);
+      },
+    };
+  }
+
+  #list(): Route {
+    const { sessions, right } = this.#options;
+    let namespace = MAIN_NAMESPACE;
+    return {
+      name: 'cache-session',
+      methods: READ_ONLY,
+      module: undefined,
+      admit: ({ address, credentials }, header) => {
+        namespace = namespaceOf(header);
+        return right.demandRead({ address, credentials, namespace, header });
+      },
+      answer: async (client, responder) => {
+        const told = JSON.stringify(await sessions.list(searched(namespace)));
+        responder.text(client, 200, `${told}\n`, { route: 'cache-session' });
       },
     };
   }

@@ -87,3 +87,12 @@ export const PLUGIN_PUTS_MAX = 256;
 
 /** A get waits so long for a filter, and is then asked for. At half, a busy server's filter comes too late for the first gets. */
 export const FILTER_WAIT_MS = 500;
+
+/** Files below the directories of C headers, for `--share-cgo=same-host`. A host with many libraries has some 30,000. */
+export const HEADER_FILES_MAX = 200_000;
+
+/** All of them together; more are not read. At half, a host with large C++ libraries meets it. */
+export const HEADER_BYTES_MAX = 1024 * MiB;
+
+/** A compiler that says where its headers are takes some 20 ms. */
+export const HEADER_PROGRAM_MS = 10_000;

@@ -9,6 +9,7 @@ import { isNamespace, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError, unknownName } from '../core/usage-error.ts';
+import type { ShareCgo } from './shareable.ts';
 
 export type PluginOptions = {
   readonly cacheDir: string;
@@ -31,7 +32,7 @@ export type PluginOptions = {
   readonly uploadBytesMin: number;
   readonly closeWaitMs: number;
   /** Whether what cgo makes is shared: it depends on C headers that are in no action's ID. */
-  readonly shareCgo: boolean;
+  readonly shareCgo: ShareCgo;
   readonly metrics: boolean;
 };
 
@@ -109,8 +110,8 @@ export const pluginFlags: readonly PluginFlag[] = [
   },
   {
     name: 'share-cgo',
-    help: 'share what cgo makes: only among machines with the same C headers (off)',
-    form: 'on or off',
+    help: 'share what cgo makes: among machines with the same C headers, or among all (off)',
+    form: 'off, same-host or on',
   },
   {
     name: 'metrics',
@@ -226,7 +227,7 @@ export function readOptions(find: FindSetting): PluginOptions {
     uploads: read('u', '4', parseUploads),
     uploadBytesMin: read('min-upload-size', '0', parseSize),
     closeWaitMs: read('close-wait', '2s', parseDuration),
-    shareCgo: read('share-cgo', 'off', parseOnOff),
+    shareCgo: read('share-cgo', 'off', parseShareCgo),
     metrics: read('metrics', 'false', parseSwitch) || read('v', 'false', parseSwitch),
   };
 }
@@ -257,9 +258,9 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
-function parseOnOff(text: string): boolean {
-  if (text !== 'on' && text !== 'off') throw new Error('neither on nor off');
-  return text === 'on';
+function parseShareCgo(text: string): ShareCgo {
+  if (text !== 'on' && text !== 'same-host' && text !== 'off') throw new Error('none of these');
+  return text;
 }
 
 function parseSwitch(text: string): boolean {

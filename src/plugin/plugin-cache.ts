@@ -1,8 +1,11 @@
 /** All that sessions share: the local directory, the server behind it, uploads and counters. */
 
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import type { SessionName } from '../core/session-port.ts';
+import { HostBound } from './host-bound.ts';
+import type { HostEnv } from './host-headers.ts';
 import { LocalCache } from './local-cache.ts';
 import { MissFilter } from './miss-filter.ts';
 import { heldActions, openPrefetch } from './open-prefetch.ts';
@@ -37,9 +40,10 @@ export class PluginCache {
 
   /**
    * @param warn takes one line for the user
+   * @param env the `go` command's, for `--share-cgo=same-host`
    * @throws {Error} the token's file can't be read. @throws {UsageError} a key's file can't be used
    */
-  constructor(options: PluginOptions, warn: (line: string) => void) {
+  constructor(options: PluginOptions, warn: (line: string) => void, env: HostEnv = {}) {
     const { remote: url, tokenFile, remoteTimeoutMs: timeoutMs, shareCgo, namespace } = options;
     const now = Date.now;
     this.options = options;
@@ -49,7 +53,9 @@ export class PluginCache {
     if (url === undefined) return;
     const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
     const signatures = this.#signatures;
-    const remote = new RemoteCache({ url, token, timeoutMs, shareCgo, namespace, signatures, now, warn });
+    const host = new HostBound({ env, memo: join(options.cacheDir, 'host'), warn });
+    const more = { shareCgo, host, namespace, signatures };
+    const remote = new RemoteCache({ url, token, timeoutMs, ...more, now, warn });
     this.remote = remote;
     this.sessions = new RemoteSessions(remote.server);
     this.#filters = [...new Set([namespace, MAIN_NAMESPACE])].map(

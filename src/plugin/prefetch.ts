@@ -8,6 +8,7 @@
 
 import type { IndexRow } from '../core/session-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
+import { HOST_MARK_ID } from './host-bound.ts';
 import { PREFETCH_NEAR_BYTES, PREFETCH_NEAR_MS, PREFETCH_WAIT_MS } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
@@ -141,7 +142,9 @@ export class Prefetch {
     let offset = 0;
     this.#rows = rows.map((row) => {
       const twins = this.#byOutput.get(row.outputId) ?? [];
-      const state = twins[0]?.state ?? (row.size > this.#doors.bytesMax - offset ? 'alone' : 'coming');
+      // A mark leads to this host's own output, which no set has.
+      const isAlone = row.size > this.#doors.bytesMax - offset || row.outputId === HOST_MARK_ID;
+      const state = twins[0]?.state ?? (isAlone ? 'alone' : 'coming');
       const made: Row = { ...row, offset, state, waiters: [] };
       if (twins.push(made) === 1) {
         this.#byOutput.set(row.outputId, twins);

@@ -15,19 +15,30 @@ import {
 import { isCacheId, isCacheTime } from '../core/cache-id.ts';
 import { encodePut, PUT_OUTCOME, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
+import { HOST_MARK, HOST_MARK_ID, type HostBound } from './host-bound.ts';
 import { PLUGIN_DOWNLOAD_BYTES_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import { hasZstd, packOutput, unpacked } from './packed-output.ts';
 import type { NamedEntry, Remote, UploadEnd } from './remote.ts';
 import { RemoteServer, refusal, type ServerOptions } from './remote-server.ts';
-import { isShareable } from './shareable.ts';
+import { isShareable, reachOf, reachOfFile, type ShareCgo } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
 
 export type RemoteOptions = ServerOptions & {
-  readonly shareCgo: boolean;
+  readonly shareCgo: ShareCgo;
+  /** Of `--share-cgo=same-host`. */
+  readonly host: Pick<HostBound, 'actionFor'>;
   /** Decides which of the server's entries count. Each one must pass it. */
   readonly signatures: Pick<Signatures, 'accepts' | 'sign'>;
+};
+
+type FetchOptions = {
+  readonly local: LocalCache;
+  /** The action that `go` asked for. */
+  readonly linkTo: string;
+  /** It is asked for by the ID that it has for this host. */
+  readonly isHostBound: boolean;
 };
 
 export class RemoteCache implements Remote {
@@ -48,6 +59,19 @@ export class RemoteCache implements Remote {
   }
 
   async get(actionId: string, local: LocalCache): Promise<LocalEntry | undefined> {
+    const { shareCgo, host } = this.#options;
+    const found = await this.#fetch(actionId, { local, linkTo: actionId, isHostBound: false });
+    if (found !== 'host-bound') return found;
+    const ownId = shareCgo === 'same-host' ? await host.actionFor(actionId) : undefined;
+    if (ownId === undefined) return undefined;
+    const own = await this.#fetch(ownId, { local, linkTo: actionId, isHostBound: true });
+    return own === 'host-bound' ? undefined : own;
+  }
+
+  async #fetch(
+    actionId: string,
+    { local, linkTo, isHostBound }: FetchOptions,
+  ): Promise<LocalEntry | 'host-bound' | undefined> {
     if (!this.server.isUp()) return undefined;
     let put: LocalPut | undefined;
     try {
@@ -80,12 +104,19 @@ export class RemoteCache implements Remote {
         this.server.worked();
         return undefined;
       }
+      if (outputId === HOST_MARK_ID) {
+        response.resume();
+        this.server.worked();
+        return 'host-bound';
+      }
       put = local.beginPut({ outputId, size });
       const body = response as AsyncIterable<Buffer>;
       for await (const bytes of encoding === undefined ? body : unpacked(body)) put.write(bytes);
       const path = put.seal();
-      const isGood = isShareable(put.start, path, this.#options);
-      const entry = isGood ? put.link({ actionId, path, time }) : undefined;
+      const isGood = isHostBound
+        ? reachOf(put.start, path) === 'host'
+        : isShareable(put.start, path, this.#options);
+      const entry = isGood ? put.link({ actionId: linkTo, path, time }) : undefined;
       this.server.worked();
       return entry;
     } catch (error) {
@@ -95,11 +126,32 @@ export class RemoteCache implements Remote {
     }
   }
 
+  isHostBound(entry: LocalEntry): boolean {
+    if (this.#options.shareCgo !== 'same-host') return false;
+    try {
+      return reachOfFile(entry.path) === 'host';
+    } catch {
+      return true; // Its file is gone. Apart it is never wrong.
+    }
+  }
+
   async put(actionId: string, entry: LocalEntry): Promise<UploadEnd> {
+    const putOutput = () => this.#putOutput(entry);
+    if (!this.isHostBound(entry)) return this.#put(actionId, entry, putOutput);
+    const ownId = await this.#options.host.actionFor(actionId);
+    if (ownId === undefined) return 'refused'; // It stays here.
+    const mark = { ...entry, outputId: HOST_MARK_ID, size: HOST_MARK.length };
+    const body = { size: mark.size, body: HOST_MARK };
+    const putMark = () => this.server.status('PUT', outputPath(HOST_MARK_ID), body);
+    const end = await this.#put(ownId, entry, putOutput);
+    return end === 'stored' ? this.#put(actionId, mark, putMark) : end;
+  }
+
+  async #put(actionId: string, entry: LocalEntry, putOutput: () => Promise<number>): Promise<UploadEnd> {
     try {
       const known = await this.server.status('HEAD', outputPath(entry.outputId));
       if (known !== 200) {
-        const end = this.server.endOf(await this.#putOutput(entry));
+        const end = this.server.endOf(await putOutput());
         if (end !== 'stored') return end;
       }
       const signature = this.#options.signatures.sign({ ...entry, actionId });

@@ -17,10 +17,12 @@ export type Remote = {
   readonly takesPuts: boolean;
   /** Fetches an action's output into the local directory. Never rejects: a failure is a miss. */
   get(actionId: string, local: LocalCache): Promise<LocalEntry | undefined>;
+  /** Whether an entry goes to hosts like this one alone. `put` keeps it apart, under an ID of the host's: `host-bound.ts`. */
+  isHostBound(entry: LocalEntry): boolean;
   /** Uploads an entry. Never rejects. */
   put(actionId: string, entry: LocalEntry): Promise<UploadEnd>;
   /**
-   * Uploads several small entries. Never rejects. Absent where there is no such request.
+   * Uploads several small entries, none of them host-bound. Never rejects. Absent where there is no such request.
    *
    * @returns for each how it ended; undefined: it takes one at a time only
    */

@@ -12,7 +12,7 @@ import { type GoCommand, nameSession, parentArgv } from './session-name.ts';
 export async function runPlugin(options: PluginOptions, env: GoCommand['env']): Promise<void> {
   const output = new Output();
   output.write(HELLO);
-  const cache = new PluginCache(options, warn);
+  const cache = new PluginCache(options, warn, env);
   const session = new Session({
     cache,
     write: (text) => output.write(text),

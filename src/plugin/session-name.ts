@@ -26,9 +26,28 @@ export function nameSession({ env, directory, argv }: GoCommand): SessionName {
   const settings = SETTINGS.map((name) => `${name}=${env[name] ?? ''}`);
   const project = sha256([module, verb, ...flags, ...settings]);
   const key = sha256([project, root === undefined ? '' : relative(root, directory), ...words]);
-  const label = ['go', verb, module, target, env.GOVERSION ?? ''].filter((word) => word !== '').join(' ');
+  const label = ['go', verb, module, target, env.GOVERSION ?? '', ...factsOf(env)]
+    .filter((word) => word !== '')
+    .join(' ');
   return { key, project, label: label.replace(/[^\x20-\x7e]/g, '?').slice(0, SESSION_LABEL_LENGTH_MAX) };
 }
+
+/**
+ * What else decides whether two machines share anything, for `astera doctor`. Paths name their users, so only marks of
+ * them are told.
+ */
+export function factsOf(env: GoCommand['env']): string[] {
+  const set = TOLD.flatMap((name) => (env[name] ? [`${name}=${env[name]}`] : []));
+  const paths = TOLD_PATHS.flatMap((name) =>
+    env[name] ? [`${name}#${sha256([env[name]]).slice(0, 8)}`] : [],
+  );
+  // Values of flags may be secrets, such as those that the linker puts into programs.
+  const flags = (env.GOFLAGS ?? '').split(' ').flatMap((flag) => /^--?(\w+)/.exec(flag)?.[1] ?? []);
+  return [...paths, ...set, `GOFLAGS=${flags.sort().join(',')}`];
+}
+
+const TOLD = ['CGO_ENABLED', 'GO386', 'GOAMD64', 'GOARM', 'GOARM64', 'GOEXPERIMENT'];
+const TOLD_PATHS = ['GOROOT', 'GOMODCACHE'];
 
 /** The command line of the `go` command above; empty where there is none to be seen. */
 export function parentArgv(pid: number): string[] {

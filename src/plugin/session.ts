@@ -15,7 +15,7 @@ import type { PluginCache } from './plugin-cache.ts';
 import type { Prefetch } from './prefetch.ts';
 import type { Remote } from './remote.ts';
 import type { CacheRequest, RequestSink } from './request-reader.ts';
-import { isShareable } from './shareable.ts';
+import { mayLeave } from './shareable.ts';
 
 export type SessionDoors = {
   readonly cache: PluginCache;
@@ -174,7 +174,7 @@ export class Session implements RequestSink {
     const { uploads, local, options } = this.#cache;
     if (uploads === undefined || !local.isKept(entry) || entry.size < options.uploadBytesMin) return;
     try {
-      if (isShareable(start, entry.path, options)) uploads.add(actionId);
+      if (mayLeave(start, entry.path, options)) uploads.add(actionId);
     } catch {
       // The file is gone again: somebody has deleted the directory.
     }

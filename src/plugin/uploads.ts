@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, wri
 import { join } from 'node:path';
 import { isCacheId } from '../core/cache-id.ts';
 import { PUTS_BYTES_MAX, PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
+import type { LocalEntry } from './cache-directory.ts';
 import { PLUGIN_PUTS_MAX, PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { NamedEntry, Remote } from './remote.ts';
@@ -99,12 +100,12 @@ export class Uploads {
   /** The put and small ones that wait behind it, if it is small itself. */
   #batchFrom(first: NamedEntry): NamedEntry[] {
     const batch = [first];
-    if (first.entry.size > PUTS_OUTPUT_BYTES_MAX) return batch;
+    if (!this.#isSmall(first.entry)) return batch;
     let bytes = first.entry.size + RECORD_BYTES;
     for (const actionId of this.#waiting) {
       if (batch.length === PLUGIN_PUTS_MAX) break;
       const entry = this.#local.getOwn(actionId);
-      if (entry !== undefined && entry.size > PUTS_OUTPUT_BYTES_MAX) continue;
+      if (entry !== undefined && !this.#isSmall(entry)) continue;
       bytes += (entry?.size ?? 0) + RECORD_BYTES;
       if (bytes > PUTS_BYTES_MAX) break;
       this.#waiting.delete(actionId);
@@ -113,10 +114,14 @@ export class Uploads {
     return batch;
   }
 
+  #isSmall(entry: LocalEntry): boolean {
+    return entry.size <= PUTS_OUTPUT_BYTES_MAX && !this.#remote.isHostBound(entry);
+  }
+
   async #upload(batch: readonly NamedEntry[]): Promise<void> {
     const [first] = batch;
     if (first === undefined) return;
-    const isMany = this.#takesMany && first.entry.size <= PUTS_OUTPUT_BYTES_MAX;
+    const isMany = this.#takesMany && this.#isSmall(first.entry);
     const ends = isMany
       ? await this.#remote.putMany?.(batch)
       : [await this.#remote.put(first.actionId, first.entry)];

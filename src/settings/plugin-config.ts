@@ -2,6 +2,7 @@
 
 import type { Address } from '../core/address.ts';
 import { choice, parseSwitch } from '../core/setting.ts';
+import { UsageError } from '../core/usage-error.ts';
 import { pluginFlags, readOptions } from '../plugin/options.ts';
 import { parsePluginAddress } from '../plugin/plugin-address.ts';
 import type { Config } from './config.ts';
@@ -25,7 +26,11 @@ export function readPlugin(settings: Settings): Omit<PluginConfig, 'systemd'> | 
   const address = settings.readIfSet(plugin, parsePluginAddress);
   settings.readIfSet(modproxy, parseSwitch);
   if (address === undefined) return undefined;
-  readOptions((name) => settings.find(name));
+  const { shareCgo } = readOptions((name) => settings.find(name));
+  if (shareCgo === 'same-host')
+    throw new UsageError(
+      '--share-cgo=same-host depends on what each go command sets: use cacheprog, not --plugin',
+    );
   const found = pluginFlags.map(({ name }) => [name, settings.find(name)?.text] as const);
   return {
     address,

@@ -4,10 +4,10 @@
 // `bin/astera serve` on loopback; outputs are hashed again afterwards.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -134,6 +134,61 @@ test('the server gives out its client, and that one works', { timeout: 300_000 }
     execFileSync(process.execPath, [path, '--cache-dir', tempDir(t)], { input: '' }).toString(),
     /"KnownCommands"/,
   );
+});
+
+const CGO_MAIN = `package main
+
+// #include <astera-value.h>
+import "C"
+
+func main() { println(C.VALUE) }
+`;
+
+test('what cgo makes goes to hosts with the same C headers alone, and module indexes to none', {
+  timeout: 600_000,
+}, async (t) => {
+  const astera = await serving(t);
+  const [include, shared] = [tempDir(t), tempDir(t)];
+  const host = async ({ value, imports, share }: { value: number; imports: string; share: string }) => {
+    // All hosts have these at one path. Their sizes and times are equal too, as a copied tree's are.
+    await writeFile(join(include, 'astera-value.h'), `#define VALUE ${value}\n`);
+    await writeFile(join(shared, 'go.mod'), 'module example.com/shared\n');
+    await writeFile(join(shared, 'lib.go'), `package shared\n\nimport _ "${imports}"\n`);
+    for (const name of ['astera-value.h', 'lib.go']) {
+      await utimes(join(name.endsWith('.h') ? include : shared, name), 1e9, 1e9);
+    }
+    const cacheDir = join(tempDir(t), 'cache');
+    const flags = [`--cache-dir=${cacheDir}`, `--remote=${astera.url}`, `--share-cgo=${share}`, ...PATIENT];
+    const go = await GoClient.create('off', {
+      env: {
+        CGO_ENABLED: '1',
+        CGO_CFLAGS: `-O2 -I${include}`,
+        GOFLAGS: '-trimpath',
+        GOCACHEPROG: [process.execPath, PROGRAM, ...flags].join(' '),
+      },
+    });
+    t.after(() => go.dispose());
+    await writeFile(join(go.project, 'go.mod'), 'module example.com/app\n\ngo 1.24\n');
+    await writeFile(join(go.project, 'main.go'), CGO_MAIN);
+    const listed = await go.run('-C', shared, 'list', '-f', '{{.Imports}}', '.');
+    const { stderr } = await built(go, '-x');
+    assertWhole(cacheDir);
+    const ran = spawnSync(join(go.project, 'app'), { encoding: 'utf8' });
+    const cgoRuns = stderr.split('\n').filter((line) => /\/cgo .*-importpath/.test(line)).length;
+    return { imports: listed.stdout.trim(), value: ran.stderr.trim(), cgoRuns };
+  };
+  const first = await host({ value: 1, imports: 'os', share: 'same-host' });
+  assert.deepEqual([first.imports, first.value], ['[os]', '1']);
+  assert.ok(first.cgoRuns > 0);
+  const other = await host({ value: 2, imports: 'io', share: 'same-host' });
+  assert.deepEqual([other.imports, other.value], ['[io]', '2'], 'as without any cache');
+  assert.ok(other.cgoRuns > 0);
+  const equal = await host({ value: 1, imports: 'os', share: 'same-host' });
+  assert.deepEqual(equal, { imports: '[os]', value: '1', cgoRuns: 0 });
+  // A client that takes all, or nothing, of cgo finds nothing of theirs that it could take.
+  const off = await host({ value: 3, imports: 'io', share: 'on' });
+  assert.deepEqual([off.imports, off.value], ['[io]', '3']);
+  await assertStoreWhole(astera);
 });
 
 test('jobs of a CI put by tokens of its issuer, each where its claims let it', async (t) => {

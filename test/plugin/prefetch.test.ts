@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { brotliCompressSync, zstdCompressSync } from 'node:zlib';
 import { encodeFrameHead, encodeIndex, FRAME, PREFETCH_HEADER } from '../../src/core/session-wire.ts';
+import { HOST_MARK } from '../../src/plugin/host-bound.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { heldActions, openPrefetch } from '../../src/plugin/open-prefetch.ts';
 import { RemoteCache } from '../../src/plugin/remote-cache.ts';
@@ -52,13 +53,14 @@ async function rig(t: TestContext, answer: Answer, { bytesMax = 1e9, trusts = tr
     url,
     token: undefined,
     timeoutMs,
-    shareCgo: false,
+    shareCgo: 'off',
+    host: { actionFor: async () => undefined },
     namespace,
     signatures,
     now,
     warn,
   });
-  const options = { prefetchBytesMax: bytesMax, shareCgo: false };
+  const options = { prefetchBytesMax: bytesMax, shareCgo: 'off' } as const;
   const parts = { name: NAME, local, sessions: new RemoteSessions(remote.server), signatures, options, now };
   t.after(() => remote.close());
   const open = () => {
@@ -215,21 +217,28 @@ test('an entry that nobody trusted has signed is a miss, an empty one too', asyn
   for (const { actionId } of ROWS) assert.equal(made.local.get(actionId), undefined);
 });
 
-test("another machine's module index is a miss", async (t) => {
-  const bytes = Buffer.from('go index v2\n');
-  const row = {
-    ...ROWS[0],
-    actionId: id('a'),
-    outputId: id(bytes),
-    size: bytes.length,
-    time: '1',
-    note: undefined,
-  };
-  const { open } = await rig(t, (response) =>
-    response.end(Buffer.concat([encodeIndex([row]), framesOf(0, bytes)])),
-  );
-  assert.deepEqual(await open().get(row.actionId), { entry: undefined });
-});
+for (const { why, bytes, got } of [
+  {
+    why: "another machine's module index is a miss",
+    bytes: Buffer.from('go index v2\n'),
+    got: { entry: undefined },
+  },
+  { why: 'an output that depends on the host is asked for alone', bytes: HOST_MARK, got: 'alone' },
+])
+  test(why, async (t) => {
+    const row = {
+      ...ROWS[0],
+      actionId: id('a'),
+      outputId: id(bytes),
+      size: bytes.length,
+      time: '1',
+      note: undefined,
+    };
+    const { open } = await rig(t, (response) =>
+      response.end(Buffer.concat([encodeIndex([row]), framesOf(0, bytes)])),
+    );
+    assert.deepEqual(await open().get(row.actionId), got);
+  });
 
 test('at the end of a command all that waits is let go', async (t) => {
   const { open } = await rig(t, (response) => response.writeHead(200).write(encodeIndex(ROWS)));

@@ -24,7 +24,22 @@ function named(directory: string, command: string, env: Readonly<Record<string, 
 test('one command in two checkouts has one key, which the label tells of', (t) => {
   const one = named(moduleDirectory(t), 'go build ./...');
   assert.deepEqual(named(moduleDirectory(t), 'go build ./...'), one);
-  assert.equal(one.label, 'go build example.com/app linux/amd64 go1.26.8');
+  assert.equal(one.label, 'go build example.com/app linux/amd64 go1.26.8 GOFLAGS=trimpath');
+});
+
+test('a label tells settings, and neither paths nor the values of flags', (t) => {
+  const env = {
+    GOFLAGS: '-trimpath -ldflags=-X=main.key=secret',
+    CGO_ENABLED: '1',
+    GOAMD64: 'v3',
+    GOROOT: '/home/alice/go',
+    GOMODCACHE: '/home/alice/pkg/mod',
+  };
+  const { label } = named(moduleDirectory(t), 'go build .', env);
+  assert.match(
+    label,
+    /^go build example\.com\/app linux\/amd64 go1\.26\.8 GOROOT#\w{8} GOMODCACHE#\w{8} CGO_ENABLED=1 GOAMD64=v3 GOFLAGS=ldflags,trimpath$/,
+  );
 });
 
 const others: {
@@ -63,7 +78,7 @@ test('the directory inside of a module and the module itself are told apart', (t
 test('without a module, and without a command line to be seen, there is a name too', (t) => {
   const { key, label } = nameSession({ env: {}, directory: tempDir(t), argv: [] });
   assert.match(key, /^[0-9a-f]{64}$/);
-  assert.equal(label, 'go /');
+  assert.equal(label, 'go / GOFLAGS=');
 });
 
 test('only a go command above counts as one', () => {
