@@ -3,17 +3,24 @@
 // machine with an empty directory, whose compile steps `go build -x` tells of. The standard library, two modules of the corpus
 // with cgo, race and cover, and staticcheck as a reader of export files. Each part takes minutes: it is run by itself.
 
-import { execFile, execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf } from '../src/core/errors.ts';
 import { ASTERA } from '../test/support/astera.ts';
-import { assertEqualGo, compiles, exportsOf, type Step } from '../test/support/cache-equality.ts';
+import {
+  assertEqualGo,
+  compiles,
+  corpusClient,
+  exportsOf,
+  STILL_WAITING,
+  type Step,
+} from '../test/support/cache-equality.ts';
 import { assertWhole } from '../test/support/cached-build.ts';
-import { CHECKOUT, ensureCorpus } from '../test/support/corpus.ts';
-import { GoClient } from '../test/support/go.ts';
+import { CHECKOUT } from '../test/support/corpus.ts';
+import type { GoClient } from '../test/support/go.ts';
 import type { BenchOptions } from './support/bench-options.ts';
 import { CacheServer } from './support/cache-ways.ts';
 import type { Table } from './support/table.ts';
@@ -172,34 +179,13 @@ async function measure(part: Part, remote: string, directory: string): Promise<s
 async function lint({ plain, cached }: { plain: GoClient; cached: GoClient }): Promise<void> {
   const said = async (go: GoClient) => {
     const { code, stdout, stderr } = await go.runProgram(join(STATICCHECK, 'staticcheck'), './...');
-    return `${code} ${stdout}${stderr}`.replaceAll(go.directory, '');
+    return `${code} ${stdout}${stderr}`.replaceAll(go.directory, '').replace(STILL_WAITING, '');
   };
   const [expected, found] = [await said(plain), await said(cached)];
   if (expected !== found) throw new Error(`staticcheck: ${found} instead of ${expected}`);
 }
 
-async function client({ source }: Part, cacheDir: string | undefined, remote: string): Promise<GoClient> {
+function client({ source }: Part, cacheDir: string | undefined, remote: string): Promise<GoClient> {
   const flags = `--cache-dir=${cacheDir} --remote=${remote} --close-wait=10m --remote-timeout=20s`;
-  const go = await GoClient.create('off', {
-    env: {
-      GOFLAGS: '-trimpath -modcacherw',
-      ...(cacheDir !== undefined && { GOCACHEPROG: `${ASTERA} cacheprog ${flags}` }),
-    },
-  });
-  if (source === undefined) return go;
-  execFileSync('cp', ['-r', `${join(await ensureCorpus(), '../..', source)}/.`, go.project]);
-  execFileSync('chmod', ['-R', 'u+w', go.project]);
-  mkdirSync(join(go.project, 'cgo'));
-  writeFileSync(join(go.project, 'cgo/main.go'), CGO);
-  return go;
+  return corpusClient(source, cacheDir === undefined ? undefined : `${ASTERA} cacheprog ${flags}`);
 }
-
-const CGO = `package main
-
-// static int twice(int n) { return 2 * n; }
-import "C"
-
-import "fmt"
-
-func main() { fmt.Println(C.twice(21)) }
-`;

@@ -4,15 +4,13 @@
 // Whole projects, the standard library and linters: bench/cache-equality.ts.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Astera } from '../support/astera.ts';
-import { assertEqualGo, compiles, exportsOf, type Step } from '../support/cache-equality.ts';
+import { assertEqualGo, compiles, corpusClient, exportsOf, type Step } from '../support/cache-equality.ts';
 import { assertWhole } from '../support/cached-build.ts';
-import { CHECKOUT, ensureCorpus } from '../support/corpus.ts';
-import { GoClient } from '../support/go.ts';
+import { CHECKOUT } from '../support/corpus.ts';
+import type { GoClient } from '../support/go.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
@@ -44,27 +42,8 @@ test('a real project, cgo and cover among its builds', { timeout: 600_000 }, asy
 /** Without a directory: one with Go's own cache. */
 async function client(t: TestContext, cacheDir: string | undefined, remote: string): Promise<GoClient> {
   const flags = `--cache-dir=${cacheDir} --remote=${remote} --close-wait=60s --remote-timeout=20s`;
-  const go = await GoClient.create('off', {
-    env: {
-      GOFLAGS: '-trimpath -modcacherw',
-      ...(cacheDir !== undefined && { GOCACHEPROG: `${process.execPath} ${PROGRAM} ${flags}` }),
-    },
-  });
+  const program = cacheDir === undefined ? undefined : `${process.execPath} ${PROGRAM} ${flags}`;
+  const go = await corpusClient('github.com/!burnt!sushi/toml@v1.6.0', program);
   t.after(() => go.dispose());
-  const source = join(await ensureCorpus(), '../../github.com/!burnt!sushi/toml@v1.6.0');
-  execFileSync('cp', ['-r', `${source}/.`, go.project]);
-  execFileSync('chmod', ['-R', 'u+w', go.project]);
-  execFileSync('mkdir', ['-p', join(go.project, 'cgo')]);
-  await writeFile(join(go.project, 'cgo/main.go'), CGO);
   return go;
 }
-
-const CGO = `package main
-
-// static int twice(int n) { return 2 * n; }
-import "C"
-
-import "fmt"
-
-func main() { fmt.Println(C.twice(21)) }
-`;

@@ -1,10 +1,13 @@
 /** Whether `go` gives the same through a build cache program as with its own cache: results, exit codes and bytes. */
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { GoClient } from './go.ts';
+import { ensureCorpus } from './corpus.ts';
+import { GoClient } from './go.ts';
 
 /** One `go` command's arguments; `file`: it writes this one, whose bytes count too. */
 export type Step = { readonly args: readonly string[]; readonly file?: string };
@@ -26,10 +29,43 @@ export async function assertEqualGo(
 ): Promise<void> {
   for (const step of steps) {
     const expected = await outcome(clients.plain, step);
+    assert.equal(expected.code, 0, `${step.args.join(' ')}: ${expected.stderr.join('\n')}`);
     assert.deepEqual(await outcome(clients.cached, step), expected, step.args.join(' '));
   }
   assert.deepEqual(await exportsOf(clients.cached, packages), await exportsOf(clients.plain, packages));
 }
+
+/**
+ * A client whose main module is one of the corpus, with a program `./cgo` beside it.
+ *
+ * @param source below the corpus' module cache, as written there; undefined: an empty project
+ * @param program GOCACHEPROG; undefined: Go's own cache
+ */
+export async function corpusClient(
+  source: string | undefined,
+  program: string | undefined,
+): Promise<GoClient> {
+  const root = source === undefined ? '' : join(await ensureCorpus(), '../..', source);
+  const own = program !== undefined && { GOCACHEPROG: program };
+  const go = await GoClient.create('off', { env: { GOFLAGS: '-trimpath -modcacherw', ...own } });
+  if (source === undefined) return go;
+  await rm(join(go.project, 'main.go'));
+  execFileSync('cp', ['-r', `${root}/.`, go.project]);
+  execFileSync('chmod', ['-R', 'u+w', go.project]);
+  await mkdir(join(go.project, 'cgo'));
+  await writeFile(join(go.project, 'cgo/main.go'), CGO);
+  return go;
+}
+
+const CGO = `package main
+
+// static int twice(int n) { return 2 * n; }
+import "C"
+
+import "fmt"
+
+func main() { fmt.Println(C.twice(21)) }
+`;
 
 /** Import paths with the SHA-256 of their export files. */
 export async function exportsOf(go: GoClient, packages: readonly string[]): Promise<Map<string, string>> {
@@ -67,7 +103,7 @@ async function outcome(go: GoClient, { args, file }: Step) {
 function plainText(text: string, go: GoClient): string[] {
   return text
     .replaceAll(go.directory, '')
-    .replace(/^# still waiting for GOCACHEPROG .*\n/gm, '')
+    .replace(STILL_WAITING, '')
     .replace(/\t(\d+\.\d+s|\(cached\))/g, '')
     .replace(/\(\d+\.\d+s\)/g, '')
     .replace(/in \d+\.\d+s/g, '')
@@ -75,6 +111,9 @@ function plainText(text: string, go: GoClient): string[] {
     .filter((line) => !line.startsWith('go: downloading '))
     .sort();
 }
+
+/** What `go` says on a busy machine; a linter quotes it with a time before it. */
+export const STILL_WAITING = /^(\d[\d/: ]*)?# still waiting for GOCACHEPROG .*\n/gm;
 
 function sha256Of(path: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex');
