@@ -44,11 +44,14 @@ test('forty clients, one cold zip: one fetch, one archive, for nobody else to ke
 });
 
 test('a tag that moves later changes nothing, and the server may be gone', async (t) => {
-  const { astera, repository } = await rig(t);
+  // Lists and branches are asked for each time, so that the stored ones are stale.
+  const { astera, repository } = await rig(t, ['--list-ttl', '0s']);
   const get = async (file: string) => {
     const answer = await fetch(`${astera.url}/team.corp.example/g/lib/@v/${file}`);
     return { status: answer.status, text: await answer.text() };
   };
+  const fresh = { list: await get('list'), branch: await get('main.info'), latest: await get('../@latest') };
+  for (const { status, text } of Object.values(fresh)) assert.equal(status, 200, text);
   const before = await get('v1.0.0.info');
   assert.equal(before.status, 200, before.text);
   gitIn(repository, 'update-ref', 'refs/tags/v1.0.0', 'refs/heads/main');
@@ -56,11 +59,13 @@ test('a tag that moves later changes nothing, and the server may be gone', async
   assert.deepEqual(await get('v1.0.0.info'), before);
   renameSync(repository, `${repository}.gone`);
   assert.deepEqual(await get('v1.0.0.info'), before);
+  const stale = { list: await get('list'), branch: await get('main.info'), latest: await get('../@latest') };
+  assert.deepEqual(stale, fresh);
   const missing = await get('v9.0.0.info');
   assert.equal(missing.status, 404, missing.text);
 });
 
-async function rig(t: { after(dispose: () => unknown): void }) {
+async function rig(t: { after(dispose: () => unknown): void }, flags: readonly string[] = []) {
   const directory = tempDir(t);
   const repository = join(directory, 'served', 'g', 'lib');
   const mod = 'module team.corp.example/g/lib';
@@ -76,7 +81,13 @@ async function rig(t: { after(dispose: () => unknown): void }) {
   const { url: upstream } = await refusing();
   const astera = await Astera.start({
     upstream,
-    flags: ['--private', 'team.corp.example', '--git', `team.corp.example/*=file://${directory}/served/*`],
+    flags: [
+      ...flags,
+      '--private',
+      'team.corp.example',
+      '--git',
+      `team.corp.example/*=file://${directory}/served/*`,
+    ],
     env: { PATH: `${directory}:${process.env.PATH}` },
   });
   t.after(() => astera.dispose());

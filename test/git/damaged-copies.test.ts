@@ -3,6 +3,7 @@
 // Method: each kind of damage, done to both copies after they were used, for a running process and for a new one.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { chmodSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -97,6 +98,18 @@ test('a directory that no copy can be made in is said so, and is no 404', async 
       (error) => error instanceof StoreFailed && /--git-dir/.test(error.message),
     );
   assert.equal(await rig.text(`${MODULE}/@v/list`), 'v1.0.0\n');
+});
+
+test('a disk without room is said so, and is no fault of the server', async (t) => {
+  const commits = [
+    { files: { 'go.mod': `module ${MODULE}\n`, big: randomBytes(1_000_000) }, tags: ['v1.0.0'] },
+  ];
+  // A bound on each file in place of a full disk: git gets the same kind of error.
+  const { rig } = gitWorld(t, commits, { before: 'trap "" XFSZ; ulimit -f 500' });
+  await assert.rejects(
+    rig.text(`${MODULE}/@v/v1.0.0.info`),
+    (error) => error instanceof StoreFailed && /--git-dir/.test(error.message),
+  );
 });
 
 function eachObject(copy: string, change: (path: string) => void): void {

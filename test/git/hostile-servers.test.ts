@@ -130,6 +130,24 @@ const servers: { why: string; behaviour: HostileBehaviour; file?: string; kind: 
       says: /unknown revision main/,
     },
     {
+      why: 'redirects to a file',
+      behaviour: { hello: (response) => response.writeHead(302, { location: 'file:///etc' }).end() },
+      kind: 'upstream-failed',
+      says: /./,
+    },
+    {
+      why: 'redirects to a program',
+      behaviour: { hello: (response) => response.writeHead(302, { location: 'ext::sh -c x' }).end() },
+      kind: 'upstream-failed',
+      says: /./,
+    },
+    {
+      why: 'redirects to itself for ever',
+      behaviour: { hello: (response, { url }) => response.writeHead(302, { location: url ?? '' }).end() },
+      kind: 'upstream-failed',
+      says: /./,
+    },
+    {
       why: 'lists what is no hash',
       behaviour: { refs: ['-x refs/heads/main'] },
       kind: 'upstream-failed',
