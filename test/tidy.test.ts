@@ -15,7 +15,7 @@ const mayImport: Record<string, readonly string[]> = {
   store: ['core'],
   upstream: ['core'],
   git: ['core', 'modzip'],
-  workers: ['core', 'modzip', 'wire', 'store', 'flight', 'plugin'],
+  workers: ['core', 'modzip', 'wire', 'store', 'flight', 'plugin', 'bucket'],
   control: ['core', 'wire'],
   tree: ['core', 'modules', 'sumdb'],
   modules: ['core', 'modzip', 'flight', 'observe'],
@@ -24,8 +24,9 @@ const mayImport: Record<string, readonly string[]> = {
   oidc: ['core'],
   buildcache: ['core', 'flight', 'observe'],
   front: ['core', 'access', 'modules', 'sumdb', 'buildcache', 'observe'],
-  settings: ['core', 'access', 'upstream', 'oidc', 'plugin', 'git'],
-  plugin: ['core'],
+  settings: ['core', 'access', 'upstream', 'oidc', 'plugin', 'git', 'bucket'],
+  bucket: ['core'],
+  plugin: ['core', 'bucket'],
 };
 
 /** package -> rooms that may know it. */
@@ -39,6 +40,7 @@ const mayKnow: Record<string, readonly string[]> = {
   'pprof-format': ['observe'],
   'prom-client': ['observe'],
   jose: ['oidc'],
+  aws4: ['bucket'],
 };
 
 const LINES_MAX = 400;

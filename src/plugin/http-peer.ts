@@ -73,15 +73,14 @@ export class HttpPeer {
     this.#agent.destroy();
   }
 
-  /** How an upload ended. @throws {Error} the server has failed */
-  endOf(status: number): UploadEnd {
+  /** How an upload ended. @param why its status, in words. @throws {Error} the server has failed */
+  endOf(status: number, why = `status ${status}`): UploadEnd {
     if (status >= 200 && status <= 299) return 'stored';
     if (UNFIT.has(status)) return 'refused';
     const isDenied = status === 401 || status === 403;
-    if (!isDenied && !FULL.has(status)) throw new Error(`upload: status ${status}`);
+    if (!isDenied && !FULL.has(status)) throw new Error(`upload: ${why}`);
     const { url, warn, now } = this.#options;
-    if (this.#mayWriteAtMs === 0)
-      warn(`${url.host} takes no uploads from here to ${this.#place}: status ${status}`);
+    if (this.#mayWriteAtMs === 0) warn(`${url.host} takes no uploads from here to ${this.#place}: ${why}`);
     // What is stored can be had all the same.
     this.#mayWriteAtMs = now() + (isDenied ? PLUGIN_PAUSE_MS_MAX : PLUGIN_PAUSE_MS);
     return 'later';
@@ -106,14 +105,14 @@ export class HttpPeer {
     headers: Readonly<Record<string, string>>,
     body?: RequestBody,
   ): Promise<IncomingMessage> {
-    const { url, timeoutMs } = this.#options;
+    const { timeoutMs } = this.#options;
     // Nobody waits for an upload, and a poor line takes a while to pass on what the kernel has taken.
     const isUpload = body !== undefined && body.isStream !== true;
     const idleMs = isUpload ? Math.max(timeoutMs, PLUGIN_UPLOAD_IDLE_MS) : timeoutMs;
     const wholeMs = PLUGIN_WHOLE_MS + (isUpload ? body.size / PLUGIN_UPLOAD_BYTES_PER_MS : 0);
     this.requests++;
     return new Promise((resolve, reject) => {
-      const request = this.#client.request(new URL(`${url.pathname.replace(/\/$/, '')}${path}`, url), {
+      const request = this.#client.request(this.urlOf(path), {
         method,
         agent: this.#agent,
         timeout: idleMs,
@@ -140,6 +139,13 @@ export class HttpPeer {
         pieces.on('error', (error: Error) => request.destroy(error)).pipe(request);
       }
     });
+  }
+
+  /** Where a path below the server's URL is. */
+  urlOf(path: string): URL {
+    const url = new URL(this.#options.url);
+    url.pathname = `${url.pathname.replace(/\/$/, '')}${path}`;
+    return url;
   }
 
   /** False while it is left alone. */

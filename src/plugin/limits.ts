@@ -96,3 +96,21 @@ export const HEADER_BYTES_MAX = 1024 * MiB;
 
 /** A compiler that says where its headers are takes some 20 ms. */
 export const HEADER_PROGRAM_MS = 10_000;
+
+/** A request that a bucket's server puts off (SlowDown) or fails at is sent so often in all. At half, one bad second leaves the bucket alone for 5 s; at double, a get waits 2 s. */
+export const BUCKET_TRIES = 3;
+
+/** Before the second try, and twice as long before each other one; up to half of it less, so that clients spread. */
+export const BUCKET_BACKOFF_MS = 100;
+
+/** An action in a bucket: 64 hex digits, a space and up to 19 digits. */
+export const BUCKET_ACTION_BYTES_MAX = 256;
+
+/** What a bucket's server says of an error: real ones have some 300 bytes of XML. */
+export const BUCKET_ERROR_BYTES_MAX = 4 * KiB;
+
+/** An output of so many bytes is asked for before it is uploaded. At half, most small ones cost a request more; at double, some are sent for nothing. */
+export const BUCKET_ASKED_BYTES_MIN = 64 * KiB;
+
+/** Objects of a bucket that a process remembers as wrong. More are not replaced. */
+export const BUCKET_WRONG_MAX = 10_000;

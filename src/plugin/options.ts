@@ -5,6 +5,13 @@
 
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import {
+  type BucketSettings,
+  parseBucketName,
+  parseEndpoint,
+  parsePrefix,
+  parseRegion,
+} from '../bucket/bucket-address.ts';
 import { isNamespace, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
 import { quote } from '../core/quote.ts';
@@ -14,6 +21,8 @@ import type { ShareCgo } from './shareable.ts';
 export type PluginOptions = {
   readonly cacheDir: string;
   readonly remote: URL | undefined;
+  /** A bucket in a server's place. */
+  readonly bucket: BucketSettings | undefined;
   readonly tokenFile: string | undefined;
   /** Where entries go. Those of the main one are read too. */
   readonly namespace: string;
@@ -61,6 +70,37 @@ export const pluginFlags: readonly PluginFlag[] = [
     form: 'a directory',
   },
   { name: 'remote', help: 'server that shares the build cache', form: 'http://host:port or https://host' },
+  {
+    name: 'bucket',
+    variable: 'GOCACHE_S3_BUCKET',
+    help: 'S3 bucket that shares the build cache without a server, with keys from AWS_ACCESS_KEY_ID or AWS_PROFILE',
+    form: 'the name of a bucket',
+  },
+  {
+    name: 'region',
+    variable: 'GOCACHE_S3_REGION',
+    help: "the bucket's region (AWS_REGION, else us-east-1)",
+    form: 'a region such as eu-central-1',
+  },
+  {
+    name: 's3-endpoint-url',
+    variable: 'GOCACHE_S3_ENDPOINT_URL',
+    help: 'another S3 server than AWS',
+    form: 'http://host:port or https://host',
+  },
+  {
+    name: 's3-path-style',
+    variable: 'GOCACHE_S3_PATH_STYLE',
+    help: "put the bucket's name into the path, not before the host",
+    form: 'true or false',
+    isSwitch: true,
+  },
+  {
+    name: 'prefix',
+    variable: 'GOCACHE_KEY_PREFIX',
+    help: 'of all keys in the bucket (none)',
+    form: 'letters, digits and ._-/, such as team/go',
+  },
   { name: 'token-file', help: 'file with the token for uploads', form: 'a file' },
   {
     name: 'namespace',
@@ -209,13 +249,16 @@ export function readOptions(find: FindSetting): PluginOptions {
     } catch {
       const form = pluginFlags.find((one) => one.name === name)?.form;
       const where = from === undefined || from === `--${name}` ? `--${name}` : `--${name} (from ${from})`;
-      throw new UsageError(`bad value for ${where}: ${quote(text.slice(0, 200))}: expected ${form}`);
+      throw new UsageError(
+        `bad value for ${where}: ${quote(withoutLogin(text).slice(0, 200))}: expected ${form}`,
+      );
     }
   };
   read('c', '1', parseCount);
   return {
     cacheDir: resolve(find('cache-dir')?.text ?? join(home(), '.cache', 'astera')),
     remote: find('remote') && read('remote', '', parseRemote),
+    bucket: readBucket(find, read),
     tokenFile: find('token-file')?.text,
     namespace: read('namespace', MAIN_NAMESPACE, parseNamespace),
     signKey: find('sign-key')?.text,
@@ -231,6 +274,36 @@ export function readOptions(find: FindSetting): PluginOptions {
     metrics: read('metrics', 'false', parseSwitch) || read('v', 'false', parseSwitch),
   };
 }
+
+/** A URL may have a password before its host. */
+function withoutLogin(text: string): string {
+  return text.replace(/\/\/.*@/s, '//…@');
+}
+
+type ReadSetting = <T>(name: string, fallback: string, parse: (text: string) => T) => T;
+
+/** @throws {UsageError} a value of another form, or a setting that a bucket can't keep */
+function readBucket(find: FindSetting, read: ReadSetting): BucketSettings | undefined {
+  const region = find('region') && read('region', '', parseRegion);
+  const endpoint = find('s3-endpoint-url') && read('s3-endpoint-url', '', parseEndpoint);
+  const isPathStyle = read('s3-path-style', 'false', parseSwitch);
+  const prefix = read('prefix', '', parsePrefix);
+  if (find('bucket') === undefined) return undefined;
+  const name = read('bucket', '', parseBucketName);
+  for (const [other, instead] of Object.entries(NOT_WITH_BUCKET)) {
+    if (find(other) !== undefined) throw new UsageError(`--${other} does not go with --bucket: ${instead}`);
+  }
+  if (read('share-cgo', 'off', parseShareCgo) === 'same-host')
+    throw new UsageError('--share-cgo=same-host does not go with --bucket: its layout tells no hosts apart');
+  return { name, region, endpoint, isPathStyle, prefix };
+}
+
+const NOT_WITH_BUCKET: Readonly<Record<string, string>> = {
+  remote: 'set one of them',
+  namespace: 'set another --prefix',
+  'sign-key': 'its layout has no place for signatures, so share by a server',
+  'trust-key': 'its layout has no place for signatures, so share by a server',
+};
 
 function parseRemote(text: string): URL {
   const url = new URL(text);

@@ -2,10 +2,12 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inRegion } from '../bucket/bucket-address.ts';
+import { type BucketEnv, findCredentials } from '../bucket/credentials.ts';
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import type { SessionName } from '../core/session-port.ts';
+import { BucketCache } from './bucket-cache.ts';
 import { HostBound } from './host-bound.ts';
-import type { HostEnv } from './host-headers.ts';
 import { LocalCache } from './local-cache.ts';
 import { MissFilter } from './miss-filter.ts';
 import { heldActions, openPrefetch } from './open-prefetch.ts';
@@ -40,22 +42,31 @@ export class PluginCache {
 
   /**
    * @param warn takes one line for the user
-   * @param env the `go` command's, for `--share-cgo=same-host`
-   * @throws {Error} the token's file can't be read. @throws {UsageError} a key's file can't be used
+   * @param env the `go` command's, for `--share-cgo=same-host`; it has a bucket's keys, or names their file
+   * @throws {Error} the token's file can't be read. @throws {UsageError} a key's file can't be used, a bucket has no keys
    */
-  constructor(options: PluginOptions, warn: (line: string) => void, env: HostEnv = {}) {
-    const { remote: url, tokenFile, remoteTimeoutMs: timeoutMs, shareCgo, namespace } = options;
+  constructor(options: PluginOptions, warn: (line: string) => void, env: BucketEnv = {}) {
+    const { remote: url, bucket, namespace } = options;
     const now = Date.now;
     this.options = options;
     this.#warn = warn;
     this.#signatures = new Signatures({ ...options, warn });
     this.local = new LocalCache({ directory: options.cacheDir, namespace, now, warn });
+    const shared = { timeoutMs: options.remoteTimeoutMs, shareCgo: options.shareCgo, now, warn };
+    if (bucket !== undefined) {
+      this.remote = new BucketCache({
+        ...shared,
+        bucket: inRegion(bucket, env),
+        findCredentials: () => findCredentials(env),
+      });
+      this.uploads = this.#openUploads(this.remote);
+    }
     if (url === undefined) return;
-    const token = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8').trim();
-    const signatures = this.#signatures;
+    const token =
+      options.tokenFile === undefined ? undefined : readFileSync(options.tokenFile, 'utf8').trim();
     const host = new HostBound({ env, memo: join(options.cacheDir, 'host'), warn });
-    const more = { shareCgo, host, namespace, signatures };
-    const remote = new RemoteCache({ url, token, timeoutMs, ...more, now, warn });
+    const signatures = this.#signatures;
+    const remote = new RemoteCache({ ...shared, url, token, host, namespace, signatures });
     this.remote = remote;
     this.sessions = new RemoteSessions(remote.server);
     this.#filters = [...new Set([namespace, MAIN_NAMESPACE])].map(
@@ -68,8 +79,7 @@ export class PluginCache {
           now,
         }),
     );
-    this.uploads = new Uploads(this.local, remote, options.uploads);
-    this.uploads.takeSpool();
+    this.uploads = this.#openUploads(remote);
   }
 
   /** Whether neither the own namespace nor the main one has an action, as far as the server's filters tell. */
@@ -121,13 +131,20 @@ export class PluginCache {
     const { hits, remoteHits, misses, puts, bytes, prefetched, unused, ruledOut } = this.counts;
     const { refused } = this.#signatures;
     const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
+    const wrong = this.remote?.wrong ? `, ${this.remote.wrong} wrong objects` : '';
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}${wrong}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
     );
   }
 
   /** Where that is due: it may take a while, and `go` should not wait for it. Never rejects. */
   trim(): Promise<void> {
     return this.local.trim(this.options);
+  }
+
+  #openUploads(remote: Remote): Uploads {
+    const uploads = new Uploads(this.local, remote, this.options.uploads);
+    uploads.takeSpool();
+    return uploads;
   }
 }

@@ -13,6 +13,8 @@ export type UploadEnd = 'stored' | 'later' | 'refused';
 export type Remote = {
   /** That were sent so far. */
   readonly requests: number;
+  /** Of a bucket: objects that were not what they should be. */
+  readonly wrong?: number;
   /** Whether uploads make sense now. */
   readonly takesPuts: boolean;
   /** Fetches an action's output into the local directory. Never rejects: a failure is a miss. */

@@ -33,12 +33,13 @@ export async function servePlugin(config: PluginConfig): Promise<void> {
 
 /** Listens, and says so on stdout. @throws {Error} the address can't be had */
 export async function startPlugin(
-  { address, settings }: Pick<PluginConfig, 'address' | 'settings'>,
+  { address, settings, env }: Pick<PluginConfig, 'address' | 'settings' | 'env'>,
   log: Logger,
 ): Promise<PluginThread> {
   const thread = await PluginThread.start({
     address,
     settings,
+    env,
     onWarning: (line) => log.warn({ why: line }, 'plugin'),
     onDeath: (why) => log.error({ why }, 'plugin: thread died, starts anew'),
   });

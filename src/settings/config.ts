@@ -10,6 +10,7 @@ import { execFile } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { bucketEnv } from '../bucket/credentials.ts';
 import type { Address } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
 import { BUILD_CACHE_KEPT_MS } from '../core/limits.ts';
@@ -202,7 +203,7 @@ export function loadPlugin({ flags, env = process.env }: ConfigSources): PluginC
   const plugin = readPlugin(new Settings(flags, env));
   const lost = plugin === undefined && pluginFlags.find(({ name }) => flags[name] !== undefined);
   if (lost) throw new UsageError(`--${lost.name} is for --plugin: set that too, such as --plugin 5930`);
-  return plugin && Object.freeze({ ...plugin, systemd: readSystemd(env) });
+  return plugin && Object.freeze({ ...plugin, env: bucketEnv(env), systemd: readSystemd(env) });
 }
 
 /** The environment of the `go` command that started the cache program. */

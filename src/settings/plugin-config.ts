@@ -1,5 +1,6 @@
 /** The settings of a plugin server: its address, and the cache program's flags for its cache. */
 
+import type { BucketEnv } from '../bucket/credentials.ts';
 import type { Address } from '../core/address.ts';
 import { choice, parseSwitch } from '../core/setting.ts';
 import { UsageError } from '../core/usage-error.ts';
@@ -14,6 +15,8 @@ export type PluginConfig = {
   readonly address: Address;
   /** Of the cache program's flags those that are set, for the thread that has the cache. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Has a bucket's credentials. */
+  readonly env: BucketEnv;
   /** No address for HTTP is set: nothing else is served. */
   readonly isAlone: boolean;
   readonly logLevel: Config['logLevel'];
@@ -21,7 +24,7 @@ export type PluginConfig = {
 };
 
 /** Undefined without `--plugin`. @throws {UsageError} bad value */
-export function readPlugin(settings: Settings): Omit<PluginConfig, 'systemd'> | undefined {
+export function readPlugin(settings: Settings): Omit<PluginConfig, 'systemd' | 'env'> | undefined {
   const [plugin, , modproxy] = pluginServerOptions;
   const address = settings.readIfSet(plugin, parsePluginAddress);
   settings.readIfSet(modproxy, parseSwitch);

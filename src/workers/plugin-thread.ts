@@ -54,7 +54,8 @@ export class PluginThread {
   }
 
   #start(): Promise<void> {
-    const workerData: PluginWorkerData = { address: this.#address, settings: this.#options.settings };
+    const { settings, env } = this.#options;
+    const workerData: PluginWorkerData = { address: this.#address, settings, env };
     const url = this.#options.url ?? entryBeside(import.meta.url, 'plugin-worker');
     const worker = new Worker(url, { workerData });
     this.#worker = worker;

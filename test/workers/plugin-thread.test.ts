@@ -22,6 +22,7 @@ test('a thread that dies is followed by another on the same port', async (t) => 
   const thread = await PluginThread.start({
     address: ANY,
     settings: settings(t),
+    env: {},
     url: new URL('./dying-plugin.ts', import.meta.url),
     onWarning: (line) => {
       if (words.push(line) === 2) restarted.resolve();
@@ -37,7 +38,7 @@ test('a thread that dies is followed by another on the same port', async (t) => 
 });
 
 test('the real thread serves, and stops with the sessions that run', async (t) => {
-  const options = { settings: settings(t), onWarning: assert.fail, onDeath: assert.fail };
+  const options = { settings: settings(t), env: {}, onWarning: assert.fail, onDeath: assert.fail };
   const thread = await PluginThread.start({ address: ANY, ...options });
   const port = thread.address.kind === 'tcp' ? thread.address.port : 0;
   const program = join(CHECKOUT, 'src/plugin/cacheprog-main.ts');
