@@ -40,8 +40,8 @@ export class RemoteSessions {
       const body = shortIdsOf(actionIds);
       const response = await this.#server.send('PUT', sessionPath(key), headers, { size: body.length, body });
       response.resume();
-    } catch (error) {
-      this.#server.failed(error);
+    } catch {
+      // `go` has ended: nobody wants to hear of it any more.
     }
   }
 

@@ -37,7 +37,7 @@ export class Session implements RequestSink {
   #close: () => void = () => {};
   #closeId: number | undefined;
   readonly #name: SessionName | undefined;
-  /** Actions in the order in which they were asked for, and whether each was there or was put. */
+  /** Actions in the order in which they were asked for or put, and whether each was there or was put. */
   readonly #asked = new Map<string, boolean>();
   /** Undefined until the remote is needed. */
   #prefetch: Prefetch | undefined;
@@ -112,8 +112,8 @@ export class Session implements RequestSink {
     try {
       if (put.error !== undefined) throw put.error;
       const entry = put.file.finish({ actionId });
-      // What is only put, as some outputs are under a second name, no such command will ask for.
-      if (this.#asked.has(actionId)) this.#asked.set(actionId, true);
+      // What is only put, such as what a compiler printed, is asked for by the next command, which finds the package.
+      this.#note(actionId, true);
       this.#cache.counts.puts++;
       this.#cache.counts.bytes += entry.size;
       this.#answer({ ID: id, DiskPath: entry.path });
