@@ -149,7 +149,7 @@ test('what cgo makes goes to hosts with the same C headers alone, and module ind
 }, async (t) => {
   const astera = await serving(t);
   const [include, shared] = [tempDir(t), tempDir(t)];
-  const host = async ({ value, imports, share }: { value: number; imports: string; share: string }) => {
+  const host = async (value: number, imports: string) => {
     // All hosts have these at one path. Their sizes and times are equal too, as a copied tree's are.
     await writeFile(join(include, 'astera-value.h'), `#define VALUE ${value}\n`);
     await writeFile(join(shared, 'go.mod'), 'module example.com/shared\n');
@@ -158,7 +158,7 @@ test('what cgo makes goes to hosts with the same C headers alone, and module ind
       await utimes(join(name.endsWith('.h') ? include : shared, name), 1e9, 1e9);
     }
     const cacheDir = join(tempDir(t), 'cache');
-    const flags = [`--cache-dir=${cacheDir}`, `--remote=${astera.url}`, `--share-cgo=${share}`, ...PATIENT];
+    const flags = [`--cache-dir=${cacheDir}`, `--remote=${astera.url}`, '--share-cgo=same-host', ...PATIENT];
     const go = await GoClient.create('off', {
       env: {
         CGO_ENABLED: '1',
@@ -177,17 +177,14 @@ test('what cgo makes goes to hosts with the same C headers alone, and module ind
     const cgoRuns = stderr.split('\n').filter((line) => /\/cgo .*-importpath/.test(line)).length;
     return { imports: listed.stdout.trim(), value: ran.stderr.trim(), cgoRuns };
   };
-  const first = await host({ value: 1, imports: 'os', share: 'same-host' });
+  const first = await host(1, 'os');
   assert.deepEqual([first.imports, first.value], ['[os]', '1']);
   assert.ok(first.cgoRuns > 0);
-  const other = await host({ value: 2, imports: 'io', share: 'same-host' });
+  const other = await host(2, 'io');
   assert.deepEqual([other.imports, other.value], ['[io]', '2'], 'as without any cache');
   assert.ok(other.cgoRuns > 0);
-  const equal = await host({ value: 1, imports: 'os', share: 'same-host' });
+  const equal = await host(1, 'os');
   assert.deepEqual(equal, { imports: '[os]', value: '1', cgoRuns: 0 });
-  // A client that takes all, or nothing, of cgo finds nothing of theirs that it could take.
-  const off = await host({ value: 3, imports: 'io', share: 'on' });
-  assert.deepEqual([off.imports, off.value], ['[io]', '3']);
   await assertStoreWhole(astera);
 });
 
