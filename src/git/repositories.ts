@@ -26,6 +26,8 @@ export type RepositoriesOptions = {
   /** `--git-dir`: all repositories lie below it. */
   readonly directory: string;
   readonly bounds: GitBounds;
+  /** Default GIT_REPOSITORIES_MAX. */
+  readonly repositoriesMax?: number;
   readonly clock: Clock;
   readonly warn: (message: string) => void;
 };
@@ -33,6 +35,8 @@ export type RepositoriesOptions = {
 export class Repositories {
   readonly #options: RepositoriesOptions;
   readonly #repositories = new Map<string, Promise<Repository>>();
+  /** Those that may still be at work. */
+  readonly #dropped = new Map<string, WeakRef<Repository>>();
   readonly #kept = new KeptFiles();
   readonly #keeper: CopyKeeper;
 
@@ -67,7 +71,7 @@ export class Repositories {
   }
 
   async #at(url: string): Promise<Repository> {
-    const known = this.#repositories.get(url);
+    const known = this.#repositories.get(url) ?? this.#heldElsewhere(url);
     if (known !== undefined) {
       // The last used stay.
       this.#repositories.delete(url);
@@ -76,13 +80,31 @@ export class Repositories {
     }
     const opened = this.#open(url);
     this.#repositories.set(url, opened);
-    const [oldest] = this.#repositories.keys();
-    if (this.#repositories.size > GIT_REPOSITORIES_MAX && oldest !== undefined)
-      this.#repositories.delete(oldest);
+    this.#dropOldest();
     return await opened.catch((error: unknown) => {
       this.#repositories.delete(url);
       throw error;
     });
+  }
+
+  #dropOldest(): void {
+    const { repositoriesMax = GIT_REPOSITORIES_MAX } = this.#options;
+    const [oldest] = this.#repositories;
+    if (oldest === undefined || this.#repositories.size <= repositoriesMax) return;
+    const [url, repository] = oldest;
+    this.#repositories.delete(url);
+    for (const [other, ref] of this.#dropped) if (ref.deref() === undefined) this.#dropped.delete(other);
+    void repository.then(
+      (one) => this.#dropped.set(url, new WeakRef(one)),
+      () => {},
+    );
+  }
+
+  /** One that was dropped while a request held it: a second one would change the same copies at the same time. */
+  #heldElsewhere(url: string): Promise<Repository> | undefined {
+    const held = this.#dropped.get(url)?.deref();
+    this.#dropped.delete(url);
+    return held && Promise.resolve(held);
   }
 
   /** Whether there is a copy of the repository at a URL, by an earlier process too. */
