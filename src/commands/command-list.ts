@@ -98,7 +98,7 @@ const user: Command = {
     ["$0 user add bob --scopes 'private:corp.example/team/*' --auth-file users", 'for one team'],
     ['$0 user add prometheus --token --scopes admin --auth-file users', 'a token for /metrics'],
     [
-      '$0 user add ci --claims repository=corp/app --scopes cache-write --auth-file users',
+      '$0 user add ci --claims repository=corp/app,ref=refs/heads/main --scopes cache-write --auth-file users',
       'a rule for tokens of --oidc-issuer',
     ],
     ['$0 user list --auth-file users', 'their names and scopes'],

@@ -16,10 +16,7 @@ export function helpText(command: Command, commands: readonly Command[]): string
     `Usage: astera ${usage} [flags]`,
     ...(isFirst ? [section('Commands', commandRows(commands))] : []),
     section(isFirst ? `Flags of ${command.name}` : 'Flags', command.flags.map(flagRow).concat(HELP_ROWS)),
-    section(
-      'Examples',
-      command.examples.map(([line, what]) => [line.replace('$0', 'astera'), what]),
-    ),
+    exampleText(command),
     SETTINGS,
     ...(isFirst ? [EPILOGUE] : []),
   ];
@@ -33,6 +30,12 @@ function commandRows(commands: readonly Command[]): string[][] {
 function flagRow({ name, help, fallback, isSwitch }: ServeOption): string[] {
   const form = isSwitch ? `--${name}` : `--${name} <value>`;
   return [form, fallback === undefined ? help : `${help} [default: ${fallback}]`];
+}
+
+/** Each below its explanation: a long line beside it would leave it no room. */
+function exampleText({ examples }: Command): string {
+  const lines = examples.flatMap(([line, what]) => [`  # ${what}`, `  ${line.replace('$0', 'astera')}`]);
+  return ['Examples:', ...lines].join('\n');
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): string {
