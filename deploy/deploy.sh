@@ -30,8 +30,8 @@ esac
 case ${ROOT-}${WAIT-} in *[!A-Za-z0-9./_-]*) fail "not a path or a duration: '${ROOT-}' '${WAIT-}'" ;; esac
 
 scratch=$(mktemp -d)
-# One connection for all steps: a password is asked for once.
-ssh="${SSH:-ssh} -o ControlMaster=auto -o ControlPath=$scratch/ssh -o ControlPersist=60"
+# One connection for all steps: a password is asked for once. A dead line ends it within a minute.
+ssh="${SSH:-ssh} -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ControlMaster=auto -o ControlPath=$scratch/ssh -o ControlPersist=60"
 # shellcheck disable=SC2086 # The words of a command.
 finish() {
   $ssh -O exit "$host" >/dev/null 2>&1 || true
@@ -50,7 +50,15 @@ facts=$(there 'mkdir -p "$HOME/.cache/astera-deploy/deploy" && uname -sm && echo
 machine=$(printf '%s\n' "$facts" | sed -n 1p)
 incoming=$(printf '%s\n' "$facts" | sed -n 2p)/.cache/astera-deploy
 root=
-[ "$(printf '%s\n' "$facts" | sed -n 3p)" = 0 ] || root=sudo
+if [ "$(printf '%s\n' "$facts" | sed -n 3p)" != 0 ]; then
+  root=sudo
+  there 'command -v sudo' >/dev/null || fail "$host has no sudo: deploy as root, HOST=root@${host#*@}"
+  if [ ! -t 0 ]; then
+    root='sudo -n'
+    there 'sudo -n true' ||
+      fail "sudo on $host asks for a password, and there is no terminal to ask on: run this on one, or allow sudo without (NOPASSWD)"
+  fi
+fi
 case $machine in
   'Linux aarch64') platform=linux-arm64 ;;
   'Linux x86_64') platform=linux-x64 ;;

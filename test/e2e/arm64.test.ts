@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Astera, total } from '../support/astera.ts';
+import { bundleOf, unpackWith } from '../support/bundles.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
@@ -23,14 +24,7 @@ before(async () => {
   mkdirSync(join(CHECKOUT, '.cache'), { recursive: true });
   directory = mkdtempSync(join(CHECKOUT, '.cache/arm64-test-'));
   upstream = await LocalUpstream.start({ madeUp: [MODULE] });
-  const main = join(CHECKOUT, 'deploy/bundle/build-main.ts');
-  const options = ['--platform', 'linux-arm64', '--out', directory, '--upstream', upstream.url];
-  execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...options], {
-    stdio: 'pipe',
-  });
-  const [archive = ''] = readdirSync(directory);
-  execFileSync('tar', ['-xzf', join(directory, archive), '-C', directory]);
-  const home = join(directory, archive.replace(/\.tar\.gz$/, ''));
+  const home = unpackWith(bundleOf('linux-arm64'), directory, upstream.url);
   program = join(home, 'bin/astera');
   path = process.env.PATH ?? '';
   if (process.arch !== 'arm64') emulate(home);

@@ -1,24 +1,21 @@
 // Goal: a bundle holds all that a machine needs, for the platform it is named after and no other, in the same bytes
 // wherever it is built.
-// Method: build both, unpack them, read the headers of every native part, and start the one of this machine in an
+// Method: unpack both them, read the headers of every native part, and start the one of this machine in an
 // empty environment, in front of a local upstream, for the real `go` command.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { Astera } from '../support/astera.ts';
+import { buildBundle, bundleOf, HERE, type Platform, unpackWith } from '../support/bundles.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
 
 /** Of ELF, EM_AARCH64 and EM_X86_64. */
 const machines = { 'linux-arm64': 183, 'linux-x64': 62 } as const;
-
-type Platform = keyof typeof machines;
-
-const HERE: Platform = process.arch === 'arm64' ? 'linux-arm64' : 'linux-x64';
 
 /** Debian 12's and Raspberry Pi OS 12's: the second number of `GLIBC_2.36`. */
 const GLIBC_MINOR_MAX = 36;
@@ -33,7 +30,6 @@ before(async () => {
   mkdirSync(join(CHECKOUT, '.cache'), { recursive: true });
   directory = mkdtempSync(join(CHECKOUT, '.cache/bundle-test-'));
   upstream = await LocalUpstream.start({ madeUp: [MODULE] });
-  build(CHECKOUT, directory);
 });
 
 after(async () => {
@@ -46,13 +42,13 @@ for (const platform of Object.keys(machines) as Platform[]) {
     let files: string[];
 
     before(() => {
-      execFileSync('tar', ['-xzf', archive(directory, platform), '-C', directory]);
+      execFileSync('tar', ['-xzf', bundleOf(platform), '-C', directory]);
       const paths = readdirSync(unpacked(platform), { recursive: true, encoding: 'utf8' });
       files = paths.filter((path) => statSync(join(unpacked(platform), path)).isFile());
     });
 
     test('is small', () => {
-      assert.ok(statSync(archive(directory, platform)).size < ARCHIVE_BYTES_MAX);
+      assert.ok(statSync(bundleOf(platform)).size < ARCHIVE_BYTES_MAX);
       assert.ok(files.length < 150, `${files.length} files`);
     });
 
@@ -105,6 +101,8 @@ for (const platform of Object.keys(machines) as Platform[]) {
 suite('the bundle for this machine', () => {
   const program = () => join(unpacked(HERE), 'bin/astera');
 
+  before(() => unpackWith(bundleOf(HERE), directory, upstream.url));
+
   test('serves the go command from the upstream of its settings, in an empty environment', async () => {
     const astera = await Astera.start({
       program: program(),
@@ -149,55 +147,26 @@ suite('the bundle for this machine', () => {
       mkdirSync(join(elsewhere, path, '..'), { recursive: true });
       execFileSync('cp', ['-al', join(CHECKOUT, path), join(elsewhere, path)]);
     }
-    build(elsewhere, join(elsewhere, 'out'), HERE);
-    assert.ok(
-      readFileSync(archive(join(elsewhere, 'out'), HERE)).equals(readFileSync(archive(directory, HERE))),
-    );
+    const out = join(elsewhere, 'out');
+    const again = buildBundle({ home: elsewhere, out, platform: HERE, umask: '077' });
+    assert.ok(readFileSync(again).equals(readFileSync(bundleOf(HERE))));
   });
 });
 
 test('with Node 24 a bundle is another version, with the native parts of that Node', () => {
   const out = join(directory, 'node24');
-  build(CHECKOUT, out, HERE, '24');
-  const list = execFileSync('tar', ['-tzf', archive(out, HERE)], { encoding: 'utf8' });
+  const archive = buildBundle({ out, platform: HERE, node: '24' });
+  const list = execFileSync('tar', ['-tzf', archive], { encoding: 'utf8' });
   assert.match(list, new RegExp(`^astera-[^/]*-node24-${HERE}/dist/parts/uws_\\w+_137\\.node$`, 'm'));
   assert.doesNotMatch(list, /_127\.node/);
   // It cannot run here: its uWebSockets.js needs glibc 2.38. Its Node can.
-  execFileSync('tar', ['-xzf', archive(out, HERE), '-C', out]);
-  const node = join(archive(out, HERE).replace(/\.tar\.gz$/, ''), 'node_modules', `node-${HERE}`, 'bin/node');
+  execFileSync('tar', ['-xzf', archive, '-C', out]);
+  const node = join(archive.replace(/\.tar\.gz$/, ''), 'node_modules', `node-${HERE}`, 'bin/node');
   assert.match(execFileSync(node, ['--version'], { encoding: 'utf8' }), /^v24\./);
 });
 
-/** Runs what `make bundle` runs, for one platform or for all. */
-function build(home: string, out: string, platform?: Platform, node = '22'): void {
-  const one = platform === undefined ? [] : ['--platform', platform];
-  const main = join(home, 'deploy/bundle/build-main.ts');
-  const args = [
-    '--disable-warning=ExperimentalWarning',
-    main,
-    '--out',
-    out,
-    '--upstream',
-    upstream.url,
-    '--node',
-    node,
-    ...one,
-  ];
-  const command = 'umask "$1"; shift; exec "$@"';
-  const umask = home === CHECKOUT ? '022' : '077';
-  execFileSync('sh', ['-c', command, 'sh', umask, process.execPath, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
-function archive(out: string, platform: Platform): string {
-  const [name] = readdirSync(out).filter((file) => file.endsWith(`-${platform}.tar.gz`));
-  assert.ok(name !== undefined, `an archive for ${platform}`);
-  return join(out, name);
-}
-
 function unpacked(platform: Platform): string {
-  return archive(directory, platform).replace(/\.tar\.gz$/, '');
+  return join(directory, basename(bundleOf(platform), '.tar.gz'));
 }
 
 function isElf(path: string): boolean {

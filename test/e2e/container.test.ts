@@ -8,9 +8,10 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
+import { bundleOf } from '../support/bundles.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { freePort } from '../support/free-port.ts';
 
@@ -24,11 +25,10 @@ before(() => {
   directory = mkdtempSync(join(tmpdir(), 'astera-container-'));
   execFileSync('chmod', ['755', directory]);
   mkdirSync(join(directory, 'bundles'));
-  const main = join(CHECKOUT, 'deploy/bundle/build-main.ts');
-  const options = ['--out', join(directory, 'bundles'), '--upstream', 'http://127.0.0.1:1'];
-  execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...options], {
-    stdio: 'pipe',
-  });
+  for (const platform of ['linux-arm64', 'linux-x64'] as const) {
+    const archive = bundleOf(platform);
+    copyFileSync(archive, join(directory, 'bundles', basename(archive)));
+  }
 });
 
 after(() => rmSync(directory, { recursive: true, force: true }));

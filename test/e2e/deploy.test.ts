@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,14 +15,14 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { bundleOf, HERE, unpackWith } from '../support/bundles.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { DeployHost } from '../support/deploy-host.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
 import { madeUpFiles } from '../support/module-zip.ts';
 
-const PLATFORM = process.arch === 'arm64' ? 'linux-arm64' : 'linux-x64';
 const MODULE = { path: 'example.com/deployed', version: 'v1.0.0', contentBytes: 2_000_000 };
 const ZIP = `/${MODULE.path}/@v/${MODULE.version}.zip`;
 
@@ -33,11 +34,6 @@ before(async () => {
   mkdirSync(join(CHECKOUT, '.cache'), { recursive: true });
   directory = mkdtempSync(join(CHECKOUT, '.cache/deploy-test-'));
   upstream = await LocalUpstream.start({ madeUp: [MODULE] });
-  const main = join(CHECKOUT, 'deploy/bundle/build-main.ts');
-  const options = ['--platform', PLATFORM, '--out', directory, '--upstream', upstream.url];
-  execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...options], {
-    stdio: 'pipe',
-  });
   host = await DeployHost.start(directory);
 });
 
@@ -170,6 +166,25 @@ test('a rollback leads to the version before, and another one back', async () =>
   await assertServes();
 });
 
+test('a user who is not root deploys by sudo, and is told where that cannot work', async () => {
+  const last = current();
+  host.logInAs('user');
+  const refused = await host.make('deploy', { BUNDLE: variant('9.0.1') });
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.output, /^deploy: sudo on 127\.0\.0\.1 asks for a password.*NOPASSWD/m);
+  host.logInAs('sudoer');
+  host.takeCalls();
+  const { code, output } = await host.make('deploy', { BUNDLE: variant('9.0.1') });
+  assert.equal(code, 0, output);
+  assert.equal(current(), '9.0.1');
+  await assertServes();
+  const back = await host.make('rollback');
+  assert.equal(back.code, 0, back.output);
+  assert.equal(current(), last);
+  assert.ok(host.takeCalls().every((call) => !call.startsWith('sudo') || call.startsWith('sudo -n ')));
+  host.logInAs('root');
+});
+
 test('a damaged archive changes nothing', async () => {
   const { code, output } = await host.make('deploy', {
     BUNDLE: variant('9.1.0', undefined, 'changed', false),
@@ -197,8 +212,11 @@ test('undeploy removes all but settings and data, and these too when it is asked
   assert.ok(host.takeCalls().includes('userdel astera'));
 });
 
+/** The checkout's own, with our upstream. */
 function original(): string {
-  return join(directory, `astera-${version()}-${PLATFORM}.tar.gz`);
+  const file = join(directory, `astera-${version()}-${HERE}.tar.gz`);
+  if (!existsSync(file)) packed(unpackWith(bundleOf(HERE), directory, upstream.url), file);
+  return file;
 }
 
 function version(): string {
@@ -253,20 +271,17 @@ function variant(name: string, main?: string, note = '', isWhole = true): string
     writeFileSync(entry, `if (process.argv.includes('--version')) process.exit(0);\n${main}`);
   }
   writeFileSync(join(stage, 'dist/note'), note);
+  const file = `${stage}-${HERE}.tar.gz`;
+  packed(stage, file, isWhole);
+  return file;
+}
+
+/** Makes an archive of an unpacked bundle that was changed, and removes the bundle. */
+function packed(home: string, file: string, isWhole = true): void {
   const sums =
     "find . -type f ! -name SHA256SUMS | sed 's|^./||' | sort | xargs -d '\\n' sha256sum >SHA256SUMS";
-  execFileSync('sh', ['-c', sums], { cwd: stage });
-  if (!isWhole) writeFileSync(join(stage, 'dist/note'), 'damaged');
-  const file = `${stage}-${PLATFORM}.tar.gz`;
-  execFileSync('tar', [
-    '-I',
-    'gzip -1',
-    '-cf',
-    file,
-    '-C',
-    join(stage, '..'),
-    stage.slice(directory.length + 1),
-  ]);
-  rmSync(stage, { recursive: true });
-  return file;
+  execFileSync('sh', ['-c', sums], { cwd: home });
+  if (!isWhole) writeFileSync(join(home, 'dist/note'), 'damaged');
+  execFileSync('tar', ['-I', 'gzip -1', '-cf', file, '-C', dirname(home), basename(home)]);
+  rmSync(home, { recursive: true });
 }

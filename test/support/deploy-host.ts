@@ -2,7 +2,7 @@
  * A machine to deploy to: a real sshd on loopback, and a directory that stands for the machine's root.
  *
  * The programs that would change this machine are stand-ins: `systemctl` notes its calls and runs the unit's program,
- * `useradd`, `userdel` and `chown` only note them. All else is real.
+ * `useradd`, `userdel` and `chown` only note them. `id` and `sudo` play a user who is not root. All else is real.
  */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -27,13 +27,15 @@ export class DeployHost {
   static async start(directory: string): Promise<DeployHost> {
     const [sshPort, port] = [await freePort(), await freePort()];
     const root = join(directory, 'root');
-    for (const path of ['root/state', 'root/home', 'root/etc/systemd/system', 'bin']) {
+    for (const path of ['root/state', 'root/home', 'root/etc/systemd/system', 'root/etc/default', 'bin']) {
       mkdirSync(join(directory, path), { recursive: true });
     }
     for (const name of ['host', 'user']) {
       execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(directory, name)]);
     }
     writeStandIns(directory, root, port);
+    // The service has it too; sudo keeps no variables.
+    writeFileSync(join(root, 'etc/default/astera'), `ASTERA_ADDR="127.0.0.1:${port}"\n`);
     const config = join(directory, 'sshd_config');
     writeFileSync(config, sshdConfig(directory, { root, sshPort, port }));
     mkdirSync('/run/sshd', { recursive: true }); // Debian's sshd insists on it.
@@ -101,6 +103,11 @@ export class DeployHost {
     return lines;
   }
 
+  /** From here on ssh logs in as root, as a user whose sudo asks for a password, or as one whose sudo does not. */
+  logInAs(who: 'root' | 'user' | 'sudoer'): void {
+    writeFileSync(join(this.root, 'state/login'), who);
+  }
+
   /** Ends sshd and the service. */
   async stop(): Promise<void> {
     execFileSync(join(this.#directory, 'bin/systemctl'), ['stop', 'astera']);
@@ -138,9 +145,24 @@ function writeStandIns(directory: string, root: string, port: number): void {
   write('useradd', 'touch "$root/state/user"\n');
   write('userdel', 'rm "$root/state/user"\n');
   write('getent', '[ -f "$root/state/user" ]\n');
+  write('id', ID);
+  write('sudo', SUDO);
   write('journalctl', 'tail -n 20 "$root/state/log"\n');
   write('systemctl', SYSTEMCTL.replaceAll('PORT', String(port)));
 }
+
+/** A user who is not root is root below sudo, which says so by SUDO_UID. */
+const ID = `
+login=$(cat "$root/state/login" 2>/dev/null)
+if [ "$1" = -u ] && [ "\${login:-root}" != root ] && [ -z "$SUDO_UID" ]; then echo 1000; else exec /usr/bin/id "$@"; fi
+`;
+
+/** Without a terminal and NOPASSWD it refuses. The environment is a new one, as sudo makes it. */
+const SUDO = `
+[ "$(cat "$root/state/login")" = sudoer ] || { echo 'sudo: a password is required' >&2; exit 1; }
+[ "$1" != -n ] || shift
+exec env -i PATH="$PATH" HOME=/root SUDO_UID=1000 "$@"
+`;
 
 /** As systemd does it for `Type=notify`: a start that fails, or ends before it is ready, is a failed start. */
 const SYSTEMCTL = `
