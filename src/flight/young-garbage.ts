@@ -15,6 +15,12 @@ const ROUND_BYTES = 16 * 1024 * 1024;
 /** A shorter buffer may be part of the pool that Node cuts small buffers from. Others use that pool too. */
 const FREED_BYTES_MIN = 16 * 1024;
 
+// Node 22's own size. Node 24's pools have 64 KiB, and could not be told from a socket's buffer.
+Buffer.poolSize = Math.min(Buffer.poolSize, FREED_BYTES_MIN / 2);
+
+/** It was made before, and may be larger. */
+const FIRST_POOL = Buffer.allocUnsafe(1).buffer;
+
 type Collect = (options: { type: 'minor' }) => void;
 
 export class YoungGarbage {
@@ -35,9 +41,9 @@ export class YoungGarbage {
    */
   took({ buffer, byteOffset, byteLength }: Uint8Array): void {
     const isLast = byteOffset + byteLength === buffer.byteLength;
-    if (isLast && buffer instanceof ArrayBuffer && buffer.byteLength >= FREED_BYTES_MIN) {
-      buffer.transfer(0);
-    } else this.note(byteLength);
+    const isOwn = buffer.byteLength >= FREED_BYTES_MIN && buffer !== FIRST_POOL;
+    if (isLast && isOwn && buffer instanceof ArrayBuffer) buffer.transfer(0);
+    else this.note(byteLength);
   }
 
   /** Tells that so many bytes outside the heap have become garbage. */

@@ -28,6 +28,11 @@ const cases: { piece: () => Uint8Array; isFreed: boolean; why: string }[] = [
     why: 'it may be part of the pool of small buffers',
   },
   {
+    piece: () => new Uint8Array(Buffer.allocUnsafe(1).buffer, 4 * KiB),
+    isFreed: false,
+    why: 'it is part of the pool of small buffers that is in use',
+  },
+  {
     piece: () => new Uint8Array(new SharedArrayBuffer(64 * KiB)),
     isFreed: false,
     why: 'shared memory is never freed',
