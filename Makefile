@@ -10,7 +10,7 @@ SRC  := $(wildcard src/*.ts src/*/*.ts)
 E2E_ALONE := $(patsubst %,test/e2e/%.test.ts,arm64 bundle cacheprog container deploy forty unit)
 E2E_PAIRS := $(filter-out $(E2E_ALONE),$(wildcard test/e2e/*.test.ts))
 
-.PHONY: bundle deploy rollback undeploy run test check unit e2e e2e-long types lint bench bench-quick bench-long clean
+.PHONY: bundle deploy rollback undeploy run test check check-node24 unit e2e e2e-long types lint bench bench-quick bench-long clean
 
 run: dist/.built
 	@bin/astera serve $(ARGS)
@@ -21,8 +21,11 @@ test: types lint dist/.built
 	$(node) --test --test-concurrency=1 $(E2E_ALONE)
 	$(node) --test --test-concurrency=2 $(E2E_PAIRS)
 
-# The one gate by hand: types, lint, house rules, unit tests.
-check: types lint unit
+# The one gate by hand: types, lint, house rules, unit tests. NODE=24: the unit tests on Node 24, in a Debian 13 root.
+check: $(if $(filter 24,$(NODE)),check-node24,types lint unit)
+
+check-node24: dist/.built
+	FILES='$(UNIT)' deploy/node24/check.sh
 
 unit: dist/.built
 	$(node) --test --test-concurrency=2 $(UNIT)
