@@ -25,7 +25,7 @@ work=$root/astera
 if [ ! -e "$root/.made" ]; then
   rm -rf "$root"
   mkdir -p "$root"
-  mmdebstrap --quiet --variant=apt --include=bsdutils,ca-certificates,git,libstdc++6,make,openssh-client,openssl,procps \
+  mmdebstrap --quiet --variant=apt --include=bsdutils,ca-certificates,git,libstdc++6,make,openssh-client,openssh-server,openssl,procps \
     trixie "$root"
   touch "$root/.made"
 fi
@@ -45,7 +45,7 @@ done
 # Go, and the modules that its tests' helpers are built of.
 go=$(go env GOROOT 2>/dev/null || true)
 modules=$(go env GOMODCACHE 2>/dev/null || true)
-mkdir -p "$root/usr/local/go" "$root/root/go/pkg/mod"
+mkdir -p "$root/usr/local/go" "$root/root/go/pkg/mod" "$root/run/sshd"
 [ -z "$modules" ] || mkdir -p "$modules"
 # In a mount namespace of its own, so that no mount stays.
 # shellcheck disable=SC2016 # Expanded there.

@@ -42,7 +42,13 @@ export function bundleOf(platform: Platform): string {
     mkdirSync(directory, { recursive: true });
     const part = mkdtempSync(join(KEPT, 'part-'));
     buildBundle({ out: part, platform });
-    renameSync(part, join(directory, platform));
+    try {
+      renameSync(part, join(directory, platform));
+    } catch (error) {
+      // Another run has built it meanwhile.
+      rmSync(part, { recursive: true });
+      if (!existsSync(join(directory, platform))) throw error;
+    }
   }
   return archiveIn(join(directory, platform), platform);
 }
