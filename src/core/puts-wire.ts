@@ -16,7 +16,10 @@ export const PUTS_PATH = '/cache/puts';
 /** Bytes of one request. At half, a cold build has twice the round trips; at double, eight clients that put at once hold 16 MiB. */
 export const PUTS_BYTES_MAX = 1024 * 1024;
 
-/** An output that has more goes by itself. */
+/** Puts of one request. At half, a cold build over a long line has twice the round trips; at double, their buffers take 128 MiB. */
+export const PUTS_MAX = 256;
+
+/** An output that has more goes by itself: here it is wrong. */
 export const PUTS_OUTPUT_BYTES_MAX = 128 * 1024;
 
 export const PUT_OUTCOME = {
@@ -24,7 +27,7 @@ export const PUT_OUTCOME = {
   stored: 0,
   /** The action has another output, which stays. */
   refused: 1,
-  /** The body is not the output. */
+  /** The body is not the output, or the output is too large. */
   wrong: 2,
 } as const;
 
@@ -59,6 +62,7 @@ export function encodePut({ actionId, outputId, time, size, isPacked, note = '',
 export function decodePuts(bytes: Buffer): PutRecord[] {
   const puts: PutRecord[] = [];
   for (let at = 0; at < bytes.length; ) {
+    if (puts.length === PUTS_MAX) throw new Error(`over ${PUTS_MAX} of them`);
     if (at + HEAD_BYTES > bytes.length) throw new Error('a put is cut');
     const noteAt = at + HEAD_BYTES;
     const bodyAt = noteAt + bytes.readUInt16LE(at + 83);

@@ -4,7 +4,14 @@ import type { CacheRight } from '../access/cache-right.ts';
 import type { BuildCache } from '../buildcache/build-cache.ts';
 import { isCacheTime } from '../core/cache-id.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
-import { decodePuts, PUT_OUTCOME, PUTS_BYTES_MAX, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
+import {
+  decodePuts,
+  PUT_OUTCOME,
+  PUTS_BYTES_MAX,
+  PUTS_OUTPUT_BYTES_MAX,
+  PUTS_PATH,
+  type PutRecord,
+} from '../core/puts-wire.ts';
 import { namespaceOf, storedNamespace } from './cache-namespaces.ts';
 import type { Endpoint, Route } from './endpoint.ts';
 import type { Target } from './target.ts';
@@ -47,7 +54,8 @@ export class PutsEndpoint implements Endpoint {
   async #put(namespace: string, { isPacked, size, body, ...put }: PutRecord): Promise<number> {
     const { cache } = this.#options;
     const { actionId, outputId, time, note } = put;
-    if (!isCacheTime(time) || (!isPacked && size !== body.byteLength)) return PUT_OUTCOME.wrong;
+    if (!isCacheTime(time) || size > PUTS_OUTPUT_BYTES_MAX || (!isPacked && size !== body.byteLength))
+      return PUT_OUTCOME.wrong;
     try {
       await cache.putOutput(outputId, piecesOf(body), isPacked ? size : undefined);
       await cache.putAction({ namespace, actionId, outputId, time, ...(note !== undefined && { note }) });

@@ -82,9 +82,6 @@ export const PREFETCH_WAIT_MS = 2_000;
 /** A filter of a server's actions: of ten million it has 16 MiB. */
 export const FILTER_BYTES_MAX = 32 * MiB;
 
-/** Small puts in one upload. At half, a cold build over a long line has twice the round trips. */
-export const PLUGIN_PUTS_MAX = 256;
-
 /** A get waits so long for a filter, and is then asked for. At half, a busy server's filter comes too late for the first gets. */
 export const FILTER_WAIT_MS = 500;
 

@@ -6,9 +6,9 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isCacheId } from '../core/cache-id.ts';
-import { PUTS_BYTES_MAX, PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
+import { PUTS_BYTES_MAX, PUTS_MAX, PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
-import { PLUGIN_PUTS_MAX, PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
+import { PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { NamedEntry, Remote } from './remote.ts';
 
@@ -103,7 +103,7 @@ export class Uploads {
     if (!this.#isSmall(first.entry)) return batch;
     let bytes = first.entry.size + RECORD_BYTES;
     for (const actionId of this.#waiting) {
-      if (batch.length === PLUGIN_PUTS_MAX) break;
+      if (batch.length === PUTS_MAX) break;
       const entry = this.#local.getOwn(actionId);
       if (entry !== undefined && !this.#isSmall(entry)) continue;
       bytes += (entry?.size ?? 0) + RECORD_BYTES;

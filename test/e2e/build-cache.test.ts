@@ -18,7 +18,7 @@ import {
   SIZE_HEADER,
   TIME_HEADER,
 } from '../../src/core/build-cache-wire.ts';
-import { encodePut, type PutRecord } from '../../src/core/puts-wire.ts';
+import { encodePut, PUTS_OUTPUT_BYTES_MAX, type PutRecord } from '../../src/core/puts-wire.ts';
 import { PROJECT_HEADER } from '../../src/core/session-wire.ts';
 import { Astera, type AsteraOptions, runAstera } from '../support/astera.ts';
 import { CacheClient } from '../support/cache-client.ts';
@@ -349,6 +349,7 @@ test('puts that come together are checked one by one', async (t) => {
     ...more,
   });
   const long = 'long '.repeat(2_000);
+  const large = 'l'.repeat(PUTS_OUTPUT_BYTES_MAX + 1);
   const puts = [
     record('one'),
     record(''),
@@ -358,10 +359,11 @@ test('puts that come together are checked one by one', async (t) => {
     record('cut', { size: 2 }),
     record('no zstd', { isPacked: true }),
     record('last'),
+    record(large, { isPacked: true, body: zstdCompressSync(large) }),
   ];
   const post = (body: Uint8Array<ArrayBuffer>) => astera.get('cache/puts', { method: 'POST', body });
   const answer = await post(new Uint8Array(Buffer.concat(puts.map(encodePut))));
-  assert.deepEqual([...Buffer.from(await answer.arrayBuffer())], [0, 0, 0, 2, 1, 2, 2, 0]);
+  assert.deepEqual([...Buffer.from(await answer.arrayBuffer())], [0, 0, 0, 2, 1, 2, 2, 0, 2]);
   for (const { actionId, outputId } of [puts[0], puts[1], puts[2], puts[7]].filter(
     (one) => one !== undefined,
   )) {
