@@ -92,7 +92,11 @@ export class IssuerKeys {
     const metadata = await get(new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`));
     if (!isObject(metadata) || typeof metadata.jwks_uri !== 'string') throw new Error('it has no jwks_uri');
     if (metadata.issuer !== issuer) throw new Error('its metadata are of another issuer');
-    const set = await get(new URL(metadata.jwks_uri));
+    const place = new URL(metadata.jwks_uri);
+    // An issuer elsewhere must not lead to a program on this machine that answers by http.
+    if (issuer.startsWith('https:') && place.protocol !== 'https:')
+      throw new Error('its keys are not at https');
+    const set = await get(place);
     if (!isObject(set) || !Array.isArray(set.keys)) throw new Error('it has no keys');
     if (set.keys.length > ISSUER_KEYS_MAX) throw new Error(`it has over ${ISSUER_KEYS_MAX} keys`);
     const keys = { find: createLocalJWKSet(set as unknown as JSONWebKeySet), readAtMs: clock.monotonicMs() };

@@ -180,6 +180,19 @@ for (const { why, body, on } of wrong) {
   });
 }
 
+test('an issuer with https has its keys there too, not with a program on this machine', async () => {
+  const issuer = 'https://ci.example';
+  const asked: string[] = [];
+  const get = async ({ href }: URL) => {
+    asked.push(href);
+    return { issuer, jwks_uri: `${shared.url}/keys` };
+  };
+  const clock = new FakeClock();
+  const { verify } = new JwtVerifier({ issuer, audience: 'astera', get, clock, onFailure: () => {} });
+  await assert.rejects(verify(shared.token({ ...good, iss: issuer })), Busy);
+  assert.deepEqual(asked, [`${issuer}/.well-known/openid-configuration`]);
+});
+
 test('nobody may ask for keys by http but on loopback', () => {
   for (const [url, is] of [
     ['https://ci.example', true],
