@@ -22,8 +22,10 @@ export type ClaimRule = {
   readonly claims: readonly { readonly name: string; readonly pattern: string }[];
 };
 
-/** @throws {BadRequest} no scope, or braces without a claim's name in them */
+/** @throws {BadRequest} no scope, braces without a claim's name in them, or a star right behind braces */
 export function parseScopeForms(text: string): readonly Scope[] {
+  // A claim of `m` would give all namespaces that begin so, the main one among them.
+  if (text.includes('}*')) throw new BadRequest('a star can not follow a claim: put a / between them');
   parseScopes(text.replace(IN_BRACES, 'x'));
   return text.split(',').map((part) => part.trim() as Scope); // Checked with a letter for each claim.
 }

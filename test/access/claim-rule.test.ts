@@ -102,6 +102,8 @@ for (const scopes of [
   'cache-write:{a b}',
   'cache-write:{a}}',
   'cache-write:{{a}}',
+  'cache-write:{a}*',
+  'cache-write:pr/{a}*',
 ]) {
   test(`no scopes of a rule: ${scopes}`, () => assert.throws(() => parseScopeForms(scopes), BadRequest));
 }
