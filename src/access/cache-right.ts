@@ -72,7 +72,8 @@ export class CacheRight {
    * Resolves, where a password is to be checked, when it is right.
    *
    * @throws {Unauthorized} it is no program on this machine, and there is no login, or a wrong one
-   * @throws {Forbidden} the login lacks the scope for the namespace. @throws {Busy} the login can't be checked now
+   * @throws {Forbidden} the login lacks the scope for the namespace, or a web page asks. @throws {Busy} the login can't be
+   * checked now
    */
   demandWrite(request: CacheRequest): Promise<void> | undefined {
     return this.#demand(request, WRITE);
@@ -87,6 +88,9 @@ export class CacheRight {
         `cannot ${demand.what}: a token with the scope "${demand.wanted}" is needed, from --auth-file of the server`,
       );
     }
+    // A browser sends the login that its user once typed, and a page needs no leave for a POST.
+    if (demand === WRITE && request.header('origin') !== '')
+      throw new Forbidden(`cannot ${demand.what}: the request comes from a web page`);
     const scopes = logins.scopesOf(credentials, address);
     if (scopes instanceof Promise) return scopes.then((scopes) => demandScope(scopes, demand, request));
     demandScope(scopes, demand, request);
