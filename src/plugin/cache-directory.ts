@@ -172,6 +172,9 @@ function namespaceDirectory(path: string, namespace: string): string {
 /** Below it, each namespace but the main one has the directory of its actions. Outputs are for all. */
 export const NAMESPACES = 'namespace';
 
+/** The kept filters' names begin so: `miss-filter.ts`. */
+export const FILTER = 'filter-';
+
 /** A smaller number is a size, and the file's mtime is the time: go-cache-plugin's own form. In ns it is January 1970. */
 const NS_MIN = 1e15;
 

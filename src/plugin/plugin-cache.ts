@@ -7,6 +7,7 @@ import { type BucketEnv, findCredentials } from '../bucket/credentials.ts';
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import type { SessionName } from '../core/session-port.ts';
 import { BucketCache } from './bucket-cache.ts';
+import { FILTER } from './cache-directory.ts';
 import { HostBound } from './host-bound.ts';
 import { LocalCache } from './local-cache.ts';
 import { MissFilter } from './miss-filter.ts';
@@ -73,7 +74,7 @@ export class PluginCache {
       (one) =>
         new MissFilter({
           path: this.local.ownPath(
-            `filter-${one === MAIN_NAMESPACE ? 'main' : 'own'}-${encodeURIComponent(url.host)}`,
+            `${FILTER}${one === MAIN_NAMESPACE ? 'main' : 'own'}-${encodeURIComponent(url.host)}`,
           ),
           fetch: (held) => this.sessions?.getFilter(one, held) ?? Promise.resolve(undefined),
           now,

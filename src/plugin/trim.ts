@@ -4,7 +4,7 @@
 
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { NAMESPACES } from './cache-directory.ts';
+import { FILTER, NAMESPACES } from './cache-directory.ts';
 import { PLUGIN_KEPT_MS_MIN } from './limits.ts';
 
 export type TrimBounds = { readonly expiryMs: number; readonly bytesMax: number };
@@ -33,17 +33,46 @@ export async function trimDirectory(
   nowMs: number,
 ): Promise<void> {
   const oldestMs = nowMs - Math.max(expiryMs, PLUGIN_KEPT_MS_MIN);
-  const own = readNames(join(directory, NAMESPACES)).flatMap((name) =>
-    ['action', 'sessions'].map((kind) => join(NAMESPACES, name, kind)),
-  );
-  for (const kind of ['action', 'sessions', 'tmp', ...own]) {
-    for (const { path } of await listFiles(join(directory, kind))) removeUnused(path, oldestMs);
+  for (const { path } of await listFiles(join(directory, 'tmp'))) removeUnused(path, oldestMs);
+  await trimNamespace(directory, oldestMs);
+  for (const name of readNames(join(directory, NAMESPACES))) {
+    const own = join(directory, NAMESPACES, name);
+    await trimNamespace(own, oldestMs);
+    removeEmpty(own);
   }
   const outputs = (await listFiles(join(directory, 'output'))).sort((a, b) => a.usedAtMs - b.usedAtMs);
   let bytes = outputs.reduce((sum, { size }) => sum + size, 0);
   for (const { path, size } of outputs) {
     const unusedSinceMs = bytes > bytesMax ? nowMs - PLUGIN_KEPT_MS_MIN : oldestMs;
     if (removeUnused(path, unusedSinceMs)) bytes -= size;
+  }
+}
+
+/** Of a namespace's own directory: a spool that is as old was left by all later commands. */
+const KINDS: readonly string[] = ['action', 'sessions', 'spool'];
+
+async function trimNamespace(own: string, oldestMs: number): Promise<void> {
+  for (const kind of KINDS) {
+    for (const { path } of await listFiles(join(own, kind))) removeUnused(path, oldestMs);
+  }
+  for (const name of readNames(own)) if (name.startsWith(FILTER)) removeUnused(join(own, name), oldestMs);
+}
+
+/** Branches and pull requests come and go, and each may have had a namespace. A writer makes its directory again. */
+function removeEmpty(own: string): void {
+  for (const kind of KINDS) {
+    for (const name of readNames(join(own, kind))) removeDirectory(join(own, kind, name));
+    removeDirectory(join(own, kind));
+  }
+  removeDirectory(own);
+}
+
+/** Where it is one, and empty. */
+function removeDirectory(path: string): void {
+  try {
+    fs.rmdirSync(path);
+  } catch {
+    // It has files.
   }
 }
 

@@ -212,8 +212,28 @@ test('a namespace reads its own entries, then those of the main one; nobody else
   assert.notEqual(main.ownPath('spool'), pull.ownPath('spool'));
   await trimDirectory(directory, { expiryMs: 0, bytesMax: 0 }, nowMs + 26 * HOUR_MS);
   for (const cache of [main, pull]) assert.equal(cache.get(sha256('a')), undefined);
-  assert.deepEqual(
-    readdirSync(join(dirname(pull.ownPath('spool')), 'action'), { recursive: true }).length,
-    2,
-  );
+});
+
+test('nothing stays of a namespace that nobody uses, and of others what is used', async (t) => {
+  const directory = cacheDir(t);
+  const pulls = ['pr/7', 'pr/8'].map((name) => open(directory, [], name));
+  for (const cache of pulls) {
+    put(cache, 'a', 'body');
+    for (const name of ['spool/1-1', 'sessions/x', 'filter-own-pi']) {
+      mkdirSync(dirname(cache.ownPath(name)), { recursive: true });
+      writeFileSync(cache.ownPath(name), '');
+    }
+  }
+  const [old, used] = pulls;
+  assert.ok(old && used);
+  const usedAtS = (nowMs - 200 * HOUR_MS) / 1000;
+  const files = readdirSync(old.ownPath(''), { recursive: true, withFileTypes: true });
+  for (const file of files) if (file.isFile()) utimesSync(join(file.parentPath, file.name), usedAtS, usedAtS);
+  const before = readdirSync(used.ownPath(''), { recursive: true });
+  await trimDirectory(directory, { expiryMs: 120 * HOUR_MS, bytesMax: 1000 }, nowMs);
+  assert.ok(!existsSync(old.ownPath('')));
+  assert.deepEqual(readdirSync(used.ownPath(''), { recursive: true }), before);
+  assert.ok(used.getOwn(sha256('a')));
+  put(old, 'a', 'body');
+  assert.ok(old.getOwn(sha256('a')), 'it may come again');
 });
