@@ -23,7 +23,7 @@ export const FILTERS_MAX = 64;
 /** Actions put last that a filter remembers: a client that has it from before them is sent these alone. Four cold builds. */
 export const FILTER_ADDED_MAX = 8_192;
 
-/** Streams of sessions at one time: 1 MiB each that is read ahead. Past it a client gets the index alone, and asks for outputs one by one. */
+/** Streams of sessions at one time: each holds its index, 1 MiB that is read ahead, and 2 MiB to pack with. Past it a client gets a 404, and asks for outputs one by one. At half, forty clients that start together meet it. */
 export const SESSION_STREAMS_MAX = 64;
 
 /** Of these, streams that are packed with a window of 16 MiB at one time, which each holds. Others have 2 MiB, and are a tenth longer. */

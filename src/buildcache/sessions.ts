@@ -67,10 +67,16 @@ export class Sessions {
     return sessions.map(({ label, usedAtMs }) => ({ label, usedAtMs }));
   }
 
-  /** What such a command asked for, as a stream. @throws {NotFound} nobody has put such a session */
+  /**
+   * What such a command asked for, as a stream.
+   *
+   * @throws {NotFound} nobody has put such a session, or too many are sent now: a client then asks for each action alone
+   */
   async stream({ bytesMax, encoding, ...question }: SessionQuestion): Promise<ByteStream> {
     const { store, memory, used, clock, events } = this.#options;
+    this.#refuseFull();
     const { session, actions } = await store.getSession(question);
+    this.#refuseFull(); // Others may have begun meanwhile.
     events.buildCacheAsked('get-session', session === undefined ? 'miss' : 'hit');
     if (session === undefined)
       throw new NotFound(`cannot find session ${question.key}: not in the build cache`);
@@ -82,8 +88,14 @@ export class Sessions {
       // A copy: memory lends its bytes for this turn only.
       return Uint8Array.from((await memory.piece(output.blob, seq, plain)).bytes);
     };
-    const isFull = this.#streams >= SESSION_STREAMS_MAX;
-    return new GeneratedBody(this.#counted({ actions, bytesMax: isFull ? 0 : bytesMax, load }, encoding));
+    return new GeneratedBody(this.#counted({ actions, bytesMax, load }, encoding));
+  }
+
+  /** @throws {NotFound} */
+  #refuseFull(): void {
+    if (this.#streams < SESSION_STREAMS_MAX) return;
+    this.#options.events.buildCacheAsked('get-session', 'miss');
+    throw new NotFound(`cannot send session: ${SESSION_STREAMS_MAX} are sent already`);
   }
 
   async *#counted(

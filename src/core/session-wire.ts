@@ -9,7 +9,7 @@
  * | --------------------------- | ----------------------------------------------------------------------------- |
  * | `PUT /cache/session/<key>`  | body: short IDs of the actions that a command used, in its order. 201: noted   |
  * | `POST /cache/session/<key>` | body: short IDs of actions that the client has. 200: a stream, as below;       |
- * |                             | 404: nobody has put such a session                                            |
+ * |                             | 404: nobody has put such a session, or too many are sent now                  |
  * | `GET /cache/sessions`       | JSON: the last sessions, newest first, as SessionTold                         |
  *
  * `<key>` is 64 lower-case hex digits that stand for the command: module, target, flags and arguments. Headers:

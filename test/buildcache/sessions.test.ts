@@ -167,15 +167,16 @@ for (const encoding of ['identity', 'zstd', 'br'] as const) {
   });
 }
 
-test('past the bound of streams a client gets the index alone, until others have ended', async (t) => {
-  const { sessions, put, ask } = rig(t);
-  const [actionId] = await put([randomBytes(10)]);
+test('past the bound of streams a session is a miss, and the store is not asked, until others have ended', async (t) => {
+  const { store, sessions, put, ask } = rig(t);
+  await put([randomBytes(10)]);
   const question = { ...NAME, namespaces: [''], held: new Uint8Array(0), bytesMax: 1e9 };
   const open = () => sessions.stream({ ...question, encoding: 'identity' });
   const others = await Promise.all(Array.from({ length: SESSION_STREAMS_MAX }, open));
   for (const other of others) await other.at(0);
-  const { rows, outputs } = read(await ask());
-  assert.deepEqual([rows.map((row) => row.actionId), outputs.size], [[actionId], 0]);
+  const asked = store.calls.length;
+  await assert.rejects(ask(), NotFound);
+  assert.equal(store.calls.length, asked);
   for (const other of others) other.close?.();
   await new Promise(setImmediate);
   assert.equal(read(await ask()).outputs.size, 1);
