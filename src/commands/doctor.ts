@@ -6,6 +6,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { splitTokenPath } from '../access/credentials.ts';
 import { NAMESPACE_HEADER } from '../core/build-cache-wire.ts';
 import { messageOf } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
@@ -173,12 +174,20 @@ function withoutPaths(facts: readonly string[]): string[] {
 }
 
 class Server {
-  /** Its URL without a slash at its end. */
+  /** Its URL without a login or a token, and without a slash at its end: it is shown. */
   readonly name: string;
+  /** The same with a token in its path. */
+  readonly #url: string;
+  /** Of the login in its URL, which `fetch` takes in no URL. */
+  readonly #login: { readonly authorization?: string };
   readonly #options: Pick<PluginOptions, 'tokenFile' | 'namespace'>;
 
   constructor(url: URL, options: Pick<PluginOptions, 'tokenFile' | 'namespace'>) {
-    this.name = url.href.replace(/\/$/, '');
+    const { origin, pathname, username, password } = url;
+    this.name = `${origin}${splitTokenPath(pathname).path}`.replace(/\/$/, '');
+    this.#url = `${origin}${pathname}`.replace(/\/$/, '');
+    const login = [username, password].map(decodeURIComponent).join(':');
+    this.#login = login === ':' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` };
     this.#options = options;
   }
 
@@ -187,9 +196,10 @@ class Server {
     const token = tokenFile === undefined ? undefined : (await readFile(tokenFile, 'utf8')).trim();
     const headers = {
       [NAMESPACE_HEADER]: namespace,
+      ...this.#login,
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
     };
-    return await fetch(`${this.name}${path}`, { method, headers, signal: AbortSignal.timeout(ANSWER_MS) });
+    return await fetch(`${this.#url}${path}`, { method, headers, signal: AbortSignal.timeout(ANSWER_MS) });
   }
 }
 

@@ -114,6 +114,22 @@ for (const { why, env, says } of rows) {
   });
 }
 
+test('no login and no token of the URL is shown, and both are sent', async () => {
+  const token = added.stdout.trim();
+  const { host } = new URL(astera.url);
+  for (const [remote, status] of [
+    [`http://name:${token}@${host}`, /\(status 403\)/],
+    [`http://${host}/token/${token}`, /\(status 403\)/],
+    [`http://name:${token}@${host}/x`, /is no build cache/],
+    [`http://name:${token}@127.0.0.1:1/token/${token}/`, /does not answer/],
+  ] as const) {
+    const env = { GOFLAGS: '-trimpath', GOCACHEPROG: program('', old, remote) };
+    const { stdout, stderr } = await doctor('second', env);
+    assert.match(stdout, status, remote);
+    assert.ok(!`${stdout}${stderr}`.includes(token), remote);
+  }
+});
+
 test('flags that are set already stay in the line to set', async () => {
   const { stdout } = await doctor('second', { GOFLAGS: '-mod=mod -ldflags=-s' });
   assert.match(stdout, /\n {4}export GOFLAGS='-mod=mod -ldflags=-s -trimpath'\n/);
