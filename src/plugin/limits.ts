@@ -8,7 +8,7 @@ export const PLUGIN_LINE_BYTES_MAX = 64 * KiB;
 /** Uploads that wait behind a build; more are not shared. A cold build of 700 packages has 1,500. */
 export const PLUGIN_UPLOADS_WAITING_MAX = 20_000;
 
-/** A remote build cache's whole answer to one get; past it the get is a miss. At half, 100 MB over a poor line never come. */
+/** A remote build cache's whole answer to one get, and the look at this host's C headers; past it the get is a miss. At half, 100 MB over a poor line never come. */
 export const PLUGIN_WHOLE_MS = 10_000;
 
 /** The least rate of an upload over its whole time: 64 kB/s. */

@@ -14,6 +14,7 @@ import {
 import { FILTER_FRESH_MS } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
 import { FILTER_WAIT_MS } from './limits.ts';
+import { soon } from './soon.ts';
 
 export type MissFilterDoors = {
   /** Where it is kept. */
@@ -46,7 +47,8 @@ export class MissFilter {
 
   /** Whether an action is surely not stored in the namespace. */
   async rulesOut(actionId: string): Promise<boolean> {
-    if (!this.#isFresh()) await this.#refreshSoon();
+    // Over a poor line a whole filter takes a while: meanwhile actions are asked for.
+    if (!this.#isFresh()) await soon(this.refresh(), FILTER_WAIT_MS);
     return this.#isFresh() && this.#held?.filter.mayHave(shortIdOf(actionId)) === false;
   }
 
@@ -58,16 +60,6 @@ export class MissFilter {
       this.#fetching = undefined;
     });
     await this.#fetching;
-  }
-
-  /** Over a poor line a whole filter takes a while: meanwhile actions are asked for. */
-  async #refreshSoon(): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, FILTER_WAIT_MS);
-    });
-    await Promise.race([this.refresh(), late]);
-    clearTimeout(timer);
   }
 
   #isFresh(): boolean {

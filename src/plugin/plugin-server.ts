@@ -15,6 +15,7 @@ import { socketOptions } from './plugin-address.ts';
 import type { PluginCache } from './plugin-cache.ts';
 import { RequestReader } from './request-reader.ts';
 import { HELLO, Session } from './session.ts';
+import { soon } from './soon.ts';
 
 export type PluginServerOptions = {
   readonly address: Address;
@@ -63,12 +64,7 @@ export class PluginServer {
   /** Takes no more commands, gives those that run `graceMs` to end, then leaves them to go on alone. */
   async stop(graceMs: number): Promise<void> {
     this.#server.close();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
-    });
-    await Promise.race([late, Promise.all(Array.from(this.#clients, ({ ended }) => ended))]);
-    clearTimeout(timer);
+    await soon(Promise.all(Array.from(this.#clients, ({ ended }) => ended)), graceMs);
     for (const client of this.#clients) client.cutOff();
     this.#timers.forEach(clearInterval);
     await this.#cache.close();

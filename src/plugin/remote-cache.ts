@@ -16,7 +16,7 @@ import { isCacheId, isCacheTime } from '../core/cache-id.ts';
 import { encodePut, PUT_OUTCOME, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { HOST_MARK, HOST_MARK_ID, type HostBound } from './host-bound.ts';
-import { PLUGIN_DOWNLOAD_BYTES_MAX } from './limits.ts';
+import { PLUGIN_DOWNLOAD_BYTES_MAX, PLUGIN_WHOLE_MS } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import { hasZstd, packOutput, unpacked } from './packed-output.ts';
@@ -24,6 +24,7 @@ import type { NamedEntry, Remote, UploadEnd } from './remote.ts';
 import { RemoteServer, refusal, type ServerOptions } from './remote-server.ts';
 import { isShareable, reachOf, reachOfFile, type ShareCgo } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
+import { soon } from './soon.ts';
 
 export type RemoteOptions = ServerOptions & {
   readonly shareCgo: ShareCgo;
@@ -62,7 +63,8 @@ export class RemoteCache implements Remote {
     const { shareCgo, host } = this.#options;
     const found = await this.#fetch(actionId, { local, linkTo: actionId, isHostBound: false });
     if (found !== 'host-bound') return found;
-    const ownId = shareCgo === 'same-host' ? await host.actionFor(actionId) : undefined;
+    const ownId =
+      shareCgo === 'same-host' ? await soon(host.actionFor(actionId), PLUGIN_WHOLE_MS) : undefined;
     if (ownId === undefined) return undefined;
     const own = await this.#fetch(ownId, { local, linkTo: actionId, isHostBound: true });
     return own === 'host-bound' ? undefined : own;

@@ -20,7 +20,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { OUTPUT_ID_HEADER, SIZE_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
 import { decodePuts, PUT_OUTCOME, PUTS_OUTPUT_BYTES_MAX } from '../../src/core/puts-wire.ts';
-import { PLUGIN_NEAR_MS } from '../../src/plugin/limits.ts';
+import { HOST_MARK } from '../../src/plugin/host-bound.ts';
+import { PLUGIN_NEAR_MS, PLUGIN_WHOLE_MS } from '../../src/plugin/limits.ts';
 import { Line } from '../../src/plugin/line.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { RemoteCache, type RemoteOptions } from '../../src/plugin/remote-cache.ts';
@@ -89,6 +90,30 @@ test('a get brings the output in one round trip', async (t) => {
   const entry = await remote.get(ACTION, local);
   assert.equal(entry?.outputId, sha256('body'));
   assert.deepEqual(local.get(ACTION), entry);
+  assert.equal(asked.length, 1);
+});
+
+test('a get does not wait for ever for the look at the headers of this host', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let looks: () => void = () => {};
+  const looking = new Promise<void>((resolve) => {
+    looks = resolve;
+  });
+  const actionFor = () => {
+    looks();
+    return new Promise<undefined>(() => {});
+  };
+  const mark = HOST_MARK.toString();
+  const { remote, local, asked } = await open(
+    t,
+    (_, response) => response.writeHead(200, headers(mark)).end(mark),
+    { shareCgo: 'same-host', host: { actionFor } },
+  );
+  const got = remote.get(ACTION, local);
+  await looking;
+  await new Promise(setImmediate);
+  t.mock.timers.tick(PLUGIN_WHOLE_MS);
+  assert.equal(await got, undefined);
   assert.equal(asked.length, 1);
 });
 
