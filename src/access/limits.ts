@@ -1,6 +1,6 @@
 /** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
 
-/** Passwords that are checked at one time: each takes a thread of Node's pool, 16 MiB and some 100 ms. At double, file work waits behind them. */
+/** Passwords that are checked at one time, and as many tokens of an issuer: a password takes a thread of Node's pool, 16 MiB and some 100 ms. At double, file work waits behind them. */
 export const LOGINS_CHECKED_MAX = 2;
 
 /** Logins that wait for their check; past it 503. At half, forty clients that start together meet it; at double, a guesser's last one waits 10 s. */

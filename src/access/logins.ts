@@ -71,11 +71,9 @@ export class Logins {
   #justSeenUntilMs = 0;
   readonly #checks = new Map<string, Promise<Grant>>();
   readonly #failures = new Map<string, Failures>();
-  readonly #gate = new Gate({
-    placesMax: LOGINS_CHECKED_MAX,
-    queueMax: LOGINS_WAITING_MAX,
-    full: 'cannot check the login: too many wait for it',
-  });
+  readonly #passwords = loginGate();
+  /** Apart: an issuer that does not answer holds up no passwords. */
+  readonly #jwts = loginGate();
 
   constructor({ accounts, ...options }: LoginsOptions) {
     this.#options = options;
@@ -120,7 +118,8 @@ export class Logins {
     if (credentials.kind === 'token') return this.#ofToken(id, credentials.token, from);
     this.#demandPatience(from);
     const { user, password } = credentials;
-    return this.#checks.get(id) ?? this.#check(id, () => this.#checkPassword(id, { user, password, from }));
+    const work = () => this.#checkPassword(id, { user, password, from });
+    return this.#checks.get(id) ?? this.#check(id, this.#passwords, work);
   }
 
   /** As {@link grantOf}, the scopes alone. */
@@ -169,28 +168,20 @@ export class Logins {
     this.#demandPatience(from);
     const { verifyJwt } = this.#options;
     if (verifyJwt !== undefined && isJwt(token)) {
-      return this.#checks.get(id) ?? this.#check(id, () => this.#checkJwt(id, { token, from, verifyJwt }));
+      const work = () => this.#checkJwt(id, { token, from, verifyJwt });
+      return this.#checks.get(id) ?? this.#check(id, this.#jwts, work);
     }
     this.#failed(from);
     throw new Unauthorized('cannot log in: no such token');
   }
 
   /** One check for all who bring the same login meanwhile; a wrong one counts once. */
-  #check(id: string, work: () => Promise<Grant>): Promise<Grant> {
-    const check = this.#inTurn(work).finally(() => {
+  #check(id: string, gate: Gate, work: () => Promise<Grant>): Promise<Grant> {
+    const check = inTurn(gate, work).finally(() => {
       if (this.#checks.get(id) === check) this.#checks.delete(id);
     });
     this.#checks.set(id, check);
     return check;
-  }
-
-  async #inTurn(work: () => Promise<Grant>): Promise<Grant> {
-    await this.#gate.enter();
-    try {
-      return await work();
-    } finally {
-      this.#gate.leave();
-    }
   }
 
   async #checkPassword(id: string, { user, password, from }: Attempt): Promise<Grant> {
@@ -249,6 +240,23 @@ export class Logins {
   /** One call, not an HMAC of several. */
   #id(text: string): string {
     return hash('sha256', this.#key + text);
+  }
+}
+
+function loginGate(): Gate {
+  return new Gate({
+    placesMax: LOGINS_CHECKED_MAX,
+    queueMax: LOGINS_WAITING_MAX,
+    full: 'cannot check the login: too many wait for it',
+  });
+}
+
+async function inTurn(gate: Gate, work: () => Promise<Grant>): Promise<Grant> {
+  await gate.enter();
+  try {
+    return await work();
+  } finally {
+    gate.leave();
   }
 }
 

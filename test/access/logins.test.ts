@@ -217,3 +217,21 @@ test('a token of the issuer is checked once, remembered until its end, and gives
     await assert.rejects(async () => ask(`${n}.main.c`), Unauthorized);
   await assert.rejects(async () => ask('y.main.c'), Busy, 'patience');
 });
+
+test('an issuer that does not answer holds up its own tokens, and no password', async () => {
+  const logins = new Logins({
+    accounts: [alice],
+    clock: new FakeClock(),
+    verifyJwt: () => new Promise(() => {}),
+    onFailure: () => {},
+  });
+  const ask = (header: string) => {
+    const credentials = parseAuthorization(header);
+    assert.ok(credentials !== undefined);
+    return logins.scopesOf(credentials, Uint8Array.of(10, 0, 0, 1));
+  };
+  const held = LOGINS_CHECKED_MAX + LOGINS_WAITING_MAX;
+  for (let n = 0; n < held; n++) void ask(`Bearer ${n}.b.c`);
+  await assert.rejects(async () => ask('Bearer one.more.c'), Busy);
+  assert.deepEqual(await ask(`Basic ${btoa('alice:right')}`), ['private']);
+});
