@@ -215,7 +215,7 @@ export function readArgs(args: readonly string[], known: readonly PluginFlag[]):
   return { flags, words };
 }
 
-const FLAG = /^--?([a-z][a-z-]*)(=(.*))?$/s;
+const FLAG = /^--?([a-z][a-z0-9-]*)(=(.*))?$/s;
 
 /** Whether these are arguments as go-cache-plugin's direct mode has them: flags of the cache program, and no command. */
 export function isDirectMode(args: readonly string[]): boolean {

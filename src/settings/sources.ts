@@ -102,7 +102,7 @@ function readConfigFile(path: string): Map<string, Found> {
   for (const [index, line] of readSmallFile(path).split(/\r?\n/).entries()) {
     const from = `${path}:${index + 1}`;
     if (/^\s*(?:#|$)/.test(line)) continue;
-    const [, name, text] = /^\s*([a-z][a-z-]*)\s*=(.*)$/.exec(line) ?? [];
+    const [, name, text] = /^\s*([a-z][a-z0-9-]*)\s*=(.*)$/.exec(line) ?? [];
     if (name === undefined || text === undefined) {
       throw new UsageError(`cannot read ${from}: expected name = value: ${quote(line.slice(0, 80))}`);
     }

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { findIn, readOptions } from '../../src/plugin/options.ts';
+import { findIn, pluginFlags, readArgs, readOptions } from '../../src/plugin/options.ts';
 import { PluginCache } from '../../src/plugin/plugin-cache.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -74,6 +74,14 @@ for (const { flags, message } of [
     });
   });
 }
+
+test('each flag is read by its name, with a value of its own or behind it', () => {
+  for (const { name, isSwitch } of pluginFlags) {
+    const forms = [[`--${name}=true`], [`-${name}`, ...(isSwitch === true ? [] : ['true'])]];
+    for (const form of forms)
+      assert.deepEqual(readArgs(form, pluginFlags), { flags: { [name]: 'true' }, words: [] });
+  }
+});
 
 test('a bucket without keys is refused at the start', (t) => {
   const options = readOptions(findIn({ bucket: 'corp', 'cache-dir': join(tempDir(t), 'cache') }, {}));

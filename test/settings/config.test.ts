@@ -497,6 +497,18 @@ for (const { why, flags = {}, env = {}, expected } of plugins) {
   });
 }
 
+test('a plugin server has its bucket from the file too, and the keys for it from the environment', () => {
+  const config = file(
+    'bucket.conf',
+    'plugin = 5930\nbucket = corp\ns3-endpoint-url = http://pi:9000\ns3-path-style = true\n',
+  );
+  const keys = { AWS_ACCESS_KEY_ID: 'A', AWS_SECRET_ACCESS_KEY: 'B' };
+  const plugin = loadPlugin({ flags: { config }, env: { ...keys, PATH: '/bin' } });
+  const bucket = { bucket: 'corp', 's3-endpoint-url': 'http://pi:9000', 's3-path-style': 'true' };
+  assert.deepEqual(plugin?.settings, bucket);
+  assert.deepEqual(plugin?.env, keys);
+});
+
 test("--http, and go-cache-plugin's variable for it, are other names for --addr", async () => {
   const expected = { kind: 'tcp', host: 'localhost', port: 5970 };
   assert.deepEqual((await loadConfig({ flags: { http: 'localhost:5970' }, env: base })).addr, expected);

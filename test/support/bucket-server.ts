@@ -24,10 +24,13 @@ export class BucketServer {
   readonly directory: string;
   readonly #child: ChildProcess;
 
-  /** Resolves when it answers. @param directory where its bucket `bucket` is kept */
-  static async start(directory: string): Promise<BucketServer> {
+  /** Resolves when it answers. @param directory where its bucket `bucket` is kept. @param port by default a free one */
+  static async start(directory: string, port?: number): Promise<BucketServer> {
     const program = await install();
-    const port = await freePort();
+    return BucketServer.#startOn(port ?? (await freePort()), program, directory);
+  }
+
+  static async #startOn(port: number, program: string, directory: string): Promise<BucketServer> {
     mkdirSync(join(directory, 'bucket'), { recursive: true });
     const { AWS_ACCESS_KEY_ID: ROOT_ACCESS_KEY, AWS_SECRET_ACCESS_KEY: ROOT_SECRET_KEY } = BUCKET_KEYS;
     const child = spawn(program, ['--port', `127.0.0.1:${port}`, '--quiet', 'posix', directory], {
@@ -54,14 +57,17 @@ export class BucketServer {
   }
 }
 
-/** By Go's own proxy and checksum database; only one process at a time does it. */
+/** By Go's module proxy and checksum database. One process at a time does it, and it is there when it is whole. */
 async function install(): Promise<string> {
   const program = join(TOOLS, 'versitygw');
   if (existsSync(program)) return program;
   mkdirSync(TOOLS, { recursive: true });
-  const go = ['go', 'install', '-p', '2', `github.com/versity/versitygw/cmd/versitygw@${VERSION}`];
-  const env = { ...process.env, GOBIN: TOOLS, GOFLAGS: '', CGO_ENABLED: '0' };
-  await promisify(execFile)('flock', [join(TOOLS, 'lock'), ...go], { env, timeout: INSTALL_MS_MAX });
+  const made = join(TOOLS, 'new');
+  const script = `[ -e "$1" ] || { go install -p 2 "$2" && mv "$3/versitygw" "$1"; }`;
+  const module = `github.com/versity/versitygw/cmd/versitygw@${VERSION}`;
+  const args = [join(TOOLS, 'lock'), 'sh', '-c', script, 'sh', program, module, made];
+  const env = { ...process.env, GOBIN: made, GOFLAGS: '', CGO_ENABLED: '0' };
+  await promisify(execFile)('flock', args, { env, timeout: INSTALL_MS_MAX });
   return program;
 }
 
