@@ -14,7 +14,7 @@ export const ACTIONS_PER_STEP = 256;
 /** Stored bytes that one step of an expiry drops. At double, the server's own writes wait twice as long. */
 export const EXPIRED_BYTES_PER_STEP = 64 * MiB;
 
-/** Sets that a store keeps: ten commands of fifty projects on two platforms. Past it the least used one goes. */
+/** Sets that a store keeps: ten commands of fifty projects on two platforms. Past it the least used one goes, of other namespaces than the main one while that has less than half. */
 export const SESSIONS_MAX = 1_000;
 
 /** Bytes of all sets: one of 1,400 actions has 13 kB. Past it the least used one goes. */

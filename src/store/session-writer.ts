@@ -36,13 +36,22 @@ export class SessionWriter {
     this.#sql.expire.run(beforeMs);
   }
 
+  /** A login for other namespaces alone can't drive out the sets of the main one: up to half of the room is theirs. */
   #trim(): void {
     for (;;) {
-      const { sessions, bytes } = this.#sql.size.get() ?? { sessions: 0, bytes: 0 };
-      if (sessions <= SESSIONS_MAX && bytes <= SESSIONS_BYTES_MAX) return;
-      this.#sql.dropOldest.run();
+      const size = this.#sql.size.get();
+      if (size === undefined || isWithin(size, 1)) return;
+      const main = this.#sql.sizeOfMain.get();
+      const spares = main !== undefined && isWithin(main, 1 / 2);
+      this.#sql.dropOldest.run(spares ? 1 : 0);
     }
   }
+}
+
+type Size = { readonly sessions: number; readonly bytes: number };
+
+function isWithin({ sessions, bytes }: Size, part: number): boolean {
+  return sessions <= SESSIONS_MAX * part && bytes <= SESSIONS_BYTES_MAX * part;
 }
 
 type Name = { readonly namespace: string; readonly key: Buffer };
@@ -64,11 +73,14 @@ function prepare(db: Connection) {
        ON CONFLICT (namespace, key) DO UPDATE SET
          project = @project, label = @label, times = times + 1, used_at_ms = @nowMs, actions = @actions`,
     ),
-    size: db.prepare<[], { sessions: number; bytes: number }>(
-      'SELECT count(*) AS sessions, total(length(actions)) AS bytes FROM session',
+    size: db.prepare<[], Size>('SELECT count(*) AS sessions, total(length(actions)) AS bytes FROM session'),
+    sizeOfMain: db.prepare<[], Size>(
+      "SELECT count(*) AS sessions, total(length(actions)) AS bytes FROM session WHERE namespace = ''",
     ),
-    dropOldest: db.prepare<[]>(
-      'DELETE FROM session WHERE id = (SELECT id FROM session ORDER BY used_at_ms, id LIMIT 1)',
+    // With 1, those of the main namespace come last.
+    dropOldest: db.prepare<[number]>(
+      `DELETE FROM session WHERE id =
+         (SELECT id FROM session ORDER BY (namespace = '' AND ?), used_at_ms, id LIMIT 1)`,
     ),
     expire: db.prepare<[number]>('DELETE FROM session WHERE used_at_ms < ?'),
   };

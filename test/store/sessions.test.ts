@@ -107,6 +107,22 @@ test('sets, whole store and each alone, have their bounds', (t) => {
     assert.throws(() => writer.putSession({ ...session, actions }), BadRequest);
 });
 
+test('sets of other namespaces drive those of the main one out of no more than half of the room', (t) => {
+  const { reader, note } = open(t);
+  const half = SESSIONS_MAX / 2;
+  const count = () =>
+    ['', 'pr/1'].map((namespace) => reader.getSessions({ namespaces: [namespace] }).sessions.length);
+  let at = 0;
+  const noteMany = (sets: number, namespace: string) => {
+    for (let n = 0; n < sets; n++) note([id(1)], { key: `key ${at++}`, namespace, nowMs: NOW_MS + at });
+  };
+  noteMany(half + 10, '');
+  noteMany(half + 50, 'pr/1');
+  assert.deepEqual(count(), [half, half]);
+  noteMany(10, '');
+  assert.deepEqual(count(), [half, half], 'the main one has no more as long as others are as new');
+});
+
 test('sets go with age, and when the build cache is forgotten', (t) => {
   const { writer, note, ask } = open(t);
   const expire = (nowMs: number) =>
