@@ -79,6 +79,9 @@ export const PREFETCH_NEAR_BYTES = 16 * MiB;
 /** It waits no longer, whatever the rate was. */
 export const PREFETCH_WAIT_MS = 2_000;
 
+/** So long gets wait in vain in all; then none waits for the stream any more. At half, a machine that is busy for a while goes without; at double, a line that crawls holds a build up for 20 s. */
+export const PREFETCH_VAIN_MS_MAX = 10_000;
+
 /** A filter of a server's actions: of ten million it has 16 MiB. */
 export const FILTER_BYTES_MAX = 32 * MiB;
 

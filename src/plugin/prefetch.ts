@@ -3,13 +3,13 @@
  *
  * The first get that the local directory can't answer starts it. While the outputs come, gets are answered out of what has
  * come. A get of what is near in the stream waits for it. All else is asked for alone, so that no get is later than without
- * a stream by more than `PREFETCH_WAIT_MS`. The wire: `core/session-wire.ts`.
+ * a stream by more than `PREFETCH_WAIT_MS`, and all together by not much more than `PREFETCH_VAIN_MS_MAX`. The wire: `core/session-wire.ts`.
  */
 
 import type { IndexRow } from '../core/session-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { HOST_MARK_ID } from './host-bound.ts';
-import { PREFETCH_NEAR_BYTES, PREFETCH_NEAR_MS, PREFETCH_WAIT_MS } from './limits.ts';
+import { PREFETCH_NEAR_BYTES, PREFETCH_NEAR_MS, PREFETCH_VAIN_MS_MAX, PREFETCH_WAIT_MS } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import { SessionStream } from './session-stream.ts';
@@ -56,6 +56,10 @@ export class Prefetch {
   /** The row that comes now. */
   #coming: { readonly number: number; readonly put: LocalPut } | undefined;
   #startedMs = 0;
+  /** So long gets have waited for what did not come. Those that wait at the same time count once. */
+  #vainMs = 0;
+  /** The end of the last such wait. */
+  #vainToMs = 0;
   /** Bytes of outputs that came. */
   bytes = 0;
   readonly #fetched = new Set<Row>();
@@ -218,6 +222,7 @@ export class Prefetch {
 
   /** Whether a row will come soon, by the rate of the stream so far. */
   #isNear({ offset, size }: Row): boolean {
+    if (this.#vainMs >= PREFETCH_VAIN_MS_MAX) return false;
     const bytesPerMs = this.bytes / Math.max(1, this.#doors.now() - this.#startedMs);
     const first = this.#coming === undefined ? undefined : this.#rows[this.#coming.number];
     const ahead = offset + size - (first?.offset ?? 0);
@@ -225,6 +230,8 @@ export class Prefetch {
   }
 
   async #arrival(row: Row): Promise<void> {
+    const { now } = this.#doors;
+    const fromMs = now();
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, PREFETCH_WAIT_MS);
       row.waiters.push(() => {
@@ -232,5 +239,9 @@ export class Prefetch {
         resolve();
       });
     });
+    if (row.state !== 'coming') return;
+    const toMs = now();
+    this.#vainMs += toMs - Math.max(fromMs, this.#vainToMs);
+    this.#vainToMs = toMs;
   }
 }

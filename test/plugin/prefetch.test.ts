@@ -11,6 +11,7 @@ import { type TestContext, test } from 'node:test';
 import { brotliCompressSync, zstdCompressSync } from 'node:zlib';
 import { encodeFrameHead, encodeIndex, FRAME, PREFETCH_HEADER } from '../../src/core/session-wire.ts';
 import { HOST_MARK } from '../../src/plugin/host-bound.ts';
+import { PREFETCH_VAIN_MS_MAX, PREFETCH_WAIT_MS } from '../../src/plugin/limits.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { heldActions, openPrefetch } from '../../src/plugin/open-prefetch.ts';
 import { RemoteCache } from '../../src/plugin/remote-cache.ts';
@@ -203,6 +204,35 @@ for (const { why, answer, got } of FAULTS) {
     assert.deepEqual(await gets(await rig(t, answer)), got);
   });
 }
+
+test('a stream that crawls holds gets up for a bounded time in all', async (t) => {
+  const rows = Array.from({ length: 40 }, (_, at) => ({
+    actionId: id(`row ${at}`),
+    outputId: id(`output ${at}`),
+    size: 1_000,
+    time: '1',
+    note: undefined,
+  }));
+  t.mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() });
+  const { open } = await rig(t, (response) => response.writeHead(200).write(encodeIndex(rows)));
+  const beganMs = Date.now();
+  const prefetch = open();
+  await prefetch.get(id('not in the index'));
+  for (let at = 0; at < rows.length; at += 4) {
+    let isOver = false;
+    const some = rows.slice(at, at + 4).map(({ actionId }) => prefetch.get(actionId));
+    const all = Promise.all(some).finally(() => {
+      isOver = true;
+    });
+    for (;;) {
+      await new Promise(setImmediate);
+      if (isOver) break;
+      t.mock.timers.tick(PREFETCH_WAIT_MS);
+    }
+    assert.deepEqual(await all, ['alone', 'alone', 'alone', 'alone']);
+  }
+  assert.equal(Date.now() - beganMs, PREFETCH_VAIN_MS_MAX);
+});
 
 test('outputs past the bound are asked for alone, at once', async (t) => {
   const made = await rig(t, (response) => response.writeHead(200).write(streamOf({ 0: Buffer.alloc(0) })), {
