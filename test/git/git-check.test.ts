@@ -41,7 +41,7 @@ const places: { why: string; of: (t: TestContext) => Parameters<typeof check>[0]
   { why: 'no HOME', of: () => ({ home: undefined }), line: /^HOME is not set: Git finds no settings/ },
   {
     why: 'a HOME that is gone',
-    of: () => ({ home: '/nonexistent' }),
+    of: (t) => ({ home: join(tempDir(t), 'gone') }),
     line: /^HOME cannot be read: .*ENOENT/,
   },
   {
