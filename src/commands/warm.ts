@@ -155,7 +155,13 @@ export async function ownFetcher(config: Config, store: ThreadStore): Promise<Fe
   const events = new Events(createLogger({ level, isTerminal: process.stderr.isTTY }), new Metrics());
   await nameSigner(config, { store, events });
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: 1 });
-  const services = createServices({ config, store, builder: builder.call, events });
+  const services = createServices({
+    config,
+    store,
+    builder: builder.call,
+    buildZip: builder.buildZip,
+    events,
+  });
   return {
     fetch: ({ key }) => fetchWhole(services.modules, key),
     lookUp: services.lookUp,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { UpstreamFailed } from '../core/errors.ts';
 import type { GitBounds } from './git-bounds.ts';
 import type { Git, GitRun, GitServer } from './git-command.ts';
+import type { Environment } from './git-environment.ts';
 import { GIT_LOOSE_MAX, GIT_PACKS_MAX, GIT_TIDY_MS } from './limits.ts';
 import { treeBytes } from './tree-bytes.ts';
 import { oneLine } from './words.ts';
@@ -91,6 +92,18 @@ export class BareRepository {
     this.#readers++;
     try {
       return await this.#options.git.run(args, { ...run, gitDir: this.#options.directory });
+    } finally {
+      this.#readers--;
+    }
+  }
+
+  /** As {@link GitCommand.elsewhere}, for a command that reads this repository. */
+  async *elsewhere<T>(
+    work: (environment: Environment) => AsyncGenerator<T, void, void>,
+  ): AsyncGenerator<T, void, void> {
+    this.#readers++;
+    try {
+      yield* this.#options.git.elsewhere(work);
     } finally {
       this.#readers--;
     }

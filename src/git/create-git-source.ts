@@ -1,6 +1,7 @@
 /** Joins the parts of this room: settings in, a source of modules out. */
 
 import type { Clock, ModuleSource, PageGet, Upstream } from '../core/ports.ts';
+import type { BuildZip } from './build-zip.ts';
 import type { CopyCounts } from './copy-keeper.ts';
 import { Discovery } from './discovery.ts';
 import { GIT_BOUNDS, type GitBounds } from './git-bounds.ts';
@@ -31,6 +32,8 @@ export type GitSourceSettings = {
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
   readonly get: PageGet;
+  /** Makes zips, in another thread. */
+  readonly buildZip: BuildZip;
   /** The module proxy at an origin, whose URL may have a login, for hosts that name one. */
   readonly openProxy: (origin: string) => Upstream;
   /** Default GIT_BOUNDS. */
@@ -52,13 +55,14 @@ export type GitModules = {
 
 /** @throws {BadRequest} a malformed mapping */
 export function createGitSource(settings: GitSourceSettings): GitModules {
-  const { mappings, directory, insecurePatterns, privatePatterns, environment, clock, warn, get } = settings;
+  const { mappings, directory, insecurePatterns, privatePatterns, environment, clock, warn, get, buildZip } =
+    settings;
   const git = new GitCommand({ environment });
   const pauses = new LoginPauses(clock);
   const { bounds = GIT_BOUNDS } = settings;
   const credentials = new GitCredentials({ git, home: environment.HOME });
   const hasLogin = (url: string) => credentials.has(url);
-  const repositories = new Repositories({ git, pauses, hasLogin, directory, bounds, clock, warn });
+  const repositories = new Repositories({ git, buildZip, pauses, hasLogin, directory, bounds, clock, warn });
   const finder = new RepositoryFinder({
     mappings: parsePathMappings(mappings),
     discovery: new Discovery({

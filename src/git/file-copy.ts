@@ -9,6 +9,7 @@ import { NotFound, UpstreamDown } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
+import type { BuildZip, ZipOrder } from './build-zip.ts';
 import { type BatchAnswer, commitTime, parseBatch } from './commit-object.ts';
 import type { GitBounds } from './git-bounds.ts';
 import { type Git, GitFailed, type GitServer } from './git-command.ts';
@@ -27,6 +28,9 @@ export type CommitFiles = { readonly time: Date; readonly files: (Buffer | undef
 /** The same of a commit that may have no time. */
 type FoundFiles = { readonly time: Date | undefined; readonly files: (Buffer | undefined)[] };
 
+/** The files of a module zip, and their commit. */
+export type CommitZip = Omit<ZipOrder, 'hash' | 'gitDir' | 'environment'> & { readonly revision: Revision };
+
 export type FileCopyOptions = {
   readonly git: Git;
   readonly url: string;
@@ -36,6 +40,7 @@ export type FileCopyOptions = {
   readonly clock: Clock;
   /** Small files that were read, of all repositories. */
   readonly kept: KeptFiles;
+  readonly buildZip: BuildZip;
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
   /** The server's refs are no longer those that led here. */
@@ -81,16 +86,14 @@ export class FileCopy {
     return await this.#healed(revision, () => readTree(this.#files.stream(args)));
   }
 
-  /** The output of `git archive` for a commit's files below a directory, as they are stored: line endings stay. */
-  async *archive(
-    revision: Revision,
-    directory: string,
-    options: readonly string[],
-  ): AsyncGenerator<Buffer, void, void> {
-    const settings = ['core.autocrlf=input', 'core.eol=lf', 'core.bigFileThreshold=512m'];
+  /** The zip of some of a commit's files. Their content is as it is stored: line endings stay. */
+  async *zip({ revision, ...parts }: CommitZip): AsyncGenerator<Buffer, void, void> {
+    const { buildZip } = this.#options;
     const begin = async () => {
-      const args = ['archive', ...options, revision.hash, ...below(directory)];
-      const output = this.#files.stream(args, { settings });
+      const { directory: gitDir } = this.#files;
+      const output = this.#files.elsewhere((environment) =>
+        buildZip({ ...parts, hash: revision.hash, gitDir, environment }),
+      );
       return { output, first: await output.next() };
     };
     const { output, first } = await this.#healed(revision, begin);

@@ -74,10 +74,12 @@ export type GitRun = {
   readonly signal?: AbortSignal;
   /** It may take long, and whatever else there is to do comes first. */
   readonly isBackground?: boolean;
+  /** Told of the process group, whose id this is, when it is there. */
+  readonly onStarted?: (processGroup: number) => void;
 };
 
 /** What runs `git`. */
-export type Git = Pick<GitCommand, 'run' | 'stream'>;
+export type Git = Pick<GitCommand, 'run' | 'stream' | 'elsewhere'>;
 
 export type GitCommandOptions = {
   readonly environment: Environment;
@@ -142,6 +144,24 @@ export class GitCommand {
     }
   }
 
+  /**
+   * The output of `work`, for which another thread runs one `git` on the disk, in the environment that `work` is given. It
+   * has one of the places that there are for such.
+   *
+   * @throws {Busy} too many wait for their turn
+   * @throws all errors of `work`
+   */
+  async *elsewhere<T>(
+    work: (environment: Environment) => AsyncGenerator<T, void, void>,
+  ): AsyncGenerator<T, void, void> {
+    await this.#gate.enter();
+    try {
+      yield* work(this.#environment);
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
   async #enter(run: GitRun, signal: AbortSignal): Promise<(silent?: () => Error) => void> {
     if (run.server !== undefined) return await this.#servers.enter(run.server.name, signal);
     await this.#gate.enter(signal);
@@ -155,15 +175,16 @@ export class GitCommand {
   ): AsyncGenerator<Buffer, void, void> {
     if (run.gitDir !== undefined && !isDirectory(run.gitDir)) throw gone();
     const child = this.#spawn(args, run);
+    const ended = settled(child);
+    if (child.pid !== undefined) run.onStarted?.(child.pid);
     let isLate = false;
-    const end = () => endGroup(child);
+    const end = () => child.pid !== undefined && endProcessGroup(child.pid);
     const timer = setTimeout(() => {
       isLate = true;
       end();
     }, timeoutMs);
     signal.addEventListener('abort', end, { once: true });
     try {
-      const ended = settled(child);
       const words = collectWords(child.stderr);
       try {
         for await (const piece of child.stdout) yield piece;
@@ -184,6 +205,7 @@ export class GitCommand {
       clearTimeout(timer);
       signal.removeEventListener('abort', end);
       end();
+      await ended; // Whoever asked may remove its files now; and a thread that waits for work sees no process end.
     }
   }
 
@@ -225,10 +247,9 @@ const GUARDED = '{ read -r _ <&3; kill -9 0; } >/dev/null 2>&1 </dev/null & exec
 const NO_PROGRAM = 127;
 
 /** Ends `git` and all that it started: remote helpers, ssh, index-pack. */
-function endGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
+export function endProcessGroup(id: number): void {
   try {
-    process.kill(-child.pid, 'SIGKILL');
+    process.kill(-id, 'SIGKILL');
   } catch {
     // The group is gone already.
   }

@@ -1,6 +1,7 @@
 /** `git` for one repository: the commands that reach its server mind the pauses after a refused login. */
 
 import { type Git, GitFailed, type GitRun } from './git-command.ts';
+import type { Environment } from './git-environment.ts';
 import { gitFailure } from './git-failure.ts';
 import { type LoginPauses, LoginRefused, type LoginTarget } from './login-pauses.ts';
 
@@ -32,6 +33,13 @@ export class RemoteGit implements Git {
   /** As `GitCommand.stream`; for commands that stay on the disk. */
   stream(args: readonly string[], run: GitRun = {}): AsyncGenerator<Buffer, void, void> {
     return this.#git.stream(args, run);
+  }
+
+  /** As `GitCommand.elsewhere`. */
+  elsewhere<T>(
+    work: (environment: Environment) => AsyncGenerator<T, void, void>,
+  ): AsyncGenerator<T, void, void> {
+    return this.#git.elsewhere(work);
   }
 
   async #hasOwnSsh(): Promise<boolean> {

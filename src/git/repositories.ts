@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Forbidden } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { urlIn } from './bare-repository.ts';
+import type { BuildZip } from './build-zip.ts';
 import { type CopyCounts, CopyKeeper } from './copy-keeper.ts';
 import type { GitBounds } from './git-bounds.ts';
 import type { Git } from './git-command.ts';
@@ -20,6 +21,7 @@ import { oneLine } from './words.ts';
 
 export type RepositoriesOptions = {
   readonly git: Git;
+  readonly buildZip: BuildZip;
   readonly pauses: LoginPauses;
   /** Whether Git has a login for a URL. */
   readonly hasLogin: (url: string) => Promise<boolean>;
@@ -145,6 +147,7 @@ export class Repositories {
     const remote = new RemoteGit({ git, pauses, target: { url, server: name, isAnonymous } });
     return new Repository({
       git: remote,
+      buildZip: this.#options.buildZip,
       url,
       server: { name, protocols: allowed },
       bounds,

@@ -11,7 +11,8 @@
 import { join } from 'node:path';
 import { NotFound } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
-import { type CommitFiles, FileCopy } from './file-copy.ts';
+import type { BuildZip } from './build-zip.ts';
+import { type CommitFiles, type CommitZip, FileCopy } from './file-copy.ts';
 import type { GitBounds } from './git-bounds.ts';
 import type { Git, GitServer } from './git-command.ts';
 import { gitFailure } from './git-failure.ts';
@@ -32,6 +33,7 @@ export type RepositoryOptions = {
   readonly directory: string;
   readonly clock: Clock;
   readonly kept: KeptFiles;
+  readonly buildZip: BuildZip;
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;
 };
@@ -134,13 +136,9 @@ export class Repository {
     return this.#files.tree(revision, directory);
   }
 
-  /** As {@link FileCopy.archive}. */
-  archive(
-    revision: Revision,
-    directory: string,
-    options: readonly string[],
-  ): AsyncGenerator<Buffer, void, void> {
-    return this.#files.archive(revision, directory, options);
+  /** As {@link FileCopy.zip}. */
+  zip(files: CommitZip): AsyncGenerator<Buffer, void, void> {
+    return this.#files.zip(files);
   }
 
   /**

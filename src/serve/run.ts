@@ -72,7 +72,14 @@ export async function runServer({
 }: Serving): Promise<void> {
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
   const logins = openLogins(config, events);
-  const services = createServices({ config, store, builder: builder.call, events, logins });
+  const services = createServices({
+    config,
+    store,
+    builder: builder.call,
+    buildZip: builder.buildZip,
+    events,
+    logins,
+  });
   const background = new Background(config, { store, events, checks: services.checks });
   const builderIds = () => [...builder.threadIds, ...background.threadIds];
   profiles?.nameThreads(() => ({ ...store.threadIds(), builder: builderIds() }));

@@ -20,6 +20,7 @@ import { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
 import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight } from '../flight/singleflight.ts';
+import type { BuildZip } from '../git/build-zip.ts';
 import { createGitSource } from '../git/create-git-source.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
@@ -43,6 +44,8 @@ export type ServicesOptions = {
   readonly config: Config;
   readonly store: Store & { readonly instance: string };
   readonly builder: Builder;
+  /** Makes zips out of Git. */
+  readonly buildZip: BuildZip;
   readonly events: Events;
   /** The logins; undefined: nobody can log in. */
   readonly logins?: Logins | undefined;
@@ -51,7 +54,7 @@ export type ServicesOptions = {
 export type Services = ReturnType<typeof createServices>;
 
 /** @throws {UsageError} a malformed checksum database or HTTP proxy */
-export function createServices({ config, store, builder, events, logins }: ServicesOptions) {
+export function createServices({ config, store, builder, buildZip, events, logins }: ServicesOptions) {
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
   const pages = usable(() => new Pages({ version: asteraVersion(), proxyEnv: config.proxyEnv }));
@@ -65,7 +68,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     logins,
   });
   const { visibilityOf } = access;
-  const git = gitModules(config, { pages, upstreams, events });
+  const git = gitModules(config, { pages, upstreams, buildZip, events });
   const held = joinMemory({
     store,
     lastUse,
@@ -133,7 +136,12 @@ export function createServices({ config, store, builder, events, logins }: Servi
 /** Git, unless it is off. Without a directory of its own, the repositories' copies lie beside the database. */
 function gitModules(
   config: Config,
-  { pages, upstreams, events }: { pages: Pages; upstreams: Upstreams; events: Events },
+  {
+    pages,
+    upstreams,
+    buildZip,
+    events,
+  }: { pages: Pages; upstreams: Upstreams; buildZip: BuildZip; events: Events },
 ) {
   const { gitMappings, gitDir, insecurePatterns, environment, listTtlMs } = config;
   const privatePatterns = [config.privatePatterns, config.noProxyPatterns]
@@ -151,6 +159,7 @@ function gitModules(
     listTtlMs,
     warn: (message) => events.upstreamWarned(message),
     get: pages.get,
+    buildZip,
     openProxy: (origin) => upstreams.open(origin),
   });
   return {

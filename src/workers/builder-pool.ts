@@ -1,11 +1,13 @@
 /**
  * The builders: few threads for CPU work.
  *
- * Piscina's own queue serves here: a task is one zip, and downloads bound how many there are.
+ * Piscina's own queue serves here: a task is one zip, and downloads bound how many there are. A thread has several tasks at
+ * a time: a zip out of Git waits for `git`, and for those who take it, and a check that comes then must not wait too.
  */
 
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import type { Builder, FileBuilder } from '../core/store-port.ts';
+import type { BuildZip } from '../git/build-zip.ts';
 import type { Request } from '../wire/messages.ts';
 import {
   createPool,
@@ -17,6 +19,7 @@ import {
   threadIdsOf,
 } from './calls-client.ts';
 import type { Piscina } from './piscina.ts';
+import { zipFrom } from './zip-client.ts';
 
 /** Steps below the front in the kernel's scheduling: a zip check must not keep answers waiting on a full machine. */
 const NICE = 10;
@@ -24,11 +27,15 @@ const NICE = 10;
 /** The last step: nobody waits for the background. */
 const NICE_BACKGROUND = 19;
 
+/** At half, four zips that are taken slowly stop all checks; more zips than this `git` has no places for. */
+const TASKS_PER_THREAD = 9;
+
 /** An idle thread of the background ends after so long, and its 20 MB with it. */
 const IDLE_MS = 10_000;
 
 export class BuilderPool {
   readonly call: Builder & FileBuilder;
+  readonly buildZip: BuildZip;
   readonly #pool: Piscina;
 
   /** One for what nobody waits for, so that no client's zip queues up behind it. Costs nothing while idle. */
@@ -45,8 +52,10 @@ export class BuilderPool {
       url: entryBeside(import.meta.url, 'builder-worker'),
       ...options,
       nice,
+      tasksPerThread: TASKS_PER_THREAD,
     });
     this.#pool.on('error', () => {}); // The task's own rejection says it.
+    this.buildZip = (order) => zipFrom(this.#pool, order);
     this.call = remoteOf(['checkZip', 'hashStored', 'checkZipFile'], (request) => this.#send(request));
   }
 

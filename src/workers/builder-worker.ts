@@ -12,6 +12,7 @@ import { FileSource } from '../store/file-source.ts';
 import { openBody } from '../store/stored-body.ts';
 import type { Frame } from '../wire/frame.ts';
 import { freeRequests, packReplies, runCall, unpackRequests } from './serve-calls.ts';
+import type { ZipTask } from './zip-mail.ts';
 
 const handlers: BuilderPort & FileBuilderPort = {
   checkZip({ module, version, blob, size, content, hash, bytes }) {
@@ -66,6 +67,12 @@ const { dbPath } = workerData as { dbPath: string };
 const ROUND_BYTES = 4 * 1024 * 1024;
 
 const garbage = new YoungGarbage(ROUND_BYTES);
+
+/** Makes a zip out of Git. */
+export async function serveZip(task: ZipTask): Promise<void> {
+  const { runZipTask } = await import('./zip-task.ts');
+  await runZipTask(task, (bytes) => garbage.note(bytes));
+}
 
 export default function serveBuilds(frame: Frame): unknown {
   const [request] = unpackRequests(frame);

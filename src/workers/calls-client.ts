@@ -30,6 +30,8 @@ export type PoolOptions = {
   /** The worker's file. */
   readonly url: URL;
   readonly threads: number;
+  /** Tasks that one thread has at one time, by default one. Only those that wait leave room for others. */
+  readonly tasksPerThread?: number;
   /** If set, threads start with their first task and end after so long without one. */
   readonly idleMs?: number;
   readonly dbPath: string;
@@ -44,7 +46,7 @@ export type PoolOptions = {
 /** Enough for what a writer's or a builder's task leaves behind. At four times as much a builder holds 13 MB more (bench/corpus-fetch.ts). */
 const YOUNG_MIB = 6;
 
-/** A Piscina pool of ours: one task a worker, no queue of its own, a worker that dies is replaced. */
+/** A Piscina pool of ours: a worker that dies is replaced. */
 export function createPool(options: PoolOptions): Piscina {
   // That of bin/astera has done its work for the front, and would override what is said here.
   setFlagsFromString('--max-semi-space-size=0');
@@ -53,7 +55,7 @@ export function createPool(options: PoolOptions): Piscina {
     minThreads: options.idleMs === undefined ? options.threads : 0,
     maxThreads: options.threads,
     ...(options.idleMs !== undefined && { idleTimeout: options.idleMs }),
-    concurrentTasksPerWorker: 1,
+    concurrentTasksPerWorker: options.tasksPerThread ?? 1,
     atomics: 'sync', // It answers soonest; an idle worker's timers never fire, but here no worker has any.
     recordTiming: false,
     niceIncrement: options.nice ?? 0,

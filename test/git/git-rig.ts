@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { SMALL_BYTES_MAX, ZIP_BYTES_MAX } from '../../src/core/limits.ts';
 import type { ModuleRequest, PageGet, Upstream } from '../../src/core/ports.ts';
 import { parseResource } from '../../src/core/resource.ts';
+import { buildZip } from '../../src/git/build-zip.ts';
 import { createGitSource } from '../../src/git/create-git-source.ts';
 import { GIT_BOUNDS, type GitBounds } from '../../src/git/git-bounds.ts';
 
@@ -43,6 +44,7 @@ export function gitRig({
     warn: (line) => warnings.push(line),
     get: get ?? (() => Promise.reject(new Error('no network'))),
     bounds: { ...GIT_BOUNDS, ...bounds },
+    buildZip: (order) => buildZip(order),
     openProxy: openProxy ?? (() => assert.fail('no proxy is expected')),
   });
   const text = async (path: string) => Buffer.from((await source.whole(request(path))).bytes).toString();
