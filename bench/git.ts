@@ -17,7 +17,7 @@ import { GoClient } from '../test/support/go.ts';
 import type { BenchOptions } from './support/bench-options.ts';
 import { GitServer } from './support/git-server.ts';
 import { makeNoiseRepository } from './support/noise-repository.ts';
-import { cpuWithChildrenMs, PeakTree } from './support/process-cost.ts';
+import { cpuWithChildrenMs, PeakTree, ranMsByThread } from './support/process-cost.ts';
 import { median, megabytes, short, type Table, verdict } from './support/table.ts';
 import { costRows, watched } from './support/watched.ts';
 
@@ -259,20 +259,30 @@ async function hugeZip(world: World): Promise<Row[]> {
 async function zipRate(world: World): Promise<Row[]> {
   const module = await world.makeModule('large', ZIP_FILES);
   await (await world.astera.get(`${module}/@v/v1.0.0.mod`)).arrayBuffer();
-  const beforeMs = cpuWithChildrenMs(world.astera.pid);
+  const { pid } = world.astera;
+  const beforeMs = cpuWithChildrenMs(pid);
+  const threadsBefore = ranMsByThread(pid);
   const startedMs = performance.now();
   const answer = await world.astera.get(`${module}/@v/v1.0.0.zip`);
   const { byteLength } = await answer.arrayBuffer();
   const seconds = (performance.now() - startedMs) / 1000;
-  const cpuSeconds = (cpuWithChildrenMs(world.astera.pid) - beforeMs) / 1000;
+  const cpuSeconds = (cpuWithChildrenMs(pid) - beforeMs) / 1000;
+  const ran = [...ranMsByThread(pid)].map(([thread, ms]) => ({
+    thread,
+    ms: ms - (threadsBefore.get(thread) ?? 0),
+  }));
+  const frontMs = ran.find(({ thread }) => thread === pid)?.ms ?? Number.NaN;
+  const builderMs = Math.max(...ran.flatMap(({ thread, ms }) => (thread === pid ? [] : [ms])));
   const bytes = ZIP_FILES * FILE_BYTES;
-  const rate = bytes / 1e6 / cpuSeconds;
+  const rate = bytes / 1e3 / builderMs;
   return [
     [
       `zip of ${megabytes(bytes)} MB source, ${megabytes(byteLength)} MB zip: MB/s`,
       short(bytes / 1e6 / seconds),
       '',
     ],
-    ['the same: MB of source per CPU s, all of Astera and git', short(rate), verdict(rate, ZIP_GOAL)],
+    ['the same: MB of source per CPU s of the builder thread', short(rate), verdict(rate, ZIP_GOAL)],
+    ['the same: MB of source per CPU s, all of Astera and git', short(bytes / 1e6 / cpuSeconds), ''],
+    ['the same: front thread ran, s', short(frontMs / 1000), ''],
   ];
 }

@@ -136,6 +136,12 @@ export function threadTimes(pid: number): ThreadTimes {
   return sum;
 }
 
+/** How long each thread ran so far, by its id. */
+export function ranMsByThread(pid: number): Map<number, number> {
+  const threads = readdirSync(`/proc/${pid}/task`).map(Number);
+  return new Map(threads.map((thread) => [thread, timesOf(pid, thread).ranMs]));
+}
+
 function timesOf(pid: number, thread: number): ThreadTimes {
   const text = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8');
   const [ran = 0, waited = 0, runs = 0] = text.split(' ').map(Number);

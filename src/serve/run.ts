@@ -45,7 +45,7 @@ import { aborted, onHangup } from './stop-signal.ts';
 /** Between two rounds of writing last-use times and dropping what is past its bound. */
 const HOUSEKEEPING_MS = 60_000;
 
-/** Threads for zip checks: one keeps up with any line; the Pi's other cores are for readers. */
+/** Threads for zip checks and for zips out of Git: one keeps up with any line; the Pi's other cores are for readers. */
 const BUILDERS = 1;
 
 export type Serving = {
