@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { buildZip } from '../../src/git/build-zip.ts';
 import { GIT_BOUNDS } from '../../src/git/git-bounds.ts';
 import { GitCommand } from '../../src/git/git-command.ts';
 import { LoginPauses } from '../../src/git/login-pauses.ts';
@@ -13,6 +14,7 @@ test('a repository that is held is not opened a second time', async (t) => {
   const clock = { wallMs: () => 0, monotonicMs: () => 0 };
   const repositories = new Repositories({
     git: new GitCommand({ environment: { PATH: process.env.PATH } }),
+    buildZip: (order) => buildZip(order),
     pauses: new LoginPauses(clock),
     hasLogin: async () => false,
     directory: tempDir(t),
