@@ -15,7 +15,7 @@ const mayImport: Record<string, readonly string[]> = {
   store: ['core'],
   upstream: ['core'],
   git: ['core', 'modzip'],
-  workers: ['core', 'modzip', 'wire', 'store', 'flight', 'plugin', 'bucket'],
+  workers: ['core', 'modzip', 'git', 'wire', 'store', 'flight', 'plugin', 'bucket'],
   control: ['core', 'wire'],
   tree: ['core', 'modules', 'sumdb'],
   modules: ['core', 'modzip', 'flight', 'observe'],
