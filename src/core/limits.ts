@@ -76,7 +76,7 @@ export const ACTION_NOTE_LENGTH_MAX = 1024;
 /** Actions of a build cache's set. A cold build of 700 packages asks for 1,400; past it the last ones are not prefetched. */
 export const SESSION_ACTIONS_MAX = 16_384;
 
-/** Characters of a session's label: the longest module paths have some 100. */
+/** Characters of a session's label: all settings together have some 200. */
 export const SESSION_LABEL_LENGTH_MAX = 255;
 
 /** Actions in one answer to a listing of short IDs: 64 KiB. */

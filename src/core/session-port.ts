@@ -20,7 +20,7 @@ export type SessionName = {
   readonly key: string;
   /** Of the module and the target: where a key is new, the last session of its project is the best guess. */
   readonly project: string;
-  /** For people, such as `go build example.com/app linux/amd64 go1.26.8`. */
+  /** For people, such as `go build linux/amd64 go1.26.8`. */
   readonly label: string;
 };
 

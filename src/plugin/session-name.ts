@@ -26,7 +26,8 @@ export function nameSession({ env, directory, argv }: GoCommand): SessionName {
   const settings = SETTINGS.map((name) => `${name}=${env[name] ?? ''}`);
   const project = sha256([module, verb, ...flags, ...settings]);
   const key = sha256([project, root === undefined ? '' : relative(root, directory), ...words]);
-  const label = ['go', verb, module, target, env.GOVERSION ?? '', ...factsOf(env)]
+  // All readers of the build cache may see it, so it names no module.
+  const label = ['go', verb, target, env.GOVERSION ?? '', ...factsOf(env)]
     .filter((word) => word !== '')
     .join(' ');
   return { key, project, label: label.replace(/[^\x20-\x7e]/g, '?').slice(0, SESSION_LABEL_LENGTH_MAX) };
