@@ -65,7 +65,7 @@ test('new bytes that come too slowly are no reason to go on', async () => {
 /** Waits for an answer for `ms`, as nobody's clock shows it but the one that counts. */
 async function waitFor(t: TestContext, patience: Patience, ms: number): Promise<number> {
   let told = 0;
-  const now = performance.now();
+  const now = Math.floor(performance.now()); // Sums of fractions are rounded.
   const clock = t.mock.method(performance, 'now', () => now);
   await patience.waiting(async (waitMs) => {
     told = waitMs;
