@@ -50,7 +50,7 @@ const PROJECT_STEPS: readonly Step[] = [
 const parts: readonly Part[] = [
   {
     name: 'toml',
-    source: 'github.com/!burnt!sushi/toml@v1.6.0',
+    source: 'github.com/BurntSushi/toml@v1.6.0',
     steps: PROJECT_STEPS,
     packages: ['./...'],
     usesLinter: true,

@@ -42,7 +42,7 @@ test('a real project, cgo among its builds', { timeout: 600_000 }, async (t) => 
 async function client(t: TestContext, cacheDir: string | undefined, remote: string): Promise<GoClient> {
   const flags = `--cache-dir=${cacheDir} --remote=${remote} --close-wait=60s --remote-timeout=20s`;
   const program = cacheDir === undefined ? undefined : `${process.execPath} ${PROGRAM} ${flags}`;
-  const go = await corpusClient('github.com/!burnt!sushi/toml@v1.6.0', program);
+  const go = await corpusClient('github.com/BurntSushi/toml@v1.6.0', program);
   t.after(() => go.dispose());
   return go;
 }

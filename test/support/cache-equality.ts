@@ -1,11 +1,11 @@
 /** Whether `go` gives the same through a build cache program as with its own cache: results, exit codes and bytes. */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { ensureCorpus } from './corpus.ts';
 import { GoClient } from './go.ts';
 
@@ -38,20 +38,22 @@ export async function assertEqualGo(
 /**
  * A client whose main module is one of the corpus, with a program `./cgo` beside it.
  *
- * @param source below the corpus' module cache, as written there; undefined: an empty project
+ * @param source a module version of the corpus without dependencies; undefined: an empty project
  * @param program GOCACHEPROG; undefined: Go's own cache
  */
 export async function corpusClient(
   source: string | undefined,
   program: string | undefined,
 ): Promise<GoClient> {
-  const root = source === undefined ? '' : join(await ensureCorpus(), '../..', source);
+  const corpus = pathToFileURL(await ensureCorpus()).href;
   const own = program !== undefined && { GOCACHEPROG: program };
-  const go = await GoClient.create('off', { env: { GOFLAGS: '-trimpath -modcacherw', ...own } });
+  const go = await GoClient.create(corpus, { env: { GOFLAGS: '-trimpath -modcacherw', ...own } });
   if (source === undefined) return go;
+  const { code, stdout, stderr } = await go.run('mod', 'download', '-json', source);
+  assert.equal(code, 0, `${stdout}${stderr}`);
+  const { Dir } = JSON.parse(stdout) as { readonly Dir: string };
   await rm(join(go.project, 'main.go'));
-  execFileSync('cp', ['-r', `${root}/.`, go.project]);
-  execFileSync('chmod', ['-R', 'u+w', go.project]);
+  await go.takeFrom(Dir);
   await mkdir(join(go.project, 'cgo'));
   await writeFile(join(go.project, 'cgo/main.go'), CGO);
   return go;
