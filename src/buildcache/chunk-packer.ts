@@ -7,6 +7,7 @@
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
 import type { Encoding } from '../core/build-cache-port.ts';
+import { noteZstdCall } from '../core/zstd-contexts.ts';
 
 const compress = promisify(zstdCompress);
 
@@ -27,6 +28,7 @@ export class ChunkPacker {
     if (content.byteLength < PACKED_BYTES_MIN) this.#encoding ??= 'identity';
     if (this.#encoding === 'identity') return { encoding: 'identity', bytes: content };
     const packed = new Uint8Array(await compress(content, LEVEL)); // With a buffer of its own, to be moved.
+    noteZstdCall();
     this.#encoding ??= packed.byteLength <= content.byteLength * PART_MAX ? 'zstd' : 'identity';
     return { encoding: this.#encoding, bytes: this.#encoding === 'zstd' ? packed : content };
   }

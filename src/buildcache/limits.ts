@@ -23,8 +23,8 @@ export const FILTERS_MAX = 64;
 /** Actions put last that a filter remembers: a client that has it from before them is sent these alone. Four cold builds. */
 export const FILTER_ADDED_MAX = 8_192;
 
-/** Streams of sessions at one time: each holds its index, 1 MiB that is read ahead, and 2 MiB to pack with. Past it a client gets a 404, and asks for outputs one by one. At half, forty clients that start together meet it. */
+/** Streams of sessions at one time: each holds its index, 1 MiB that is read ahead, a piece of 256 KiB, and 2 MiB to pack with. Past it a client gets a 404, and asks for outputs one by one. At half, forty clients that start together meet it. */
 export const SESSION_STREAMS_MAX = 64;
 
 /** Of these, streams that are packed with a window of 16 MiB at one time, which each holds. Others have 2 MiB, and are a tenth longer. */
-export const SESSION_LONG_WINDOWS_MAX = 3;
+export const SESSION_LONG_WINDOWS_MAX = 1;

@@ -6,13 +6,12 @@
 
 import type { ByteStream } from '../core/answer.ts';
 import type { ActionName } from '../core/build-cache-port.ts';
-import { Busy, NotFound } from '../core/errors.ts';
+import { Busy, NotFound, StoreFailed } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { SessionAction, SessionName } from '../core/session-port.ts';
 import type { SessionTold } from '../core/session-wire.ts';
 import type { Store } from '../core/store-port.ts';
 import type { LastUse } from '../flight/last-use.ts';
-import type { Memory } from '../flight/memory.ts';
 import type { Events } from '../observe/events.ts';
 import { GeneratedBody } from './generated-body.ts';
 import { SESSION_LONG_WINDOWS_MAX, SESSION_STREAMS_MAX } from './limits.ts';
@@ -21,7 +20,6 @@ import { encoded, type StreamEncoding } from './stream-encoding.ts';
 
 export type SessionsOptions = {
   readonly store: Store;
-  readonly memory: Memory;
   readonly used: LastUse<ActionName>;
   readonly clock: Clock;
   readonly events: Events;
@@ -73,7 +71,7 @@ export class Sessions {
    * @throws {NotFound} nobody has put such a session, or too many are sent now: a client then asks for each action alone
    */
   async stream({ bytesMax, encoding, ...question }: SessionQuestion): Promise<ByteStream> {
-    const { store, memory, used, clock, events } = this.#options;
+    const { store, used, clock, events } = this.#options;
     this.#refuseFull();
     const { session, actions } = await store.getSession(question);
     this.#refuseFull(); // Others may have begun meanwhile.
@@ -82,11 +80,11 @@ export class Sessions {
       throw new NotFound(`cannot find session ${question.key}: not in the build cache`);
     for (const { namespace, actionId, usedAtMs } of actions)
       used.note(`${namespace} ${actionId}`, { namespace, actionId }, { usedAtMs }, clock.wallMs());
-    const load = async (output: SessionAction, seq: number) => {
-      const plain = (chunk: { blob: number; seq: number }) =>
-        store.getOutputChunk({ ...chunk, body: 'plain' });
-      // A copy: memory lends its bytes for this turn only.
-      return Uint8Array.from((await memory.piece(output.blob, seq, plain)).bytes);
+    const load = async ({ blob }: SessionAction, seq: number) => {
+      // Past the memory: whoever got an output here does not ask for it again, and modules would have to leave.
+      const { bytes } = await store.getOutputChunk({ blob, seq, body: 'plain' });
+      if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
+      return bytes;
     };
     return new GeneratedBody(this.#counted({ actions, bytesMax, load }, encoding));
   }

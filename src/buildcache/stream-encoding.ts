@@ -16,7 +16,7 @@ export function streamEncodingOf(accepted: string): StreamEncoding {
 }
 
 /**
- * @param pieces the first one reaches the client before the second is there
+ * @param pieces the first one reaches the client before the second is there; each is lent until the next one is asked for
  * @param windowLog 2^windowLog bytes are held, in which repetitions are found
  */
 export async function* encoded(
@@ -34,10 +34,10 @@ export async function* encoded(
     let isFirst = true;
     for await (const piece of pieces) {
       if (encoder.destroyed) return; // Nobody reads it any more.
-      const isTaken = encoder.write(piece);
+      const isTaken = written(encoder, piece);
       if (isFirst) encoder.flush();
       isFirst = false;
-      if (!isTaken && !encoder.destroyed) await roomIn(encoder);
+      await isTaken;
     }
     encoder.end();
   };
@@ -52,16 +52,10 @@ export async function* encoded(
   }
 }
 
-/** Resolves when it takes more, or nobody reads it any more. */
-function roomIn(encoder: Writable): Promise<void> {
+/** Resolves when the piece is in the encoder, or nobody reads it any more. */
+function written(encoder: Writable, piece: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    const done = () => {
-      encoder.off('drain', done);
-      encoder.off('close', done);
-      resolve();
-    };
-    encoder.on('drain', done);
-    encoder.on('close', done);
+    encoder.write(piece, () => resolve());
   });
 }
 

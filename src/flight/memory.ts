@@ -9,6 +9,7 @@
 
 import type { StoredFile } from '../core/answer.ts';
 import { StoreFailed } from '../core/errors.ts';
+import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Store } from '../core/store-port.ts';
 import { ONE_SEND_BYTES_MAX } from './limits.ts';
@@ -47,10 +48,7 @@ export function freeAfterTurn(value: object): void {
 }
 
 function freeLeaving(): void {
-  for (const { bytes } of leaving.splice(0)) {
-    // Others may read the rest of a buffer that is larger than its piece.
-    if (bytes.byteLength === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer(0);
-  }
+  for (const { bytes } of leaving.splice(0)) freeBytes(bytes);
 }
 
 /** More chunks than any blob has, so that pieces of different blobs have different keys. */

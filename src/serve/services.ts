@@ -116,7 +116,7 @@ export function createServices({ config, store, builder, buildZip, events, login
     access,
     buildCache,
     filters,
-    sessions: new Sessions({ store, memory: held.memory, used: usedActions, clock, events }),
+    sessions: new Sessions({ store, used: usedActions, clock, events }),
     cacheRight: new CacheRight({ logins, readNeedsLogin: config.cacheReadNeedsLogin }),
     usedActions,
     ...held,

@@ -8,6 +8,7 @@ import type {
   OutputRow,
 } from '../core/build-cache-port.ts';
 import { BadRequest, messageOf, StoreFailed } from '../core/errors.ts';
+import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNKS_PER_BLOB, NAMESPACES_PER_CALL_MAX, SHORT_IDS_PER_CALL_MAX } from '../core/limits.ts';
 import { type SessionAction, SHORT_ID_BYTES } from '../core/session-port.ts';
 import { idBytes } from './cache-id.ts';
@@ -133,7 +134,9 @@ function bytesOf(
   if (bytes === null) return {};
   if (body === 'stored') return { bytes };
   try {
-    return { bytes: unpackChunk(bytes, encoding) };
+    const unpacked = unpackChunk(bytes, encoding);
+    if (unpacked !== bytes) freeBytes(bytes);
+    return { bytes: unpacked };
   } catch (cause) {
     throw new StoreFailed(`cannot read output: ${messageOf(cause)}`, { cause });
   }

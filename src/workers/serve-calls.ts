@@ -6,6 +6,7 @@
  */
 
 import { isServeError } from '../core/errors.ts';
+import { freeBytes } from '../core/free-bytes.ts';
 import { quote } from '../core/quote.ts';
 import { type Frame, packFrame, transferListOf, unpackFrame } from '../wire/frame.ts';
 import { type Calls, type Reply, type Request, replyCarrier, requestCarrier } from '../wire/messages.ts';
@@ -25,12 +26,9 @@ export function packReplies(replies: Reply[]): unknown {
   return move({ [transferableSymbol]: transferListOf(frame), [valueSymbol]: frame } as never);
 }
 
-/** Gives the requests' bytes back at once: the collector would let some 64 MiB of them gather in each thread. */
+/** Gives the requests' bytes back. */
 export function freeRequests(requests: readonly Request[]): void {
-  for (const { args } of requests) {
-    const bytes = args.bytes;
-    if (bytes !== undefined && bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0);
-  }
+  for (const { args } of requests) if (args.bytes !== undefined) freeBytes(args.bytes);
 }
 
 /** Runs one call. */

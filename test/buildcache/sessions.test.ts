@@ -16,7 +16,6 @@ import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { type IndexRow, shortIdsOf } from '../../src/core/session-wire.ts';
 import { LastUse } from '../../src/flight/last-use.ts';
 import { SessionStream } from '../../src/plugin/session-stream.ts';
-import { joinMemory } from '../../src/serve/composition.ts';
 import { FakeClock, openLocalStore, readAll, SeenEvents } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -31,11 +30,8 @@ function rig(t: TestContext) {
   const store = openLocalStore(join(tempDir(t), 'a.db'));
   t.after(() => store.close());
   const clock = new FakeClock();
-  const budget = { cacheBytesMax: 1024 * 1024, cacheWeakBytesMax: 0, cacheTtlMs: 60_000 };
-  const bounds = { flightsMax: 1000, waitersMax: 1000 };
-  const { memory } = joinMemory({ store, lastUse: new LastUse(async () => {}), clock, budget, bounds });
   const used = new LastUse<ActionName>((actions, nowMs) => store.touchActions({ actions, nowMs }));
-  const sessions = new Sessions({ store, memory, used, clock, events: new SeenEvents() });
+  const sessions = new Sessions({ store, used, clock, events: new SeenEvents() });
   const put = async (outputs: readonly Uint8Array[]) => {
     const actionIds: string[] = [];
     for (const [at, bytes] of outputs.entries()) {

@@ -406,7 +406,7 @@ export async function readAll(body: Uint8Array | ByteStream | undefined): Promis
   for (let at = 0; ; ) {
     const part = await body.at(at);
     if (part.byteLength === 0) return new Uint8Array(Buffer.concat(parts));
-    parts.push(part.slice());
+    parts.push(new Uint8Array(part)); // A Buffer's `slice` is no copy.
     at += part.byteLength;
   }
 }

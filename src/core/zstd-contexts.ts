@@ -1,0 +1,31 @@
+/**
+ * Gives back what zlib's zstd calls leave behind.
+ *
+ * Each call has a context, which Node frees not when the call is over but when V8 collects a small object. V8 does not see
+ * its some 500 KiB: in a quiet heap a thousand of them gathered, and the server held 600 MB.
+ */
+
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** To be called after each zstd call. Now and then it collects the young objects of its thread, which takes some 0.5 ms. */
+export function noteZstdCall(): void {
+  if (++calls < CALLS_MAX) return;
+  calls = 0;
+  collect ??= findCollect();
+  collect({ type: 'minor' });
+}
+
+/** At half, unpacking takes a twentieth longer; at double, each thread holds 16 MiB more. */
+const CALLS_MAX = 32;
+
+let calls = 0;
+let collect: ((options: { readonly type: 'minor' }) => void) | undefined;
+
+/** V8 shows its collector only to contexts that are made under the flag. */
+function findCollect(): NonNullable<typeof collect> {
+  setFlagsFromString('--expose-gc');
+  const found: NonNullable<typeof collect> = runInNewContext('gc');
+  setFlagsFromString('--no-expose-gc');
+  return found;
+}
