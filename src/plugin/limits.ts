@@ -70,6 +70,12 @@ export const PLUGIN_PACKED_BYTES_HELD_MAX = 4 * MiB;
 
 /** A server behind loopback whose quickest answer took longer is behind a tunnel. Here answers take less than 1 ms. */
 export const PLUGIN_NEAR_MS = 5;
+
+/** One that took so long needs no second answer: it is far. At half, a busy machine packs on loopback; at double, a tunnel of 20 ms costs two more round trips. */
+export const PLUGIN_FAR_MS = 18;
+
+/** Answers after which it is known. */
+export const PLUGIN_PROBES_MAX = 4;
 /** A get waits for what comes within so long, by the rate of the stream; else it is asked for alone. At half, more outputs come twice; at double, gets wait for large outputs before theirs. */
 export const PREFETCH_NEAR_MS = 500;
 

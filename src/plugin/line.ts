@@ -3,11 +3,12 @@
  * some 2 Gbit/s, which all are but the one within a machine.
  */
 
-import { PLUGIN_NEAR_MS } from './limits.ts';
+import { PLUGIN_FAR_MS, PLUGIN_NEAR_MS, PLUGIN_PROBES_MAX } from './limits.ts';
 
 export class Line {
   readonly #isLoopback: boolean;
   #quickestMs = 0;
+  #answers = 0;
 
   constructor(host: string) {
     this.#isLoopback = /^(127(\.\d+){3}|localhost|\[::1\])$/.test(host);
@@ -15,12 +16,14 @@ export class Line {
 
   /** A request without a body was answered after so long. */
   answered(ms: number): void {
+    this.#answers++;
     this.#quickestMs = this.#quickestMs === 0 ? ms : Math.min(this.#quickestMs, ms);
   }
 
-  /** Whether `isFar` is more than a guess. */
+  /** Whether `isFar` is more than a guess. First answers of a near server take 4 to 14 ms, as both sides warm up. */
   get isKnown(): boolean {
-    return !this.#isLoopback || this.#quickestMs > 0;
+    if (!this.#isLoopback || this.#answers >= PLUGIN_PROBES_MAX) return true;
+    return this.#answers > 0 && (this.#quickestMs <= PLUGIN_NEAR_MS || this.#quickestMs >= PLUGIN_FAR_MS);
   }
 
   /** Whether bodies should be packed. A tunnel from loopback to elsewhere shows by its answers. */

@@ -110,9 +110,9 @@ export class RemoteSessions {
     }
   }
 
-  /** Asks the server for something short where only an answer can tell. */
+  /** Asks the server for something short where only answers can tell: PLUGIN_PROBES_MAX times at most. */
   async #isFar(): Promise<boolean> {
-    if (!this.#server.line.isKnown) await this.#server.status('HEAD', outputPath(NO_OUTPUT));
+    while (!this.#server.line.isKnown) await this.#server.status('HEAD', outputPath(NO_OUTPUT));
     return this.#server.line.isFar;
   }
 }

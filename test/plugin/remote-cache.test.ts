@@ -213,6 +213,21 @@ for (const { why, body } of [
   });
 }
 
+for (const { answers, isKnown } of [
+  { answers: [], isKnown: false },
+  { answers: [12], isKnown: false },
+  { answers: [12, 0.9], isKnown: true },
+  { answers: [21], isKnown: true },
+  { answers: [12, 11, 10], isKnown: false },
+  { answers: [12, 11, 10, 12], isKnown: true },
+]) {
+  test(`a line to loopback is ${isKnown ? 'known' : 'asked for again'} after answers in ${answers.join(', ')} ms`, () => {
+    const line = new Line('127.0.0.1');
+    for (const ms of answers) line.answered(ms);
+    assert.equal(line.isKnown, isKnown);
+  });
+}
+
 for (const { host, answers, isFar, why } of [
   { host: '127.0.0.1', answers: [], isFar: false, why: 'loopback' },
   { host: '[::1]', answers: [0.4, 30], isFar: false, why: 'loopback on a busy machine' },
