@@ -3,9 +3,11 @@
 // Method: repositories on this disk, mapped by --git; a wrapper around git writes down what is run; the real go command.
 
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { gitIn, makeRepository } from '../git/repository-maker.ts';
 import { Astera } from '../support/astera.ts';
 import { GoClient } from '../support/go.ts';
@@ -45,7 +47,7 @@ test('forty clients, one cold zip: one fetch, one archive, for nobody else to ke
 
 test('a tag that moves later changes nothing, and the server may be gone', async (t) => {
   // Lists and branches are asked for each time, so that the stored ones are stale.
-  const { astera, repository } = await rig(t, ['--list-ttl', '0s']);
+  const { astera, repository } = await rig(t, { flags: ['--list-ttl', '0s'] });
   const get = async (file: string) => {
     const answer = await fetch(`${astera.url}/team.corp.example/g/lib/@v/${file}`);
     return { status: answer.status, text: await answer.text() };
@@ -65,13 +67,85 @@ test('a tag that moves later changes nothing, and the server may be gone', async
   assert.equal(missing.status, 404, missing.text);
 });
 
-async function rig(t: { after(dispose: () => unknown): void }, flags: readonly string[] = []) {
+// Each is met by what can be seen from outside: git has begun, or the body has.
+const kills: { why: string; meet: (rig: Rig) => Promise<void> }[] = [
+  { why: 'git fetches', meet: ({ ran }) => until(() => ran('fetch').length > 0) },
+  {
+    why: 'a zip is made',
+    meet: async ({ astera }) => {
+      const { body } = await fetch(astera.url + BIG);
+      await body?.getReader().read();
+    },
+  },
+];
+
+for (const { why, meet } of kills) {
+  test(`killed while ${why}, the server leaves no git running, and the next one answers`, async (t) => {
+    const first = await rig(t, { isBig: true });
+    const met = meet(first);
+    const cut = assert.rejects(fetch(first.astera.url + BIG).then((answer) => answer.arrayBuffer()));
+    await met;
+    await first.astera.kill();
+    await cut;
+    await until(() => running(first.directory).length === 0);
+    const next = await first.again();
+    const answer = await fetch(next.url + BIG);
+    const text = Buffer.from(await answer.arrayBuffer());
+    assert.equal(answer.status, 200, text.toString('utf8', 0, 300));
+    const other = await rig(t, { isBig: true });
+    const expected = await fetch(other.astera.url + BIG);
+    assert.ok(
+      text.equals(Buffer.from(await expected.arrayBuffer())),
+      'the zip of a server that nobody killed',
+    );
+  });
+}
+
+/** It does not compress. */
+const NOISE = randomBytes(6_000_000);
+
+const BIG = '/team.corp.example/g/lib/@v/v1.1.0.zip';
+
+/** Asks all the time: what it waits for tells nobody. */
+async function until(isTime: () => boolean): Promise<void> {
+  while (!isTime()) await setImmediate();
+}
+
+/** Command lines that name the directory. */
+function running(directory: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => commandLine(pid))
+    .filter((line) => line.includes(directory));
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return ''; // It has ended meanwhile.
+  }
+}
+
+type Rig = Awaited<ReturnType<typeof rig>>;
+
+type RigOptions = {
+  readonly flags?: readonly string[];
+  /** With a v1.1.0 that has a large file. */
+  readonly isBig?: boolean;
+};
+
+async function rig(
+  t: { after(dispose: () => unknown): void },
+  { flags = [], isBig = false }: RigOptions = {},
+) {
   const directory = tempDir(t);
   const repository = join(directory, 'served', 'g', 'lib');
   const mod = 'module team.corp.example/g/lib';
   makeRepository(repository, [
     { files: { 'go.mod': `${mod}\n`, 'pkg/p.go': 'package pkg\n' }, tags: ['v1.0.0'] },
     { files: { 'sub/go.mod': `${mod}/sub\n`, 'sub/s.go': 'package sub\n' }, tags: ['sub/v0.2.0'] },
+    ...(isBig ? [{ files: { big: NOISE }, tags: ['v1.1.0'] }] : []),
   ]);
   const log = join(directory, 'log');
   const bin = join(directory, 'git');
@@ -79,8 +153,9 @@ async function rig(t: { after(dispose: () => unknown): void }, flags: readonly s
   writeFileSync(bin, `#!/bin/sh\nprintf '%s ' "$@" >> ${log}; echo >> ${log}\nexec ${realGit()} "$@"\n`);
   chmodSync(bin, 0o755);
   const { url: upstream } = await refusing();
-  const astera = await Astera.start({
+  const options = {
     upstream,
+    db: join(directory, 'a.db'),
     flags: [
       ...flags,
       '--private',
@@ -89,13 +164,18 @@ async function rig(t: { after(dispose: () => unknown): void }, flags: readonly s
       `team.corp.example/*=file://${directory}/served/*`,
     ],
     env: { PATH: `${directory}:${process.env.PATH}` },
-  });
-  t.after(() => astera.dispose());
+  };
+  const start = async () => {
+    const astera = await Astera.start(options);
+    t.after(() => astera.dispose());
+    return astera;
+  };
+  const astera = await start();
   const ran = (command: string) =>
     readFileSync(log, 'utf8')
       .split('\n')
       .filter((line) => line.includes(` ${command} `));
-  return { astera, ran, repository };
+  return { astera, again: start, directory, ran, repository };
 }
 
 function realGit(): string {
