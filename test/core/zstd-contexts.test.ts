@@ -10,7 +10,8 @@ function rssAnonBytes(): number {
 }
 
 test('a thousand chunks unpacked in one go leave little memory behind', () => {
-  const content = Buffer.alloc(CHUNK_BYTES, 'what Go compiles, again and again. ');
+  // Small ones: the buffers of large ones make V8 collect by themselves.
+  const content = Buffer.alloc(2_000, 'what Go compiles, again and again. ');
   const packed = zstdCompressSync(content);
   const before = rssAnonBytes();
   let mostBytes = 0;
@@ -19,7 +20,7 @@ test('a thousand chunks unpacked in one go leave little memory behind', () => {
     mostBytes = Math.max(mostBytes, rssAnonBytes());
   }
   const heldBytes = mostBytes - before;
-  assert.ok(heldBytes < 64 * MiB, `${heldBytes} bytes`);
+  assert.ok(heldBytes < 8 * MiB, `${heldBytes} bytes`);
 });
 
 test('chunks of any size come out as they went in, in a buffer of their own', () => {
