@@ -4,7 +4,7 @@
  */
 
 import { generateKeyPairSync } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { messageOf } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
 
@@ -12,7 +12,12 @@ import { quote } from '../core/quote.ts';
 export function keyCommand(path: string): void {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   writeNew(path, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600);
-  writeNew(`${path}.pub`, publicKey.export({ type: 'spki', format: 'pem' }), 0o644);
+  try {
+    writeNew(`${path}.pub`, publicKey.export({ type: 'spki', format: 'pem' }), 0o644);
+  } catch (error) {
+    rmSync(path); // Half of a pair is of no use, and it would stand in the next one's way.
+    throw error;
+  }
   process.stdout.write(
     `${path}: for --sign-key on machines that write\n${path}.pub: for --trust-key on machines that read\n`,
   );

@@ -1,3 +1,6 @@
+// Goal: what zstd calls leave behind does not gather.
+// Method: this process's own anonymous memory while it unpacks; contents of many sizes.
+
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
