@@ -7,14 +7,13 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { NotFound, UpstreamDown } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
-import type { Clock } from '../core/ports.ts';
 import { BareRepository } from './bare-repository.ts';
 import type { BuildZip, ZipOrder } from './build-zip.ts';
 import { type BatchAnswer, commitTime, parseBatch } from './commit-object.ts';
-import type { GitBounds } from './git-bounds.ts';
-import { type Git, GitFailed, type GitServer } from './git-command.ts';
+import { GitFailed } from './git-command.ts';
 import { gitFailure, isDamage, isRefusal } from './git-failure.ts';
 import { Healer } from './healer.ts';
+import type { HistoryCopyOptions } from './history-copy.ts';
 import type { KeptFiles } from './kept-files.ts';
 import { GIT_COMMITS_KEPT_MAX } from './limits.ts';
 import type { Revision } from './revision.ts';
@@ -31,18 +30,10 @@ type FoundFiles = { readonly time: Date | undefined; readonly files: (Buffer | u
 /** The files of a module zip, and their commit. */
 export type CommitZip = Omit<ZipOrder, 'hash' | 'gitDir' | 'environment'> & { readonly revision: Revision };
 
-export type FileCopyOptions = {
-  readonly git: Git;
-  readonly url: string;
-  readonly server: GitServer;
-  readonly bounds: GitBounds;
-  readonly directory: string;
-  readonly clock: Clock;
+export type FileCopyOptions = HistoryCopyOptions & {
   /** Small files that were read, of all repositories. */
   readonly kept: KeptFiles;
   readonly buildZip: BuildZip;
-  /** One line worth a log entry. */
-  readonly warn: (message: string) => void;
   /** The server's refs are no longer those that led here. */
   readonly onChanged: () => void;
 };

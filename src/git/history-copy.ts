@@ -4,19 +4,13 @@
 
 import { NotFound } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
-import { BareRepository } from './bare-repository.ts';
-import type { GitBounds } from './git-bounds.ts';
-import { type Git, GitFailed, type GitServer } from './git-command.ts';
+import { BareRepository, type BareRepositoryOptions } from './bare-repository.ts';
+import { GitFailed } from './git-command.ts';
 import { isDamage } from './git-failure.ts';
 import { Healer } from './healer.ts';
 import { RemoteRefs } from './remote-refs.ts';
 
-export type HistoryCopyOptions = {
-  readonly git: Git;
-  readonly url: string;
-  readonly server: GitServer;
-  readonly bounds: GitBounds;
-  readonly directory: string;
+export type HistoryCopyOptions = BareRepositoryOptions & {
   readonly clock: Clock;
   /** One line worth a log entry. */
   readonly warn: (message: string) => void;

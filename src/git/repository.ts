@@ -10,33 +10,17 @@
 
 import { join } from 'node:path';
 import { NotFound } from '../core/errors.ts';
-import type { Clock } from '../core/ports.ts';
-import type { BuildZip } from './build-zip.ts';
-import { type CommitFiles, type CommitZip, FileCopy } from './file-copy.ts';
-import type { GitBounds } from './git-bounds.ts';
-import type { Git, GitServer } from './git-command.ts';
+import { type CommitFiles, type CommitZip, FileCopy, type FileCopyOptions } from './file-copy.ts';
 import { gitFailure } from './git-failure.ts';
 import { HistoryCopy } from './history-copy.ts';
-import type { KeptFiles } from './kept-files.ts';
 import { RemoteRefs } from './remote-refs.ts';
 import type { Revision } from './revision.ts';
 import { compareSemver } from './semver.ts';
 import type { TreeFile } from './tree-listing.ts';
 import { oneLine } from './words.ts';
 
-export type RepositoryOptions = {
-  readonly git: Git;
-  readonly url: string;
-  readonly server: GitServer;
-  readonly bounds: GitBounds;
-  /** This repository's own. */
-  readonly directory: string;
-  readonly clock: Clock;
-  readonly kept: KeptFiles;
-  readonly buildZip: BuildZip;
-  /** One line worth a log entry. */
-  readonly warn: (message: string) => void;
-};
+/** `directory`: this repository's own. */
+export type RepositoryOptions = Omit<FileCopyOptions, 'onChanged'>;
 
 export class Repository {
   readonly url: string;
