@@ -25,7 +25,7 @@ work=$root/astera
 if [ ! -e "$root/.made" ]; then
   rm -rf "$root"
   mkdir -p "$root"
-  mmdebstrap --quiet --variant=apt --include=bsdutils,ca-certificates,git,libstdc++6,make,openssh-client,openssh-server,openssl,procps \
+  mmdebstrap --quiet --variant=apt --include=bsdutils,ca-certificates,gcc,git,libc6-dev,libstdc++6,make,openssh-client,openssh-server,openssl,procps \
     trixie "$root"
   touch "$root/.made"
 fi

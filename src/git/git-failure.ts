@@ -98,7 +98,7 @@ const INVALID_PATH = /invalid path …/;
 
 /** A fetch says this of the copy that it is to change. */
 const DAMAGE =
-  /^(?!remote: ).*(?:not a git repository: …|unable to read|bad object|bad config|unexpected line|object file .*is empty|is corrupt|packfile …? ?.*(?:cannot be accessed|index|truncated)|shallow file|current working directory|invalid sha1 pointer|missing (?:blob|tree|commit))/i;
+  /^(?!remote: ).*(?:not a git repository: …|unable to read|bad object|bad config|unexpected line|object file .*is empty|index file .*is too small|is corrupt|packfile …? ?.*(?:cannot be accessed|index|truncated)|shallow file|current working directory|invalid sha1 pointer|missing (?:blob|tree|commit))/i;
 
 /** Git says this of its own disk, without `remote:`. */
 const DISK_TROUBLE =

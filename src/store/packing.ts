@@ -36,4 +36,5 @@ function unpack(bytes: Uint8Array): Uint8Array {
 
 /** Room for a chunk that is unpacked, by its packed length: Go's archives have some four times as much. */
 const UNPACKED_TIMES = 8;
-const UNPACKED_BYTES_MIN = 16 * KiB;
+/** Less would lie in Node's pool of small buffers, which has others in it and must not be freed. */
+const UNPACKED_BYTES_MIN = Math.max(16 * KiB, Buffer.poolSize);
