@@ -8,8 +8,8 @@ TEST_MS := 900000
 UNIT := $(filter-out test/e2e/% test/support/%,$(wildcard test/*.test.ts test/*/*.test.ts))
 SRC  := $(wildcard src/*.ts src/*/*.ts)
 # Two of these files run side by side: most of them wait for much of their time. Alone run those which load both cores by
-# themselves (40 and 64 go commands at once), and those which build bundles: these share the packages below .cache/bundle.
-E2E_ALONE := $(patsubst %,test/e2e/%.test.ts,arm64 bundle cacheprog container deploy forty unit)
+# themselves (40 and 64 go commands, 5,000 connections at once), and those which build bundles: these share the packages below .cache/bundle.
+E2E_ALONE := $(patsubst %,test/e2e/%.test.ts,arm64 bundle cacheprog container deploy forty hostile-clients unit)
 E2E_PAIRS := $(filter-out $(E2E_ALONE),$(wildcard test/e2e/*.test.ts))
 
 .PHONY: bundle deploy rollback undeploy run test check check-node24 unit e2e e2e-long types lint bench bench-quick bench-long clean
