@@ -3,7 +3,8 @@
  * GOPROXY list and a path. Prints a line for each answer: whether the upstream counts as down, and the bytes or error.
  */
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { isServeError } from '../../src/core/errors.ts';
 import { createUpstream } from '../../src/upstream/proxy-list.ts';
 
@@ -25,6 +26,28 @@ async function report(): Promise<void> {
   process.stdout.write(`${upstream.isDown ? 'down' : 'up'} ${outcome}\n`);
 }
 
+/** Whether this process has a file open, other than devices. */
+function hasFileOpen(): boolean {
+  return openPaths().some((path) => /^\/(?!dev\/|proc\/)/.test(path));
+}
+
+/** What the descriptors lead to; nothing where there is no descriptor to look with. */
+function openPaths(): string[] {
+  try {
+    return readdirSync('/proc/self/fd').map(linkOf);
+  } catch {
+    return [];
+  }
+}
+
+function linkOf(descriptor: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${descriptor}`);
+  } catch {
+    return ''; // It is closed meanwhile.
+  }
+}
+
 function takeAll(): number[] {
   const taken: number[] = [];
   try {
@@ -38,7 +61,9 @@ function takeAll(): number[] {
 await report();
 const taken: number[] = [];
 for (let i = 0; i < 3; i += 1) {
-  taken.push(...takeAll()); // What was open a moment ago may have been closed since.
+  // A file is closed behind its answer, and the CAs are read by another thread: their descriptors would come free later.
+  while (hasFileOpen()) await setImmediate();
+  taken.push(...takeAll());
   await report();
 }
 for (const descriptor of taken) closeSync(descriptor);
