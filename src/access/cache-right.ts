@@ -10,6 +10,7 @@
 
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { Forbidden, Unauthorized } from '../core/errors.ts';
+import { isLoopbackHost } from '../core/loopback-host.ts';
 import { isWithin, LOOPBACK, plainIp } from '../core/network.ts';
 import { quote } from '../core/quote.ts';
 import type { Credentials } from './credentials.ts';
@@ -114,12 +115,7 @@ function isOwnMachine({ address, header }: CacheRequest): boolean {
   if (address.byteLength === 0) return true;
   return (
     isWithin(LOOPBACK, plainIp(address)) &&
-    isLoopbackHost(header('host')) &&
+    isLoopbackHost(header('host').replace(/:\d{1,5}$/, '')) &&
     PASSED_ON.every((name) => header(name) === '')
   );
-}
-
-/** `localhost`, `127.0.0.1` or `[::1]`, with or without a port. */
-function isLoopbackHost(host: string): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i.test(host);
 }

@@ -177,7 +177,7 @@ export class Logins {
 
   /** One check for all who bring the same login meanwhile; a wrong one counts once. */
   #check(id: string, gate: Gate, work: () => Promise<Grant>): Promise<Grant> {
-    const check = inTurn(gate, work).finally(() => {
+    const check = gate.run(work).finally(() => {
       if (this.#checks.get(id) === check) this.#checks.delete(id);
     });
     this.#checks.set(id, check);
@@ -249,15 +249,6 @@ function loginGate(): Gate {
     queueMax: LOGINS_WAITING_MAX,
     full: 'cannot check the login: too many wait for it',
   });
-}
-
-async function inTurn(gate: Gate, work: () => Promise<Grant>): Promise<Grant> {
-  await gate.enter();
-  try {
-    return await work();
-  } finally {
-    gate.leave();
-  }
 }
 
 /** The form of a signed JSON Web Token. Ours have no dots. */

@@ -12,7 +12,7 @@
 
 import { type Answer, StoredFile } from '../core/answer.ts';
 import type { ActionName, ActionRow, OutputRow } from '../core/build-cache-port.ts';
-import { Busy, Conflict, NotFound } from '../core/errors.ts';
+import { Conflict, NotFound } from '../core/errors.ts';
 import { CHUNK_BYTES, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
@@ -24,6 +24,7 @@ import type { ActionFilters } from './action-filters.ts';
 import { BUILD_ACTION_HELD_MS } from './limits.ts';
 import { framedChunks, packedChunks, uploadOutput } from './output-upload.ts';
 import { PACKED_SEQ, PackedStream } from './packed-stream.ts';
+import { refuseFull } from './refuse-full.ts';
 
 /** One stored output, and the action that was asked for where it was asked for by one. */
 export type CachedOutput = { readonly file: StoredFile; readonly action: ActionRow | undefined };
@@ -76,7 +77,7 @@ export class BuildCache {
     const { action } = cached;
     if (action !== undefined) {
       const { namespace } = action;
-      used.note(`${namespace} ${actionId}`, { namespace, actionId }, cached.file, clock.wallMs());
+      used.note({ namespace, actionId }, cached.file, clock.wallMs());
     }
     return this.#answer(cached);
   }
@@ -111,7 +112,7 @@ export class BuildCache {
    */
   async putOutput(outputId: string, body: AsyncIterable<Uint8Array>, packedSize?: number): Promise<void> {
     const { store, clock, events } = this.#options;
-    this.#refuseFull();
+    refuseFull(store);
     const chunks = packedSize === undefined ? packedChunks(body) : framedChunks(body, packedSize);
     const isNew = await uploadOutput({ store, clock, outputId, chunks });
     events.buildCacheAsked('put-output', isNew ? 'stored' : 'known');
@@ -128,7 +129,7 @@ export class BuildCache {
     put: ActionName & { readonly outputId: string; readonly time: string; readonly note?: string },
   ): Promise<void> {
     const { store, clock, events } = this.#options;
-    this.#refuseFull();
+    refuseFull(store);
     const { outcome } = await store.putAction({ ...put, nowMs: clock.wallMs() });
     events.buildCacheAsked('put', outcome);
     if (outcome === 'stored') this.#options.filters.add(put);
@@ -186,12 +187,6 @@ export class BuildCache {
         throw error;
       },
     );
-  }
-
-  /** @throws {Busy} nothing can be stored now */
-  #refuseFull(): void {
-    const { full } = this.#options.store;
-    if (full !== undefined) throw new Busy(`cannot store: ${full}`);
   }
 
   #held(name: string): CachedOutput | undefined {

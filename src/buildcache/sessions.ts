@@ -6,7 +6,7 @@
 
 import type { ByteStream } from '../core/answer.ts';
 import type { ActionName } from '../core/build-cache-port.ts';
-import { Busy, NotFound, StoreFailed } from '../core/errors.ts';
+import { NotFound, StoreFailed } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import type { SessionAction, SessionName } from '../core/session-port.ts';
 import type { SessionTold } from '../core/session-wire.ts';
@@ -15,6 +15,7 @@ import type { LastUse } from '../flight/last-use.ts';
 import type { Events } from '../observe/events.ts';
 import { GeneratedBody } from './generated-body.ts';
 import { SESSION_LONG_WINDOWS_MAX, SESSION_STREAMS_MAX } from './limits.ts';
+import { refuseFull } from './refuse-full.ts';
 import { type SessionPiecesOptions, sessionPieces } from './session-pieces.ts';
 import { encoded, type StreamEncoding } from './stream-encoding.ts';
 
@@ -54,7 +55,7 @@ export class Sessions {
    */
   async put(put: SessionName & { readonly namespace: string; readonly actions: Uint8Array }): Promise<void> {
     const { store, clock, events } = this.#options;
-    if (store.full !== undefined) throw new Busy(`cannot store: ${store.full}`);
+    refuseFull(store);
     await store.putSession({ ...put, nowMs: clock.wallMs() });
     events.buildCacheAsked('put-session', 'stored');
   }
@@ -79,7 +80,7 @@ export class Sessions {
     if (session === undefined)
       throw new NotFound(`cannot find session ${question.key}: not in the build cache`);
     for (const { namespace, actionId, usedAtMs } of actions)
-      used.note(`${namespace} ${actionId}`, { namespace, actionId }, { usedAtMs }, clock.wallMs());
+      used.note({ namespace, actionId }, { usedAtMs }, clock.wallMs());
     const load = async ({ blob }: SessionAction, seq: number) => {
       // Past the memory: whoever got an output here does not ask for it again, and modules would have to leave.
       const { bytes } = await store.getOutputChunk({ blob, seq, body: 'plain' });

@@ -158,8 +158,7 @@ export async function ownFetcher(config: Config, store: ThreadStore): Promise<Fe
   const services = createServices({
     config,
     store,
-    builder: builder.call,
-    buildZip: builder.buildZip,
+    builder,
     events,
   });
   return {

@@ -48,6 +48,16 @@ export class Gate {
     await this.#turn(signal);
   }
 
+  /** Does `work` in a place of its own. @throws {Busy} the queue is full. @throws what `work` throws */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    await this.enter();
+    try {
+      return await work();
+    } finally {
+      this.leave();
+    }
+  }
+
   #turn(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const leaveQueue = () => {

@@ -12,22 +12,28 @@ const GRAIN_MS = 3_600_000;
 export class LastUse<Name> {
   /** Sets the last-use time of up to KEYS_PER_CALL_MAX names. */
   readonly #write: (names: Name[], nowMs: number) => Promise<unknown>;
-  /** By a text that stands for the name. */
+  /** Two names are one if this text is the same. */
+  readonly #idOf: (name: Name) => string;
+  /** By their ids. */
   readonly #names = new Map<string, Name>();
 
-  constructor(write: (names: Name[], nowMs: number) => Promise<unknown>) {
+  constructor(
+    write: (names: Name[], nowMs: number) => Promise<unknown>,
+    idOf: (name: Name) => string = String,
+  ) {
     this.#write = write;
+    this.#idOf = idOf;
   }
 
   /**
-   * Notes a use of the file with that name. Two names are one if their `id` is the same.
+   * Notes a use of the file with that name.
    *
    * @param file `usedAtMs` holds the time of its last noted use
    */
-  note(id: string, name: Name, file: { usedAtMs: number }, nowMs: number): void {
+  note(name: Name, file: { usedAtMs: number }, nowMs: number): void {
     if (Math.abs(nowMs - file.usedAtMs) < GRAIN_MS || this.#names.size >= LAST_USES_MAX) return;
     file.usedAtMs = nowMs;
-    this.#names.set(id, name);
+    this.#names.set(this.#idOf(name), name);
   }
 
   /** Writes the noted times. Fails as the store does. */

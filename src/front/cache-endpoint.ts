@@ -3,6 +3,7 @@
 import type { CacheRight } from '../access/cache-right.ts';
 import type { BuildCache, CacheAnswer, Form } from '../buildcache/build-cache.ts';
 import { BUILD_OUTPUT_BYTES_MAX } from '../buildcache/limits.ts';
+import { streamEncodingOf } from '../buildcache/stream-encoding.ts';
 import type { ActionRow } from '../core/build-cache-port.ts';
 import {
   CACHE_PREFIX,
@@ -98,8 +99,7 @@ export class CacheEndpoint implements Endpoint {
             route: 'cache-output',
           });
         } else if (client.method === 'PUT') {
-          if (client.body === undefined) throw new Error('a route that takes a body got none');
-          await cache.putOutput(outputId, client.body.pieces(), packedSize);
+          await cache.putOutput(outputId, client.takenBody.pieces(), packedSize);
           responder.text(client, 201, 'stored\n', { route: 'cache-output' });
         } else answer(client, responder, await cache.output(outputId, form));
       },
@@ -140,11 +140,7 @@ function actionHeaders(header: (name: string) => string): ActionHeaders {
 
 /** Packed for a client that asks for it, and plain for all others. */
 function formFor(header: (name: string) => string): Form {
-  return header('accept-encoding')
-    .split(',')
-    .some((one) => one.trim() === 'zstd')
-    ? 'stored'
-    : 'plain';
+  return streamEncodingOf(header('accept-encoding')) === 'zstd' ? 'stored' : 'plain';
 }
 
 /**

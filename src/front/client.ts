@@ -63,6 +63,12 @@ export class Client {
     this.mayFetch = disable === '' || !/^(?:1|t|true)$/i.test(disable.trim());
   }
 
+  /** The body, for a route that takes one. */
+  get takenBody(): RequestBody {
+    if (this.body === undefined) throw new Error('a route that takes a body got none');
+    return this.body;
+  }
+
   /** Whether the connection ends with the answer, as more of the body may come and nobody will read it. */
   get mustClose(): boolean {
     if (this.body !== undefined) return !this.body.isComplete;

@@ -42,8 +42,7 @@ export class PutsEndpoint implements Endpoint {
         return right.demandWrite({ address, credentials, namespace, header });
       },
       answer: async (client, responder) => {
-        if (client.body === undefined) throw new Error('a route that takes a body got none');
-        const puts = putsOf(await client.body.whole());
+        const puts = putsOf(await client.takenBody.whole());
         const outcomes = await Promise.all(puts.map((put) => this.#put(storedNamespace(namespace), put)));
         responder.bytes(client, Uint8Array.from(outcomes), 'cache-puts');
       },

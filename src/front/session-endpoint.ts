@@ -83,8 +83,7 @@ export class SessionEndpoint implements Endpoint {
 
   async #answer(client: Client, responder: Responder, key: string, headers: SessionHeaders): Promise<void> {
     const { sessions } = this.#options;
-    if (client.body === undefined) throw new Error('a route that takes a body got none');
-    const shortIds = await client.body.whole();
+    const shortIds = await client.takenBody.whole();
     if (shortIds.byteLength % SHORT_ID_BYTES !== 0)
       throw new BadRequest('cannot read session: a short ID is cut');
     const { namespace, project, label, bytesMax, encoding } = headers;

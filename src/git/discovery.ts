@@ -120,9 +120,12 @@ export class Discovery {
     throw new UpstreamFailed(`${start}: more than ${UPSTREAM_REDIRECTS_MAX} redirects`);
   }
 
-  async #get(url: string): Promise<PageAnswer> {
+  #get(url: string): Promise<PageAnswer> {
+    return this.#gate.run(() => this.#askOne(url));
+  }
+
+  async #askOne(url: string): Promise<PageAnswer> {
     const { headersFor, get, pauses } = this.#options;
-    await this.#gate.enter();
     try {
       const headers = await headersFor(url);
       const isAnonymous = Object.keys(headers).length === 0;
@@ -140,8 +143,6 @@ export class Discovery {
       throw new UpstreamDown(`cannot ask ${url}: ${why}; if it has no such pages, set --git for it`, {
         cause: error,
       });
-    } finally {
-      this.#gate.leave();
     }
   }
 

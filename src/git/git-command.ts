@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { collect } from '../core/collect.ts';
 import { Gate } from '../core/gate.ts';
 import { type Environment, gitEnvironment, gitSettings, type Protocol } from './git-environment.ts';
 import {
@@ -109,19 +110,13 @@ export class GitCommand {
    * @throws {Busy} too many wait for their turn
    */
   async run(args: readonly string[], run: GitRun = {}): Promise<Buffer> {
-    const pieces: Buffer[] = [];
-    let bytes = 0;
     const { bytesMax = GIT_OUTPUT_BYTES_MAX } = run;
-    for await (const piece of this.stream(args, run)) {
-      bytes += piece.length;
-      if (bytes > bytesMax)
-        throw new GitFailed(`git ${args[0]} wrote more than ${bytesMax} bytes`, {
-          reason: 'too-long',
-          isOutside: isOutside(run),
-        });
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces);
+    const output = await collect(this.stream(args, run), bytesMax);
+    if (output !== undefined) return output;
+    throw new GitFailed(`git ${args[0]} wrote more than ${bytesMax} bytes`, {
+      reason: 'too-long',
+      isOutside: isOutside(run),
+    });
   }
 
   /**

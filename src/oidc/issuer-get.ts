@@ -1,6 +1,8 @@
 /** One question to an issuer, by Node's own HTTP, through the HTTP proxy where one is set. */
 
 import type { AgentOptions, IncomingMessage } from 'node:http';
+import { collect } from '../core/collect.ts';
+import { isLoopbackHost } from '../core/loopback-host.ts';
 import { ISSUER_ANSWER_BYTES_MAX, ISSUER_ANSWER_MS } from './limits.ts';
 
 /** HTTP_PROXY and its kin, as variables have them. */
@@ -15,7 +17,7 @@ export function issuerGet(proxyEnv: ProxyVariables): IssuerGet {
     if (!isSafe(url)) throw new Error(`it names ${url.origin}, which is neither https nor on loopback`);
     const { Agent, request } = await (url.protocol === 'https:' ? import('node:https') : import('node:http'));
     // Its types do not know the proxies yet. What is on loopback is never asked through one, as with `go`.
-    const options: AgentOptions & { readonly proxyEnv?: ProxyVariables } = isLoopback(url)
+    const options: AgentOptions & { readonly proxyEnv?: ProxyVariables } = isLoopbackHost(url.hostname)
       ? {}
       : { proxyEnv };
     const agent = new Agent(options);
@@ -31,7 +33,9 @@ export function issuerGet(proxyEnv: ProxyVariables): IssuerGet {
         response.destroy();
         throw new Error(`status ${response.statusCode}`);
       }
-      return JSON.parse(await readText(response));
+      const body = await collect(response, ISSUER_ANSWER_BYTES_MAX);
+      if (body === undefined) throw new Error(`an answer of over ${ISSUER_ANSWER_BYTES_MAX} bytes`);
+      return JSON.parse(body.toString('utf8'));
     } finally {
       agent.destroy();
     }
@@ -40,21 +44,5 @@ export function issuerGet(proxyEnv: ProxyVariables): IssuerGet {
 
 /** Whether keys from there can be believed: nobody on the way can change them. */
 export function isSafe(url: URL): boolean {
-  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
-}
-
-function isLoopback({ hostname }: URL): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname);
-}
-
-async function readText(response: IncomingMessage): Promise<string> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of response as AsyncIterable<Buffer>) {
-    bytes += piece.length;
-    if (bytes > ISSUER_ANSWER_BYTES_MAX)
-      throw new Error(`an answer of over ${ISSUER_ANSWER_BYTES_MAX} bytes`);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString('utf8');
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
 }

@@ -9,7 +9,8 @@
 import type { IncomingMessage } from 'node:http';
 import { keyPath } from '../bucket/bucket-address.ts';
 import { isCacheId, isCacheTime } from '../core/cache-id.ts';
-import { BucketServer, type BucketServerOptions, NO_BODY, readShort, sha256 } from './bucket-server.ts';
+import { collect } from '../core/collect.ts';
+import { BucketServer, type BucketServerOptions, NO_BODY, sha256 } from './bucket-server.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import type { RequestBody } from './http-peer.ts';
 import {
@@ -103,7 +104,7 @@ export class BucketCache implements Remote {
     const path = this.#path('action', actionId);
     const response = await this.#open(path);
     if (response === undefined) return undefined;
-    const text = (await readShort(response, BUCKET_ACTION_BYTES_MAX))?.toString('latin1') ?? '';
+    const text = (await collect(response, BUCKET_ACTION_BYTES_MAX))?.toString('latin1') ?? '';
     const [outputId, time, ...more] = text.trim().split(/\s+/);
     if (isCacheId(outputId) && isCacheTime(time) && more.length === 0) return { actionId, outputId, time };
     this.#noteWrong(path);

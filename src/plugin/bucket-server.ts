@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { type BucketAddress, bucketUrl } from '../bucket/bucket-address.ts';
 import type { Credentials } from '../bucket/credentials.ts';
 import { signed } from '../bucket/signing.ts';
+import { collect } from '../core/collect.ts';
 import { crypto } from './crypto.ts';
 import { HttpPeer, type PeerOptions, type RequestBody } from './http-peer.ts';
 import { BUCKET_BACKOFF_MS, BUCKET_ERROR_BYTES_MAX, BUCKET_TRIES } from './limits.ts';
@@ -64,25 +65,13 @@ export class BucketServer extends HttpPeer {
   /** For the user. Of the server's own text it has nothing but short words of few characters. Reads the answer to its end. */
   async refusal(response: IncomingMessage): Promise<{ readonly code: string; readonly why: string }> {
     const { statusCode, headers } = response;
-    const text = (await readShort(response, BUCKET_ERROR_BYTES_MAX))?.toString('latin1') ?? '';
+    const text = (await collect(response, BUCKET_ERROR_BYTES_MAX))?.toString('latin1') ?? '';
     const [, code = ''] = /<Code>([A-Za-z0-9.]{1,64})<\/Code>/.exec(text) ?? [];
     const [region = ''] = /^[a-z0-9-]{1,64}$/.exec(headers['x-amz-bucket-region']?.toString() ?? '') ?? [];
     const isElsewhere = region !== '' && region !== this.#options.bucket.region;
     const hint = isElsewhere ? `: the bucket is in ${region}, see --region` : '';
     return { code, why: `status ${statusCode}${code && ` ${code}`}${hint}` };
   }
-}
-
-/** The whole body; undefined where it is longer. @throws {Error} it was cut */
-export async function readShort(response: IncomingMessage, bytesMax: number): Promise<Buffer | undefined> {
-  const pieces: Buffer[] = [];
-  let left = bytesMax;
-  for await (const piece of response as AsyncIterable<Buffer>) {
-    left -= piece.length;
-    if (left < 0) return undefined; // Which ends the connection.
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
 }
 
 export function sha256(bytes: Buffer): string {

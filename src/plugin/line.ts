@@ -3,6 +3,7 @@
  * some 2 Gbit/s, which all are but the one within a machine.
  */
 
+import { isLoopbackHost } from '../core/loopback-host.ts';
 import { PLUGIN_FAR_MS, PLUGIN_NEAR_MS, PLUGIN_PROBES_MAX } from './limits.ts';
 
 export class Line {
@@ -11,7 +12,7 @@ export class Line {
   #answers = 0;
 
   constructor(host: string) {
-    this.#isLoopback = /^(127(\.\d+){3}|localhost|\[::1\])$/.test(host);
+    this.#isLoopback = isLoopbackHost(host);
   }
 
   /** A request without a body was answered after so long. */

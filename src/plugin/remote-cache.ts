@@ -13,7 +13,8 @@ import {
   TIME_HEADER,
 } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime } from '../core/cache-id.ts';
-import { encodePut, PUT_OUTCOME, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
+import { collect } from '../core/collect.ts';
+import { encodePut, PUT_OUTCOME, PUTS_BYTES_MAX, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { HOST_MARK, HOST_MARK_ID, type HostBound } from './host-bound.ts';
 import { PLUGIN_DOWNLOAD_BYTES_MAX, PLUGIN_WHOLE_MS } from './limits.ts';
@@ -187,15 +188,12 @@ export class RemoteCache implements Remote {
         response.resume();
         return undefined;
       }
-      const outcomes: Buffer[] = [];
-      for await (const bytes of response as AsyncIterable<Buffer>)
-        if (outcomes.length <= records.length) outcomes.push(bytes);
+      const said = await collect(response, PUTS_BYTES_MAX);
       const end = this.server.endOf(response.statusCode ?? 0);
       // None of them may be at fault alone: each is told of by itself.
       if (end === 'refused') throw new Error(`upload: status ${response.statusCode}`);
       if (end === 'later') return puts.map(() => end);
-      const said = Buffer.concat(outcomes);
-      if (said.length !== records.length) throw new Error('upload: not an answer to it');
+      if (said?.length !== records.length) throw new Error('upload: not an answer to it');
       this.server.worked();
       const wrong = records.filter((_, at) => said[at] === PUT_OUTCOME.wrong).map(({ actionId }) => actionId);
       // Of those whose action has another output, that one stays.

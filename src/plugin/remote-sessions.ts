@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { FILTER_HEADER, FILTER_PATH, type FilterNews } from '../core/action-filter.ts';
 import { NAMESPACE_HEADER, outputPath } from '../core/build-cache-wire.ts';
+import { collect } from '../core/collect.ts';
 import type { SessionName } from '../core/session-port.ts';
 import {
   LABEL_HEADER,
@@ -96,14 +97,9 @@ export class RemoteSessions {
         response.resume();
         return undefined;
       }
-      const pieces: Buffer[] = [];
-      let left = FILTER_BYTES_MAX;
-      for await (const piece of response as AsyncIterable<Buffer>) {
-        left -= piece.length;
-        if (left < 0) throw new Error('a filter without end');
-        pieces.push(piece);
-      }
-      return Buffer.concat(pieces);
+      const news = await collect(response, FILTER_BYTES_MAX);
+      if (news === undefined) throw new Error('a filter without end');
+      return news;
     } catch (error) {
       this.#server.failed(error);
       return undefined;

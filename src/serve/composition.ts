@@ -49,7 +49,7 @@ export function joinMemory({ store, lastUse, clock, budget, bounds }: MemoryPart
     // Each use of an action is noted anyway.
     onProlong: (key, value) => {
       if (!(value instanceof StoredFile) || typeof key !== 'string' || value.kind === 'output') return;
-      lastUse.note(key, key, value, clock.wallMs());
+      lastUse.note(key, value, clock.wallMs());
     },
   });
   const memory = new Memory({ cache, store, flights: new Singleflight(bounds) });

@@ -75,8 +75,7 @@ export async function runServer({
   const services = createServices({
     config,
     store,
-    builder: builder.call,
-    buildZip: builder.buildZip,
+    builder,
     events,
     logins,
   });

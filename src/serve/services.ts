@@ -7,15 +7,15 @@ import { CacheRight } from '../access/cache-right.ts';
 import type { Logins } from '../access/logins.ts';
 import { ActionFilters } from '../buildcache/action-filters.ts';
 import { BuildCache } from '../buildcache/build-cache.ts';
+import { lastUseOfActions } from '../buildcache/last-use-of-actions.ts';
 import { Sessions } from '../buildcache/sessions.ts';
 import type { VisibilityOf } from '../core/answer.ts';
-import type { ActionName } from '../core/build-cache-port.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
 import type { ModuleSource, Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource } from '../core/resource.ts';
-import type { Builder, Remote, Store } from '../core/store-port.ts';
+import type { Remote, Store } from '../core/store-port.ts';
 import { LastUse } from '../flight/last-use.ts';
 import type { Memory } from '../flight/memory.ts';
 import { ReadThrough } from '../flight/read-through.ts';
@@ -34,6 +34,7 @@ import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { Pages } from '../upstream/page-get.ts';
 import { createUpstream } from '../upstream/proxy-list.ts';
+import type { BuilderPool } from '../workers/builder-pool.ts';
 import { READ_QUEUE_MAX } from '../workers/limits.ts';
 import { clock } from './clock.ts';
 import { joinMemory, joinModules } from './composition.ts';
@@ -43,9 +44,7 @@ import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
 export type ServicesOptions = {
   readonly config: Config;
   readonly store: Store & { readonly instance: string };
-  readonly builder: Builder;
-  /** Makes zips out of Git. */
-  readonly buildZip: BuildZip;
+  readonly builder: Pick<BuilderPool, 'call' | 'buildZip'>;
   readonly events: Events;
   /** The logins; undefined: nobody can log in. */
   readonly logins?: Logins | undefined;
@@ -54,7 +53,7 @@ export type ServicesOptions = {
 export type Services = ReturnType<typeof createServices>;
 
 /** @throws {UsageError} a malformed checksum database or HTTP proxy */
-export function createServices({ config, store, builder, buildZip, events, logins }: ServicesOptions) {
+export function createServices({ config, store, builder, events, logins }: ServicesOptions) {
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
   const pages = usable(() => new Pages({ version: asteraVersion(), proxyEnv: config.proxyEnv }));
@@ -68,6 +67,7 @@ export function createServices({ config, store, builder, buildZip, events, login
     logins,
   });
   const { visibilityOf } = access;
+  const { buildZip } = builder;
   const git = gitModules(config, { pages, upstreams, buildZip, events });
   const held = joinMemory({
     store,
@@ -87,7 +87,7 @@ export function createServices({ config, store, builder, buildZip, events, login
     ...held,
     ...config,
     store,
-    builder,
+    builder: builder.call,
     outside: [upstream],
     inside: git.sources,
     checksums: sumdb,
@@ -98,7 +98,7 @@ export function createServices({ config, store, builder, buildZip, events, login
     isOffline: config.offline,
     visibilityOf,
   });
-  const usedActions = new LastUse<ActionName>((actions, nowMs) => store.touchActions({ actions, nowMs }));
+  const usedActions = lastUseOfActions(store);
   const filters = new ActionFilters(store);
   const buildCache = new BuildCache({
     store,

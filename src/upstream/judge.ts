@@ -4,6 +4,7 @@
  * with each 404. The `go` command reads them the same way.
  */
 
+import { collect } from '../core/collect.ts';
 import { Gone, Loop, NotFound, UpstreamFailed } from '../core/errors.ts';
 import { contentEncoding, mediaType, retryAfterMs } from './answer.ts';
 import type { Exchange, Headers } from './exchange.ts';
@@ -60,20 +61,14 @@ async function ownWords({ headers, body }: Answer, wordsMs: number): Promise<str
     body.drain();
     return '';
   }
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
   const timer = setTimeout(() => body.abort(), wordsMs);
   try {
-    for await (const piece of body) {
-      pieces.push(piece);
-      bytes += piece.byteLength;
-      if (bytes > ERROR_TEXT_BYTES_MAX) return '';
-    }
+    const words = await collect(body, ERROR_TEXT_BYTES_MAX);
+    return words === undefined ? '' : oneLine(words.toString());
   } catch (error) {
     if (!(error instanceof Setback)) throw error;
     return '';
   } finally {
     clearTimeout(timer);
   }
-  return oneLine(Buffer.concat(pieces).toString());
 }

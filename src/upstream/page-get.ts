@@ -5,6 +5,7 @@
  * connection of its own: a host that fails is asked again by the next request for it.
  */
 
+import { collect } from '../core/collect.ts';
 import type { PageAnswer, PageGet } from '../core/ports.ts';
 import { header } from './answer.ts';
 import { createDispatchers, type Dispatchers } from './dispatchers.ts';
@@ -64,22 +65,12 @@ export class Pages {
       exchange,
     );
     const head = await exchange.head;
-    const body = await readBody(exchange, bytesMax);
+    const body = await collect(exchange, bytesMax);
+    if (body === undefined) throw new Error(`its page has more than ${bytesMax} bytes`);
     return { status: head.status, location: header(head.headers, 'location'), body };
   };
 
   close(): Promise<void> {
     return this.#dispatchers.destroy();
   }
-}
-
-async function readBody(exchange: Exchange, bytesMax: number): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of exchange) {
-    bytes += piece.byteLength;
-    if (bytes > bytesMax) throw new Error(`its page has more than ${bytesMax} bytes`);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
 }

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import { ActionFilters } from '../../src/buildcache/action-filters.ts';
 import { BuildCache, type CacheAnswer, type CachedOutput } from '../../src/buildcache/build-cache.ts';
+import { lastUseOfActions } from '../../src/buildcache/last-use-of-actions.ts';
 import { BUILD_ACTION_HELD_MS } from '../../src/buildcache/limits.ts';
 import type { ActionName } from '../../src/core/build-cache-port.ts';
 import { BadRequest, Busy, Conflict, NotFound, StoreFailed } from '../../src/core/errors.ts';
@@ -43,7 +44,7 @@ function rigOver(store: LocalStore, clock: FakeClock): Rig {
   const budget = { cacheBytesMax: 64 * 1024 * 1024, cacheWeakBytesMax: 0, cacheTtlMs: 60_000 };
   const lastUse = new LastUse<string>((keys, nowMs) => store.touch({ keys, nowMs }));
   const { memory } = joinMemory({ store, lastUse, clock, budget, bounds });
-  const used = new LastUse<ActionName>((actions, nowMs) => store.touchActions({ actions, nowMs }));
+  const used = lastUseOfActions(store);
   const readThrough = new ReadThrough<CachedOutput | undefined, CachedOutput>({
     reads: new Singleflight(bounds),
     fetches: new Singleflight(bounds),

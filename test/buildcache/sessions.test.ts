@@ -6,15 +6,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { brotliDecompressSync, zstdDecompressSync } from 'node:zlib';
+import { lastUseOfActions } from '../../src/buildcache/last-use-of-actions.ts';
 import { SESSION_STREAMS_MAX } from '../../src/buildcache/limits.ts';
 import { packedChunks, uploadOutput } from '../../src/buildcache/output-upload.ts';
 import { Sessions } from '../../src/buildcache/sessions.ts';
 import { type StreamEncoding, streamEncodingOf } from '../../src/buildcache/stream-encoding.ts';
-import type { ActionName } from '../../src/core/build-cache-port.ts';
 import { Busy, NotFound, StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { type IndexRow, shortIdsOf } from '../../src/core/session-wire.ts';
-import { LastUse } from '../../src/flight/last-use.ts';
 import { SessionStream } from '../../src/plugin/session-stream.ts';
 import { FakeClock, openLocalStore, readAll, SeenEvents } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -30,7 +29,7 @@ function rig(t: TestContext) {
   const store = openLocalStore(join(tempDir(t), 'a.db'));
   t.after(() => store.close());
   const clock = new FakeClock();
-  const used = new LastUse<ActionName>((actions, nowMs) => store.touchActions({ actions, nowMs }));
+  const used = lastUseOfActions(store);
   const sessions = new Sessions({ store, used, clock, events: new SeenEvents() });
   const put = async (outputs: readonly Uint8Array[]) => {
     const actionIds: string[] = [];

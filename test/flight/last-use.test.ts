@@ -12,43 +12,43 @@ const HOUR_MS = 3_600_000;
 test('a use is noted when the last noted one is an hour away, before or after', async () => {
   const { lastUse, calls } = rig();
   const file = { usedAtMs: 10 * HOUR_MS };
-  for (const nowMs of [9 * HOUR_MS + 1, 10 * HOUR_MS, 11 * HOUR_MS - 1]) lastUse.note('a', 'A', file, nowMs);
+  for (const nowMs of [9 * HOUR_MS + 1, 10 * HOUR_MS, 11 * HOUR_MS - 1]) lastUse.note('A', file, nowMs);
   await lastUse.flush(11 * HOUR_MS);
   assert.deepEqual(calls, []);
-  lastUse.note('a', 'A', file, 11 * HOUR_MS);
+  lastUse.note('A', file, 11 * HOUR_MS);
   assert.equal(file.usedAtMs, 11 * HOUR_MS);
-  lastUse.note('b', 'B', { usedAtMs: 12 * HOUR_MS }, 11 * HOUR_MS);
+  lastUse.note('B', { usedAtMs: 12 * HOUR_MS }, 11 * HOUR_MS);
   await lastUse.flush(11 * HOUR_MS);
   await lastUse.flush(11 * HOUR_MS);
   assert.deepEqual(calls, [{ names: ['A', 'B'], nowMs: 11 * HOUR_MS }]);
 });
 
 test('names with one id are one name', async () => {
-  const { lastUse, calls } = rig();
-  for (const name of ['A', 'also A']) lastUse.note('a', name, { usedAtMs: 0 }, HOUR_MS);
+  const { lastUse, calls } = rig((name) => name.slice(-1));
+  for (const name of ['A', 'also A']) lastUse.note(name, { usedAtMs: 0 }, HOUR_MS);
   await lastUse.flush(HOUR_MS);
   assert.deepEqual(calls, [{ names: ['also A'], nowMs: HOUR_MS }]);
 });
 
 test('beyond the bound a use is not noted, so that the next one is', async () => {
   const { lastUse, calls } = rig();
-  for (let i = 0; i < LAST_USES_MAX; i++) lastUse.note(String(i), String(i), { usedAtMs: 0 }, HOUR_MS);
+  for (let i = 0; i < LAST_USES_MAX; i++) lastUse.note(String(i), { usedAtMs: 0 }, HOUR_MS);
   const file = { usedAtMs: 0 };
-  lastUse.note('late', 'late', file, HOUR_MS);
+  lastUse.note('late', file, HOUR_MS);
   assert.equal(file.usedAtMs, 0);
   await lastUse.flush(HOUR_MS);
   const names = calls.flatMap((call) => call.names);
   assert.equal(names.length, LAST_USES_MAX);
   assert.ok(!names.includes('late'));
   assert.ok(calls.every((call) => call.names.length <= KEYS_PER_CALL_MAX));
-  lastUse.note('late', 'late', file, HOUR_MS);
+  lastUse.note('late', file, HOUR_MS);
   assert.equal(file.usedAtMs, HOUR_MS);
 });
 
-function rig() {
+function rig(idOf?: (name: string) => string) {
   const calls: { names: string[]; nowMs: number }[] = [];
   const lastUse = new LastUse<string>(async (names, nowMs) => {
     calls.push({ names, nowMs });
-  });
+  }, idOf);
   return { lastUse, calls };
 }
