@@ -12,16 +12,15 @@ SRC  := $(wildcard src/*.ts src/*/*.ts)
 E2E_ALONE := $(patsubst %,test/e2e/%.test.ts,arm64 bundle cacheprog container deploy forty hostile-clients unit)
 E2E_PAIRS := $(filter-out $(E2E_ALONE),$(wildcard test/e2e/*.test.ts))
 
-.PHONY: bundle deploy rollback undeploy run test check check-node24 unit e2e e2e-long types lint bench bench-quick bench-long clean
+.PHONY: bundle deploy rollback undeploy run test check check-node24 unit e2e e2e-alone e2e-pairs e2e-long types lint bench bench-quick bench-long clean
 
 run: dist/.built
 	@bin/astera serve $(ARGS)
 
 # Everything: what `check` runs, then real `go` commands against a real server.
-test: types lint dist/.built
-	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=2 $(UNIT)
-	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=1 $(E2E_ALONE)
-	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=2 $(E2E_PAIRS)
+# A part that fails keeps none of the others from running.
+test: types lint
+	@$(MAKE) --no-print-directory --keep-going --jobs=1 unit e2e-alone e2e-pairs
 
 # The one gate by hand: types, lint, house rules, unit tests. NODE=24: the unit tests on Node 24, in a Debian 13 root.
 check: $(if $(filter 24,$(NODE)),check-node24,types lint unit)
@@ -32,8 +31,12 @@ check-node24: dist/.built
 unit: dist/.built
 	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=2 $(UNIT)
 
-e2e: dist/.built
+e2e: e2e-alone e2e-pairs
+
+e2e-alone: dist/.built
 	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=1 $(E2E_ALONE)
+
+e2e-pairs: dist/.built
 	$(node) --test --test-timeout=$(TEST_MS) --test-concurrency=2 $(E2E_PAIRS)
 
 # The same with more kills and more made-up paths: a few minutes more.

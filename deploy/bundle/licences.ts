@@ -1,6 +1,6 @@
-/** The licence of each part of a bundle, as its authors wrote it, one file a package. */
+/** The licence of each part of a bundle, as its authors wrote it, all in one file. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Packages of binaries without a licence file, and those whose file holds for them. */
@@ -13,7 +13,7 @@ const licensedWith: readonly (readonly [RegExp, string])[] = [
 const inside: Readonly<Record<string, string>> = { 'uWebSockets.js': 'uWebSockets.js.txt' };
 
 /**
- * Writes `LICENSES/<package>.txt` for each package.
+ * Writes `LICENSES.txt`: for each package its name in a line like a heading, then its licences.
  *
  * @param packages their paths below `node_modules`
  * @param options `trees`: directories that have `node_modules`; the first that has a package counts
@@ -23,13 +23,11 @@ export function writeLicences(
   packages: readonly string[],
   { trees, out }: { trees: readonly string[]; out: string },
 ): void {
-  const directory = join(out, 'LICENSES');
-  mkdirSync(directory, { recursive: true });
   const read = (name: string) => {
     const places = trees.map((tree) => join(tree, 'node_modules', name));
     return filesOf(places.find((place) => existsSync(place)) ?? '');
   };
-  for (const name of packages) {
+  const parts = packages.map((name) => {
     const texts = [...read(name)];
     const other = licensedWith.find(([pattern]) => pattern.test(name))?.[1];
     if (texts.length === 0 && other !== undefined) texts.push(...read(other));
@@ -37,11 +35,9 @@ export function writeLicences(
     if (texts.length === 0 && more === undefined)
       throw new Error(`cannot bundle ${name}: it has no licence file`);
     if (more !== undefined) texts.push(readFileSync(join(import.meta.dirname, 'licences', more), 'utf8'));
-    writeFileSync(
-      join(directory, `${name.replaceAll('/node_modules/', '+').replaceAll('/', '+')}.txt`),
-      texts.join('\n'),
-    );
-  }
+    return `===== ${name} =====\n\n${texts.join('\n')}`;
+  });
+  writeFileSync(join(out, 'LICENSES.txt'), parts.join('\n\n'));
 }
 
 function filesOf(directory: string): string[] {
