@@ -6,8 +6,9 @@ import type { SessionName } from '../core/session-port.ts';
 import { HeldActions } from './held-actions.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
-import { Prefetch, type StreamSource } from './prefetch.ts';
+import { Prefetch, type PrefetchSource } from './prefetch.ts';
 import type { RemoteSessions } from './remote-sessions.ts';
+import { SessionStream } from './session-stream.ts';
 import { isShareable } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
 
@@ -41,7 +42,7 @@ export function heldActions({
   return new HeldActions(local.ownPath(`sessions/${name.project}`), now);
 }
 
-async function open(parts: PrefetchParts): Promise<StreamSource | undefined> {
+async function open(parts: PrefetchParts): Promise<PrefetchSource | undefined> {
   const { name, sessions, options } = parts;
   const held = heldActions(parts).read();
   const response = await sessions.openSession(name, { held, bytesMax: options.prefetchBytesMax });
@@ -49,7 +50,15 @@ async function open(parts: PrefetchParts): Promise<StreamSource | undefined> {
   const close = () => response.destroy();
   const bytes = unpacked(response);
   if (bytes === undefined) close();
-  return bytes && { bytes, close };
+  return (
+    bytes && {
+      close,
+      read: async (sink) => {
+        const stream = new SessionStream(sink);
+        for await (const piece of bytes) stream.push(piece);
+      },
+    }
+  );
 }
 
 /** The plain bytes of a stream; undefined where it is packed otherwise than we asked for. */

@@ -12,14 +12,14 @@ import { HOST_MARK_ID } from './host-bound.ts';
 import { PREFETCH_NEAR_BYTES, PREFETCH_NEAR_MS, PREFETCH_VAIN_MS_MAX, PREFETCH_WAIT_MS } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
-import { SessionStream } from './session-stream.ts';
+import type { StreamSink } from './session-stream.ts';
 
 export type PrefetchDoors = {
   readonly local: LocalCache;
   /** As the server was told: outputs past it do not come. */
   readonly bytesMax: number;
-  /** Opens the stream. Undefined: there is none. Never rejects. */
-  readonly open: () => Promise<StreamSource | undefined>;
+  /** Finds where the outputs come from. Undefined: nowhere. Never rejects. */
+  readonly open: () => Promise<PrefetchSource | undefined>;
   /** Whether a row may be used, by its signatures. */
   readonly accepts: (row: IndexRow) => boolean;
   /** Whether an output may come from another machine. @param start its first bytes */
@@ -27,9 +27,10 @@ export type PrefetchDoors = {
   readonly now: () => number;
 };
 
-/** The plain bytes as they come; ends early where no more can come. */
-export type StreamSource = {
-  readonly bytes: AsyncIterable<Buffer>;
+/** Where outputs come from, such as a server's stream. */
+export type PrefetchSource = {
+  /** Hands on the index, then one output after the other. Settles when no more comes, rejects where no more can come. */
+  readonly read: (sink: StreamSink) => Promise<void>;
   readonly close: () => void;
 };
 
@@ -51,7 +52,7 @@ export class Prefetch {
   /** Settles when the index is here, or will not come. */
   readonly #index: Promise<void>;
   #indexDone: () => void = () => {};
-  #source: StreamSource | undefined;
+  #source: PrefetchSource | undefined;
   #isOver = false;
   /** The row that comes now. */
   #coming: { readonly number: number; readonly put: LocalPut } | undefined;
@@ -126,16 +127,12 @@ export class Prefetch {
     // All gets wait for the index: a server that sends it byte by byte must not hold them up.
     const late = setTimeout(() => this.close(), PREFETCH_WAIT_MS);
     void this.#index.then(() => clearTimeout(late));
-    const stream = new SessionStream({
-      onIndex: (rows) => this.#takeIndex(rows),
-      onBytes: (number, bytes) => this.#takeBytes(number, bytes),
-      onGone: (number) => this.#fail(number),
-    });
     try {
-      for await (const bytes of this.#source.bytes) {
-        if (this.#isOver) break;
-        stream.push(bytes);
-      }
+      await this.#source.read({
+        onIndex: (rows) => this.#takeIndex(rows),
+        onBytes: (number, bytes) => this.#takeBytes(number, bytes),
+        onGone: (number) => this.#fail(number),
+      });
     } catch {
       // What has come is checked, and the rest is asked for alone.
     }
@@ -143,6 +140,7 @@ export class Prefetch {
   }
 
   #takeIndex(rows: readonly IndexRow[]): void {
+    if (this.#isOver) return;
     let offset = 0;
     this.#rows = rows.map((row) => {
       const twins = this.#byOutput.get(row.outputId) ?? [];
