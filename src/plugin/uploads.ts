@@ -3,14 +3,13 @@
  * directory at the end, which the next run empties.
  */
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { isCacheId } from '../core/cache-id.ts';
 import { PUTS_BYTES_MAX, PUTS_MAX, PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { NamedEntry, Remote } from './remote.ts';
+import { Spool } from './spool.ts';
 
 export class Uploads {
   readonly #local: LocalCache;
@@ -25,13 +24,13 @@ export class Uploads {
   #open = 0;
   /** False: a bucket, or an older server, which takes one at a time. */
   #takesMany: boolean;
-  /** Files of the spool whose uploads are under way. */
-  readonly #claimed: string[] = [];
+  readonly #spool: Spool;
   done = 0;
 
   constructor(local: LocalCache, remote: Remote, openMax: number) {
     this.#local = local;
     this.#remote = remote;
+    this.#spool = new Spool(local.ownPath('spool'));
     this.#takesMany = remote.putMany !== undefined;
     this.#openMax = openMax;
   }
@@ -42,26 +41,9 @@ export class Uploads {
     this.#start();
   }
 
-  /**
-   * Takes over what earlier runs left, those among them that were killed. A rename claims a file, as another process may
-   * empty the spool too; it stays until its uploads are done.
-   */
+  /** Takes over what earlier runs left, those among them that were killed. */
   takeSpool(): void {
-    const directory = this.#local.ownPath('spool');
-    for (const name of readNames(directory)) {
-      const [, owner, file = name] = CLAIMED.exec(name) ?? [];
-      const path = join(directory, name);
-      if (owner !== undefined && isClaimed(path, Number(owner))) continue;
-      const claimed = join(directory, `.${process.pid}-${file}`);
-      try {
-        renameSync(path, claimed);
-        this.#claimed.push(claimed);
-        for (const actionId of readFileSync(claimed, 'latin1').split('\n'))
-          if (isCacheId(actionId)) this.add(actionId);
-      } catch {
-        // Another process has it, or the directory is read-only: that one uploads.
-      }
-    }
+    for (const actionId of this.#spool.take().flat()) if (isCacheId(actionId)) this.add(actionId);
   }
 
   /** Waits for all uploads, but no longer than `waitMs`, and leaves the rest to the spool. */
@@ -74,7 +56,9 @@ export class Uploads {
       if ((await Promise.race([timeout, ...this.#uploads])) === 'late') break;
     }
     clearTimeout(timer);
-    if (this.#spool([...this.#underWay, ...this.#waiting])) this.#dropClaimed();
+    const left = [...this.#underWay, ...this.#waiting];
+    // Where they can't be written down, a later build of the same package on another machine compiles it again.
+    if (left.length === 0 || this.#spool.add(left)) this.#spool.dropClaimed();
   }
 
   #start(): void {
@@ -90,7 +74,7 @@ export class Uploads {
         this.#open--;
         for (const put of batch) this.#underWay.delete(put.actionId);
         this.#uploads.delete(upload);
-        if (this.#open + this.#waiting.size === 0) this.#dropClaimed();
+        if (this.#open + this.#waiting.size === 0) this.#spool.dropClaimed();
         this.#start();
       });
       this.#uploads.add(upload);
@@ -133,53 +117,7 @@ export class Uploads {
       else this.#local.dropIfDamaged(entry);
     }
   }
-
-  /** False where they can't be written down. */
-  #spool(actionIds: readonly string[]): boolean {
-    if (actionIds.length === 0) return true;
-    try {
-      const directory = this.#local.ownPath('spool');
-      mkdirSync(directory, { recursive: true });
-      writeFileSync(join(directory, `${process.pid}-${Date.now()}`), `${actionIds.join('\n')}\n`);
-      return true;
-    } catch {
-      // They are not shared: a later build of the same package on another machine compiles it again.
-      return false;
-    }
-  }
-
-  #dropClaimed(): void {
-    for (const path of this.#claimed.splice(0)) rmSync(path, { force: true });
-  }
 }
 
 /** Of a put in a request of many, at most: IDs, numbers and a signature. */
 const RECORD_BYTES = 512;
-
-/** `.<process>-<file>`: a process has it. */
-const CLAIMED = /^\.([0-9]+)-(.*)$/;
-
-/** A process that is gone has nothing. Its number may be another's by now, so no claim is older than a day. */
-function isClaimed(path: string, owner: number): boolean {
-  const claimedAtMs = statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? 0;
-  return owner !== process.pid && Date.now() - claimedAtMs < CLAIM_MS && isRunning(owner);
-}
-
-const CLAIM_MS = 24 * 3_600_000;
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-}
-
-function readNames(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
