@@ -4,7 +4,7 @@ import type { Credentials } from './credentials.ts';
 
 export type Signing = {
   readonly method: string;
-  /** As it is sent, without a query. */
+  /** As it is sent. */
   readonly url: URL;
   /** All that are signed. Of a body, `x-amz-content-sha256` must be among them. */
   readonly headers: Readonly<Record<string, string>>;
@@ -19,7 +19,7 @@ export async function signed({ method, url, headers, region, credentials }: Sign
     service: 's3',
     region,
     method,
-    path: url.pathname,
+    path: `${url.pathname}${url.search}`,
     headers: { ...headers, host: url.host },
   };
   return sign(request, credentials).headers as Readonly<Record<string, string>>;
