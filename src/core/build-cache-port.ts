@@ -132,6 +132,8 @@ export type BuildCacheWriterPort = {
       time: string;
       /** At most ACTION_NOTE_LENGTH_MAX characters, none of them a space. */
       note?: string;
+      /** It came from the bucket, so it is not queued for it. */
+      isInBucket?: true;
       nowMs: number;
     },
   ): { outcome: 'stored' | 'known' | 'refused' };

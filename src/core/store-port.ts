@@ -13,6 +13,7 @@
 import type { BuildCacheReaderPort, BuildCacheWriterPort } from './build-cache-port.ts';
 import type { SourceName } from './ports.ts';
 import type { SessionReaderPort, SessionWriterPort } from './session-port.ts';
+import type { UploadReaderPort, UploadWriterPort } from './upload-port.ts';
 
 /** The origin of a stored answer. */
 export type Source = SourceName | 'import';
@@ -105,9 +106,9 @@ export type Forgotten = {
 
 type Nothing = Record<never, never>;
 
-type BuildCacheReads = BuildCacheReaderPort & SessionReaderPort;
+type OtherReads = BuildCacheReaderPort & SessionReaderPort & UploadReaderPort;
 
-export type ReaderPort = BuildCacheReads & {
+export type ReaderPort = OtherReads & {
   /**
    * One answer by its key. `bytes` is the inline body, or the blob's first chunk. If no 200 is stored, `partial` is the
    * partial download of the key.
@@ -134,9 +135,9 @@ export type ReaderPort = BuildCacheReads & {
   getSizes(request: Nothing): StoreSizes;
 };
 
-type BuildCacheWrites = BuildCacheWriterPort & SessionWriterPort;
+type OtherWrites = BuildCacheWriterPort & SessionWriterPort & UploadWriterPort;
 
-export type WriterPort = BuildCacheWrites & {
+export type WriterPort = OtherWrites & {
   /**
    * Stores one whole answer. A 404 or 410 never replaces a 200: then `kept` is false. Of more than NEGATIVE_ROWS_MAX
    * 404s and 410s, the least recently used are dropped.

@@ -8,19 +8,28 @@ import type { ActionUse } from './action-use.ts';
 import { idBytes } from './cache-id.ts';
 import type { OutputWriter } from './output-writer.ts';
 import type { Connection } from './schema.ts';
+import type { UploadQueue } from './upload-queue.ts';
+
+type ActionWriterParts = {
+  readonly outputs: OutputWriter;
+  readonly use: ActionUse;
+  readonly uploads: Pick<UploadQueue, 'addAction'>;
+};
 
 export class ActionWriter {
   readonly #outputs: OutputWriter;
   readonly #use: ActionUse;
+  readonly #uploads: Pick<UploadQueue, 'addAction'>;
   readonly #sql;
 
-  constructor(db: Connection, outputs: OutputWriter, use: ActionUse) {
+  constructor(db: Connection, { outputs, use, uploads }: ActionWriterParts) {
     this.#outputs = outputs;
     this.#use = use;
+    this.#uploads = uploads;
     this.#sql = prepare(db);
   }
 
-  putAction: BuildCacheWriterPort['putAction'] = ({ outputId, time, note, nowMs, ...name }) => {
+  putAction: BuildCacheWriterPort['putAction'] = ({ outputId, time, note, isInBucket, nowMs, ...name }) => {
     const action = columnsOf(name);
     if (note !== undefined && note.length > ACTION_NOTE_LENGTH_MAX)
       throw new BadRequest(`note of ${note.length} characters: over ${ACTION_NOTE_LENGTH_MAX}`);
@@ -30,6 +39,7 @@ export class ActionWriter {
     if (known === undefined) {
       if (output === undefined) throw new NotFound(`output ${quote(outputId)} is not stored`);
       this.#sql.add.run({ ...action, output, time, note: note ?? null, nowMs });
+      if (isInBucket !== true) this.#uploads.addAction({ ...action, nowMs });
       return { outcome: 'stored' };
     }
     if (known.output !== output) {

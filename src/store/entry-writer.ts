@@ -9,18 +9,21 @@ import type { Checked, Source, Trust, WriterPort } from '../core/store-port.ts';
 import type { BlobWriter } from './blob-writer.ts';
 import { FileSource } from './file-source.ts';
 import type { Connection } from './schema.ts';
+import type { UploadQueue } from './upload-queue.ts';
 
 /** Least-used 404s dropped at a time when their bound is met: each drop costs a count of them all. */
 const NEGATIVE_ROWS_DROPPED = 2_000;
 
 export class EntryWriter {
   readonly #blobs: BlobWriter;
+  readonly #uploads: Pick<UploadQueue, 'addEntry'>;
   readonly #sql;
   /** At most so many 404s are stored: counted when they were last, and one up for each put since. */
   #negativesAtMost = Number.POSITIVE_INFINITY;
 
-  constructor(db: Connection, blobs: BlobWriter) {
+  constructor(db: Connection, blobs: BlobWriter, uploads: Pick<UploadQueue, 'addEntry'>) {
     this.#blobs = blobs;
+    this.#uploads = uploads;
     this.#sql = prepare(db);
   }
 
@@ -114,6 +117,7 @@ export class EntryWriter {
     const partial = row.status === 200 ? this.#blobs.growingOf(row.key) : undefined;
     if (partial !== undefined) this.#blobs.remove(partial);
     if (before !== null && before !== row.blob) this.#blobs.dropIfUnused(before);
+    this.#uploads.addEntry(row);
   }
 
   #sealedBefore(key: string): ReturnType<WriterPort['sealBlob']> {

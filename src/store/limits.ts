@@ -22,3 +22,12 @@ export const SESSIONS_BYTES_MAX = 64 * MiB;
 
 /** Sessions in a row that an action's set may do without it. At half, two branches in turn drive each other out; at double, an old commit's outputs are fetched twice as often for nothing. */
 export const SESSION_MISSED_MAX = 3;
+
+/** Names that wait for the bucket, some 100 bytes each. At half, a bucket that is gone for a week misses files of a busy node; at double, the queue alone has 200 MB. */
+export const UPLOADS_WAITING_MAX = 1_000_000;
+
+/** Rows of the queue in one answer. */
+export const UPLOADS_PER_CALL_MAX = 1_000;
+
+/** Stored files that one transaction queues: some 10 ms, so that clients' writes come in between. */
+export const UPLOADS_QUEUED_PER_CALL = 2_000;

@@ -5,6 +5,7 @@
  *     blob   content ─▶ size, SHA-256 once whole; the key it grows for until then
  *     output, action   the build cache: output ─▶ blob, (namespace, action ID) ─▶ output
  *     session          (namespace, key) ─▶ the actions that such a `go` command asks for
+ *     upload           (kind, name) of what is to be written to the bucket
  *     chunk  blob * 2^20 + seq ─▶ CHUNK bytes (the last one fewer)
  *
  * A key is a path below a GOPROXY's root (`github.com/!azure/x/@v/v1.0.0.mod`).
@@ -167,5 +168,22 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE INDEX session_project ON session (namespace, project, used_at_ms);
   CREATE INDEX session_used ON session (used_at_ms);
+  `,
+  `
+  -- What is to be written to the bucket. IDs are never used again: who ends one must not end another one's.
+  CREATE TABLE upload (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('entry', 'action', 'list')),
+    name TEXT NOT NULL,
+    queued_at_ms INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    after_ms INTEGER NOT NULL DEFAULT 0,
+    failure TEXT,
+    is_lost INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (kind, name)
+  ) STRICT;
+  -- What must not leave the store before it is in the bucket: an entry by its key, an action by its ID in hex.
+  CREATE VIEW waiting_upload AS SELECT kind, name FROM upload
+    WHERE is_lost = 0 AND EXISTS (SELECT 1 FROM setting WHERE setting.name = 'uploads' AND value = 'on');
   `,
 ];

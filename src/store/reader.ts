@@ -14,6 +14,7 @@ import { EntryReader } from './entry-reader.ts';
 import { PartialReader } from './partial-reader.ts';
 import { type Connection, openReadable } from './schema.ts';
 import { SessionReader } from './session-reader.ts';
+import { UploadReader } from './upload-reader.ts';
 import { VerdictReader } from './verdict-reader.ts';
 
 export class StoreReader implements ReaderPort {
@@ -32,6 +33,8 @@ export class StoreReader implements ReaderPort {
   readonly getShortIds;
   readonly getSession;
   readonly getSessions;
+  readonly getUploads;
+  readonly getUploadCounts;
   readonly getSizes: ReaderPort['getSizes'];
   readonly #db: Connection;
   readonly #batch;
@@ -62,6 +65,9 @@ export class StoreReader implements ReaderPort {
     const sessions = new SessionReader(db, actions);
     this.getSession = sessions.getSession;
     this.getSessions = sessions.getSessions;
+    const uploads = new UploadReader(db);
+    this.getUploads = uploads.getUploads;
+    this.getUploadCounts = uploads.getUploadCounts;
     this.getSizes = () => ({
       storeBytes: bytesOfFile(path),
       walBytes: bytesOfFile(`${path}-wal`),

@@ -15,6 +15,7 @@ import { OutputWriter } from './output-writer.ts';
 import { type Connection, closeWritable, openWritable, readSetting, type WriterMode } from './schema.ts';
 import { SessionWriter } from './session-writer.ts';
 import { Upkeep } from './upkeep.ts';
+import { UploadQueue } from './upload-queue.ts';
 import { VerdictWriter } from './verdict-writer.ts';
 
 export class StoreWriter implements WriterPort {
@@ -43,12 +44,17 @@ export class StoreWriter implements WriterPort {
   readonly expireActions;
   readonly forgetActions;
   readonly putSession;
+  readonly keepUploads;
+  readonly endUploads;
+  readonly retryUploads;
+  readonly queueStored;
   readonly checkpoint;
   readonly tidy;
   readonly #db: Connection;
   readonly #blobs: BlobWriter;
   readonly #outputs: OutputWriter;
   readonly #use: ActionUse;
+  readonly #uploads: UploadQueue;
 
   /**
    * @param monotonicMs a clock that nobody sets, to tell when the other one was set
@@ -63,7 +69,13 @@ export class StoreWriter implements WriterPort {
     this.putChunk = blobs.putChunk;
     this.dropBlob = blobs.dropBlob;
     this.dropUnused = blobs.dropUnused;
-    const entries = new EntryWriter(db, blobs);
+    const uploads = new UploadQueue(db);
+    this.#uploads = uploads;
+    this.keepUploads = uploads.keepUploads;
+    this.endUploads = uploads.endUploads;
+    this.retryUploads = uploads.retryUploads;
+    this.queueStored = uploads.queueStored;
+    const entries = new EntryWriter(db, blobs, uploads);
     this.putEntry = entries.putEntry;
     this.putFile = entries.putFile;
     this.sealBlob = entries.sealBlob;
@@ -83,7 +95,7 @@ export class StoreWriter implements WriterPort {
     this.sealOutput = outputs.sealOutput;
     const use = new ActionUse(db, monotonicMs);
     this.#use = use;
-    const actions = new ActionWriter(db, outputs, use);
+    const actions = new ActionWriter(db, { outputs, use, uploads });
     this.putAction = actions.putAction;
     this.touchActions = actions.touchActions;
     this.dropAction = actions.dropAction;
@@ -106,6 +118,7 @@ export class StoreWriter implements WriterPort {
     } catch (error) {
       this.#blobs.forgetUndone();
       this.#outputs.forgetUndone();
+      this.#uploads.forgetUndone();
       this.#use.restore(seen);
       throw error;
     }

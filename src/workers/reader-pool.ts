@@ -49,6 +49,8 @@ const calls = [
   'getOutputsStored',
   'getShortIds',
   'getSession',
+  'getUploads',
+  'getUploadCounts',
   'getSessions',
 ] as const;
 

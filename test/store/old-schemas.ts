@@ -140,6 +140,22 @@ const FIFTH = `
   CREATE TRIGGER action_dropped AFTER DELETE ON action
     BEGIN UPDATE output SET actions = actions - 1 WHERE blob = old.output; END;`;
 
+const SIXTH = `
+  CREATE TABLE session (
+    id INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    key BLOB NOT NULL CHECK (length(key) = 32),
+    project BLOB NOT NULL CHECK (length(project) = 32),
+    label TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    used_at_ms INTEGER NOT NULL,
+    -- For each action the first 8 bytes of its ID, and in how many sessions in a row nobody asked for it.
+    actions BLOB NOT NULL CHECK (length(actions) % 9 = 0),
+    UNIQUE (namespace, key)
+  ) STRICT;
+  CREATE INDEX session_project ON session (namespace, project, used_at_ms);
+  CREATE INDEX session_used ON session (used_at_ms);`;
+
 /** What makes a store of each version, by that version. */
 export const oldSchemas: Readonly<Record<number, string>> = {
   1: FIRST,
@@ -147,4 +163,5 @@ export const oldSchemas: Readonly<Record<number, string>> = {
   3: FIRST + SECOND + THIRD,
   4: FIRST + SECOND + THIRD + FOURTH,
   5: FIRST + SECOND + THIRD + FOURTH + FIFTH,
+  6: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH,
 };
