@@ -46,6 +46,12 @@ export type PoolOptions = {
 /** Enough for what a writer's or a builder's task leaves behind. At four times as much a builder holds 13 MB more (bench/corpus-fetch.ts). */
 const YOUNG_MIB = 6;
 
+/**
+ * Piscina would load the entry by `require`. Node 22 aborts the process when a thread is ended while its `require` links an
+ * ES module (`v8::Module::IsGraphAsync`). Without that way Piscina loads it by `import`, at the same cost.
+ */
+const EXEC_ARGV = ['--no-experimental-require-module', '--disable-warning=ExperimentalWarning'];
+
 /** A Piscina pool of ours: a worker that dies is replaced. */
 export function createPool(options: PoolOptions): Piscina {
   // That of bin/astera has done its work for the front, and would override what is said here.
@@ -59,6 +65,7 @@ export function createPool(options: PoolOptions): Piscina {
     atomics: 'sync', // It answers soonest; an idle worker's timers never fire, but here no worker has any.
     recordTiming: false,
     niceIncrement: options.nice ?? 0,
+    execArgv: EXEC_ARGV,
     resourceLimits: { maxYoungGenerationSizeMb: options.youngMiB ?? YOUNG_MIB },
     workerData: { dbPath: options.dbPath, writerMode: options.writerMode },
   });
