@@ -34,6 +34,9 @@ export type AccessRequest = {
   readonly credentials: Credentials | undefined;
 };
 
+/** Whether somebody may be told of a module. */
+export type ModuleView = (module: ModulePath) => boolean;
+
 type Matcher = (path: ModulePath) => boolean;
 
 /** A client at a Unix socket counts as one at these. */
@@ -84,7 +87,7 @@ export class Access {
   }
 
   /**
-   * Asks for the right to see metrics and profiles. Without a file of users everybody has it. Resolves, where a password is
+   * Asks for the right to see metrics, profiles and the status page. Without a file of users everybody has it. Resolves, where a password is
    * to be checked, when it is right.
    *
    * @throws {Forbidden} the login lacks the scope
@@ -95,12 +98,23 @@ export class Access {
     if (this.#logins === undefined || this.isTrusted(address)) return undefined;
     if (credentials === undefined) {
       const why = `${notNamed(address)}; a login with the scope "admin" is needed`;
-      throw new Unauthorized(`cannot give metrics or profiles: ${why}`);
+      throw new Unauthorized(`cannot show this server: ${why}`);
     }
     const grant = this.#logins.grantOf(credentials, address);
     if (grant instanceof Promise) return grant.then(judgeAdmin);
     judgeAdmin(grant);
     return undefined;
+  }
+
+  /**
+   * Asks for the same right, for a list of modules; a promise where a password must be checked first.
+   *
+   * @returns which modules the list may name: those that the client may read
+   * @throws what `demandAdmin` does
+   */
+  demandView(client: AccessRequest): ModuleView | Promise<ModuleView> {
+    const right = this.demandAdmin(client);
+    return right === undefined ? this.#viewOf(client) : right.then(() => this.#viewOf(client));
   }
 
   /**
@@ -125,6 +139,18 @@ export class Access {
     return address.byteLength === 0 ? this.#isLocalAllowed : isWithin(this.#networks, plainIp(address));
   }
 
+  #viewOf({ address, credentials }: AccessRequest): ModuleView | Promise<ModuleView> {
+    if (this.isTrusted(address)) return () => true;
+    if (this.#logins === undefined || credentials === undefined)
+      return (module) => this.#needOf(module) === undefined;
+    const view = (grant: Grant) => (module: ModulePath) => {
+      const need = this.#needOf(module);
+      return need === undefined || grant.opens(module, need);
+    };
+    const grant = this.#logins.grantOf(credentials, address);
+    return grant instanceof Promise ? grant.then(view) : view(grant);
+  }
+
   /** The scope that a client of no trusted network needs for a module. Undefined: none. */
   #needOf(module: ModulePath): ModuleScope | undefined {
     if (this.#privates.some((matches) => matches(module))) return 'private';
@@ -140,7 +166,7 @@ function judge(grant: Grant, module: ModulePath, need: ModuleScope): Visibility 
 
 function judgeAdmin({ scopes }: Grant): void {
   if (scopes.includes('admin')) return;
-  throw new Forbidden('cannot give metrics or profiles: the login lacks the scope "admin"');
+  throw new Forbidden('cannot show this server: the login lacks the scope "admin"');
 }
 
 function refusal(module: ModulePath, need: ModuleScope, why: string): string {

@@ -7,7 +7,7 @@ import { quote } from '../core/quote.ts';
 
 /**
  * `read`: public modules of `--require-login`. `private`: private modules, and those of `read`. `cache-read` and
- * `cache-write`: get from the build cache, put into it. `admin`: metrics and profiles, and nothing else.
+ * `cache-write`: get from the build cache, put into it. `admin`: the status page, metrics and profiles, and nothing else.
  */
 export const scopes = ['read', 'private', 'cache-read', 'cache-write', 'admin'] as const;
 

@@ -64,7 +64,7 @@ const ready: Command = {
 
 const scopes: ServeOption = {
   name: 'scopes',
-  help: 'its rights, comma-separated: read (modules of --require-login), private (private modules too), cache-read, cache-write, admin (metrics and profiles); private:corp.example/team/* is for these modules, cache-write:pr/* for namespaces that begin so',
+  help: 'its rights, comma-separated: read (modules of --require-login), private (private modules too), cache-read, cache-write, admin (status page, metrics and profiles); private:corp.example/team/* is for these modules, cache-write:pr/* for namespaces that begin so',
   form: 'a list such as private:corp.example/team/*,cache-write:pr/*',
   fallback: 'private',
 };

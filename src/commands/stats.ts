@@ -3,8 +3,9 @@
 import { ENTRY_KINDS, type EntryKind } from '../core/entry-kind.ts';
 import { printable, printableJson } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
+import type { StoreStats } from '../core/store-stats.ts';
 import { lookAtStore } from '../store/look.ts';
-import { readStats, type StoreStats } from '../store/stats.ts';
+import { readStats } from '../store/stats.ts';
 import { formatTable } from './table.ts';
 
 /**

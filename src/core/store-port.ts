@@ -10,9 +10,11 @@
  * paths below a GOPROXY's root. Times are Unix ms, sizes are bytes, digests are lower-case hex.
  */
 
+import type { BrowsePort } from './browse-port.ts';
 import type { BuildCacheReaderPort, BuildCacheWriterPort } from './build-cache-port.ts';
 import type { SourceName } from './ports.ts';
 import type { SessionReaderPort, SessionWriterPort } from './session-port.ts';
+import type { Unsettled } from './store-stats.ts';
 import type { UploadReaderPort, UploadWriterPort } from './upload-port.ts';
 
 /** The origin of a stored answer. */
@@ -81,19 +83,6 @@ export type UnsettledRow = {
   readonly unknownTimes: number;
 };
 
-/**
- * The numbers of zips and go.mod files that the checksum database has not confirmed. Private files are counted only
- * until they are looked at.
- */
-export type Unsettled = {
-  /** Files that it was not asked about yet. */
-  readonly unchecked: number;
-  /** Files that it could not be asked about, or does not know. */
-  readonly unconfirmed: number;
-  /** The unconfirmed files that it does not know. */
-  readonly unknown: number;
-};
-
 export type StoreSizes = Unsettled & { readonly storeBytes: number; readonly walBytes: number };
 
 /** The counts of a `forget`: dropped 200s, 404s and 410s, partial downloads. `bodyBytes` are those of the 200s. */
@@ -106,7 +95,7 @@ export type Forgotten = {
 
 type Nothing = Record<never, never>;
 
-type OtherReads = BuildCacheReaderPort & SessionReaderPort & UploadReaderPort;
+type OtherReads = BuildCacheReaderPort & SessionReaderPort & UploadReaderPort & BrowsePort;
 
 export type ReaderPort = OtherReads & {
   /**

@@ -27,6 +27,8 @@ export type Route = {
    * @throws {Unauthorized} it needs a login, or a better one. @throws {Forbidden} the login lacks the right
    */
   admit?(client: Client, header: (name: string) => string): Promise<void> | undefined;
+  /** A look at the server, which is no work: figures of a page come again and again. */
+  readonly isLook?: boolean;
   /** The longest body of a PUT or POST that it takes; undefined: it takes none. Other methods have no body. */
   readonly bodyBytesMax?: number;
   /** Answers by `responder`. An error that it throws, or rejects with, goes out as one line. */

@@ -119,6 +119,41 @@ export function ownHead(type: string): string {
   return `${type}\r\n${NOSNIFF}\r\nCache-Control: ${NEVER}`;
 }
 
+/** A file of the status page, held as a whole. */
+export type PageFile = {
+  readonly type: string;
+  readonly body: Uint8Array;
+  /** Of the body, in hex. */
+  readonly sha256: string;
+};
+
+/**
+ * The block of a page's file. Nothing but our own files may run or be shown in the page, and no other page may hold it.
+ * Its address may have a token, which no other server must hear of.
+ */
+export function pageHead({ type, sha256 }: PageFile): string {
+  return [
+    type,
+    NOSNIFF,
+    'Cache-Control: no-cache',
+    'Vary: Accept',
+    `ETag: ${etagOf(sha256)}`,
+    `Content-Security-Policy: ${PAGE_POLICY}`,
+    'Referrer-Policy: no-referrer',
+  ].join('\r\n');
+}
+
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 export function etagOf(sha256: string): string {
   return `"${sha256}"`;
 }

@@ -11,7 +11,17 @@ import { type ErrorKind, httpStatus, isServeError, messageOf } from '../core/err
 import { WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import type { Events } from '../observe/events.ts';
 import { Client } from './client.ts';
-import { answerHead, errorHead, etagOf, FIRST_HEADER, hotHead, ownHead, statusLine } from './headers.ts';
+import {
+  answerHead,
+  errorHead,
+  etagOf,
+  FIRST_HEADER,
+  hotHead,
+  ownHead,
+  type PageFile,
+  pageHead,
+  statusLine,
+} from './headers.ts';
 import { Pump, type PumpEnd, type PumpKeeper } from './pump.ts';
 import { matchesTag, parseRange, type Span } from './range.ts';
 
@@ -69,6 +79,31 @@ export class Responder {
     if (client.isOver) return;
     this.#own(client, code, Buffer.from(text), [errorHead(), ...headers]);
     this.#count(client, route, code, 'none');
+  }
+
+  /** Figures that were made for this client alone. */
+  json(client: Client, value: object, route: string): void {
+    if (client.isOver) return;
+    this.#own(client, 200, Buffer.from(JSON.stringify(value)), [ownHead('application/json')]);
+    this.#count(client, route, 200, 'none');
+  }
+
+  /** A file of the status page. Browsers keep it, and ask each time whether it is still the same. */
+  page(client: Client, file: PageFile, route: string): void {
+    if (client.isOver) return;
+    const etag = etagOf(file.sha256);
+    if (client.ifNoneMatch !== '' && matchesTag(client.ifNoneMatch, etag)) {
+      client.res.cork(() => {
+        client.res.writeStatus(statusLine[304] ?? '304');
+        client.res.writeHeader(FIRST_HEADER, pageHead(file));
+        client.res.endWithoutBody();
+      });
+      client.finish();
+      this.#count(client, route, 304, 'none');
+      return;
+    }
+    this.#own(client, 200, file.body, [pageHead(file)]);
+    this.#count(client, route, 200, 'none');
   }
 
   /** A file that was made for this client alone, of no kind that a GOPROXY has. */

@@ -40,7 +40,7 @@ export type ServerOptions = {
   readonly isStoring?: () => boolean;
   /** Connections at one time; more are closed as they come. */
   readonly connectionsMax: number;
-  /** Told of each connection, and of each request but hot ones, before anything is done for it. */
+  /** Told of each connection, and of each request but hot ones and looks, before anything is done for it. */
   readonly onWork?: () => void;
 };
 
@@ -98,6 +98,11 @@ export class Server {
     const successors = renewed.flatMap((listener) => listener ?? []);
     this.#listeners.push(...successors);
     return successors.length;
+  }
+
+  /** Requests that are being answered now, but for hot ones, and open connections. */
+  get open(): { readonly requests: number; readonly connections: number } {
+    return { requests: this.#open.size, connections: this.#connections };
   }
 
   /** The event loop is busy all the time: it may spin for want of file descriptors. */
@@ -178,7 +183,6 @@ export class Server {
 
   /** The way of all requests but hot ones. */
   #begin(client: Client, req: HttpRequest): void {
-    this.#options.onWork?.();
     this.#admit(client);
     let name = 'malformed';
     const fail = (error: unknown) => this.#responder.error(client, error, name);
@@ -186,6 +190,7 @@ export class Server {
       this.#options.hosts.demand(client.host);
       const route = routeOf(this.#options.endpoints, parseTarget(client.url, client.query));
       name = route?.name ?? 'other';
+      if (route?.isLook !== true) this.#options.onWork?.();
       const methods = route?.methods ?? READ_ONLY;
       if (!methods.includes(client.method)) this.#refuseMethod(client, methods);
       else if (route === undefined)

@@ -109,6 +109,15 @@ export class Download {
     return this.#source;
   }
 
+  /** Bytes that are here, and the whole size, if the source has said it. */
+  get receivedBytes(): number {
+    return this.#blob.received;
+  }
+
+  get sizeBytes(): number | undefined {
+    return this.#size;
+  }
+
   /** The body for one client: the whole zip if it is small and checked, else a stream. */
   body(): Uint8Array | ByteStream {
     return this.#whole ?? this.#stream();

@@ -17,6 +17,7 @@ import { hashGoMod } from '../modzip/go-mod-hash.ts';
 import type { Events } from '../observe/events.ts';
 import type { Check, CheckedIngest } from './checked-ingest.ts';
 import { Download } from './download.ts';
+import type { Downloads } from './downloads.ts';
 import type { Found } from './found.ts';
 import type { Freshness } from './freshness.ts';
 import { checkSmall } from './small-check.ts';
@@ -34,6 +35,8 @@ export type FetcherOptions = {
   readonly events: Events;
   readonly negativeTtlMs: number;
   readonly visibilityOf: VisibilityOf;
+  /** Told of each zip that comes. */
+  readonly downloads: Pick<Downloads, 'note'>;
 };
 
 /** The fetch of one key, for one flight. */
@@ -95,10 +98,12 @@ export class Fetcher {
 
   /** Downloads a zip. Resolves when the source has begun to answer; in strict mode when the zip is confirmed. */
   async zip(job: FetchJob, resource: Versioned, partial: PartialRow | undefined): Promise<Found> {
-    const { ingest, events, clock, memory } = this.#options;
+    const { ingest, events, clock, memory, downloads } = this.#options;
     const { key, hold } = job;
+    const { module, version } = resource;
     const startedMs = clock.monotonicMs();
     const download = this.#download(job, resource, partial);
+    downloads.note({ module, version, startedAtMs: clock.wallMs(), download }, download.landed);
     download.started.then(
       () => ingest.expect(resource),
       () => {}, // The checksum database must hear only of versions that the source has.

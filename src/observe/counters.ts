@@ -8,7 +8,9 @@ export const REQUEST_SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5
 
 export class Counters {
   readonly #requests = new Map<string, Map<number, number>>();
+  /** By source. Those of outputs are apart, as one build would hide all that is asked of modules. */
   readonly #answers = new Map<string, number>();
+  readonly #outputs = new Map<string, number>();
   /** Requests per bucket, not cumulated. The last bucket is above all bounds. */
   readonly buckets: number[] = new Array(REQUEST_SECONDS.length + 1).fill(0);
   seconds = 0;
@@ -21,7 +23,8 @@ export class Counters {
       this.#requests.set(route, codes);
     }
     codes.set(code, (codes.get(code) ?? 0) + 1);
-    this.#answers.set(source, (this.#answers.get(source) ?? 0) + 1);
+    const answers = route === 'output' ? this.#outputs : this.#answers;
+    answers.set(source, (answers.get(source) ?? 0) + 1);
     const seconds = ms / 1000;
     this.seconds += seconds;
     let bucket = 0;
@@ -36,6 +39,15 @@ export class Counters {
   }
 
   get answers(): { source: string; count: number }[] {
-    return Array.from(this.#answers, ([source, count]) => ({ source, count }));
+    const sources = new Set([...this.#answers.keys(), ...this.#outputs.keys()]);
+    return Array.from(sources, (source) => ({
+      source,
+      count: this.answersFrom(source) + (this.#outputs.get(source) ?? 0),
+    }));
+  }
+
+  /** Answers from `source` but for outputs of the build cache. */
+  answersFrom(source: string): number {
+    return this.#answers.get(source) ?? 0;
   }
 }

@@ -10,3 +10,6 @@ export const LOG_WAITING_BYTES_MAX = 256 * KiB;
 
 /** While connections are refused for lack of descriptors, one line in so long goes to the log. */
 export const REFUSED_LOG_MS = 60_000;
+
+/** Minutes that the status page shows, the current one among them. At double, each look at it brings 10 kB. */
+export const MINUTES_KEPT = 60;

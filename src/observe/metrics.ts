@@ -5,6 +5,7 @@
  */
 
 import type { Metric } from 'prom-client';
+import type { GitCopies, Totals } from '../core/status.ts';
 import type { StoreSizes } from '../core/store-port.ts';
 import { Counters, REQUEST_SECONDS } from './counters.ts';
 import type { LoopDelay } from './event-loop.ts';
@@ -17,14 +18,8 @@ export type Gauges = {
   storeSizes(): Promise<StoreSizes>;
   /** Undefined without Git. */
   gitCopies(): GitCopies | undefined;
-};
-
-/** Copies of repositories, and what was done with them since the start. */
-export type GitCopies = {
-  readonly copies: number;
-  readonly bytes: number;
-  readonly removed: number;
-  readonly tidied: number;
+  /** Requests that are being answered, and open connections. */
+  open(): { readonly requests: number; readonly connections: number };
 };
 
 export class Metrics {
@@ -95,6 +90,9 @@ export class Metrics {
           metric.set({ quantile }, seconds);
       },
     );
+    this.#gauge('astera_http_open', 'Requests being answered, and open connections', ['what'], (metric) => {
+      for (const [what, count] of Object.entries(gauges.open())) metric.set({ what }, count);
+    });
     this.#gauge('astera_git_copies', 'Copies of Git repositories', [], (metric) => {
       metric.set(gauges.gitCopies()?.copies ?? 0);
     });
@@ -138,6 +136,30 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
+  /** The figures of the status page, out of the same counters. */
+  async totals(): Promise<Totals> {
+    const from = (source: string) => this.counters.answersFrom(source);
+    const requests = await samplesOf(this.upstreamRequests);
+    const asked = await samplesOf(this.buildCacheRequests);
+    const build = (op: string, result: string) =>
+      sum(asked.filter(({ labels }) => labels.op === op && labels.result === result));
+    return {
+      memory: from('memory'),
+      store: from('store'),
+      upstream: from('upstream'),
+      git: from('git'),
+      bucket: from('bucket'),
+      stale: from('stale'),
+      computed: from('computed'),
+      upstreamRequests: sum(requests),
+      upstreamFailures: sum(requests.filter(({ labels }) => /^(?:error|5)/.test(String(labels.code)))),
+      upstreamBytes: sum(await samplesOf(this.upstreamBytes)),
+      buildHits: build('get', 'hit'),
+      buildMisses: build('get', 'miss'),
+      buildPuts: build('put', 'stored'),
+    };
+  }
+
   #counter(name: string, help: string, labelNames: string[] = []): Counter {
     return new Counter({ name, help, labelNames, registers: [this.#registry] });
   }
@@ -169,6 +191,16 @@ export class Metrics {
       collect: () => fill(metric),
     });
   }
+}
+
+type Sample = { readonly value: number; readonly labels: Partial<Record<string, string | number>> };
+
+async function samplesOf(counter: Counter): Promise<readonly Sample[]> {
+  return (await counter.get()).values;
+}
+
+function sum(samples: readonly Sample[]): number {
+  return samples.reduce((all, { value }) => all + value, 0);
 }
 
 const NOTHING_SEEN: StoreSizes = {

@@ -14,6 +14,7 @@ import { Singleflight, type SingleflightOptions } from '../flight/singleflight.t
 import { WeakCache } from '../flight/weak-cache.ts';
 import { YoungGarbage } from '../flight/young-garbage.ts';
 import { CheckedIngest } from '../modules/checked-ingest.ts';
+import { Downloads } from '../modules/downloads.ts';
 import type { Found, Read } from '../modules/found.ts';
 import { Freshness } from '../modules/freshness.ts';
 import { ModuleProxy } from '../modules/module-proxy.ts';
@@ -85,8 +86,10 @@ export function joinModules({ bounds, verify, refusedMs, checksums, ...parts }: 
   const outsideWrites = new OutsideWrites({ store, memory, readThrough });
   const { drop } = outsideWrites;
   const checks = { store, checksums, drop, clock, events, unknownMs: negativeTtlMs };
+  const downloads = new Downloads();
   const modules = new ModuleProxy({
     ...parts,
+    downloads,
     readThrough,
     heads: new Singleflight(bounds),
     sources: new Sources(parts),
@@ -95,5 +98,5 @@ export function joinModules({ bounds, verify, refusedMs, checksums, ...parts }: 
     ingest: new CheckedIngest({ mode: verify, checksums, clock, events, refusedMs }),
     storedCheck: new StoredCheck({ ...checks, builder }),
   });
-  return { modules, outsideWrites, checks };
+  return { modules, outsideWrites, checks, downloads };
 }

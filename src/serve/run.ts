@@ -18,6 +18,7 @@ import { ProgramEndpoint } from '../front/program-endpoint.ts';
 import { PutsEndpoint } from '../front/puts-endpoint.ts';
 import { Server } from '../front/server.ts';
 import { SessionEndpoint } from '../front/session-endpoint.ts';
+import { StatusEndpoint } from '../front/status-endpoint.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
 import type { Events } from '../observe/events.ts';
@@ -38,8 +39,10 @@ import { importLocalCache } from './local-cache.ts';
 import { openLogins } from './logins.ts';
 import { nameSigner } from './name-signer.ts';
 import { ownNames } from './own-names.ts';
+import { pageFiles } from './page-files.ts';
 import { notifySystemd, ServiceManager } from './service-manager.ts';
 import { createServices, type Services } from './services.ts';
+import { openStatus, type ServerStatus } from './status.ts';
 import { aborted, onHangup } from './stop-signal.ts';
 
 /** Between two rounds of writing last-use times and dropping what is past its bound. */
@@ -72,26 +75,24 @@ export async function runServer({
 }: Serving): Promise<void> {
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
   const logins = openLogins(config, events);
-  const services = createServices({
-    config,
-    store,
-    builder,
-    events,
-    logins,
-  });
+  const services = createServices({ config, store, builder, events, logins });
   const background = new Background(config, { store, events, checks: services.checks });
   const builderIds = () => [...builder.threadIds, ...background.threadIds];
-  profiles?.nameThreads(() => ({ ...store.threadIds(), builder: builderIds() }));
+  const readerIds = () => [...store.threadIds().reader, ...status.threadIds()];
+  profiles?.nameThreads(() => ({ ...store.threadIds(), reader: readerIds(), builder: builderIds() }));
   const loopDelay = new EventLoopDelay(() => server.noteBusy());
+  const open = () => server.open;
   metrics.watch({
     weakCache: () => services.cache,
     loopDelay: () => loopDelay.take(),
     storeSizes: () => store.getSizes({}),
     gitCopies: services.git.copies,
+    open,
   });
   const onWork = () => loopDelay.wake();
   const program = cacheProgram();
-  const server = serverOver({ config, store, metrics, events, profiles, onWork, program }, services);
+  const status = openStatus({ config, metrics, events, services, open, full: () => store.full });
+  const server = serverOver({ config, store, metrics, events, profiles, onWork, program, status }, services);
   const manager =
     config.systemd &&
     new ServiceManager({
@@ -103,6 +104,7 @@ export async function runServer({
     setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
     setInterval(() => {
       logins?.sweep();
+      void status.turnMinute();
       void keepHouse(config, { store, services, events, stop });
     }, HOUSEKEEPING_MS),
   ];
@@ -116,6 +118,7 @@ export async function runServer({
     await controlStopped;
     await services.lastUse.flush(clock.wallMs()).catch(() => {});
     await services.usedActions.flush(clock.wallMs()).catch(() => {});
+    await status.close();
     await store.close();
     await builder.close();
     await background.close();
@@ -152,6 +155,7 @@ export async function runServer({
 type ServerParts = Omit<Serving, 'stop' | 'log'> & {
   readonly onWork: () => void;
   readonly program: ReturnType<typeof cacheProgram>;
+  readonly status: ServerStatus;
 };
 
 type Renewable = {
@@ -163,7 +167,7 @@ type Renewable = {
 
 /** The server with all its endpoints, not listening yet. */
 function serverOver(
-  { config, store, metrics, events, profiles, onWork, program }: ServerParts,
+  { config, store, metrics, events, profiles, onWork, program, status }: ServerParts,
   { access, modules, sumdb, buildCache, filters, sessions, cacheRight }: Services,
 ): Server {
   const { instance } = store;
@@ -172,6 +176,7 @@ function serverOver(
     endpoints: [
       new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, access, profiles }),
       new ProgramEndpoint(program),
+      new StatusEndpoint({ ...status, file: pageFiles(), access, isSecure: config.tlsCert !== undefined }),
       new CacheEndpoint({ cache: buildCache, right: cacheRight }),
       new PutsEndpoint({ cache: buildCache, right: cacheRight }),
       new FilterEndpoint({ filters, right: cacheRight }),

@@ -12,7 +12,7 @@ import { Sessions } from '../buildcache/sessions.ts';
 import type { VisibilityOf } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
-import type { ModuleSource, Upstream } from '../core/ports.ts';
+import type { Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource } from '../core/resource.ts';
 import type { Remote, Store } from '../core/store-port.ts';
@@ -33,7 +33,7 @@ import { SumdbProxy } from '../sumdb/sumdb-proxy.ts';
 import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { Pages } from '../upstream/page-get.ts';
-import { createUpstream } from '../upstream/proxy-list.ts';
+import { createUpstream, type UpstreamList } from '../upstream/proxy-list.ts';
 import type { BuilderPool } from '../workers/builder-pool.ts';
 import { READ_QUEUE_MAX } from '../workers/limits.ts';
 import { clock } from './clock.ts';
@@ -67,8 +67,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     logins,
   });
   const { visibilityOf } = access;
-  const { buildZip } = builder;
-  const git = gitModules(config, { pages, upstreams, buildZip, events });
+  const git = gitModules(config, { pages, upstreams, buildZip: builder.buildZip, events });
   const held = joinMemory({
     store,
     lastUse,
@@ -121,6 +120,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     usedActions,
     ...held,
     ...joined,
+    upstream,
     sumdb,
     /** Has all asked anew of Git that was refused or not found. */
     git,
@@ -236,13 +236,13 @@ function sumdbProxy(
 /** Opens lists of upstreams that share their settings, and closes them together. */
 class Upstreams {
   readonly #options: { readonly config: Config; readonly instance: string; readonly events: Events };
-  readonly #open: ReturnType<typeof createUpstream>[] = [];
+  readonly #open: UpstreamList[] = [];
 
   constructor(options: { config: Config; instance: string; events: Events }) {
     this.#options = options;
   }
 
-  open(list: string): Upstream & ModuleSource {
+  open(list: string): UpstreamList {
     const { config, instance, events } = this.#options;
     const upstream = usable(() =>
       createUpstream({

@@ -31,3 +31,6 @@ export const UPLOADS_PER_CALL_MAX = 1_000;
 
 /** Stored files that one transaction queues: some 10 ms, so that clients' writes come in between. */
 export const UPLOADS_QUEUED_PER_CALL = 2_000;
+
+/** Versions of one module that are sorted for a list. The largest real modules have some 5,000; past it the list lacks some. At double, a Pi's thread takes a fifth of a second for it. */
+export const VERSIONS_SORTED_MAX = 10_000;

@@ -11,9 +11,11 @@ import type { ReaderPort } from '../core/store-port.ts';
 import { ActionReader } from './action-reader.ts';
 import { BlobReader } from './blob-reader.ts';
 import { EntryReader } from './entry-reader.ts';
+import { ModuleFinder } from './module-finder.ts';
 import { PartialReader } from './partial-reader.ts';
 import { type Connection, openReadable } from './schema.ts';
 import { SessionReader } from './session-reader.ts';
+import { countAll } from './stats.ts';
 import { UploadReader } from './upload-reader.ts';
 import { VerdictReader } from './verdict-reader.ts';
 
@@ -36,6 +38,9 @@ export class StoreReader implements ReaderPort {
   readonly getUploads;
   readonly getUploadCounts;
   readonly getSizes: ReaderPort['getSizes'];
+  readonly getStats: ReaderPort['getStats'];
+  readonly findModules;
+  readonly getModuleVersions;
   readonly #db: Connection;
   readonly #batch;
 
@@ -68,6 +73,10 @@ export class StoreReader implements ReaderPort {
     const uploads = new UploadReader(db);
     this.getUploads = uploads.getUploads;
     this.getUploadCounts = uploads.getUploadCounts;
+    const finder = new ModuleFinder(db);
+    this.findModules = finder.findModules;
+    this.getModuleVersions = finder.getModuleVersions;
+    this.getStats = () => countAll(db, path);
     this.getSizes = () => ({
       storeBytes: bytesOfFile(path),
       walBytes: bytesOfFile(`${path}-wal`),

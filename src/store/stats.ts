@@ -5,75 +5,19 @@
  */
 
 import { statSync } from 'node:fs';
-import type { EntryKind } from '../core/entry-kind.ts';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
-import type { Unsettled } from '../core/store-port.ts';
+import type {
+  BuildCacheStats,
+  Conflict,
+  Partial,
+  StoreStats,
+  Tally,
+  Unsettled,
+} from '../core/store-stats.ts';
 import { type Connection, openReadable } from './schema.ts';
 import { UNSETTLED_COUNTS } from './unsettled.ts';
-
-/** Answers of one kind, status and source. */
-export type Tally = {
-  readonly kind: EntryKind;
-  /** 200, 404 or 410. */
-  readonly status: number;
-  readonly source: string;
-  readonly entries: number;
-  /** Of their bodies, as if each had its own. */
-  readonly bytes: number;
-  /** Unix time. */
-  readonly oldestAtMs: number;
-  readonly newestAtMs: number;
-};
-
-/** A download that is not whole. */
-export type Partial = {
-  readonly key: string;
-  /** Stored so far, to a chunk. */
-  readonly bytes: number;
-  /** Of the whole file; null where the upstream did not say it. */
-  readonly size: number | null;
-  readonly changedAtMs: number;
-};
-
-/** The build cache, counted. */
-export type BuildCacheStats = {
-  readonly actions: number;
-  readonly outputs: number;
-  /** Of the outputs' contents, and as they are stored. */
-  readonly bytes: number;
-  readonly storedBytes: number;
-  /** Actions for which another output was put, and refused. */
-  readonly conflictCount: number;
-  /** The newest CONFLICTS_LISTED_MAX of them. */
-  readonly conflicts: readonly Conflict[];
-};
-
-/** An action for which another output than its own was put. */
-export type Conflict = {
-  readonly namespace: string;
-  readonly actionId: string;
-  readonly outputId: string;
-  /** The last one refused, how many were, and when. */
-  readonly refusedOutputId: string;
-  readonly times: number;
-  readonly atMs: number;
-};
-
-export type StoreStats = Unsettled & {
-  readonly storeBytes: number;
-  readonly walBytes: number;
-  /** Pages in the file that hold nothing now. */
-  readonly freeBytes: number;
-  readonly tallies: readonly Tally[];
-  /** Bodies that are not inline, each content once. */
-  readonly blobs: { readonly count: number; readonly bytes: number };
-  /** The newest PARTIALS_LISTED_MAX of them. */
-  readonly partials: readonly Partial[];
-  readonly partialCount: number;
-  readonly buildCache: BuildCacheStats;
-};
 
 const PARTIALS_LISTED_MAX = 20;
 const CONFLICTS_LISTED_MAX = 20;
@@ -94,7 +38,8 @@ export function readStats(path: string): StoreStats {
   }
 }
 
-function countAll(db: Connection, path: string): StoreStats {
+/** The same over a connection that is open, in the transaction that it is in. */
+export function countAll(db: Connection, path: string): StoreStats {
   return {
     storeBytes: bytesOfFile(path),
     walBytes: bytesOfFile(`${path}-wal`),

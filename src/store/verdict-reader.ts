@@ -1,7 +1,8 @@
 /** Reads of the zips and go.mod files that the checksum database has not confirmed. */
 
 import { SUMDB_UNKNOWN_MS_MAX } from '../core/limits.ts';
-import type { ReaderPort, Trust, Unsettled, UnsettledRow } from '../core/store-port.ts';
+import type { ReaderPort, Trust, UnsettledRow } from '../core/store-port.ts';
+import type { Unsettled } from '../core/store-stats.ts';
 import type { Connection } from './schema.ts';
 import { FROM_UNSETTLED, UNSETTLED_COUNTS } from './unsettled.ts';
 

@@ -17,6 +17,7 @@ import {
 import { Gate } from '../core/gate.ts';
 import type { FetchEvent, Fetched, FetchRequest, ModuleSource, Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
+import type { UpstreamState } from '../core/status.ts';
 import { nextVia } from '../core/via.ts';
 import { createDispatchers, type Dispatchers } from './dispatchers.ts';
 import { FileSource } from './file-source.ts';
@@ -31,15 +32,20 @@ import { checkPath } from './url-path.ts';
 const DIRECT_HINT =
   'Astera does not fetch public modules from their repositories; put ",direct" into the client\'s GOPROXY for that';
 
+/** A list, its members' names for people, and its end. */
+export type UpstreamList = Upstream &
+  ModuleSource & {
+    readonly states: readonly UpstreamState[];
+    close(): Promise<void>;
+  };
+
 /**
  * The list named by `options.list`, ready to be asked. For one server, such as a checksum
  * database, a list with its URL alone will do. It opens no connection before it is asked.
  *
  * @throws {BadRequest} a malformed list or HTTP proxy, HTTP_PROXY in a CGI program, an instance id that is no token
  */
-export function createUpstream(
-  options: UpstreamOptions,
-): Upstream & ModuleSource & { close(): Promise<void> } {
+export function createUpstream(options: UpstreamOptions): UpstreamList {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(options.instance)) {
     throw new BadRequest(`cannot use instance id: ${quote(options.instance)}`);
   }
@@ -50,7 +56,7 @@ type Asked = FetchRequest & Pick<Ask, 'isSmall'>;
 
 type Member = { readonly source: Source; readonly fallsBack: boolean };
 
-class ProxyList implements Upstream, ModuleSource {
+class ProxyList implements UpstreamList {
   readonly name = 'upstream';
   readonly #members: readonly Member[];
   readonly #end: 'off' | 'direct' | undefined;
@@ -97,6 +103,11 @@ class ProxyList implements Upstream, ModuleSource {
 
   get isDown(): boolean {
     return this.#members.length > 0 && this.#members.every(({ source }) => source.isDown);
+  }
+
+  /** Its members in order. */
+  get states(): readonly UpstreamState[] {
+    return this.#members.map(({ source: { name, isDown } }) => ({ name: nameFor(name), isDown }));
   }
 
   /** Leaving the iteration early, or calling its `return()` at any time, ends the request. */
@@ -263,6 +274,11 @@ async function firstEvent(
   const { value } = await rest.next();
   if (value === undefined) throw new Error(`${source.name} ended before it began`);
   return { event: value, rest };
+}
+
+/** A directory's path is the operator's own matter. */
+function nameFor(name: string): string {
+  return name.startsWith('file:') ? 'a directory' : name;
 }
 
 /** A generator's own `return()` waits for a pending `next()`; this one ends that first. */

@@ -29,6 +29,10 @@ export type ReaderPoolOptions = {
   readonly onReads?: (calls: number) => void;
   /** Told when a reader died. */
   readonly onDeath?: (message: string) => void;
+  /** If set, threads start with their first read and end after so long without one. */
+  readonly idleMs?: number;
+  /** Steps of nice, for reads that must not hinder others. */
+  readonly nice?: number;
   /** Another thread entry, for tests. */
   readonly url?: URL;
 };
@@ -52,10 +56,17 @@ const calls = [
   'getUploads',
   'getUploadCounts',
   'getSessions',
+  'getStats',
+  'findModules',
+  'getModuleVersions',
 ] as const;
 
 /** As the front has: every answer out of the store passes through here. */
 const YOUNG_MIB = 24;
+
+/** As a builder's background: an idle thread ends, and its memory with it. */
+const BROWSE_IDLE_MS = 30_000;
+const BROWSE_NICE = 10;
 
 export class ReaderPool {
   readonly call: Remote<ReaderPort>;
@@ -67,12 +78,19 @@ export class ReaderPool {
   #isScheduled = false;
   #isClosed = false;
 
+  /** One reader for those who look at all of a store, so that no client's read queues up behind it. Costs nothing while idle. */
+  static forBrowsing(options: Omit<ReaderPoolOptions, 'threads'>): ReaderPool {
+    return new ReaderPool({ ...options, threads: 1, idleMs: BROWSE_IDLE_MS, nice: BROWSE_NICE });
+  }
+
   constructor(options: ReaderPoolOptions) {
     this.#options = options;
     this.#pool = createPool({
       url: options.url ?? entryBeside(import.meta.url, 'reader-worker'),
       threads: options.threads,
       dbPath: options.dbPath,
+      ...(options.idleMs !== undefined && { idleMs: options.idleMs }),
+      ...(options.nice !== undefined && { nice: options.nice }),
       youngMiB: YOUNG_MIB,
     });
     this.#pool.on('error', (error: unknown) => options.onDeath?.(messageOf(error)));

@@ -71,6 +71,7 @@ function makeEvents(): { events: Events; metrics: Metrics } {
     weakCache: () => ({ bytes: { strong: 10, weak: 20 }, size: 3 }),
     loopDelay: () => ({ p50: 0.001, p99: 0.002, max: 0.003 }),
     storeSizes: async () => ({ storeBytes: 1_000, walBytes: 200, unchecked: 7, unconfirmed: 4, unknown: 1 }),
+    open: () => ({ requests: 2, connections: 5 }),
     gitCopies: () => ({ copies: 3, bytes: 9_000, removed: 2, tidied: 1 }),
   });
   return { events: new Events(log, metrics), metrics };

@@ -156,6 +156,23 @@ const SIXTH = `
   CREATE INDEX session_project ON session (namespace, project, used_at_ms);
   CREATE INDEX session_used ON session (used_at_ms);`;
 
+const SEVENTH = `
+  -- What is to be written to the bucket. IDs are never used again: who ends one must not end another one's.
+  CREATE TABLE upload (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('entry', 'action', 'list')),
+    name TEXT NOT NULL,
+    queued_at_ms INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    after_ms INTEGER NOT NULL DEFAULT 0,
+    failure TEXT,
+    is_lost INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (kind, name)
+  ) STRICT;
+  -- What must not leave the store before it is in the bucket: an entry by its key, an action by its ID in hex.
+  CREATE VIEW waiting_upload AS SELECT kind, name FROM upload
+    WHERE is_lost = 0 AND EXISTS (SELECT 1 FROM setting WHERE setting.name = 'uploads' AND value = 'on');`;
+
 /** What makes a store of each version, by that version. */
 export const oldSchemas: Readonly<Record<number, string>> = {
   1: FIRST,
@@ -164,4 +181,5 @@ export const oldSchemas: Readonly<Record<number, string>> = {
   4: FIRST + SECOND + THIRD + FOURTH,
   5: FIRST + SECOND + THIRD + FOURTH + FIFTH,
   6: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH,
+  7: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH,
 };
