@@ -10,6 +10,12 @@ const json: ServeOption = {
   ...toggle(),
 };
 
+const vulns: ServeOption = {
+  name: 'vulns',
+  help: 'the stored module versions that reports of vulnerabilities concern',
+  ...toggle(),
+};
+
 const repair: ServeOption = {
   name: 'repair',
   help: 'drop bad files and fetch them again',
@@ -76,14 +82,20 @@ export const restore: Command = {
 export const stats: Command = {
   name: 'stats',
   help: 'Show the contents of the store.',
-  flags: [...common, json],
+  flags: [...common, json, vulns, serveOptions.vulndb],
   examples: [
     ['$0 stats', 'the contents of astera.db'],
+    ['$0 stats --vulns', 'the versions in it with known vulnerabilities'],
     ['$0 stats -db /var/lib/astera.db --json', 'of another store, as JSON'],
   ],
   run: async ({ flags }) => {
     const { loadStoreConfig } = await import('../settings/config.ts');
-    const { dbPath } = loadStoreConfig({ flags });
+    const { dbPath, vulndb } = loadStoreConfig({ flags });
+    if (isOn(flags, vulns)) {
+      const { statsVulns } = await import('./stats-vulns.ts');
+      await statsVulns({ dbPath, vulndb, asJson: isOn(flags, json) });
+      return;
+    }
     const { stats } = await import('./stats.ts');
     stats({ dbPath, asJson: isOn(flags, json) });
   },

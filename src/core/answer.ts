@@ -17,6 +17,8 @@ export type FileKind =
   | 'zip'
   | 'output'
   | 'program'
+  | 'vuln'
+  | 'packed-vuln'
   | SumdbKind;
 
 /** A checksum database's files. */

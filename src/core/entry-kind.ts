@@ -4,7 +4,7 @@
  * The kind of a stored answer. `info` is the `.info` of a canonical version, `query` that of anything else. `other` is
  * no file of a GOPROXY; Astera writes no such key.
  */
-export type EntryKind = 'zip' | 'mod' | 'info' | 'query' | 'list' | 'latest' | 'sumdb' | 'other';
+export type EntryKind = 'zip' | 'mod' | 'info' | 'query' | 'list' | 'latest' | 'sumdb' | 'vulndb' | 'other';
 
 /** All kinds, in the order of the figures that people read. */
 export const ENTRY_KINDS: readonly EntryKind[] = [
@@ -15,12 +15,14 @@ export const ENTRY_KINDS: readonly EntryKind[] = [
   'list',
   'latest',
   'sumdb',
+  'vulndb',
   'other',
 ];
 
 /** The kind of a key, by its form alone. `parseResource` says whether the key is valid. */
 export function kindOfKey(key: string): EntryKind {
   if (/^sumdb\/./s.test(key)) return 'sumdb';
+  if (/^vulndb\/./s.test(key)) return 'vulndb';
   if (key.endsWith('/@latest')) return 'latest';
   const [, file] = key.split('/@v/');
   if (file === 'list') return 'list';

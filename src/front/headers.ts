@@ -26,6 +26,8 @@ const contentTypes = {
   tile: 'application/octet-stream',
   output: 'application/octet-stream',
   program: 'text/javascript; charset=utf-8',
+  vuln: JSON_TYPE,
+  'packed-vuln': 'application/gzip',
 } as const satisfies Record<FileKind, string>;
 
 /** Their bytes never change. A lookup's record doesn't either, but a newer head goes out with it later. */

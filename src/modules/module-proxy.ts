@@ -11,10 +11,10 @@ import { isServeError } from '../core/errors.ts';
 import { SMALL_BYTES_MAX, WHOLE_BODY_BYTES_MAX } from '../core/limits.ts';
 import { type Hold, type ReadThrough, shareButLoops } from '../flight/read-through.ts';
 import type { Singleflight } from '../flight/singleflight.ts';
+import { StaleWait } from '../flight/stale-wait.ts';
 import { Fetcher, type FetcherOptions } from './fetcher.ts';
 import type { Found, Read } from './found.ts';
 import { type ModuleAsk, ModuleSteps, type ModuleStepsOptions } from './module-steps.ts';
-import { StaleWait } from './stale-wait.ts';
 
 export type ModuleProxyOptions = FetcherOptions &
   Pick<ModuleStepsOptions, 'lastUse' | 'storedCheck'> & {

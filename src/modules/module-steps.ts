@@ -13,10 +13,10 @@ import { type Resource, resourceKey } from '../core/resource.ts';
 import type { PartialRow } from '../core/store-port.ts';
 import type { LastUse } from '../flight/last-use.ts';
 import type { Held, Hold, Question } from '../flight/read-through.ts';
+import type { StaleWait } from '../flight/stale-wait.ts';
 import { computeAnswer } from './computed.ts';
 import type { Fetcher, FetcherOptions, FetchJob } from './fetcher.ts';
 import type { Found, Read } from './found.ts';
-import type { StaleWait } from './stale-wait.ts';
 import type { StoredCheck } from './stored-check.ts';
 
 export type ModuleStepsOptions = FetcherOptions & {

@@ -19,6 +19,7 @@ import { PutsEndpoint } from '../front/puts-endpoint.ts';
 import { Server } from '../front/server.ts';
 import { SessionEndpoint } from '../front/session-endpoint.ts';
 import { StatusEndpoint } from '../front/status-endpoint.ts';
+import { VulnerabilitiesEndpoint } from '../front/vulnerabilities-endpoint.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
 import { EventLoopDelay } from '../observe/event-loop.ts';
 import type { Events } from '../observe/events.ts';
@@ -168,7 +169,7 @@ type Renewable = {
 /** The server with all its endpoints, not listening yet. */
 function serverOver(
   { config, store, metrics, events, profiles, onWork, program, status }: ServerParts,
-  { access, modules, sumdb, buildCache, filters, sessions, cacheRight }: Services,
+  { access, modules, sumdb, vulndb, buildCache, filters, sessions, cacheRight }: Services,
 ): Server {
   const { instance } = store;
   const notReady = async () => store.full ?? (await unreadable(store));
@@ -182,6 +183,7 @@ function serverOver(
       new FilterEndpoint({ filters, right: cacheRight }),
       new SessionEndpoint({ sessions, right: cacheRight }),
       new ChecksumsEndpoint({ sumdb, instance }),
+      new VulnerabilitiesEndpoint({ vulndb, instance }),
       new ModulesEndpoint({ modules, instance }),
     ],
     access,

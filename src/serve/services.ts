@@ -3,12 +3,7 @@
  */
 
 import { Access } from '../access/access.ts';
-import { CacheRight } from '../access/cache-right.ts';
 import type { Logins } from '../access/logins.ts';
-import { ActionFilters } from '../buildcache/action-filters.ts';
-import { BuildCache } from '../buildcache/build-cache.ts';
-import { lastUseOfActions } from '../buildcache/last-use-of-actions.ts';
-import { Sessions } from '../buildcache/sessions.ts';
 import type { VisibilityOf } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
@@ -36,10 +31,12 @@ import { Pages } from '../upstream/page-get.ts';
 import { createUpstream, type UpstreamList } from '../upstream/proxy-list.ts';
 import type { BuilderPool } from '../workers/builder-pool.ts';
 import { READ_QUEUE_MAX } from '../workers/limits.ts';
+import { joinBuildCache } from './build-cache.ts';
 import { clock } from './clock.ts';
 import { joinMemory, joinModules } from './composition.ts';
 import { databasesOf, usable } from './databases.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
+import { vulndbOf } from './vulndb.ts';
 
 export type ServicesOptions = {
   readonly config: Config;
@@ -97,27 +94,10 @@ export function createServices({ config, store, builder, events, logins }: Servi
     isOffline: config.offline,
     visibilityOf,
   });
-  const usedActions = lastUseOfActions(store);
-  const filters = new ActionFilters(store);
-  const buildCache = new BuildCache({
-    store,
-    memory: held.memory,
-    readThrough: new ReadThrough({
-      reads: new Singleflight({ ...bounds, flightsMax: READ_QUEUE_MAX, onJoin: () => events.joinedFlight() }),
-      fetches: new Singleflight(bounds),
-    }),
-    used: usedActions,
-    filters,
-    clock,
-    events,
-  });
+  const vulndb = vulndbOf({ config, store, events, open: (url) => upstreams.open(url) });
   return {
     access,
-    buildCache,
-    filters,
-    sessions: new Sessions({ store, used: usedActions, clock, events }),
-    cacheRight: new CacheRight({ logins, readNeedsLogin: config.cacheReadNeedsLogin }),
-    usedActions,
+    ...joinBuildCache({ config, store, memory: held.memory, events, logins }),
     ...held,
     ...joined,
     upstream,
@@ -127,8 +107,11 @@ export function createServices({ config, store, builder, events, logins }: Servi
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
+    /** Undefined: there is none. */
+    vulndb: vulndb?.database,
     close: async () => {
-      await Promise.all([upstreams.close(), pages.close()]);
+      const stopped = vulndb?.stop();
+      await Promise.all([upstreams.close(), pages.close(), stopped]);
     },
   };
 }

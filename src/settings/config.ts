@@ -34,6 +34,7 @@ import { type Env, GoEnv } from './go-env.ts';
 import { type PluginConfig, readPlugin } from './plugin-config.ts';
 import { type ServeOption, serveOptions } from './serve-options.ts';
 import { type Found, nonEmpty, parseFound, Settings, whereOf } from './sources.ts';
+import { placeOfDatabase } from './vulndb-url.ts';
 
 /** Durations in ms, sizes in bytes; `serve-options.ts` explains each of them. */
 export type Config = {
@@ -87,6 +88,8 @@ export type Config = {
   readonly verify: 'off' | 'store' | 'strict';
   /** As `parseDatabases` takes them; `off` for none. */
   readonly sumdb: string;
+  /** The URL of a vulnerability database, as `placeOfDatabase` takes it; `off` for none. */
+  readonly vulndb: string;
   /** Patterns of modules that no checksum database is asked about: GONOSUMDB's, else the private ones. */
   readonly noSumdbPatterns: string;
   readonly pprof: boolean;
@@ -171,7 +174,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
 }
 
 /** The settings of a command that uses no network: the store, and the checksum databases. */
-export type StoreConfig = Pick<Config, 'dbPath' | 'sumdb' | PatternField>;
+export type StoreConfig = Pick<Config, 'dbPath' | 'sumdb' | 'vulndb' | PatternField>;
 
 type PatternField = 'privatePatterns' | 'noProxyPatterns' | 'noSumdbPatterns';
 
@@ -259,8 +262,18 @@ function readDbPath(settings: Settings): string {
 function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath'> {
   return {
     sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, goEnv), parseText),
+    vulndb: readVulndb(settings, goEnv),
     ...readPatterns(settings, goEnv),
   };
+}
+
+/** GOVULNDB is no setting of `go env`; gopls and govulncheck read it as one. */
+function readVulndb(settings: Settings, goEnv: GoEnv): string {
+  const fallback = { text: 'https://vuln.go.dev', from: 'default' };
+  const found = settings.find('vulndb') ?? goEnv.find('GOVULNDB') ?? fallback;
+  const url = parseFound(serveOptions.vulndb, found, parseText);
+  checked(serveOptions.vulndb, found, () => placeOfDatabase(url));
+  return url;
 }
 
 /** Undefined: off. */

@@ -169,6 +169,11 @@ export const serveOptions = {
     help: 'checksum databases to proxy, in the form of GOSUMDB, or off [default: GOSUMDB, else sum.golang.org]',
     form: 'a list such as sum.golang.org or name+hash+key https://host.example',
   },
+  vulndb: {
+    name: 'vulndb',
+    help: 'vulnerability database to proxy at /vulndb, or off [default: GOVULNDB, else https://vuln.go.dev]',
+    form: 'a URL such as https://vuln.go.dev or file:///srv/vulndb, or off',
+  },
   buildCacheBytesMax: {
     name: 'max-build-cache',
     help: 'remove the least used build outputs above this size; never those used within a day unless the disk is full',

@@ -181,5 +181,5 @@ export function total(metrics: ReadonlyMap<string, number>, name: string): numbe
 /** What a bare machine has: no setting of ours or of Go's leaks in. No test asks the world's checksum database or Git hosts. */
 function environment(): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR } = process.env;
-  return { PATH, HOME, TMPDIR, GOSUMDB: 'off', GOENV: 'off', ASTERA_GIT: 'off' };
+  return { PATH, HOME, TMPDIR, GOSUMDB: 'off', GOENV: 'off', ASTERA_GIT: 'off', ASTERA_VULNDB: 'off' };
 }

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Overdue } from '../../src/modules/overdue.ts';
+import { Overdue } from '../../src/flight/overdue.ts';
 
 function refreshOf(overdue: Overdue) {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

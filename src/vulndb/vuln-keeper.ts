@@ -1,0 +1,84 @@
+/**
+ * Fetches the reports about modules in the store before a client asks for them: for work offline, and so that the server
+ * can say which stored versions are concerned. It goes on while the database answers, and begins anew with each index.
+ */
+
+import { isServeError, messageOf } from '../core/errors.ts';
+import { escapeModulePath } from '../core/module-path.ts';
+import type { Store } from '../core/store-port.ts';
+import { modulePathOf } from './indexed-module.ts';
+import { VULN_FETCHES_AHEAD_MAX, VULN_LOOKUPS_MAX } from './limits.ts';
+import type { VulnModule } from './vuln-json.ts';
+
+/** govulncheck asks about Go itself in each project. */
+const GO_ITSELF: ReadonlySet<string> = new Set(['stdlib', 'toolchain']);
+
+export type VulnKeeperOptions = {
+  readonly store: Pick<Store, 'getVersions'>;
+  /** Brings a stored report up to date. */
+  readonly keep: (id: string) => Promise<void>;
+  /** Called with the reason if the rest must wait for the next index. */
+  readonly onStopped: (why: string) => void;
+};
+
+export class VulnKeeper {
+  readonly #options: VulnKeeperOptions;
+  /** Counts the indexes: work for an older one ends. */
+  #round = 0;
+  #work: Promise<unknown> = Promise.resolve();
+
+  constructor(options: VulnKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Starts with a new index, and ends the work for the one before. */
+  start(modules: readonly VulnModule[]): void {
+    const round = ++this.#round;
+    this.#work = this.#work
+      .then(() => this.#keepAll(modules, () => this.#round === round))
+      .catch((error) => {
+        this.#options.onStopped(messageOf(error));
+      });
+  }
+
+  /** Ends the work. @returns a promise that resolves when it has ended */
+  async stop(): Promise<void> {
+    this.#round++;
+    await this.#work;
+  }
+
+  /** Resolves when the work so far is done. */
+  async settled(): Promise<void> {
+    await this.#work;
+  }
+
+  async #keepAll(modules: readonly VulnModule[], isWanted: () => boolean): Promise<void> {
+    const ids = new Set<string>();
+    for (let at = 0; at < modules.length && isWanted(); at += VULN_LOOKUPS_MAX) {
+      const some = modules.slice(at, at + VULN_LOOKUPS_MAX);
+      const stored = await Promise.all(some.map(({ path }) => this.#isStored(path)));
+      for (const [n, { vulns }] of some.entries()) if (stored[n]) for (const { id } of vulns) ids.add(id);
+    }
+    const rest = ids.values();
+    const worker = async () => {
+      for (const id of rest) {
+        if (!isWanted()) return;
+        await this.#options.keep(id).catch(orMissing);
+      }
+    };
+    await Promise.all(Array.from({ length: VULN_FETCHES_AHEAD_MAX }, worker));
+  }
+
+  async #isStored(path: string): Promise<boolean> {
+    if (GO_ITSELF.has(path)) return true;
+    const module = modulePathOf(path);
+    if (module === undefined) return false;
+    return (await this.#options.store.getVersions({ module: escapeModulePath(module) })).versions.length > 0;
+  }
+}
+
+/** One report that the database lacks keeps no other from being fetched. */
+function orMissing(error: unknown): void {
+  const isMissing = isServeError(error) && (error.kind === 'not-found' || error.kind === 'gone');
+  if (!isMissing) throw error;
+}
