@@ -37,9 +37,9 @@ type Bound = Version | 'first';
 
 /** As in Go, `1.2` is `1.2.0`, and what is no version comes before all of them. */
 function boundOf(text = ''): Bound {
-  const [, short, rest = ''] = /^([0-9]+(?:\.[0-9]+){0,1})$|^(.*)$/s.exec(text) ?? [];
-  const full = short === undefined ? rest : `${short}${'.0'.repeat(3 - short.split('.').length)}`;
-  return parseVersion(`v${full.replace(/^v|^go/, '')}`) ?? 'first';
+  const plain = text.replace(/^v|^go/, '');
+  const numbers = /^[0-9]+(?:\.[0-9]+)?$/.test(plain) ? plain.split('.').length : 3;
+  return parseVersion(`v${plain}${'.0'.repeat(3 - numbers)}`) ?? 'first';
 }
 
 function compareBounds(a: Bound, b: Bound): number {
