@@ -34,7 +34,7 @@ test('govulncheck through Astera: online, with a newer report, and offline', asy
   assert.equal(first.code, FOUND, first.stderr);
   assert.match(
     first.stdout,
-    /GO-2024-0001[^]*Found in: example\.com\/weak@v1\.0\.0[^]*Fixed in: example\.com\/weak@v1\.1\.0/,
+    /GO-2024-0001[\s\S]*Found in: example\.com\/weak@v1\.0\.0[\s\S]*Fixed in: example\.com\/weak@v1\.1\.0/,
   );
   assert.doesNotMatch(first.stdout, /GO-2024-0002|GO-2024-0003/);
 
