@@ -101,7 +101,7 @@ test('without a database there is none, and a URL that is none is told at the st
       join(tempDir(t), 'a.db'),
     ]);
     assert.equal(exit.code, 2);
-    assert.match(exit.stderr, /^bad value for --vulndb: [^\n]+\n/);
+    assert.match(exit.stderr, /^astera: bad value for --vulndb: [^\n]+\n/);
   }
 });
 

@@ -23,6 +23,7 @@ export function reportText({ id, modified, module, fixed, withdrawn }: MadeUpRep
     ...(withdrawn !== undefined && { withdrawn }),
     summary: `Trouble in ${module}`,
     details: 'It has none.',
+    database_specific: { url: `https://pkg.go.dev/vuln/${id}` },
     affected: [
       {
         package: { name: module, ecosystem: 'Go' },
