@@ -159,7 +159,7 @@ test('a damaged stored file is fetched anew', async (t) => {
   assert.equal((await get('ID/GO-2024-1.json')).text, right.text);
   const index = await get('index/modules.json');
   await vulns.put('index/modules', Buffer.from('damaged'));
-  assert.deepEqual(await get('index/modules.json', open()), { ...index, origin: 'store' });
+  assert.equal((await get('index/modules.json', open())).text, index.text);
 });
 
 test('an ID that the database does not have is asked for once, until it changes', async (t) => {
