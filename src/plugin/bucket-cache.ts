@@ -23,35 +23,35 @@ type ActionRecord = { readonly actionId: string; readonly outputId: string; read
 
 export class BucketCache implements Remote {
   readonly #options: BucketOptions;
-  readonly #objects: BucketObjects;
+  readonly objects: BucketObjects;
 
   /** @throws {UsageError} there are no credentials */
   constructor(options: BucketOptions) {
     this.#options = options;
-    this.#objects = new BucketObjects(options);
+    this.objects = new BucketObjects(options);
   }
 
   get requests(): number {
-    return this.#objects.server.requests;
+    return this.objects.server.requests;
   }
 
   get wrong(): number {
-    return this.#objects.wrong;
+    return this.objects.wrong;
   }
 
   get takesPuts(): boolean {
-    return this.#objects.server.takesPuts;
+    return this.objects.server.takesPuts;
   }
 
   async get(actionId: string, local: LocalCache): Promise<LocalEntry | undefined> {
-    if (!this.#objects.server.isUp()) return undefined;
+    if (!this.objects.server.isUp()) return undefined;
     try {
       const record = await this.#readAction(actionId);
       const entry = record && (await this.#readOutput(record, local));
-      this.#objects.server.worked();
+      this.objects.server.worked();
       return entry;
     } catch (error) {
-      this.#objects.server.failed(error);
+      this.objects.server.failed(error);
       return undefined;
     }
   }
@@ -66,38 +66,38 @@ export class BucketCache implements Remote {
       // A spool may be of a run that shared it otherwise.
       if (!isForAll(path, this.#options)) return 'refused';
       const output = this.#path('output', outputId);
-      if (!(await this.#objects.has(output, size))) {
-        const end = await this.#objects.store(output, { size, path }, outputId);
+      if (!(await this.objects.has(output, size))) {
+        const end = await this.objects.store(output, { size, path }, outputId);
         if (end !== 'stored') return end;
       }
       const body = Buffer.from(`${outputId} ${time}`);
       const action = this.#path('action', actionId);
-      const end = await this.#objects.store(action, { size: body.length, body }, sha256(body));
-      if (end === 'stored') this.#objects.server.worked();
+      const end = await this.objects.store(action, { size: body.length, body }, sha256(body));
+      if (end === 'stored') this.objects.server.worked();
       return end;
     } catch (error) {
-      this.#objects.server.failed(error);
+      this.objects.server.failed(error);
       return 'later';
     }
   }
 
   close(): void {
-    this.#objects.server.close();
+    this.objects.server.close();
   }
 
   #path(kind: 'action' | 'output', id: string): string {
-    return this.#objects.path(`${kind}/${id.slice(0, 2)}/${id}`);
+    return this.objects.path(`${kind}/${id.slice(0, 2)}/${id}`);
   }
 
   /** @throws {Error} the server failed */
   async #readAction(actionId: string): Promise<ActionRecord | undefined> {
     const path = this.#path('action', actionId);
-    const response = await this.#objects.open(path);
+    const response = await this.objects.open(path);
     if (response === undefined) return undefined;
     const text = (await collect(response, BUCKET_ACTION_BYTES_MAX))?.toString('latin1') ?? '';
     const [outputId, time, ...more] = text.trim().split(/\s+/);
     if (isCacheId(outputId) && isCacheTime(time) && more.length === 0) return { actionId, outputId, time };
-    this.#objects.noteWrong(path);
+    this.objects.noteWrong(path);
     return undefined;
   }
 
@@ -107,11 +107,11 @@ export class BucketCache implements Remote {
     local: LocalCache,
   ): Promise<LocalEntry | undefined> {
     const path = this.#path('output', outputId);
-    const response = outputId === NO_BODY ? undefined : await this.#objects.open(path);
+    const response = outputId === NO_BODY ? undefined : await this.objects.open(path);
     const size = outputId === NO_BODY ? 0 : Number(response?.headers['content-length'] ?? Number.NaN);
     if (!(size <= PLUGIN_DOWNLOAD_BYTES_MAX)) {
       // An action whose output is gone is of no use to anybody.
-      this.#objects.noteWrong(response === undefined ? this.#path('action', actionId) : path);
+      this.objects.noteWrong(response === undefined ? this.#path('action', actionId) : path);
       response?.destroy();
       return undefined;
     }
@@ -129,7 +129,7 @@ export class BucketCache implements Remote {
       return isGood ? put.link({ actionId, path: file, time }) : undefined;
     } catch {
       put.abort();
-      this.#objects.noteWrong(path);
+      this.objects.noteWrong(path);
       return undefined;
     }
   }

@@ -32,9 +32,9 @@ export class BucketObjects {
     return keyPath(this.#options.bucket.prefix, key);
   }
 
-  /** An object's answer, undefined where there is none for us. @throws {Error} the server failed */
-  async open(path: string): Promise<IncomingMessage | undefined> {
-    const response = await this.server.send('GET', path, {});
+  /** An object's answer, undefined where there is none for us. @param isLong it may take any time. @throws {Error} the server failed */
+  async open(path: string, { isLong = false } = {}): Promise<IncomingMessage | undefined> {
+    const response = await this.server.send('GET', path, {}, undefined, isLong);
     if (response.statusCode === 200) return response;
     const { code, why } = await this.server.refusal(response);
     if (response.statusCode === 404 && code !== 'NoSuchBucket') return undefined;
@@ -60,9 +60,19 @@ export class BucketObjects {
     return false;
   }
 
-  /** Writes an object where there is none. @param sha256 of the body, in hex. @throws {Error} the server failed */
-  async store(path: string, body: RequestBody, sha256: string): Promise<UploadEnd> {
-    const isOnce = this.#isConditional && !this.#wrong.has(path);
+  /**
+   * Writes an object where there is none, or instead of the one that is there.
+   *
+   * @param sha256 of the body, in hex
+   * @throws {Error} the server failed
+   */
+  async store(
+    path: string,
+    body: RequestBody,
+    sha256: string,
+    { isReplaced = false } = {},
+  ): Promise<UploadEnd> {
+    const isOnce = !isReplaced && this.#isConditional && !this.#wrong.has(path);
     const condition = isOnce ? { 'if-none-match': '*' } : {};
     const response = await this.server.send('PUT', path, condition, { ...body, sha256 });
     const { statusCode: status = 0 } = response;

@@ -34,9 +34,11 @@ export class BucketServer extends HttpPeer {
     path: string,
     headers: Readonly<Record<string, string>>,
     body?: SignedBody,
+    isStream = false,
   ): Promise<IncomingMessage> {
     for (let tries = 1; ; tries++) {
-      const response = await super.send(method, path, await this.#sign(method, path, headers, body), body);
+      const all = await this.#sign(method, path, headers, body);
+      const response = await super.send(method, path, all, body, isStream);
       const { statusCode: status = 0 } = response;
       // They may have run out, and the file have others by the next request.
       if (status === 400 || status === 401 || status === 403) this.#credentials = undefined;

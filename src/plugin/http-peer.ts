@@ -98,16 +98,17 @@ export class HttpPeer {
     return response.statusCode ?? 0;
   }
 
-  /** @throws {Error} no answer in time */
+  /** @param isStream the answer may take any time as long as bytes come. @throws {Error} no answer in time */
   send(
     method: string,
     path: string,
     headers: Readonly<Record<string, string>>,
     body?: RequestBody,
+    isStream = body?.isStream === true,
   ): Promise<IncomingMessage> {
     const { timeoutMs } = this.#options;
     // Nobody waits for an upload, and a poor line takes a while to pass on what the kernel has taken.
-    const isUpload = body !== undefined && body.isStream !== true;
+    const isUpload = body !== undefined && !isStream;
     const idleMs = isUpload ? Math.max(timeoutMs, PLUGIN_UPLOAD_IDLE_MS) : timeoutMs;
     const wholeMs = PLUGIN_WHOLE_MS + (isUpload ? body.size / PLUGIN_UPLOAD_BYTES_PER_MS : 0);
     this.requests++;
@@ -135,7 +136,7 @@ export class HttpPeer {
         });
       });
       request.on('response', (response) => {
-        if (body?.isStream === true) clearTimeout(whole);
+        if (isStream) clearTimeout(whole);
         if (body === undefined) this.line.answered(performance.now() - sentAtMs);
         resolve(response);
       });

@@ -120,3 +120,30 @@ export const BUCKET_ASKED_BYTES_MIN = 64 * KiB;
 
 /** Objects of a bucket that a process remembers as wrong. More are not replaced. */
 export const BUCKET_WRONG_MAX = 10_000;
+
+/** Content of a chunk, unpacked: some 4 MiB of the bucket. An output that goes past it is the chunk's last one. At half, a fresh machine sends twice the requests; at double, the change of one commit weighs more. */
+export const PACK_CONTENT_BYTES = 16 * MiB;
+
+/** Commands in a row that did without an action before it leaves its set. At half, two branches drop each other's; at double, a set is heavier by the changes of four commits. */
+export const PACK_MISSED_MAX = 3;
+
+/** Chunks of less than half of PACK_CONTENT_BYTES in a set before they are joined: each commit adds one. At half, they are packed anew more often; at double, a fresh machine sends eight requests more. */
+export const PACK_SMALL_CHUNKS_MAX = 8;
+
+/** Chunks of one command that are fetched at one time, the one that is read among them. At half, a line of 20 ms stands still between two; at double, each is later. */
+export const PACK_AHEAD_CHUNKS_MAX = 5;
+
+/** Bytes of chunks that a process holds ahead of their reading, over all commands. A chunk has some 4 MiB. */
+export const PACK_AHEAD_BYTES_MAX = 24 * MiB;
+
+/** A chunk whose body breaks is asked for so often in all, and goes on where it broke. */
+export const PACK_TRIES = 2;
+
+/** Chunks that are packed and sent at one time: each holds up to 30 MB. */
+export const PACK_WRITES_MAX = 2;
+
+/** Sets that are left to the next run; past it the oldest are not shared. */
+export const PACK_LEFT_MAX = 16;
+
+/** Indexes that a process remembers, some 500 kB each. More are read again. */
+export const PACK_INDEXES_MAX = 16;

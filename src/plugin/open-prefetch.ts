@@ -1,4 +1,4 @@
-/** Joins a prefetch to the server: which stream is asked for, and how it is unpacked. */
+/** Joins a prefetch to what it comes from: packs of a bucket, or a server's stream, and how that is unpacked. */
 
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
@@ -6,6 +6,7 @@ import type { SessionName } from '../core/session-port.ts';
 import { HeldActions } from './held-actions.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
+import type { Packs } from './packs.ts';
 import { Prefetch, type PrefetchSource } from './prefetch.ts';
 import type { RemoteSessions } from './remote-sessions.ts';
 import { SessionStream } from './session-stream.ts';
@@ -15,7 +16,8 @@ import type { Signatures } from './signatures.ts';
 export type PrefetchParts = {
   readonly name: SessionName;
   readonly local: LocalCache;
-  readonly sessions: Pick<RemoteSessions, 'openSession'>;
+  readonly sessions?: Pick<RemoteSessions, 'openSession'> | undefined;
+  readonly packs?: Pick<Packs, 'open'> | undefined;
   readonly signatures: Pick<Signatures, 'accepts'>;
   readonly options: Pick<PluginOptions, 'prefetchBytesMax' | 'shareCgo'>;
   readonly now: () => number;
@@ -43,9 +45,10 @@ export function heldActions({
 }
 
 async function open(parts: PrefetchParts): Promise<PrefetchSource | undefined> {
-  const { name, sessions, options } = parts;
+  const { name, sessions, packs, options } = parts;
   const held = heldActions(parts).read();
-  const response = await sessions.openSession(name, { held, bytesMax: options.prefetchBytesMax });
+  if (packs !== undefined) return packs.open(name, held);
+  const response = await sessions?.openSession(name, { held, bytesMax: options.prefetchBytesMax });
   if (response === undefined) return undefined;
   const close = () => response.destroy();
   const bytes = unpacked(response);

@@ -23,6 +23,8 @@ export type PluginOptions = {
   readonly remote: URL | undefined;
   /** A bucket in a server's place. */
   readonly bucket: BucketSettings | undefined;
+  /** What is written to the bucket: packs alone, or go-cache-plugin's layout too. Both are read. */
+  readonly layout: Layout;
   readonly tokenFile: string | undefined;
   /** Where entries go. Those of the main one are read too. */
   readonly namespace: string;
@@ -44,6 +46,8 @@ export type PluginOptions = {
   readonly shareCgo: ShareCgo;
   readonly metrics: boolean;
 };
+
+export type Layout = 'both' | 'packs';
 
 /** A setting's text, and where it stood where that was not its flag. */
 export type FoundText = { readonly text: string; readonly from?: string };
@@ -100,6 +104,11 @@ export const pluginFlags: readonly PluginFlag[] = [
     variable: 'GOCACHE_KEY_PREFIX',
     help: 'of all keys in the bucket (none)',
     form: 'letters, digits and ._-/, such as team/go',
+  },
+  {
+    name: 'layout',
+    help: "what is written to the bucket: packs, or go-cache-plugin's objects too (both)",
+    form: 'both or packs',
   },
   { name: 'token-file', help: 'file with the token for uploads', form: 'a file' },
   {
@@ -259,6 +268,7 @@ export function readOptions(find: FindSetting): PluginOptions {
     cacheDir: resolve(find('cache-dir')?.text ?? join(home(), '.cache', 'astera')),
     remote: find('remote') && read('remote', '', parseRemote),
     bucket: readBucket(find, read),
+    layout: read('layout', 'both', parseLayout),
     tokenFile: find('token-file')?.text,
     namespace: read('namespace', MAIN_NAMESPACE, parseNamespace),
     signKey: find('sign-key')?.text,
@@ -333,6 +343,11 @@ function parseCount(text: string): number {
 
 function parseShareCgo(text: string): ShareCgo {
   if (text !== 'on' && text !== 'same-host' && text !== 'off') throw new Error('none of these');
+  return text;
+}
+
+function parseLayout(text: string): Layout {
+  if (text !== 'both' && text !== 'packs') throw new Error('none of these');
   return text;
 }
 

@@ -24,9 +24,9 @@ const PACKED_BYTES_MIN = 512;
 /** An output whose first chunk keeps more than this part of itself goes plain. */
 const PART_MAX = 0.9;
 
-/** Whether this Node has zstd. */
+/** Whether this Node has zstd. Loads nothing. */
 export function hasZstd(): boolean {
-  return zlib().zstdCompress !== undefined;
+  return process.versions.zstd !== undefined;
 }
 
 /**

@@ -13,6 +13,8 @@ import { LocalCache } from './local-cache.ts';
 import { MissFilter } from './miss-filter.ts';
 import { heldActions, openPrefetch } from './open-prefetch.ts';
 import type { PluginOptions } from './options.ts';
+import { hasZstd } from './packed-output.ts';
+import { Packs } from './packs.ts';
 import type { Prefetch } from './prefetch.ts';
 import type { Remote } from './remote.ts';
 import { RemoteCache } from './remote-cache.ts';
@@ -25,7 +27,10 @@ export class PluginCache {
   readonly local: LocalCache;
   readonly remote: Remote | undefined;
   readonly sessions: RemoteSessions | undefined;
+  /** Takes what is shared one by one. */
   readonly uploads: Uploads | undefined;
+  /** Of a bucket. */
+  readonly #packs: Packs | undefined;
   readonly #signatures: Signatures;
   readonly counts = {
     hits: 0,
@@ -55,12 +60,15 @@ export class PluginCache {
     this.local = new LocalCache({ directory: options.cacheDir, namespace, now, warn });
     const shared = { timeoutMs: options.remoteTimeoutMs, shareCgo: options.shareCgo, now, warn };
     if (bucket !== undefined) {
-      this.remote = new BucketCache({
+      const remote = new BucketCache({
         ...shared,
         bucket: inRegion(bucket, env),
         findCredentials: () => findCredentials(env),
       });
-      this.uploads = this.#openUploads(this.remote);
+      this.remote = remote;
+      this.uploads = this.#openUploads(remote);
+      if (hasZstd()) this.#packs = new Packs({ ...options, objects: remote.objects, local: this.local });
+      this.#packs?.takeSpool();
     }
     if (url === undefined) return;
     const token =
@@ -83,6 +91,17 @@ export class PluginCache {
     this.uploads = this.#openUploads(remote);
   }
 
+  /** Whether it makes use of a session's name. */
+  get knowsSets(): boolean {
+    return this.sessions !== undefined || this.#packs !== undefined;
+  }
+
+  /** Takes what a session puts, one by one; undefined where nothing takes it, or packs do. */
+  uploadsOf(name: SessionName | undefined): Uploads | undefined {
+    const isPacked = this.#packs !== undefined && name !== undefined && this.options.layout === 'packs';
+    return isPacked ? undefined : this.uploads;
+  }
+
   /** Whether neither the own namespace nor the main one has an action, as far as the server's filters tell. */
   async rulesOut(actionId: string): Promise<boolean> {
     for (const filter of this.#filters) if (!(await filter.rulesOut(actionId))) return false;
@@ -97,8 +116,9 @@ export class PluginCache {
   /** Starts to fetch what a session will ask for; undefined where nothing is to be fetched. */
   prefetch(name: SessionName): Prefetch | undefined {
     const { local, sessions, options } = this;
-    if (sessions === undefined || options.prefetchBytesMax === 0) return undefined;
-    return openPrefetch({ name, local, sessions, signatures: this.#signatures, options, now: Date.now });
+    if (!this.knowsSets || options.prefetchBytesMax === 0) return undefined;
+    const [packs, signatures] = [this.#packs, this.#signatures];
+    return openPrefetch({ name, local, sessions, packs, signatures, options, now: Date.now });
   }
 
   /** One that is over. */
@@ -112,8 +132,10 @@ export class PluginCache {
     name: SessionName,
     { used, alsoHere }: { readonly used: readonly string[]; readonly alsoHere: readonly string[] },
   ): void {
-    if (this.sessions === undefined || used.length === 0) return;
+    if (!this.knowsSets || used.length === 0) return;
     heldActions({ name, local: this.local, now: Date.now }).add([...used, ...alsoHere]);
+    this.#packs?.note(name, used);
+    if (this.sessions === undefined) return;
     const report = this.sessions.putSession(name, used).finally(() => this.#reports.delete(report));
     this.#reports.add(report);
   }
@@ -127,14 +149,16 @@ export class PluginCache {
 
   /** Ends uploads, tells of the counts where that is wanted. */
   async close(): Promise<void> {
-    await this.uploads?.close(this.options.closeWaitMs);
+    const { closeWaitMs } = this.options;
+    await Promise.all([this.uploads?.close(closeWaitMs), this.#packs?.close(closeWaitMs)]);
     if (!this.options.metrics) return;
     const { hits, remoteHits, misses, puts, bytes, prefetched, unused, ruledOut } = this.counts;
     const { refused } = this.#signatures;
     const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
+    const packed = this.#packs === undefined ? '' : `, ${this.#packs.bytesWritten} bytes of packs written`;
     const wrong = this.remote?.wrong ? `, ${this.remote.wrong} wrong objects` : '';
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${unsigned}${wrong}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${packed}${unsigned}${wrong}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
     );
   }
 

@@ -31,6 +31,10 @@ export type PrefetchDoors = {
 export type PrefetchSource = {
   /** Hands on the index, then one output after the other. Settles when no more comes, rejects where no more can come. */
   readonly read: (sink: StreamSink) => Promise<void>;
+  /** Is told of a row whose output was not what the row names. */
+  readonly onWrong?: (row: number) => void;
+  /** Whether no machine takes an action's output from another one. */
+  readonly rulesOut?: (actionId: string) => boolean;
   readonly close: () => void;
 };
 
@@ -104,6 +108,11 @@ export class Prefetch {
     return row.state === 'coming' ? 'alone' : row.state;
   }
 
+  /** Whether an action need not be asked for: no machine takes its output from another one. */
+  rulesOut(actionId: string): boolean {
+    return this.#source?.rulesOut?.(actionId) === true;
+  }
+
   /** Ends the stream. What waits for it is asked for alone. */
   close(): void {
     if (this.#isOver) return;
@@ -167,6 +176,7 @@ export class Prefetch {
       this.bytes += bytes.length;
       if (put.isWhole) this.#finish(row, put);
     } catch {
+      this.#source?.onWrong?.(number);
       this.#fail(number);
     }
   }

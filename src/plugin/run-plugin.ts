@@ -16,7 +16,7 @@ export async function runPlugin(options: PluginOptions, env: GoCommand['env']): 
   const session = new Session({
     cache,
     write: (text) => output.write(text),
-    ...(cache.sessions !== undefined && { name: nameOf(env) }),
+    ...(cache.knowsSets && { name: nameOf(env) }),
   });
   await Promise.race([session.closed, readInput(new RequestReader(session))]);
   await session.end();

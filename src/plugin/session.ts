@@ -153,7 +153,8 @@ export class Session implements RequestSink {
     }
     const found = (await this.#prefetch?.get(actionId)) ?? 'alone';
     if (found !== 'alone') return found.entry;
-    if (!(await this.#cache.rulesOut(actionId))) return remote.get(actionId, this.#cache.local);
+    const isRuledOut = this.#prefetch?.rulesOut(actionId) === true || (await this.#cache.rulesOut(actionId));
+    if (!isRuledOut) return remote.get(actionId, this.#cache.local);
     this.#cache.counts.ruledOut++;
     return undefined;
   }
@@ -171,7 +172,8 @@ export class Session implements RequestSink {
 
   /** Never throws: the put is answered. */
   #share(actionId: string, { start, entry }: { readonly start: Buffer; readonly entry: LocalEntry }): void {
-    const { uploads, local, options } = this.#cache;
+    const { local, options } = this.#cache;
+    const uploads = this.#cache.uploadsOf(this.#name);
     if (uploads === undefined || !local.isKept(entry) || entry.size < options.uploadBytesMin) return;
     try {
       if (mayLeave(start, entry.path, options)) uploads.add(actionId);

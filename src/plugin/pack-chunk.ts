@@ -1,0 +1,107 @@
+/** Outputs packed into a chunk, and a chunk's content. The layout: `pack-index.ts`. */
+
+import { closeSync, openSync, readSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { zstdFrames } from '../core/zstd-frames.ts';
+import type { LocalEntry } from './cache-directory.ts';
+import { crypto } from './crypto.ts';
+import type { RequestBody } from './http-peer.ts';
+import { PLUGIN_PACKED_BYTES_HELD_MAX } from './limits.ts';
+import { PACK_FRAME_BYTES, PACK_FRAME_STORED_BYTES_MAX, type PackChunk } from './pack-index.ts';
+
+/** What is packed of an output. */
+export type PackedEntry = Pick<LocalEntry, 'outputId' | 'size' | 'path'>;
+
+export type MadeChunk = {
+  readonly chunk: PackChunk;
+  /** Its frames are made again for each time that it is sent where they are too large to be held. */
+  readonly body: RequestBody;
+};
+
+/** Packs outputs in their order, in threads of libuv. @throws {Error} a file can't be read, or is not what its name says */
+export async function makeChunk(entries: readonly PackedEntry[]): Promise<MadeChunk> {
+  const hash = crypto().createHash('sha256');
+  let held: Uint8Array[] | undefined = [];
+  let size = 0;
+  for await (const frame of framesOf(entries)) {
+    hash.update(frame);
+    size += frame.byteLength;
+    if (size > PLUGIN_PACKED_BYTES_HELD_MAX) held = undefined;
+    held?.push(frame);
+  }
+  const frames = { [Symbol.asyncIterator]: () => framesOf(entries) };
+  const contentBytes = entries.reduce((sum, entry) => sum + entry.size, 0);
+  return {
+    chunk: { sha256: hash.digest('hex'), storedBytes: size, contentBytes },
+    body: held === undefined ? { size, frames } : { size, body: Buffer.concat(held) },
+  };
+}
+
+/** The content of a chunk, frame by frame. @throws {Error} no such frames, or what `body` throws */
+export async function* chunkContent(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, void> {
+  const { zstdDecompressSync, constants } = zlib();
+  const options = {
+    maxOutputLength: PACK_FRAME_BYTES,
+    chunkSize: PACK_FRAME_BYTES,
+    params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG },
+  };
+  for await (const frame of zstdFrames(body, PACK_FRAME_STORED_BYTES_MAX)) {
+    yield zstdDecompressSync(frame, options);
+  }
+}
+
+async function* framesOf(entries: readonly PackedEntry[]): AsyncGenerator<Buffer, void, void> {
+  const { zstdCompress, constants } = zlib();
+  const options = {
+    params: { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_windowLog]: WINDOW_LOG },
+  };
+  for (const content of contentOf(entries)) {
+    yield await new Promise<Buffer>((resolve, reject) => {
+      zstdCompress(content, options, (error, frame) => (error === null ? resolve(frame) : reject(error)));
+    });
+  }
+}
+
+/** In pieces of PACK_FRAME_BYTES. Each has a buffer of its own. */
+function* contentOf(entries: readonly PackedEntry[]): Generator<Buffer, void, void> {
+  let left = entries.reduce((sum, { size }) => sum + size, 0);
+  let piece = Buffer.allocUnsafe(Math.min(left, PACK_FRAME_BYTES));
+  let filled = 0;
+  for (const { path, size, outputId } of entries) {
+    const hash = crypto().createHash('sha256');
+    const fd = openSync(path, 'r');
+    try {
+      for (let at = 0; at < size; ) {
+        const count = readSync(fd, piece, filled, Math.min(piece.length - filled, size - at), at);
+        if (count === 0) throw new Error(`an output that is cut: ${path}`);
+        hash.update(piece.subarray(filled, filled + count));
+        at += count;
+        filled += count;
+        if (filled < piece.length) continue;
+        yield piece;
+        left -= filled;
+        piece = Buffer.allocUnsafe(Math.min(left, PACK_FRAME_BYTES));
+        filled = 0;
+      }
+    } finally {
+      closeSync(fd);
+    }
+    if (hash.digest('hex') !== outputId) throw new Error(`an output that is damaged: ${path}`);
+  }
+}
+
+/**
+ * Of 104 MB of a build's outputs, in frames of 4 MiB, level 3 leaves 24.8 MB in 0.4 s of CPU, level 5 24.0 in 0.8 s, level 7
+ * 22.8 in 1.4 s, level 9 22.6 in 1.8 s. Many unpack what one has packed, each in 0.1 s.
+ */
+const LEVEL = 7;
+
+/** Of a whole frame. */
+const WINDOW_LOG = 22;
+
+/** Loaded with the first chunk: each `go` command pays for the start. */
+function zlib(): typeof import('node:zlib') {
+  return load('node:zlib');
+}
+
+const load = createRequire(import.meta.url);

@@ -1,0 +1,246 @@
+/**
+ * Packs as a prefetch takes them: chunks are fetched a few at a time, the one that is needed first before all others, and
+ * handed on in that order. What is wrong with a chunk costs the outputs that were to come from it. The layout: `pack-index.ts`.
+ */
+
+import type { IncomingMessage } from 'node:http';
+import { createRequire } from 'node:module';
+import type { PassThrough } from 'node:stream';
+import { crypto } from './crypto.ts';
+import { PACK_AHEAD_CHUNKS_MAX, PACK_TRIES } from './limits.ts';
+import { chunkContent } from './pack-chunk.ts';
+import { type PackChunk, type PackIndex, type PackRow, shortId } from './pack-index.ts';
+import type { PrefetchSource } from './prefetch.ts';
+import type { StreamSink } from './session-stream.ts';
+
+export type PackDoors = {
+  /** Opens a chunk's object; undefined: it is gone. @throws {Error} the bucket failed */
+  readonly open: (chunk: PackChunk) => Promise<IncomingMessage | undefined>;
+  /** Takes so many bytes of what all sources may hold ahead, or says that there are not so many left. */
+  readonly hold: (bytes: number) => boolean;
+  readonly release: (bytes: number) => void;
+  /** A chunk is gone, or not what its name says. */
+  readonly onWrongChunk: (chunk: PackChunk) => void;
+  /** What came for a row is not the output that it names. */
+  readonly onWrongRow: (row: PackRow) => void;
+  readonly onFailure: (error: unknown) => void;
+};
+
+export type PackWish = {
+  readonly index: PackIndex;
+  /** Whether an action is here already. */
+  readonly isHere: (actionId: string) => boolean;
+  readonly bytesMax: number;
+};
+
+/** A chunk, and its outputs that are wanted, by their offsets. */
+type Part = { readonly chunk: PackChunk; readonly rows: PackRow[] };
+
+/** Settles when the object's body is on its way; it comes whole, whether anybody takes it or not. */
+type Opened = { readonly body: Promise<PassThrough | undefined>; readonly heldBytes: number };
+
+export class PackSource implements PrefetchSource {
+  readonly #doors: PackDoors;
+  readonly #parts: readonly Part[];
+  /** As the sink knows them: by their number. */
+  readonly #rows: readonly PackRow[];
+  readonly #apart: ReadonlySet<string>;
+  readonly #opened = new Map<Part, Opened>();
+  readonly #answers = new Set<IncomingMessage>();
+  #isClosed = false;
+
+  constructor(wish: PackWish, doors: PackDoors) {
+    this.#doors = doors;
+    this.#apart = new Set(wish.index.apart);
+    const { parts, others, wrong } = planReading(wish);
+    for (const row of wrong) doors.onWrongRow(row);
+    this.#parts = parts;
+    this.#rows = [...parts.flatMap(({ rows }) => rows), ...others];
+  }
+
+  /** Whether no machine takes an action's output from another one. */
+  rulesOut(actionId: string): boolean {
+    return this.#apart.has(shortId(actionId));
+  }
+
+  onWrong(number: number): void {
+    const row = this.#rows[number];
+    if (row !== undefined) this.#doors.onWrongRow(row);
+  }
+
+  /** @throws {Error} the bucket failed */
+  async read(sink: StreamSink): Promise<void> {
+    sink.onIndex(this.#rows);
+    const numbers = new Map(this.#rows.map((row, number) => [row, number]));
+    for (const [at, part] of this.#parts.entries()) {
+      if (this.#isClosed) return;
+      this.#openFrom(at);
+      const left = await this.#readPart(part, (row, bytes) => sink.onBytes(numbers.get(row) ?? 0, bytes));
+      for (const row of left) sink.onGone(numbers.get(row) ?? 0);
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const answer of this.#answers) answer.destroy();
+    for (const part of this.#opened.keys()) this.#release(part);
+  }
+
+  /** This part, and some that follow. */
+  #openFrom(at: number): void {
+    for (const part of this.#parts.slice(at, at + PACK_AHEAD_CHUNKS_MAX)) {
+      if (this.#opened.has(part)) continue;
+      const isNext = part === this.#parts[at];
+      const bytes = isNext ? 0 : part.chunk.storedBytes;
+      if (!isNext && !this.#doors.hold(bytes)) return;
+      const body = this.#open(part.chunk);
+      body.catch(() => {}); // Whoever reads the part is told.
+      this.#opened.set(part, { body, heldBytes: bytes });
+    }
+  }
+
+  async #open(chunk: PackChunk): Promise<PassThrough | undefined> {
+    const answer = await this.#doors.open(chunk);
+    if (answer === undefined) return undefined;
+    if (this.#isClosed || Number(answer.headers['content-length']) !== chunk.storedBytes) {
+      answer.destroy();
+      return undefined;
+    }
+    this.#answers.add(answer);
+    const { PassThrough: Buffered, pipeline } = stream();
+    return pipeline(answer, new Buffered({ highWaterMark: chunk.storedBytes }), () => {
+      this.#answers.delete(answer); // What broke it, its reader is told.
+    });
+  }
+
+  #release(part: Part): void {
+    this.#doors.release(this.#opened.get(part)?.heldBytes ?? 0);
+    this.#opened.delete(part);
+  }
+
+  /** @returns the rows that do not come. @throws {Error} the bucket failed */
+  async #readPart(part: Part, take: TakeBytes): Promise<readonly PackRow[]> {
+    const reading = new ChunkReading(part, take);
+    for (let tries = 1; ; tries++) {
+      try {
+        const body = await (this.#opened.get(part)?.body ?? this.#open(part.chunk));
+        const isGood = body === undefined ? this.#isClosed : await reading.read(body);
+        if (!isGood) this.#doors.onWrongChunk(part.chunk);
+        return reading.left;
+      } catch (error) {
+        if (tries < PACK_TRIES && !this.#isClosed) continue;
+        if (!this.#isClosed) this.#doors.onFailure(error);
+        throw error;
+      } finally {
+        this.#release(part);
+      }
+    }
+  }
+}
+
+type TakeBytes = (row: PackRow, bytes: Buffer) => void;
+
+/** One chunk as it is read: a second body goes on where the first one broke. */
+class ChunkReading {
+  readonly #part: Part;
+  readonly #take: TakeBytes;
+  /** Rows that were handed on. */
+  #done = 0;
+  /** Bytes of the next one that were. */
+  #given = 0;
+
+  constructor(part: Part, take: TakeBytes) {
+    this.#part = part;
+    this.#take = take;
+  }
+
+  get left(): readonly PackRow[] {
+    return this.#part.rows.slice(this.#done);
+  }
+
+  /** False: it is not what its name says. @throws {Error} the body broke */
+  async read(body: AsyncIterable<Buffer>): Promise<boolean> {
+    const { sha256, contentBytes } = this.#part.chunk;
+    const hash = crypto().createHash('sha256');
+    let broken: unknown;
+    const watched = async function* () {
+      try {
+        for await (const bytes of body) {
+          hash.update(bytes);
+          yield bytes;
+        }
+      } catch (error) {
+        broken = error;
+        throw error;
+      }
+    };
+    let position = 0;
+    try {
+      for await (const content of chunkContent(watched())) {
+        this.#takeContent(content, position);
+        position += content.length;
+      }
+    } catch {
+      if (broken !== undefined) throw broken;
+      return false;
+    }
+    return position === contentBytes && hash.digest('hex') === sha256;
+  }
+
+  #takeContent(content: Buffer, position: number): void {
+    const end = position + content.length;
+    for (let row = this.left[0]; row !== undefined && row.offset < end; row = this.left[0]) {
+      const from = Math.max(row.offset + this.#given, position);
+      const bytes = content.subarray(from - position, row.offset + row.size - position);
+      this.#given += bytes.length;
+      const isLast = this.#given === row.size;
+      if (bytes.length > 0) this.#take(row, bytes);
+      if (!isLast) return;
+      this.#done++;
+      this.#given = 0;
+    }
+  }
+}
+
+type ReadingPlan = {
+  /** In the order in which a command needs them, each with its outputs once. */
+  readonly parts: readonly Part[];
+  /** Rows that come with those, or are empty. */
+  readonly others: readonly PackRow[];
+  /** Rows that begin before the end of another one. */
+  readonly wrong: readonly PackRow[];
+};
+
+function planReading({ index, isHere, bytesMax }: PackWish): ReadingPlan {
+  const parts = new Map<PackChunk, Part>();
+  const others: PackRow[] = [];
+  const outputs = new Set<string>();
+  let bytes = 0;
+  for (const row of index.rows) {
+    if (isHere(row.actionId)) continue;
+    if (row.chunk === undefined || outputs.has(row.outputId)) others.push(row);
+    else if (bytes + row.size <= bytesMax) {
+      bytes += row.size;
+      outputs.add(row.outputId);
+      const part = parts.get(row.chunk) ?? { chunk: row.chunk, rows: [] };
+      parts.set(row.chunk, part);
+      part.rows.push(row);
+    }
+  }
+  const wrong: PackRow[] = [];
+  for (const { rows } of parts.values()) {
+    let end = 0;
+    for (const row of rows.splice(0).sort((a, b) => a.offset - b.offset)) {
+      (row.offset < end ? wrong : rows).push(row);
+      end = Math.max(end, row.offset + row.size);
+    }
+  }
+  return { parts: [...parts.values()], others, wrong };
+}
+
+/** Loaded when a chunk comes: each `go` command pays for its start. */
+function stream(): typeof import('node:stream') {
+  return load('node:stream');
+}
+
+const load = createRequire(import.meta.url);

@@ -1,0 +1,134 @@
+/** Writes what a command adds to its set: chunks first, then the index that names them. The layout: `pack-index.ts`. */
+
+import { Gate } from '../core/gate.ts';
+import type { BucketObjects } from './bucket-objects.ts';
+import { sha256 } from './bucket-server.ts';
+import type { LocalEntry } from './cache-directory.ts';
+import { PACK_CONTENT_BYTES, PACK_WRITES_MAX } from './limits.ts';
+import type { LocalCache } from './local-cache.ts';
+import { type MadeChunk, makeChunk } from './pack-chunk.ts';
+import {
+  encodePackIndex,
+  type PackChunk,
+  type PackIndex,
+  type PackRow,
+  packChunkKey,
+  packSetKey,
+} from './pack-index.ts';
+import type { PackIndexes, SetName } from './pack-indexes.ts';
+import { type PlanParts, planSet, type SetPlan } from './pack-plan.ts';
+
+/** A set, and what a command of it used. */
+export type PackJob = SetName & {
+  /** IDs of actions in the command's order. */
+  readonly used: readonly string[];
+};
+
+export type PackWriterDoors = Pick<PlanParts, 'find'> & {
+  readonly objects: BucketObjects;
+  readonly local: LocalCache;
+  readonly indexes: PackIndexes;
+};
+
+export class PackWriter {
+  readonly #doors: PackWriterDoors;
+  readonly #gate = new Gate({ placesMax: PACK_WRITES_MAX, queueMax: Infinity, full: '' });
+  /** Bytes of objects that were written. */
+  bytes = 0;
+
+  constructor(doors: PackWriterDoors) {
+    this.#doors = doors;
+  }
+
+  /** Whether it is done with; otherwise it should be tried again at another time. Never rejects. */
+  async write(job: PackJob): Promise<boolean> {
+    const { objects, indexes, find } = this.#doors;
+    if (!objects.server.takesPuts) return false;
+    try {
+      // As it is now: another machine may have written it since.
+      const index = (await indexes.read(job)) ?? { rows: [], apart: [] };
+      const plan = planSet({ index, used: job.used, find, isBad: (row) => indexes.isWrong(row) });
+      if (plan === undefined) return true;
+      const groups = groupsOf([...plan.fresh.values()]);
+      const chunks = await Promise.all(groups.map((group) => this.#gate.run(() => this.#writeChunk(group))));
+      if (chunks.includes('later')) return false;
+      const next = placed(plan, groups, chunks);
+      if (next === undefined) return true;
+      const body = encodePackIndex(next);
+      const hash = sha256(body);
+      // The project's is for commands that nobody has run before.
+      for (const key of new Set([job.key, job.project])) {
+        const object = { size: body.length, body };
+        const path = objects.path(packSetKey(key));
+        if ((await objects.store(path, object, hash, { isReplaced: true })) === 'later') return false;
+        this.bytes += body.length;
+      }
+      indexes.keep(job.key, next);
+      objects.server.worked();
+      return true;
+    } catch (error) {
+      objects.server.failed(error);
+      return false;
+    }
+  }
+
+  /** @throws {Error} the bucket failed */
+  async #writeChunk(entries: readonly LocalEntry[]): Promise<PackChunk | 'later' | 'refused'> {
+    const { objects } = this.#doors;
+    if (!objects.server.takesPuts) return 'later';
+    const made = await this.#make(entries);
+    if (made === undefined) return 'later';
+    const { chunk, body } = made;
+    const path = objects.path(packChunkKey(chunk.sha256));
+    if (await objects.has(path, chunk.storedBytes)) return chunk;
+    const end = await objects.store(path, body, chunk.sha256);
+    if (end !== 'stored') return end;
+    this.bytes += chunk.storedBytes;
+    return chunk;
+  }
+
+  /** Undefined: an output is gone or damaged. The next try does without it. */
+  async #make(entries: readonly LocalEntry[]): Promise<MadeChunk | undefined> {
+    try {
+      return await makeChunk(entries);
+    } catch {
+      for (const entry of entries) this.#doors.local.dropIfDamaged(entry);
+      return undefined;
+    }
+  }
+}
+
+/** Outputs that come into one chunk each. */
+function groupsOf(entries: readonly LocalEntry[]): LocalEntry[][] {
+  const groups: LocalEntry[][] = [];
+  let bytes = PACK_CONTENT_BYTES;
+  for (const entry of entries) {
+    if (bytes >= PACK_CONTENT_BYTES) {
+      groups.push([]);
+      bytes = 0;
+    }
+    groups.at(-1)?.push(entry);
+    bytes += entry.size;
+  }
+  return groups;
+}
+
+/** The index with the new chunks; undefined where one of them was refused. */
+function placed(
+  plan: SetPlan,
+  groups: readonly (readonly LocalEntry[])[],
+  chunks: readonly (PackChunk | string)[],
+): PackIndex | undefined {
+  const places = new Map<string, Pick<PackRow, 'chunk' | 'offset'>>();
+  for (const [at, group] of groups.entries()) {
+    const chunk = chunks[at];
+    if (typeof chunk !== 'object') return undefined;
+    let offset = 0;
+    for (const { outputId, size } of group) {
+      places.set(outputId, { chunk, offset });
+      offset += size;
+    }
+  }
+  const rows = plan.rows.map((row) => ({ ...row, ...(row.chunk === undefined && places.get(row.outputId)) }));
+  return { rows, apart: plan.apart };
+}
