@@ -1,6 +1,9 @@
 /** `astera stats --vulns`: the stored module versions that reports of vulnerabilities concern. */
 
-import { printableJson } from '../core/printable.ts';
+import { connectControl } from '../control/control-client.ts';
+import { controlPath } from '../control/control-path.ts';
+import { messageOf } from '../core/errors.ts';
+import { printable, printableJson } from '../core/printable.ts';
 import type { Store } from '../core/store-port.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { placeOfDatabase } from '../settings/vulndb-url.ts';
@@ -26,6 +29,7 @@ export async function statsVulns(options: {
   const place = placeOfDatabase(vulndb);
   if (place === undefined) throw new UsageError('no vulnerability database: --vulndb is off');
   lookAtStore(dbPath, { mayBeNew: false });
+  await refreshByServer(dbPath);
   const reader = new StoreReader(dbPath);
   try {
     const store = readsOf(reader);
@@ -39,9 +43,19 @@ export async function statsVulns(options: {
   }
 }
 
+/** A running server asks the database for news first. Where it can't, what is stored counts. */
+async function refreshByServer(dbPath: string): Promise<void> {
+  try {
+    const server = await connectControl(controlPath(dbPath));
+    await server?.refreshVulns({}).finally(() => server.close());
+  } catch (error) {
+    process.stderr.write(`astera: as of the last news: ${printable(messageOf(error))}\n`);
+  }
+}
+
 function describe({ modified, rows }: Concerned, place: string): string {
   if (modified === undefined) {
-    return `nothing of ${place} is stored yet: run govulncheck -db http://this-machine:8080/vulndb once`;
+    return `nothing of ${place} is stored yet: run this beside a server that reaches it`;
   }
   const when = `by ${place}, changed ${modified}`;
   if (rows.length === 0) return `no stored version is concerned, ${when}`;

@@ -72,6 +72,7 @@ class ControlClient implements ServerStore {
   readonly fetch = this.#call('fetch');
   readonly lookUp = this.#call('lookUp');
   readonly forgetSumdb = this.#call('forgetSumdb');
+  readonly refreshVulns = this.#call('refreshVulns');
   readonly sumdbHead = this.#call('sumdbHead');
   readonly sumdbLearn = this.#call('sumdbLearn');
   readonly #socket: Socket;

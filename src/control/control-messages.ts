@@ -17,7 +17,7 @@ import {
 } from '../core/limits.ts';
 
 /** Changes with every call that is added, goes or means something else: both ends must be of one Astera. */
-export const CONTROL_PROTOCOL = 5;
+export const CONTROL_PROTOCOL = 6;
 
 /** The first message of a connection, in place of a call. */
 export type Hello = { readonly protocol: number };
@@ -102,6 +102,7 @@ const parsers: Parsers = {
   fetch: ({ key }) => ({ key: text(key) }),
   lookUp: ({ key }) => ({ key: text(key) }),
   forgetSumdb: ({ database }) => ({ database: text(database) }),
+  refreshVulns: () => ({}),
   sumdbHead: ({ database }) => ({ database: text(database) }),
   sumdbLearn: ({ path, bytes, tiles }) => ({
     path: text(path),

@@ -31,6 +31,8 @@ export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartial
     lookUp(request: { key: string }): Promise<Word>;
     /** Forgets a checksum database, in memory too: its stored files and its verdicts. */
     forgetSumdb(request: { database: string }): Promise<ForgottenSumdb>;
+    /** Brings the vulnerability database up to date, with its reports about stored modules. Fails as a fetch would. */
+    refreshVulns(request: Record<never, never>): Promise<Record<never, never>>;
   } & SumdbLearner;
 
 /**
@@ -63,7 +65,7 @@ export type SumdbLesson = {
 export type ControlCall = keyof ControlPort;
 
 /** Calls that only a running server can answer. */
-export type ServerCall = 'fetch' | 'lookUp' | 'forgetSumdb';
+export type ServerCall = 'fetch' | 'lookUp' | 'forgetSumdb' | 'refreshVulns';
 
 /**
  * A store to write to: this process's own, or that of a running server. `putEntry` and `sealBlob` fail with `busy`

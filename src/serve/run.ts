@@ -183,7 +183,7 @@ function serverOver(
       new FilterEndpoint({ filters, right: cacheRight }),
       new SessionEndpoint({ sessions, right: cacheRight }),
       new ChecksumsEndpoint({ sumdb, instance }),
-      new VulnerabilitiesEndpoint({ vulndb, instance }),
+      new VulnerabilitiesEndpoint({ vulndb: vulndb?.database, instance }),
       new ModulesEndpoint({ modules, instance }),
     ],
     access,
@@ -222,7 +222,7 @@ async function renew(
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { modules, outsideWrites, buildCache, lookUp, forgetSumdb, lessons }: Services,
+  { modules, outsideWrites, buildCache, lookUp, forgetSumdb, lessons, vulndb }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
@@ -230,10 +230,14 @@ async function openControl(
   const own = { putEntry, sealBlob, forget, dropAction, dropOutput, forgetActions };
   const { sumdbHead, sumdbLearn } = lessons;
   const fetch = ({ key }: { key: string }) => fetchWhole(modules, key);
+  const refreshVulns = async () => {
+    await vulndb?.refresh();
+    return {};
+  };
   try {
     return await ControlServer.listen({
       path: controlPath(config.dbPath),
-      handlers: { ...store, ...own, fetch, lookUp, forgetSumdb, sumdbHead, sumdbLearn },
+      handlers: { ...store, ...own, fetch, lookUp, forgetSumdb, sumdbHead, sumdbLearn, refreshVulns },
       onRefused: (why) => events.controlRefused(why),
       onBug: (call, error) => events.bug(`control: ${call}`, error),
     });
@@ -257,6 +261,7 @@ async function keepHouse(
       unusedMs: buildCacheExpiryMs,
       storedBytesMax: buildCacheBytesMax,
     });
+    await services.vulndb?.lookForNews();
   } catch (error) {
     if (!stop.aborted) events.housekeepingFailed(messageOf(error));
   }

@@ -108,7 +108,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
     /** Undefined: there is none. */
-    vulndb: vulndb?.database,
+    vulndb,
     close: async () => {
       const stopped = vulndb?.stop();
       await Promise.all([upstreams.close(), pages.close(), stopped]);

@@ -6,9 +6,11 @@ import { Singleflight } from '../flight/singleflight.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
 import { placeOfDatabase } from '../settings/vulndb-url.ts';
+import { findConcerned } from '../vulndb/concerned.ts';
 import { VulnDatabase } from '../vulndb/vuln-database.ts';
 import { VulnKeeper } from '../vulndb/vuln-keeper.ts';
 import { VulnRemote } from '../vulndb/vuln-remote.ts';
+import { VulnRenewal } from '../vulndb/vuln-renewal.ts';
 import { VulnStore } from '../vulndb/vuln-store.ts';
 import { clock } from './clock.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
@@ -21,7 +23,7 @@ type VulndbParts = {
   readonly open: (url: string) => Upstream;
 };
 
-/** The database, and what ends its background work; undefined: there is none. */
+/** The database, and its work in the background; undefined: there is none. */
 export function vulndbOf({ config, store, events, open }: VulndbParts) {
   const place = placeOfDatabase(config.vulndb);
   if (place === undefined) return undefined;
@@ -30,8 +32,9 @@ export function vulndbOf({ config, store, events, open }: VulndbParts) {
     keep: (id) => database.keepReport(id),
     onStopped: (why) => events.housekeepingFailed(`cannot fetch reports of vulnerabilities ahead: ${why}`),
   });
+  const vulns = new VulnStore({ place, store, clock, events });
   const database: VulnDatabase = new VulnDatabase({
-    store: new VulnStore({ place, store, clock, events }),
+    store: vulns,
     remote: new VulnRemote(open(config.vulndb)),
     flights: new Singleflight({ flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX }),
     clock,
@@ -41,5 +44,16 @@ export function vulndbOf({ config, store, events, open }: VulndbParts) {
     isOffline: config.offline,
     onIndex: (modules) => keeper.start(modules),
   });
-  return { database, stop: () => keeper.stop() };
+  const renewal = new VulnRenewal({ vulns, clock, refresh: () => database.refresh() });
+  return {
+    database,
+    concerned: () => findConcerned({ vulns, store }),
+    /** Resolves when the reports about stored modules are here too. */
+    refresh: async () => {
+      await database.refresh();
+      await keeper.settled();
+    },
+    lookForNews: () => (config.offline ? Promise.resolve() : renewal.look()),
+    stop: () => keeper.stop(),
+  };
 }

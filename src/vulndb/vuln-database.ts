@@ -75,6 +75,19 @@ export class VulnDatabase {
     };
   }
 
+  /**
+   * Asks the database whether it has changed, and has the reports about stored modules fetched that are missing.
+   *
+   * @throws as {@link get}
+   */
+  async refresh(): Promise<void> {
+    const { store, isOffline, onIndex } = this.#options;
+    if (isOffline) return;
+    await this.#renewed(undefined);
+    const modules = await readStored(store, 'index/modules', parseModules);
+    if (modules !== undefined) onIndex?.(modules);
+  }
+
   /** Brings the stored report `id` up to date. @throws as {@link get} */
   async keepReport(id: string): Promise<void> {
     await this.#served(`ID/${id}`, { mayFetch: true });

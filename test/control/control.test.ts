@@ -77,6 +77,7 @@ class Rig {
       fetch: answer('fetch', { origin: 'upstream' }),
       lookUp: answer('lookUp', { kind: 'private' }),
       forgetSumdb: answer('forgetSumdb', { files: 1, verdicts: 2 }),
+      refreshVulns: answer('refreshVulns', {}),
       sumdbHead: answer('sumdbHead', { state: 'proxied', size: 5 }),
       sumdbLearn: answer('sumdbLearn', { state: 'proxied', size: 6 }),
       nextBlob: () => ++this.#lastBlob,

@@ -30,6 +30,8 @@ test('govulncheck through Astera: online, with a newer report, and offline', asy
   t.after(() => database.stop());
   const { astera, client, check, restart } = await setUp(t, database.url);
   assert.equal((await client.run('get', `${WEAK}@v1.0.0`, `${SAFE}@v1.0.0`)).code, 0);
+  const beside = await runAstera(['stats', '--vulns', '--vulndb', database.url, '--db', astera.db]);
+  assert.match(beside.stdout, /^example\.com\/weak +v1\.0\.0 +GO-2024-0001 +v1\.1\.0 /m, beside.stderr);
   const first = await check(astera);
   assert.equal(first.code, FOUND, first.stderr);
   assert.match(

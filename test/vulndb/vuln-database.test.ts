@@ -13,6 +13,7 @@ import { VulnDatabase } from '../../src/vulndb/vuln-database.ts';
 import { VulnKeeper } from '../../src/vulndb/vuln-keeper.ts';
 import { parseVulnPath } from '../../src/vulndb/vuln-path.ts';
 import { VulnRemote } from '../../src/vulndb/vuln-remote.ts';
+import { VulnRenewal } from '../../src/vulndb/vuln-renewal.ts';
 import { VulnStore } from '../../src/vulndb/vuln-store.ts';
 import { FakeClock, FakeUpstream, openLocalStore, SeenEvents } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
@@ -226,4 +227,30 @@ test('work ahead ends where the database fails, and says why', async (t) => {
   await get('index/modules.json.gz');
   await keeper.settled();
   assert.deepEqual(stopped, ['no route']);
+});
+
+test('a stored database is renewed after a day, and one that nobody asked for never', async (t) => {
+  const { get, upstream, clock, vulns, open } = world(t, [one]);
+  const renewal = () => new VulnRenewal({ vulns, clock, refresh: () => open().refresh() });
+  await renewal().look();
+  assert.deepEqual(upstream.paths, []);
+  await get('index/db.json');
+  upstream.asked.length = 0;
+  const kept = renewal();
+  await kept.look();
+  clock.pass(86_400_000);
+  await kept.look();
+  await kept.look(); // It looks once an hour.
+  assert.deepEqual(upstream.paths, ['index/db.json.gz']);
+});
+
+test('a refresh fetches the reports about modules that came since the index', async (t) => {
+  const { get, keeper, store, database, open } = world(t, [one]);
+  await get('index/modules.json');
+  await keeper.settled();
+  const entry = { key: 'example.com/m/@v/v1.0.0.zip', status: 200, source: 'upstream', nowMs: 1 } as const;
+  await store.putEntry({ ...entry, blob: store.nextBlob(), bytes: Buffer.from('x') });
+  await database.refresh();
+  await keeper.settled();
+  assert.equal((await get('ID/GO-2024-1.json', open({ isOffline: true }))).origin, 'store');
 });
