@@ -135,10 +135,8 @@ export class HistoryCopy {
       if (error instanceof GitFailed) return Buffer.alloc(0);
       throw error;
     });
-    return (
-      RemoteRefs.parse(Buffer.from(listing.toString().replace(` ${HEAD}\n`, ' HEAD\n'))).repositorySum() ===
-      sum
-    );
+    const refs = await RemoteRefs.parse(Buffer.from(listing.toString().replace(` ${HEAD}\n`, ' HEAD\n')));
+    return refs.repositorySum() === sum;
   }
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { canonicalOf, isPseudoText } from './semver.ts';
 
 /** A tag's name and the commit that it leads to, annotated or not. */
@@ -18,6 +19,7 @@ export class RemoteRefs {
   #refs: readonly Tag[] | undefined;
   #tags: readonly Tag[] | undefined;
   #tagsOf: ReadonlyMap<string, readonly Tag[]> | undefined;
+  readonly #tagSums = new Map<string, string>();
 
   private constructor(hashes: ReadonlyMap<string, string>) {
     this.#hashes = hashes;
@@ -27,13 +29,18 @@ export class RemoteRefs {
    * From the output of `git ls-remote`. A line that is none is left out, as are refs that are neither HEAD, branch nor tag,
    * and names that Git takes for none: the server may write anything, and a name becomes a part of a refspec.
    */
-  static parse(output: Uint8Array): RemoteRefs {
+  static async parse(output: Uint8Array): Promise<RemoteRefs> {
     const hashes = new Map<string, string>();
-    for (const line of new TextDecoder().decode(output).split('\n')) {
-      const fields = line.split(/[\s\u0085]+/).filter((field) => field !== '');
-      const [hash, name] = fields;
-      if (fields.length !== 2 || hash === undefined || name === undefined || !HASH.test(hash)) continue;
-      if (name === 'HEAD' || NAME.test(name)) hashes.set(name, hash);
+    const text = new TextDecoder().decode(output);
+    let lines = 0;
+    for (let from = 0; from < text.length; ) {
+      const newline = text.indexOf('\n', from);
+      const end = newline < 0 ? text.length : newline;
+      const [hash, name] = fieldsOf(text.slice(from, end));
+      if (hash !== undefined && name !== undefined && isRefName(name)) hashes.set(name, hash);
+      from = end + 1;
+      // 100,000 refs must not hold up everybody else.
+      if (++lines % LINES_PER_TURN === 0) await setImmediate();
     }
     for (const [name, hash] of [...hashes]) {
       if (!name.endsWith('^{}')) continue;
@@ -77,9 +84,14 @@ export class RemoteRefs {
 
   /** A checksum of the tags with a prefix that can be versions: they decide what pseudo-versions are made from. */
   tagSum(prefix: string): string {
+    const known = this.#tagSums.get(prefix);
+    if (known !== undefined) return known;
     const directory = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     const counted = this.tags(prefix).filter(({ name }) => isVersionTag(name.slice(directory.length)));
-    return `t1:${sumOf(counted)}`;
+    const sum = `t1:${sumOf(counted)}`;
+    if (this.#tagSums.size >= TAG_SUMS_MAX) this.#tagSums.clear();
+    this.#tagSums.set(prefix, sum);
+    return sum;
   }
 
   /** A checksum of all refs: it is what the absence of a version depends on. */
@@ -90,18 +102,46 @@ export class RemoteRefs {
 
   /** All refs in the order of their names' bytes. Made once: a repository may have 100,000. */
   #sorted(): readonly Tag[] {
-    this.#refs ??= [...this.#hashes]
-      .map(([name, hash]) => ({ name, hash, bytes: Buffer.from(name) }))
-      .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
-      .map(({ name, hash }) => ({ name, hash }));
+    this.#refs ??= Array.from(this.#hashes, ([name, hash]) => ({ name, hash })).sort(byBytes);
     return this.#refs;
   }
 }
+
+/** Text compares as its bytes do, but for surrogates, which stand for the last characters of all. */
+function byBytes({ name: a }: Tag, { name: b }: Tag): number {
+  if (SURROGATE.test(a) || SURROGATE.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return a < b ? -1 : Number(a > b);
+}
+
+const SURROGATE = /[\ud800-\udfff]/;
+
+/** The hash and the name of a ref; nothing if the line is none. */
+function fieldsOf(line: string): readonly (string | undefined)[] {
+  const plain = PLAIN_LINE.exec(line);
+  if (plain !== null) return [plain[1], plain[2]];
+  const fields = line.split(/[\s\u0085]+/).filter((field) => field !== '');
+  const [hash, name] = fields;
+  return fields.length === 2 && hash !== undefined && HASH.test(hash) ? [hash, name] : [];
+}
+
+function isRefName(name: string): boolean {
+  if (name === 'HEAD') return true;
+  return PLAIN_NAME.test(name) ? !name.includes('.lock') || NAME.test(name) : NAME.test(name);
+}
+
+/** Prefixes of tags, one for each module of a repository, whose sums are remembered. */
+const TAG_SUMS_MAX = 64;
+
+/** Refs that are read in one turn of the event loop: 1 ms of work. */
+const LINES_PER_TURN = 2_000;
 
 const TAGS = 'refs/tags/';
 /** A branch or tag by the rules of git-check-ref-format(1), and perhaps the mark of a peeled tag. */
 const NAME =
   /^refs\/(?:heads|tags)(?:\/(?!\.)(?:(?!\.\.|@\{|\.lock(?:\/|$|\^))[^\p{Cc}\s/~^:?*[\\])+)+(?<!\.)(?:\^\{\})?$/u;
+/** Most lines and most names: the whole rules take ten times as long. */
+const PLAIN_LINE = /^([0-9a-f]{40}|[0-9a-f]{64})[\t ]([!-~]+)$/;
+const PLAIN_NAME = /^refs\/(?:heads|tags)(?:\/[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)+(?:\^\{\})?$/;
 const HASH = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 function isVersionTag(name: string): boolean {
@@ -111,12 +151,19 @@ function isVersionTag(name: string): boolean {
 
 function sumOf(refs: readonly Tag[]): string {
   const hash = createHash('sha256');
-  for (const { name, hash: commit } of refs) hash.update(`${quoteAsGo(name)} ${commit}\n`);
-  return hash.digest('base64');
+  let lines = '';
+  for (const { name, hash: commit } of refs) {
+    lines += `${quoteAsGo(name)} ${commit}\n`;
+    if (lines.length < 65_536) continue;
+    hash.update(lines);
+    lines = '';
+  }
+  return hash.update(lines).digest('base64');
 }
 
 /** Go's %q of a ref's name, which has no control character, space or backslash. */
 function quoteAsGo(name: string): string {
+  if (/^[#-~]+$/.test(name)) return `"${name}"`;
   const escaped = name.replace(/"/g, '\\"').replace(/[\p{C}\p{Z}]/gu, (one) => {
     const code = one.codePointAt(0) ?? 0;
     return code > 0xffff

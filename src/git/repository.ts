@@ -169,7 +169,7 @@ export class Repository {
     const { git, url, server, bounds } = this.#options;
     try {
       const args = ['ls-remote', '-q', '--end-of-options', url];
-      const refs = RemoteRefs.parse(await git.run(args, { server, timeoutMs: bounds.refsMs }));
+      const refs = await RemoteRefs.parse(await git.run(args, { server, timeoutMs: bounds.refsMs }));
       // Git takes a page of one line, such as that of a login, for a list without refs.
       if (refs.isSha256 === undefined)
         throw new NotFound(`repository ${this.#name} has no commits, or is none`);
