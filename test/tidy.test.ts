@@ -25,6 +25,7 @@ const mayImport: Record<string, readonly string[]> = {
   oidc: ['core'],
   buildcache: ['core', 'flight', 'observe'],
   status: ['core'],
+  page: ['core'],
   front: ['core', 'access', 'modules', 'sumdb', 'vulndb', 'buildcache', 'status', 'observe'],
   settings: ['core', 'access', 'upstream', 'oidc', 'plugin', 'git', 'bucket'],
   bucket: ['core'],
@@ -43,12 +44,14 @@ const mayKnow: Record<string, readonly string[]> = {
   'prom-client': ['observe'],
   jose: ['oidc'],
   aws4: ['bucket'],
+  preact: ['page'],
+  'preact/hooks': ['page'],
 };
 
 const LINES_MAX = 400;
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) =>
-  name.endsWith('.ts'),
+  /\.tsx?$/.test(name),
 );
 
 test('there are sources to look at', () => {
@@ -61,7 +64,7 @@ for (const file of files) {
     assert.match(text, /^\/\*\*/, 'must start with a module header');
     assert.doesNotMatch(text, /^\s*(await )?using /m, 'Node 22 cannot parse `using`');
     assert.ok(text.split('\n').length <= LINES_MAX, `over ${LINES_MAX} lines: split it by noun`);
-    assert.match(file, /^([a-z]+\/)?[a-z0-9-]+\.ts$/, 'kebab-case, at most one room deep');
+    assert.match(file, /^([a-z]+\/)?[a-z0-9-]+\.tsx?$/, 'kebab-case, at most one room deep');
     const room = file.includes('/') ? file.slice(0, file.indexOf('/')) : undefined;
     for (const [, name = ''] of text.matchAll(/(?:from|import)\s*\(?'([^'.][^']*)'/g)) {
       const rooms = mayKnow[name];

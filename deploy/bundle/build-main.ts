@@ -6,7 +6,16 @@
  * Prints a line for each archive. Exits 1 with one line where something fails.
  */
 
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pack, sha256, writeSums } from './archive.ts';
@@ -84,6 +93,8 @@ async function fill(stage: string, target: Target, settings: string): Promise<vo
   const tree = installPlatform(home, target);
   const packages = await buildCode({ home, tree, target, version, out: stage });
   copy(join(home, 'dist/cacheprog.mjs'), join(stage, 'dist/cacheprog.mjs'));
+  for (const name of readdirSync(join(home, 'dist/page')))
+    copy(join(home, 'dist/page', name), join(stage, 'dist/page', name));
   copy(nodeOf(tree, platform), join(stage, 'node_modules', `node-${platform}`, 'bin/node'));
   const deployed = ['astera.service', 'remote.sh', 'nginx.conf', 'haproxy.cfg', 'Caddyfile', 'README.md'];
   for (const path of ['bin/astera', 'LICENSE', ...deployed.map((name) => `deploy/${name}`)]) {
@@ -93,7 +104,8 @@ async function fill(stage: string, target: Target, settings: string): Promise<vo
   const { name, license } = manifest;
   const shipped = { name, version, license, private: true, type: 'module' };
   writeFileSync(join(stage, 'package.json'), `${JSON.stringify(shipped, undefined, 2)}\n`);
-  writeLicences([...packages, `node-${platform}`], { trees: [tree, home], out: stage });
+  // Preact is in the page's file, which `npm run build` made.
+  writeLicences([...packages, 'preact', `node-${platform}`], { trees: [tree, home], out: stage });
   writeSums(stage);
 }
 

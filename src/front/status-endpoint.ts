@@ -23,7 +23,7 @@ import type { Target } from './target.ts';
 export type StatusEndpointOptions = {
   readonly board: Pick<StatusBoard, 'status'>;
   readonly browser: Pick<ModuleBrowser, 'modules' | 'versions'>;
-  /** A file of the page by its name, such as `page.js`; rejects with NotFound if this server has none. */
+  /** A file of the page by its name, such as `main.js`; rejects with NotFound if this server has none. */
   readonly file: (name: string) => Promise<PageFile>;
   readonly access: Pick<Access, 'demandView'>;
   /** Whether the server speaks https itself. */
@@ -33,7 +33,7 @@ export type StatusEndpointOptions = {
 type Answer = (client: Client, responder: Responder, mayName: ModuleView) => Promise<void>;
 
 /** What a browser may ask for below `/status/`. */
-const FILES: ReadonlySet<string> = new Set(['page.js', 'page.css', 'icon.svg']);
+const FILES: ReadonlySet<string> = new Set(['main.js', 'page.css', 'icon.svg']);
 
 export class StatusEndpoint implements Endpoint {
   readonly #options: StatusEndpointOptions;

@@ -90,7 +90,14 @@ for (const platform of Object.keys(machines) as Platform[]) {
           .slice(1)
           .map((part) => [part.slice(0, part.indexOf(' =====')), part]),
       );
-      for (const name of ['undici', 'uWebSockets.js', 'better-sqlite3', `node-${platform}`, 'yargs']) {
+      for (const name of [
+        'undici',
+        'uWebSockets.js',
+        'better-sqlite3',
+        `node-${platform}`,
+        'yargs',
+        'preact',
+      ]) {
         assert.ok(parts.has(name), name);
       }
       for (const [name, part] of parts) assert.ok(part.length > 500, name);
@@ -121,6 +128,10 @@ suite('the bundle for this machine', () => {
       assert.equal(code, 0, stderr);
       assert.equal((await astera.get('readyz')).status, 200);
       assert.match(await (await astera.get('metrics')).text(), /^astera_http_requests_total/m);
+      const page = await astera.get('', { headers: { accept: 'text/html' } });
+      assert.match(await page.text(), /<title>Astera<\/title>/);
+      for (const path of ['status/main.js', 'status/page.css', 'status/icon.svg'])
+        assert.equal((await astera.get(path)).status, 200, path);
       await astera.stop();
       assert.match(
         execFileSync(program(), ['stats', '--db', astera.db], { env: {}, encoding: 'utf8' }),
@@ -148,7 +159,8 @@ suite('the bundle for this machine', () => {
     for (const path of ['src', 'deploy', 'bin', 'LICENSE', 'package.json', 'package-lock.json', '.npmrc']) {
       cpSync(join(CHECKOUT, path), join(elsewhere, path), { recursive: true });
     }
-    cpSync(join(CHECKOUT, 'dist/cacheprog.mjs'), join(elsewhere, 'dist/cacheprog.mjs'));
+    for (const path of ['dist/cacheprog.mjs', 'dist/page'])
+      cpSync(join(CHECKOUT, path), join(elsewhere, path), { recursive: true });
     for (const path of ['node_modules', `.cache/bundle/node22/${HERE}`]) {
       mkdirSync(join(elsewhere, path, '..'), { recursive: true });
       execFileSync('cp', ['-al', join(CHECKOUT, path), join(elsewhere, path)]);

@@ -98,8 +98,8 @@ for (const [at, kind] of kinds.entries()) {
       }
     });
 
-    test('metrics and profiles are not for its clients, and errors come as they are', async () => {
-      for (const path of ['metrics', 'debug/pprof/heap']) {
+    test('figures and profiles are not for its clients, and errors come as they are', async () => {
+      for (const path of ['', 'status/now.json', 'metrics', 'debug/pprof/heap']) {
         assert.equal((await fetch(`${proxy.url}/${path}`)).status, 403, path);
       }
       const health = await fetch(`${proxy.url}/healthz`);

@@ -218,7 +218,7 @@ for (const { rules, from, login, code, names, why } of rows) {
     clock.pass(120_000);
     const ofSecret = await ask(served, `/status/versions.json?module=${SECRET}`, how);
     assert.equal(ofSecret.code === 200, names.includes(SECRET), ofSecret.body);
-    for (const path of ['/status/page.js', '/status/page.css']) {
+    for (const path of ['/status/main.js', '/status/page.css']) {
       assert.equal((await ask(served, path, { from })).code, 200, 'its files are for everybody');
     }
   });
@@ -249,7 +249,7 @@ test('a browser gets the page, which it may keep; all others get text', async (t
   assert.deepEqual([head.code, head.body, head.headers['content-length']], [200, '', String(PAGE.length)]);
   assert.equal((await ask(served, '/', { method: 'POST' })).code, 405);
   assert.equal((await ask(served, '/status/icon.svg')).code, 404, 'a page that was not built');
-  for (const path of ['/status', '/status/', '/status/x', '/status/../page.js', '/index.html']) {
+  for (const path of ['/status', '/status/', '/status/x', '/status/../main.js', '/index.html']) {
     assert.equal((await ask(served, path)).code, 404, path);
   }
 });
