@@ -9,5 +9,5 @@ export function runCacheprog({ flags }: CommandInput): Promise<void> {
 }
 
 export function runConnect({ flags, words }: CommandInput): Promise<void> {
-  return connectCommand(words, findPluginSetting(flags));
+  return connectCommand(words, findPluginSetting(flags), environment());
 }

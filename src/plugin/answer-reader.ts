@@ -9,6 +9,8 @@ export type ServerAnswer = {
   readonly hasFailed: boolean;
   /** The file that it names. */
   readonly path: string | undefined;
+  /** Of its greeting: what it can do. */
+  readonly commands: readonly unknown[];
   /** The line as it came, without its end. */
   readonly line: string;
 };
@@ -34,14 +36,20 @@ export class AnswerReader {
 
 function parseAnswer(line: string): ServerAnswer {
   const value = parseObject(line);
-  const { ID: id, Err: error, DiskPath: path, Miss: isMiss } = value ?? {};
+  const { ID: id, Err: error, DiskPath: path, Miss: isMiss, KnownCommands: commands } = value ?? {};
   const isGood =
     typeof id === 'number' &&
     isTextOrAbsent(error) &&
     isTextOrAbsent(path) &&
     (isMiss === undefined || typeof isMiss === 'boolean');
   if (!isGood) throw new Error(`no answer of a cache program: ${quote(line.slice(0, 80))}`);
-  return { id, hasFailed: error !== undefined && error !== '', path: path === '' ? undefined : path, line };
+  return {
+    id,
+    hasFailed: error !== undefined && error !== '',
+    path: path === '' ? undefined : path,
+    commands: Array.isArray(commands) ? commands : [],
+    line,
+  };
 }
 
 function parseObject(line: string): Readonly<Record<string, unknown>> | undefined {

@@ -15,20 +15,34 @@ import { Output } from './output.ts';
 import { PluginCache } from './plugin-cache.ts';
 import { RequestReader, type RequestSink } from './request-reader.ts';
 import { ServerLine } from './server-line.ts';
-import { HELLO, Session } from './session.ts';
+import { greeting, Session } from './session.ts';
+import type { CommandName } from './session-name.ts';
+import { encodeName, NAME_COMMAND } from './told-name.ts';
 
 /**
  * Runs until `close` is answered or stdin ends, and ends the process.
  *
  * @param options of the session of our own
+ * @param name the `go` command's; found out where the server wants to know
  * @throws {Error} stdin is not the `go` command's
  */
-export async function runConnect(address: Address, options: PluginOptions): Promise<void> {
+export async function runConnect(
+  address: Address,
+  options: PluginOptions,
+  name: () => CommandName,
+): Promise<void> {
   const output = new Output();
-  output.write(HELLO); // `go` waits for it, and every server can do the same.
-  await new Connection(address, options, output).run();
+  output.write(greeting()); // `go` waits for it, and every server can do the same.
+  await new Connection({ address, options, name, output }).run();
   process.exit(0);
 }
+
+type ConnectionParts = {
+  readonly address: Address;
+  readonly options: PluginOptions;
+  readonly name: () => CommandName;
+  readonly output: Output;
+};
 
 class Connection {
   readonly #options: PluginOptions;
@@ -41,11 +55,12 @@ class Connection {
   #own: { readonly session: Session; readonly cache: PluginCache } | undefined;
   #finish: () => void = () => {};
 
-  constructor(address: Address, options: PluginOptions, output: Output) {
+  constructor({ address, options, name, output }: ConnectionParts) {
     this.#options = options;
     this.#output = output;
     this.#server = formatAddress(address);
     this.#line = new ServerLine(address, {
+      onGreeting: ({ commands }) => (commands.includes(NAME_COMMAND) ? encodeName(name()) : ''),
       onAnswer: (answer) => this.#answer(answer),
       onFailure: (why) => this.#goAlone(why),
       onDrain: () => process.stdin.resume(),

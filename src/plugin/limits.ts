@@ -88,6 +88,12 @@ export const PREFETCH_WAIT_MS = 2_000;
 /** So long gets wait in vain in all; then none waits for the stream any more. At half, a machine that is busy for a while goes without; at double, a line that crawls holds a build up for 20 s. */
 export const PREFETCH_VAIN_MS_MAX = 10_000;
 
+/** Commands of one kind that start within so long share what the first of them fetches, though it has come already. At double, more of what others put meanwhile is asked for one by one. */
+export const PREFETCH_SHARED_MS = 30_000;
+
+/** Prefetches of one plugin server at one time; further sessions ask for each action alone. Each holds an index of 0.3 MB, at most SESSION_INDEX_BYTES_MAX. */
+export const PREFETCHES_MAX = 16;
+
 /** A filter of a server's actions: of ten million it has 16 MiB. */
 export const FILTER_BYTES_MAX = 32 * MiB;
 

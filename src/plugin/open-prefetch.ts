@@ -2,19 +2,19 @@
 
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
-import type { SessionName } from '../core/session-port.ts';
 import { HeldActions } from './held-actions.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
 import type { Packs } from './packs.ts';
 import { Prefetch, type PrefetchSource } from './prefetch.ts';
 import type { RemoteSessions } from './remote-sessions.ts';
+import type { CommandName } from './session-name.ts';
 import { SessionStream } from './session-stream.ts';
 import { isShareable } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
 
 export type PrefetchParts = {
-  readonly name: SessionName;
+  readonly name: CommandName;
   readonly local: LocalCache;
   readonly sessions?: Pick<RemoteSessions, 'openSession'> | undefined;
   readonly packs?: Pick<Packs, 'open'> | undefined;
@@ -35,13 +35,13 @@ export function openPrefetch(parts: PrefetchParts): Prefetch {
   });
 }
 
-/** The actions that commands of the project have used here. */
+/** The actions that commands of the module have used here: a test uses much of what a build has brought. */
 export function heldActions({
   name,
   local,
   now,
 }: Pick<PrefetchParts, 'name' | 'local' | 'now'>): HeldActions {
-  return new HeldActions(local.ownPath(`sessions/${name.project}`), now);
+  return new HeldActions(local.ownPath(`sessions/${name.module}`), now);
 }
 
 async function open(parts: PrefetchParts): Promise<PrefetchSource | undefined> {

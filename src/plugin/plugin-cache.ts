@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { inRegion } from '../bucket/bucket-address.ts';
 import { type BucketEnv, findCredentials } from '../bucket/credentials.ts';
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
-import type { SessionName } from '../core/session-port.ts';
 import { BucketCache } from './bucket-cache.ts';
 import { FILTER } from './cache-directory.ts';
 import { HostBound } from './host-bound.ts';
@@ -16,9 +15,11 @@ import type { PluginOptions } from './options.ts';
 import { hasZstd } from './packed-output.ts';
 import { Packs } from './packs.ts';
 import type { Prefetch } from './prefetch.ts';
+import { Prefetches } from './prefetches.ts';
 import type { Remote } from './remote.ts';
 import { RemoteCache } from './remote-cache.ts';
 import { RemoteSessions } from './remote-sessions.ts';
+import type { CommandName } from './session-name.ts';
 import { Signatures } from './signatures.ts';
 import { Uploads } from './uploads.ts';
 
@@ -43,6 +44,7 @@ export class PluginCache {
     ruledOut: 0,
   };
   readonly #filters: readonly MissFilter[] = [];
+  readonly #prefetches: Prefetches;
   readonly #reports = new Set<Promise<void>>();
   readonly #warn: (line: string) => void;
 
@@ -58,6 +60,14 @@ export class PluginCache {
     this.#warn = warn;
     this.#signatures = new Signatures({ ...options, warn });
     this.local = new LocalCache({ directory: options.cacheDir, namespace, now, warn });
+    this.#prefetches = new Prefetches({
+      open: (name) => this.#openPrefetch(name),
+      onOver: (prefetch) => {
+        this.counts.prefetched += prefetch.bytes;
+        this.counts.unused += prefetch.unusedBytes;
+      },
+      now,
+    });
     const shared = { timeoutMs: options.remoteTimeoutMs, shareCgo: options.shareCgo, now, warn };
     if (bucket !== undefined) {
       const remote = new BucketCache({
@@ -97,7 +107,7 @@ export class PluginCache {
   }
 
   /** Takes what a session puts, one by one; undefined where nothing takes it, or packs do. */
-  uploadsOf(name: SessionName | undefined): Uploads | undefined {
+  uploadsOf(name: CommandName | undefined): Uploads | undefined {
     const isPacked = this.#packs !== undefined && name !== undefined && this.options.layout === 'packs';
     return isPacked ? undefined : this.uploads;
   }
@@ -113,23 +123,20 @@ export class PluginCache {
     for (const filter of this.#filters) void filter.refresh();
   }
 
-  /** Starts to fetch what a session will ask for; undefined where nothing is to be fetched. */
-  prefetch(name: SessionName): Prefetch | undefined {
-    const { local, sessions, options } = this;
-    if (!this.knowsSets || options.prefetchBytesMax === 0) return undefined;
-    const [packs, signatures] = [this.#packs, this.#signatures];
-    return openPrefetch({ name, local, sessions, packs, signatures, options, now: Date.now });
+  /** What a session will ask for, on its way; undefined where nothing is to be fetched. */
+  joinPrefetch(name: CommandName): Prefetch | undefined {
+    const isWanted = this.knowsSets && this.options.prefetchBytesMax > 0;
+    return isWanted ? this.#prefetches.join(name) : undefined;
   }
 
-  /** One that is over. */
-  countPrefetch(prefetch: Prefetch | undefined): void {
-    this.counts.prefetched += prefetch?.bytes ?? 0;
-    this.counts.unused += prefetch?.unusedBytes ?? 0;
+  /** Of a session that has ended. */
+  leavePrefetch(prefetch: Prefetch): void {
+    this.#prefetches.leave(prefetch);
   }
 
   /** Tells the server which actions a session used, behind all else, and notes that they are here. */
   report(
-    name: SessionName,
+    name: CommandName,
     { used, alsoHere }: { readonly used: readonly string[]; readonly alsoHere: readonly string[] },
   ): void {
     if (!this.knowsSets || used.length === 0) return;
@@ -165,6 +172,12 @@ export class PluginCache {
   /** Where that is due: it may take a while, and `go` should not wait for it. Never rejects. */
   trim(): Promise<void> {
     return this.local.trim(this.options);
+  }
+
+  #openPrefetch(name: CommandName): Prefetch {
+    const { local, sessions, options } = this;
+    const [packs, signatures] = [this.#packs, this.#signatures];
+    return openPrefetch({ name, local, sessions, packs, signatures, options, now: Date.now });
   }
 
   #openUploads(remote: Remote): Uploads {

@@ -6,6 +6,7 @@ import { runConnect } from './connect.ts';
 import { connectFlags, type FindSetting, findIn, pluginFlags, readArgs, readOptions } from './options.ts';
 import { parsePluginAddress } from './plugin-address.ts';
 import { runPlugin } from './run-plugin.ts';
+import { nameOwnSession } from './session-name.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -17,7 +18,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 export async function runPluginCommand(args: readonly string[], env: Env): Promise<void> {
   if (args[0] === 'connect') {
     const { flags, words } = readArgs(args.slice(1), connectFlags);
-    await connectCommand(words, findIn(flags, env));
+    await connectCommand(words, findIn(flags, env), env);
     return;
   }
   const { flags, words } = readArgs(args, pluginFlags);
@@ -31,13 +32,13 @@ export function cacheprogCommand(find: FindSetting, env: Env): Promise<void> {
 }
 
 /** `astera connect PORT`. Alone it goes on without a remote, which only the server knows. @throws {UsageError} */
-export function connectCommand(words: readonly string[], find: FindSetting): Promise<void> {
+export function connectCommand(words: readonly string[], find: FindSetting, env: Env): Promise<void> {
   const [text, ...more] = words;
   if (text === undefined || more.length > 0)
     throw new UsageError('connect needs the port of astera serve --plugin');
   const isOurs = (name: string) => connectFlags.some((flag) => flag.name === name);
   const options = readOptions((name) => (isOurs(name) ? find(name) : undefined));
-  return runConnect(parseServer(text), options);
+  return runConnect(parseServer(text), options, () => nameOwnSession(env));
 }
 
 function parseServer(text: string) {

@@ -14,7 +14,7 @@ import { PLUGIN_ANSWERS_BYTES_MAX, PLUGIN_BEAT_MS, PLUGIN_GETS_MAX, PLUGIN_SESSI
 import { socketOptions } from './plugin-address.ts';
 import type { PluginCache } from './plugin-cache.ts';
 import { RequestReader } from './request-reader.ts';
-import { HELLO, Session } from './session.ts';
+import { greeting, Session } from './session.ts';
 import { soon } from './soon.ts';
 
 export type PluginServerOptions = {
@@ -107,7 +107,8 @@ class Client {
 
   constructor(socket: Socket, cache: PluginCache) {
     this.#socket = socket;
-    this.#session = new Session({ cache, write: (text) => this.#write(text) });
+    const takesName = cache.knowsSets; // To others a name is no use.
+    this.#session = new Session({ cache, takesName, write: (text) => this.#write(text) });
     const reader = new RequestReader(this.#session);
     this.ended = new Promise((resolve) => socket.once('close', () => resolve(this.#session.end())));
     socket.setNoDelay(true);
@@ -122,7 +123,7 @@ class Client {
     socket.on('drain', () => this.#holdBack());
     socket.on('error', () => {}); // `close` follows.
     void this.#session.closed.then(() => this.#close());
-    socket.write(HELLO);
+    socket.write(greeting({ takesName }));
   }
 
   beat(): void {

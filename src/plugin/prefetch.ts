@@ -78,6 +78,11 @@ export class Prefetch {
     void this.#run();
   }
 
+  /** Whether nothing more comes. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Bytes of outputs that came and that nobody asked for. */
   get unusedBytes(): number {
     return [...this.#fetched].filter((row) => !this.#used.has(row)).reduce((sum, { size }) => sum + size, 0);

@@ -7,6 +7,8 @@
 
 import { quote } from '../core/quote.ts';
 import { PLUGIN_LINE_BYTES_MAX } from './limits.ts';
+import type { CommandName } from './session-name.ts';
+import { NAME_COMMAND, readName } from './told-name.ts';
 
 /** IDs are lower-case hex; empty where the request has none. */
 export type CacheRequest = {
@@ -15,6 +17,8 @@ export type CacheRequest = {
   readonly actionId: string;
   readonly outputId: string;
   readonly bodySize: number;
+  /** Of the request that names the command. */
+  readonly name?: CommandName | undefined;
 };
 
 /** Takes requests in the order of their lines. A body's pieces come before the next request. */
@@ -102,7 +106,8 @@ function parseRequest(text: string): CacheRequest {
   }
   // Toolchains before 1.24 say ObjectID.
   const outputId = toHex(fields.OutputID ?? fields.ObjectID);
-  return { id, command, actionId: toHex(fields.ActionID), outputId, bodySize };
+  const request = { id, command, actionId: toHex(fields.ActionID), outputId, bodySize };
+  return command === NAME_COMMAND ? { ...request, name: readName(fields) } : request;
 }
 
 function isSize(value: unknown): value is number {

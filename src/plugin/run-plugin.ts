@@ -1,22 +1,21 @@
 /** The cache program on its own: joins its parts on this process' stdin, stdout and stderr, and ends the process. */
 
-import type { SessionName } from '../core/session-port.ts';
 import type { PluginOptions } from './options.ts';
 import { Output } from './output.ts';
 import { PluginCache } from './plugin-cache.ts';
 import { RequestReader } from './request-reader.ts';
-import { HELLO, Session } from './session.ts';
-import { type GoCommand, nameSession, parentArgv } from './session-name.ts';
+import { greeting, Session } from './session.ts';
+import { type GoCommand, nameOwnSession } from './session-name.ts';
 
 /** Runs until `close` is answered or stdin ends. @throws {Error} stdin is not the `go` command's */
 export async function runPlugin(options: PluginOptions, env: GoCommand['env']): Promise<void> {
   const output = new Output();
-  output.write(HELLO);
+  output.write(greeting());
   const cache = new PluginCache(options, warn, env);
   const session = new Session({
     cache,
     write: (text) => output.write(text),
-    ...(cache.knowsSets && { name: nameOf(env) }),
+    ...(cache.knowsSets && { name: nameOwnSession(env) }),
   });
   await Promise.race([session.closed, readInput(new RequestReader(session))]);
   await session.end();
@@ -25,11 +24,6 @@ export async function runPlugin(options: PluginOptions, env: GoCommand['env']): 
   await output.end();
   await cache.end();
   process.exit(0);
-}
-
-function nameOf(env: GoCommand['env']): SessionName {
-  // PWD has the name that `go` was started under; the kernel's has links resolved.
-  return nameSession({ env, directory: env.PWD ?? process.cwd(), argv: parentArgv(process.ppid) });
 }
 
 /** Until its end. Rejects where it is not the `go` command's. */

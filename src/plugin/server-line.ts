@@ -8,6 +8,8 @@ import { PLUGIN_CONNECT_MS, PLUGIN_SILENCE_MS } from './limits.ts';
 import { socketOptions } from './plugin-address.ts';
 
 export type ServerLineDoors = {
+  /** The server has greeted: what it is to be told before all else. */
+  readonly onGreeting: (greeting: ServerAnswer) => string;
   /** @throws {Error} an answer that nobody has asked for */
   readonly onAnswer: (answer: ServerAnswer) => void;
   /** It carries nothing any more, and never will. */
@@ -23,6 +25,8 @@ export class ServerLine {
   readonly #doors: ServerLineDoors;
   #isOpen = true;
   #hasGreeted = false;
+  /** What waits for the greeting. */
+  readonly #early: Buffer[] = [];
   #signs = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -49,10 +53,12 @@ export class ServerLine {
     this.#watch(PLUGIN_CONNECT_MS);
   }
 
-  /** False where the line is full: its `onDrain` says when there is room. */
+  /** False where no more should come yet: its `onDrain` says when. */
   send(bytes: Buffer): boolean {
     if (this.#timer === undefined) this.#watch(PLUGIN_SILENCE_MS);
-    return this.#socket.write(bytes);
+    if (this.#hasGreeted) return this.#socket.write(bytes);
+    this.#early.push(bytes);
+    return false;
   }
 
   close(): void {
@@ -63,8 +69,16 @@ export class ServerLine {
 
   #take(answer: ServerAnswer): void {
     if (!this.#isOpen) return;
-    if (answer.id === 0 && !this.#hasGreeted) this.#hasGreeted = true;
-    else this.#doors.onAnswer(answer);
+    if (this.#hasGreeted) this.#doors.onAnswer(answer);
+    else if (answer.id === 0) this.#greet(answer);
+    else throw new Error(`an answer before any greeting: ${answer.id}`);
+  }
+
+  #greet(greeting: ServerAnswer): void {
+    this.#hasGreeted = true;
+    this.#socket.write(this.#doors.onGreeting(greeting));
+    for (const bytes of this.#early.splice(0)) this.#socket.write(bytes);
+    this.#doors.onDrain();
   }
 
   #alive(): void {

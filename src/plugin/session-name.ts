@@ -18,19 +18,36 @@ export type GoCommand = {
   readonly argv: readonly string[];
 };
 
+export type CommandName = SessionName & {
+  /** Of the module and the target, whatever is done with it: 64 lower-case hex digits. Such commands use much of the same. */
+  readonly module: string;
+};
+
 /** Without a module, such as in GOPATH mode, its arguments and target name it. */
-export function nameSession({ env, directory, argv }: GoCommand): SessionName {
-  const { root, module } = findModule(directory);
+export function nameSession({ env, directory, argv }: GoCommand): CommandName {
+  const { root, path } = findModule(directory);
   const { verb, flags, words } = readCommand(argv);
   const target = `${env.GOOS ?? ''}/${env.GOARCH ?? ''}`;
   const settings = SETTINGS.map((name) => `${name}=${env[name] ?? ''}`);
-  const project = sha256([module, verb, ...flags, ...settings]);
+  const module = sha256([path, ...settings]);
+  const project = sha256([path, verb, ...flags, ...settings]);
   const key = sha256([project, root === undefined ? '' : relative(root, directory), ...words]);
   // All readers of the build cache may see it, so it names no module.
   const label = ['go', verb, target, env.GOVERSION ?? '', ...factsOf(env)]
     .filter((word) => word !== '')
     .join(' ');
-  return { key, project, label: label.replace(/[^\x20-\x7e]/g, '?').slice(0, SESSION_LABEL_LENGTH_MAX) };
+  return {
+    key,
+    project,
+    module,
+    label: label.replace(/[^\x20-\x7e]/g, '?').slice(0, SESSION_LABEL_LENGTH_MAX),
+  };
+}
+
+/** Of the command that has started this process. */
+export function nameOwnSession(env: GoCommand['env']): CommandName {
+  // PWD has the name that `go` was started under; the kernel's has links resolved.
+  return nameSession({ env, directory: env.PWD ?? process.cwd(), argv: parentArgv(process.ppid) });
 }
 
 /**
@@ -81,13 +98,13 @@ const SETTINGS = [
 ];
 
 /** The module that the directory is in. */
-function findModule(directory: string): { readonly root: string | undefined; readonly module: string } {
+function findModule(directory: string): { readonly root: string | undefined; readonly path: string } {
   for (let root = directory; ; root = dirname(root)) {
     try {
       const text = readFileSync(join(root, 'go.mod'), 'utf8');
-      return { root, module: /^\s*module\s+["`]?([^\s"`]+)/m.exec(text)?.[1] ?? '' };
+      return { root, path: /^\s*module\s+["`]?([^\s"`]+)/m.exec(text)?.[1] ?? '' };
     } catch {
-      if (root === dirname(root)) return { root: undefined, module: '' };
+      if (root === dirname(root)) return { root: undefined, path: '' };
     }
   }
 }

@@ -8,24 +8,30 @@
 import { isCacheId } from '../core/cache-id.ts';
 import { SESSION_ACTIONS_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
-import type { SessionName } from '../core/session-port.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import type { LocalPut } from './local-put.ts';
 import type { PluginCache } from './plugin-cache.ts';
 import type { Prefetch } from './prefetch.ts';
 import type { Remote } from './remote.ts';
 import type { CacheRequest, RequestSink } from './request-reader.ts';
+import type { CommandName } from './session-name.ts';
 import { mayLeave } from './shareable.ts';
+import { NAME_COMMAND } from './told-name.ts';
 
 export type SessionDoors = {
   readonly cache: PluginCache;
   readonly write: (text: string) => void;
   /** The `go` command, where it is known. */
-  readonly name?: SessionName;
+  readonly name?: CommandName;
+  /** Its first request may name the command. */
+  readonly takesName?: boolean;
 };
 
-/** The first message, which `go` waits for. */
-export const HELLO = `${JSON.stringify({ ID: 0, KnownCommands: ['get', 'put', 'close'] })}\n`;
+/** The first message, which `go` waits for. It knows no other commands, and overlooks them. */
+export function greeting({ takesName = false } = {}): string {
+  const commands = ['get', 'put', 'close', ...(takesName ? [NAME_COMMAND] : [])];
+  return `${JSON.stringify({ ID: 0, KnownCommands: commands })}\n`;
+}
 
 export class Session implements RequestSink {
   /** Settles when `close` is asked for. Its answer: {@link answerClose}. */
@@ -36,17 +42,20 @@ export class Session implements RequestSink {
   #put: { readonly request: CacheRequest; readonly file: LocalPut; error: unknown } | undefined;
   #close: () => void = () => {};
   #closeId: number | undefined;
-  readonly #name: SessionName | undefined;
+  #name: CommandName | undefined;
+  #mayBeNamed: boolean;
+  #ended: Promise<void> | undefined;
   /** Actions in the order in which they were asked for or put, and whether each was there or was put. */
   readonly #asked = new Map<string, boolean>();
   /** Undefined until the remote is needed. */
   #prefetch: Prefetch | undefined;
   #hasAskedRemote = false;
 
-  constructor({ cache, write, name }: SessionDoors) {
+  constructor({ cache, write, name, takesName = false }: SessionDoors) {
     this.#cache = cache;
     this.#write = write;
     this.#name = name;
+    this.#mayBeNamed = takesName;
     this.closed = new Promise((resolve) => {
       this.#close = resolve;
     });
@@ -62,17 +71,22 @@ export class Session implements RequestSink {
     return this.#gets.size > 0 || this.#put !== undefined;
   }
 
-  /** Forgets a put whose body did not come whole, and waits for all gets. */
-  async end(): Promise<void> {
+  /** Forgets a put whose body did not come whole, waits for all gets, and reports what was used. Once, however often it is called. */
+  end(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  async #end(): Promise<void> {
     this.#put?.file.abort();
     this.#put = undefined;
     await Promise.all(this.#gets);
-    this.#prefetch?.close();
-    this.#cache.countPrefetch(this.#prefetch);
+    const alsoHere = this.#prefetch?.arrived() ?? [];
+    if (this.#prefetch !== undefined) this.#cache.leavePrefetch(this.#prefetch);
     // One that found all in the local directory has nothing new to tell.
     if (this.#name === undefined || !this.#hasAskedRemote) return;
     const used = [...this.#asked].flatMap(([id, isThere]) => (isThere ? [id] : []));
-    this.#cache.report(this.#name, { used, alsoHere: this.#prefetch?.arrived() ?? [] });
+    this.#cache.report(this.#name, { used, alsoHere });
   }
 
   /** To be called last: `go` then waits for the end of the output only. */
@@ -82,7 +96,10 @@ export class Session implements RequestSink {
 
   onRequest(request: CacheRequest): void {
     const { id, command, actionId, outputId, bodySize } = request;
-    if (command === 'close') {
+    const mayBeNamed = this.#mayBeNamed;
+    this.#mayBeNamed = false;
+    if (command === NAME_COMMAND && mayBeNamed) this.#name = request.name;
+    else if (command === 'close') {
       this.#closeId = id;
       this.#close();
     } else if (command === 'get') this.#get(request);
@@ -149,7 +166,7 @@ export class Session implements RequestSink {
     if (!this.#hasAskedRemote) {
       this.#hasAskedRemote = true;
       this.#cache.refreshFilters();
-      if (this.#name !== undefined) this.#prefetch = this.#cache.prefetch(this.#name);
+      if (this.#name !== undefined) this.#prefetch = this.#cache.joinPrefetch(this.#name);
     }
     const found = (await this.#prefetch?.get(actionId)) ?? 'alone';
     if (found !== 'alone') return found.entry;

@@ -3,16 +3,16 @@
 // Method: the real `go` command, `bin/astera` and its one file, as go-cache-plugin's README has it.
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { before, type TestContext, test } from 'node:test';
 import { ASTERA } from '../support/astera.ts';
 import { assertWhole, buildClient, built, filesIn, programHash, succeeds } from '../support/cached-build.ts';
 import { freePort } from '../support/free-port.ts';
 import type { GoClient } from '../support/go.ts';
+import { servePlugin } from '../support/plugin-process.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 /** The program that a build without any cache program makes. */
@@ -30,7 +30,7 @@ before(async () => {
 
 test('what one go command compiles, no other does: with the flags of go-cache-plugin', async (t) => {
   const cacheDir = join(tempDir(t), 'cache');
-  const server = await serve(t, ['--plugin=0', `--cache-dir=${cacheDir}`, '-metrics', '-v']);
+  const server = await servePlugin(t, ['--plugin=0', `--cache-dir=${cacheDir}`, '-metrics', '-v']);
   const [first, second] = [await client(t, server.port), await client(t, server.port)];
   await built(first);
   assertWhole(cacheDir);
@@ -45,7 +45,7 @@ test('what one go command compiles, no other does: with the flags of go-cache-pl
 test('sixteen go commands at once, each with a session of its own', { timeout: 180_000 }, async (t) => {
   const cacheDir = join(tempDir(t), 'cache');
   const address = `unix:${join(tempDir(t), 'plugin.sock')}`;
-  await serve(t, [`--plugin=${address}`, `--cache-dir=${cacheDir}`]);
+  await servePlugin(t, [`--plugin=${address}`, `--cache-dir=${cacheDir}`]);
   const go = await client(t, address);
   await built(go);
   await writeFile(join(go.project, 'lib/more.go'), 'package lib\n\nconst More = 16\n');
@@ -61,7 +61,7 @@ for (const { how, signal, end } of [
   test(`a server that is ${how} in the middle of a build costs no build`, { timeout: 180_000 }, async (t) => {
     const cacheDir = join(tempDir(t), 'cache');
     const own = join(tempDir(t), 'own');
-    const server = await serve(t, ['--plugin=0', `--cache-dir=${cacheDir}`]);
+    const server = await servePlugin(t, ['--plugin=0', `--cache-dir=${cacheDir}`]);
     const go = await client(t, server.port, `--cache-dir=${own}`);
     const building = built(go);
     while (filesIn(join(cacheDir, 'output')).length < 20)
@@ -88,7 +88,14 @@ test('an absent server costs one line', async (t) => {
 test('with --http it serves modules too, under /mod/ as well; a port in use is exit 1', async (t) => {
   const directory = tempDir(t);
   const args = ['--plugin=0', '--http=127.0.0.1:0', '--modproxy', `--cache-dir=${join(directory, 'cache')}`];
-  const server = await serve(t, [...args, '--db', join(directory, 'a.db'), '--offline', '--verify', 'off']);
+  const server = await servePlugin(t, [
+    ...args,
+    '--db',
+    join(directory, 'a.db'),
+    '--offline',
+    '--verify',
+    'off',
+  ]);
   while (server.lines.length < 2) await once(server.output, 'line');
   const url = /^listening on (http:.*)$/.exec(server.lines[1] ?? '')?.[1] ?? '';
   assert.equal((await fetch(`${url}/readyz`)).status, 200);
@@ -128,22 +135,4 @@ async function client(
   const go = await buildClient({ program: [ASTERA, 'connect', server, ...flags].join(' ') });
   t.after(() => go.dispose());
   return go;
-}
-
-/** `astera serve`, until it says where its plugin listens. */
-async function serve(t: TestContext, args: readonly string[]) {
-  const { PATH, HOME } = process.env;
-  const child: ChildProcess = spawn(ASTERA, ['serve', ...args], {
-    env: { PATH, HOME, GOSUMDB: 'off', GOENV: 'off' },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  assert.ok(child.stdout);
-  const output = createInterface({ input: child.stdout });
-  const lines: string[] = [];
-  output.on('line', (line) => lines.push(line));
-  await once(output, 'line');
-  const port = /^plugin listening on (?:127\.0\.0\.1:(\d+)|unix:.*)$/.exec(lines[0] ?? '');
-  assert.ok(port, lines[0]);
-  return { child, output, lines, port: Number(port[1]) };
 }

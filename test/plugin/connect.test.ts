@@ -14,37 +14,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
 import { PLUGIN_SESSIONS_MAX, PLUGIN_SILENCE_MS } from '../../src/plugin/limits.ts';
-import { findIn, readOptions } from '../../src/plugin/options.ts';
-import { parsePluginAddress } from '../../src/plugin/plugin-address.ts';
-import { PluginCache } from '../../src/plugin/plugin-cache.ts';
-import { PluginServer } from '../../src/plugin/plugin-server.ts';
 import { CacheClient } from '../support/cache-client.ts';
-import { CHECKOUT } from '../support/corpus.ts';
 import { freePort } from '../support/free-port.ts';
+import { connect, PROGRAM, serve } from '../support/plugin-rig.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-const PROGRAM = join(CHECKOUT, 'src/plugin/cacheprog-main.ts');
 const BODY = Buffer.from('body');
 /** More than is held in memory, and than sockets and pipes hold. */
 const LARGE = Buffer.alloc(20 * 1024 * 1024, 'large');
-
-async function connect(t: TestContext, to: string | number, cacheDir = join(tempDir(t), 'own')) {
-  const flags = ['--disable-warning=ExperimentalWarning', PROGRAM, 'connect', String(to)];
-  const client = await CacheClient.start({
-    command: [process.execPath, ...flags, `--cache-dir=${cacheDir}`],
-  });
-  t.after(() => client.child.kill('SIGKILL'));
-  return client;
-}
-
-async function serve(t: TestContext, address: string, settings: Readonly<Record<string, string>> = {}) {
-  const cacheDir = join(tempDir(t), 'cache');
-  const options = readOptions(findIn({ 'cache-dir': cacheDir, ...settings }, {}));
-  const cache = new PluginCache(options, () => {});
-  const server = await PluginServer.listen({ address: parsePluginAddress(address), cache });
-  t.after(() => server.stop(0));
-  return { server, cacheDir };
-}
 
 /** A server of another kind: `take` gets each connection and what comes on it. */
 async function serveBadly(t: TestContext, take: (socket: Socket, text: string) => void, hello = true) {
@@ -114,7 +91,7 @@ test('only its owner may connect to a Unix socket; that of a dead server is take
 
 test('without a server it goes on alone, with what it has put itself', async (t) => {
   const cacheDir = join(tempDir(t), 'own');
-  const client = await connect(t, await freePort(), cacheDir);
+  const client = await connect(t, await freePort(), { cacheDir });
   assert.equal((await client.get('a')).Miss, true);
   const { DiskPath: path = '' } = await client.put('a', BODY);
   assert.ok(path.startsWith(cacheDir), path);

@@ -32,7 +32,7 @@ import { BUCKET_KEYS, BucketServer } from '../support/bucket-server.ts';
 import { filesIn } from '../support/cached-build.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-const NAME = { key: id('key'), project: id('project'), label: 'go build' };
+const NAME = { key: id('key'), project: id('project'), module: id('module'), label: 'go build' };
 const CLOSE_MS = 60_000;
 const TRUSTING = { accepts: () => true };
 

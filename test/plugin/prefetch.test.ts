@@ -18,7 +18,7 @@ import { RemoteCache } from '../../src/plugin/remote-cache.ts';
 import { RemoteSessions } from '../../src/plugin/remote-sessions.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
-const NAME = { key: id('key'), project: id('project'), label: 'go build' };
+const NAME = { key: id('key'), project: id('project'), module: id('module'), label: 'go build' };
 
 function id(bytes: string | Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -289,6 +289,6 @@ test('a list of held actions that is damaged names fewer of them', async (t) => 
   assert.deepEqual(held.read(), [id('a'), id('b')]);
   held.add([id('b'), id('c')]);
   assert.deepEqual(held.read(), [id('b'), id('c'), id('a')]);
-  writeFileSync(parts.local.ownPath(`sessions/${NAME.project}`), Buffer.alloc(33));
+  writeFileSync(parts.local.ownPath(`sessions/${NAME.module}`), Buffer.alloc(33));
   assert.deepEqual(held.read(), ['0'.repeat(64)]);
 });
