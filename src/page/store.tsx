@@ -12,6 +12,7 @@ const NAMES: Readonly<Record<EntryKind, string>> = {
   list: 'Version lists',
   latest: 'Latest versions',
   sumdb: 'Checksums',
+  vulndb: 'Vulnerability reports',
   other: 'Others',
 };
 
