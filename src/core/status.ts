@@ -152,3 +152,24 @@ export type ModuleVersion = {
   /** The last time that somebody asked for one of its files. */
   readonly usedAtMs: number;
 };
+
+/** Stored versions of modules that reports of vulnerabilities concern. */
+export type ConcernedList = {
+  /** The database's last change, RFC 3339; undefined: none is stored. */
+  readonly changed: string | undefined;
+  /** Of modules that the client may read, CONCERNED_SHOWN_MAX at most. */
+  readonly shown: readonly ConcernedRow[];
+  /** How many more there are. */
+  readonly more: number;
+};
+
+export type ConcernedRow = {
+  readonly module: string;
+  readonly version: string;
+  /** The report's. */
+  readonly id: string;
+  /** One line; may be empty. */
+  readonly summary: string;
+  /** The newest version with a fix; undefined: there is none. */
+  readonly fixed: string | undefined;
+};

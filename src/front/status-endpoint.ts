@@ -10,6 +10,7 @@ import { BadRequest, Forbidden, NotFound } from '../core/errors.ts';
 import { type ModulePath, parseModulePath } from '../core/module-path.ts';
 import { quote } from '../core/quote.ts';
 import { originOf } from '../core/status-figures.ts';
+import type { ConcernedVersions } from '../status/concerned-versions.ts';
 import { SEARCH_LENGTH_MAX } from '../status/limits.ts';
 import type { ModuleBrowser } from '../status/module-browser.ts';
 import type { StatusBoard } from '../status/status-board.ts';
@@ -23,6 +24,7 @@ import type { Target } from './target.ts';
 export type StatusEndpointOptions = {
   readonly board: Pick<StatusBoard, 'status'>;
   readonly browser: Pick<ModuleBrowser, 'modules' | 'versions'>;
+  readonly concerned: Pick<ConcernedVersions, 'list'>;
   /** A file of the page by its name, such as `main.js`; rejects with NotFound if this server has none. */
   readonly file: (name: string) => Promise<PageFile>;
   readonly access: Pick<Access, 'demandView'>;
@@ -48,6 +50,7 @@ export class StatusEndpoint implements Endpoint {
     const name = url.slice('/status/'.length);
     if (FILES.has(name)) return this.#file(name);
     if (name === 'now.json') return this.#figures(undefined, this.#now);
+    if (name === 'vulnerabilities.json') return this.#figures(undefined, this.#vulnerabilities);
     if (name === 'modules.json') return this.#modules(new URLSearchParams(query));
     if (name === 'versions.json') return this.#versions(new URLSearchParams(query));
     return undefined;
@@ -101,6 +104,10 @@ export class StatusEndpoint implements Endpoint {
 
   readonly #now: Answer = async (client, responder, mayName) => {
     responder.json(client, await this.#options.board.status(mayName), 'status');
+  };
+
+  readonly #vulnerabilities: Answer = async (client, responder, mayName) => {
+    responder.json(client, await this.#options.concerned.list(mayName), 'status');
   };
 
   readonly #text: Answer = async (client, responder, mayName) => {

@@ -9,6 +9,7 @@ import { useLive } from './live.ts';
 import { Modules } from './modules.tsx';
 import { Outside } from './outside.tsx';
 import { Store } from './store.tsx';
+import { Vulnerabilities } from './vulnerabilities.tsx';
 
 export function Page() {
   const { status, before, trouble } = useLive();
@@ -30,6 +31,7 @@ export function Page() {
               </div>
             </div>
             <Modules nowMs={status.atMs} />
+            <Vulnerabilities />
             <Connect />
           </>
         )}

@@ -6,6 +6,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import { Minutes } from '../observe/minutes.ts';
 import type { Config } from '../settings/config.ts';
 import { asteraVersion } from '../settings/version.ts';
+import { ConcernedVersions } from '../status/concerned-versions.ts';
 import { ModuleBrowser } from '../status/module-browser.ts';
 import { StatusBoard, type StatusParts } from '../status/status-board.ts';
 import { StoreCount } from '../status/store-count.ts';
@@ -16,6 +17,7 @@ import type { Services } from './services.ts';
 export type ServerStatus = {
   readonly board: StatusBoard;
   readonly browser: ModuleBrowser;
+  readonly concerned: ConcernedVersions;
   /** Ids of its threads that run now. */
   threadIds(): readonly number[];
   /** To be called once a minute. */
@@ -27,7 +29,7 @@ type StatusNeeds = Pick<StatusParts, 'open'> & {
   readonly config: Config;
   readonly metrics: Metrics;
   readonly events: Events;
-  readonly services: Pick<Services, 'downloads' | 'upstream' | 'git'>;
+  readonly services: Pick<Services, 'downloads' | 'upstream' | 'git' | 'vulndb'>;
   /** Why nothing can be stored now. */
   readonly full: () => string | undefined;
 };
@@ -67,6 +69,10 @@ export function openStatus({ config, metrics, events, services, open, full }: St
   return {
     board,
     browser: new ModuleBrowser(pool.call),
+    concerned: new ConcernedVersions({
+      find: async () => (await services.vulndb?.concerned()) ?? { modified: undefined, rows: [] },
+      clock,
+    }),
     threadIds: () => pool.threadIds,
     turnMinute: () => minutes.turn(),
     close: () => pool.close(),

@@ -22,3 +22,9 @@ export const SEARCHES_WAITING_MAX = 16;
 
 /** Characters of a search text: as long as the longest path that people use. */
 export const SEARCH_LENGTH_MAX = 200;
+
+/** Concerned versions that are named. At double, a page on a phone has more of them than of anything else. */
+export const CONCERNED_SHOWN_MAX = 50;
+
+/** They are looked for anew after so long. At half, a page that is always open costs twice as much; at double, a new module is missing for long. */
+export const CONCERNED_KEPT_MS = 300_000;

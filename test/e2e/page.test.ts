@@ -13,6 +13,7 @@ import { Astera } from '../support/astera.ts';
 import { Browser, type Look } from '../support/browser.ts';
 import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
+import { VulnServer } from '../support/vuln-server.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -40,12 +41,19 @@ const looks: Readonly<Record<string, Look>> = {
 };
 
 let upstream: LocalUpstream;
+let vulndb: VulnServer;
 let astera: Astera;
 let go: GoClient;
 
 before(async () => {
   upstream = await LocalUpstream.start({ madeUp: [LARGE, ...SMALL, ...MANY] });
-  astera = await Astera.start({ upstream: upstream.url, flags: ['--sumdb', 'off', '--verify', 'off'] });
+  vulndb = await VulnServer.start([
+    { id: 'GO-2024-0001', modified: '2024-05-01T00:00:00Z', module: 'example.com/Tools/x', fixed: '1.2.0' },
+  ]);
+  astera = await Astera.start({
+    upstream: upstream.url,
+    flags: ['--sumdb', 'off', '--verify', 'off', '--vulndb', vulndb.url],
+  });
   go = await GoClient.create(astera.url);
 });
 
@@ -53,6 +61,7 @@ after(async () => {
   await go.dispose();
   await astera.dispose();
   await upstream.close();
+  await vulndb.stop();
 });
 
 /** Runs with a browser of its own, which must have seen nothing wrong and nobody but the server. */
@@ -86,6 +95,7 @@ suite('in a browser', () => {
         'Nothing is stored yet. The first request fills it.',
         'No machine shares its build results yet.',
         'No module is stored yet.',
+        'No vulnerability database is stored.',
         `go env -w GOPROXY=${astera.url},direct`,
       ]) {
         await page.getByText(text).first().waitFor();
@@ -120,6 +130,19 @@ suite('in a browser', () => {
       assert.ok(before >= 12, `${before} answers for four modules`);
       await (await astera.get(`${LARGE.path}/@v/${LARGE.version}.info`)).text();
       await answers.filter({ hasText: new RegExp(`^${before + 1}$`) }).waitFor();
+    });
+  });
+
+  test('stored versions with known vulnerabilities are named', async () => {
+    await fill();
+    assert.equal((await astera.get('vulndb/index/modules.json.gz')).status, 200);
+    await look({}, async (page) => {
+      await page.goto(astera.url);
+      const row = page.getByRole('row').filter({ hasText: 'example.com/Tools/x@v1.1.0' });
+      await row.getByText('GO-2024-0001').waitFor();
+      assert.match((await row.textContent()) ?? '', /v1\.2\.0$/);
+      assert.equal(await page.locator('.reports tbody tr').count(), 1);
+      assert.deepEqual(await faultsOf(page), []);
     });
   });
 

@@ -20,6 +20,7 @@ import { Server } from '../../src/front/server.ts';
 import { StatusEndpoint } from '../../src/front/status-endpoint.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { Minutes } from '../../src/observe/minutes.ts';
+import { ConcernedVersions } from '../../src/status/concerned-versions.ts';
 import { MODULES_PER_PAGE, SEARCH_LENGTH_MAX } from '../../src/status/limits.ts';
 import { ModuleBrowser } from '../../src/status/module-browser.ts';
 import { StatusBoard } from '../../src/status/status-board.ts';
@@ -94,13 +95,24 @@ async function serve(t: TestContext, { allow, hasLogins }: Rules): Promise<{ por
     }),
   };
   const access = new Access(options);
+  const concerned = new ConcernedVersions({
+    find: async () => ({
+      modified: '2024-05-01T00:00:00Z',
+      rows: modules.map((module) => ({
+        ...{ module: parseModulePath(module), version, id: 'GO-2024-1', summary: '', fixed: undefined },
+      })),
+    }),
+    clock,
+  });
   const file = async (name: string) => {
     if (name === 'icon.svg') throw new NotFound('cannot show it: not built');
     return { type: 'text/html; charset=utf-8', body: Buffer.from(PAGE), sha256: 'ab'.repeat(32) };
   };
   const server = new Server({
     endpoints: [
-      new StatusEndpoint({ board, browser: new ModuleBrowser(store), file, access, isSecure: false }),
+      new StatusEndpoint({
+        ...{ board, browser: new ModuleBrowser(store), concerned, file, access, isSecure: false },
+      }),
     ],
     access,
     hosts: new OwnHosts(['*']),
@@ -145,6 +157,7 @@ const figures = [
   '/',
   '/status/now.json',
   '/status/modules.json?q=',
+  '/status/vulnerabilities.json',
   '/status/versions.json?module=open.example/Lib',
 ];
 
