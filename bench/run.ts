@@ -35,6 +35,7 @@ const benches: readonly Bench[] = [
   { file: 'poor-line' },
   { file: 'import-export' },
   { file: 'commands' },
+  { file: 'page' },
   { file: 'git' },
   { file: 'git-large', isLong: true },
   { file: 'idle', isLong: true },

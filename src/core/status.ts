@@ -57,6 +57,8 @@ export const TOTALS = [
   'buildHits',
   'buildMisses',
   'buildPuts',
+  // Calls that the store's writer has committed.
+  'storeWrites',
 ] as const;
 
 export type TotalName = (typeof TOTALS)[number];

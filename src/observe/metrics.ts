@@ -157,6 +157,7 @@ export class Metrics {
       buildHits: build('get', 'hit'),
       buildMisses: build('get', 'miss'),
       buildPuts: build('put', 'stored'),
+      storeWrites: sum(await samplesOf(this.storeWrites)),
     };
   }
 

@@ -63,7 +63,7 @@ export function openStatus({ config, metrics, events, services, open, full }: St
         sizeBytes,
       })),
     upstreams: () => services.upstream.states,
-    store: () => count.figures(),
+    store: (writes) => count.figures(writes),
     git: services.git.copies,
   });
   return {

@@ -30,8 +30,8 @@ export type StatusParts = {
   /** The oldest first. */
   readonly downloads: () => readonly NamedDownload[];
   readonly upstreams: () => readonly UpstreamState[];
-  /** Undefined: the store can't be counted. */
-  readonly store: () => Promise<StoreFigures | undefined>;
+  /** Undefined: the store can't be counted. `writes`: how many there were so far. */
+  readonly store: (writes: number) => Promise<StoreFigures | undefined>;
   readonly git: () => GitCopies | undefined;
 };
 
@@ -65,7 +65,8 @@ export class StatusBoard {
 
   async #take(): Promise<Look> {
     const { facts, counted, open, upstreams, store, git } = this.#parts;
-    const [{ total, hour }, figures] = await Promise.all([counted(), store()]);
+    const { total, hour } = await counted();
+    const figures = await store(total.storeWrites);
     const { requests, connections } = open();
     // This very look is one of them.
     const others = { requests: Math.max(0, requests - 1), connections };

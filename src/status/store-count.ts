@@ -24,15 +24,25 @@ export class StoreCount {
   #last: StoreFigures | undefined;
   #counting: Promise<void> | undefined;
   #againMs = Number.NEGATIVE_INFINITY;
+  #writes: number | undefined;
 
   constructor(options: StoreCountOptions) {
     this.#options = options;
   }
 
-  /** Undefined: it is counted for the first time, or can't be read. */
-  async figures(): Promise<StoreFigures | undefined> {
+  /**
+   * Undefined: it is counted for the first time, or can't be read.
+   *
+   * @param writes how many there were so far: without new ones nothing is counted anew
+   */
+  async figures(writes: number): Promise<StoreFigures | undefined> {
     const { clock, full } = this.#options;
-    if (this.#counting === undefined && clock.monotonicMs() >= this.#againMs) this.#counting = this.#count();
+    const isDue =
+      clock.monotonicMs() >= this.#againMs && (writes !== this.#writes || this.#last === undefined);
+    if (this.#counting === undefined && isDue) {
+      this.#writes = writes;
+      this.#counting = this.#count();
+    }
     // Mostly it is done by then, and the first look has all.
     if (this.#last === undefined) await Promise.race([this.#counting, setTimeout(COUNT_WAIT_MS)]);
     return this.#last && { ...this.#last, full: full() };

@@ -80,7 +80,7 @@ async function serve(t: TestContext, { allow, hasLogins }: Rules): Promise<{ por
         startedAtMs: 1,
       })),
     upstreams: () => [{ name: 'proxy.example', isDown: false }],
-    store: () => count.figures(),
+    store: (writes) => count.figures(writes),
     git: () => undefined,
   });
   const accounts = Object.entries(scopes).map(([name, scopes]) => {

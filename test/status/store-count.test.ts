@@ -31,6 +31,9 @@ function statsOf(storeBytes: number): StoreStats {
   };
 }
 
+/** Each look sees a new write. */
+let writes = 0;
+
 class Reader {
   asked = 0;
   #pending = Promise.withResolvers<StoreStats>();
@@ -52,7 +55,7 @@ test('figures are summed by kind, and 404s are apart', async () => {
   const reader = new Reader();
   const clock = new FakeClock();
   const count = new StoreCount({ reader, clock, full: () => 'disk is full' });
-  const first = count.figures();
+  const first = count.figures(writes++);
   await reader.end(statsOf(1));
   assert.deepEqual(await first, {
     countedAtMs: clock.wallMs(),
@@ -76,21 +79,21 @@ test('a count that takes long holds nobody up, and comes again the more rarely',
   const reader = new Reader();
   const clock = new FakeClock();
   const count = new StoreCount({ reader, clock, full: () => undefined });
-  assert.equal(await count.figures(), undefined, 'not counted yet');
+  assert.equal(await count.figures(writes++), undefined, 'not counted yet');
   clock.pass(60_000);
-  assert.equal(await count.figures(), undefined);
+  assert.equal(await count.figures(writes++), undefined);
   assert.equal(reader.asked, 1, 'one count at a time');
   await reader.end(statsOf(1));
-  assert.equal((await count.figures())?.fileBytes, 1);
+  assert.equal((await count.figures(writes++))?.fileBytes, 1);
   clock.pass(60_000 * COUNT_TIMES - 1);
-  await count.figures();
+  await count.figures(writes++);
   assert.equal(reader.asked, 1);
   clock.pass(1);
-  assert.equal((await count.figures())?.fileBytes, 1, 'from before, while it is counted');
+  assert.equal((await count.figures(writes++))?.fileBytes, 1, 'from before, while it is counted');
   assert.equal(reader.asked, 2);
   await reader.end(statsOf(2));
   clock.pass(COUNT_MS - 1);
-  assert.equal((await count.figures())?.fileBytes, 2);
+  assert.equal((await count.figures(writes++))?.fileBytes, 2);
   assert.equal(reader.asked, 2);
 });
 
@@ -98,11 +101,25 @@ test('a store that can’t be read has no figures, and is tried again', async ()
   const reader = new Reader();
   const clock = new FakeClock();
   const count = new StoreCount({ reader, clock, full: () => undefined });
-  const first = count.figures();
+  const first = count.figures(writes++);
   await reader.end(new Error('gone'));
   assert.equal(await first, undefined);
   clock.pass(COUNT_MS);
-  const again = count.figures();
+  const again = count.figures(writes++);
   await reader.end(statsOf(1));
   assert.equal((await again)?.fileBytes, 1);
+});
+
+test('a store without new writes is not counted anew', async () => {
+  const reader = new Reader();
+  const clock = new FakeClock();
+  const count = new StoreCount({ reader, clock, full: () => undefined });
+  const first = count.figures(7);
+  await reader.end(statsOf(1));
+  await first;
+  clock.pass(10 * COUNT_MS);
+  assert.equal((await count.figures(7))?.fileBytes, 1);
+  assert.equal(reader.asked, 1);
+  await count.figures(8);
+  assert.equal(reader.asked, 2);
 });
