@@ -1,5 +1,6 @@
 /** Joins the parts of this room: settings in, a source of modules out. */
 
+import { netrcPath } from '../core/netrc.ts';
 import type { Clock, ModuleSource, PageGet, Upstream } from '../core/ports.ts';
 import type { BuildZip } from './build-zip.ts';
 import type { CopyCounts } from './copy-keeper.ts';
@@ -60,7 +61,7 @@ export function createGitSource(settings: GitSourceSettings): GitModules {
   const git = new GitCommand({ environment });
   const pauses = new LoginPauses(clock);
   const { bounds = GIT_BOUNDS } = settings;
-  const credentials = new GitCredentials({ git, home: environment.HOME });
+  const credentials = new GitCredentials({ git, netrcPath: netrcPath(environment) });
   const hasLogin = (url: string) => credentials.has(url);
   const repositories = new Repositories({ git, buildZip, pauses, hasLogin, directory, bounds, clock, warn });
   const finder = new RepositoryFinder({

@@ -5,14 +5,14 @@
  */
 
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type Login, loginOf, parseNetrc } from '../core/netrc.ts';
 import type { Git } from './git-command.ts';
 import { GitFailed } from './git-command.ts';
 
 export type GitCredentialsOptions = {
   readonly git: Git;
-  /** The home directory of the server's user, with its `.netrc`. */
-  readonly home: string | undefined;
+  /** The netrc file of the server's user. */
+  readonly netrcPath: string | undefined;
 };
 
 export class GitCredentials {
@@ -51,7 +51,7 @@ export class GitCredentials {
     const filled = await this.#ask(['credential', 'fill'], asked);
     const [login, password] = [field(filled, 'username'), field(filled, 'password')];
     if (login !== undefined && password !== undefined) return { login, password };
-    return netrcEntry(await this.#netrc(), hostname);
+    return loginOf(parseNetrc(await this.#netrc()), hostname);
   }
 
   async #ask(args: readonly string[], input?: string): Promise<string> {
@@ -66,31 +66,9 @@ export class GitCredentials {
   }
 
   async #netrc(): Promise<string> {
-    const { home } = this.#options;
-    return home === undefined ? '' : await readFile(join(home, '.netrc'), 'utf8').catch(() => '');
+    const { netrcPath } = this.#options;
+    return netrcPath === undefined ? '' : await readFile(netrcPath, 'utf8').catch(() => '');
   }
-}
-
-/** A user's name, and the password or token. */
-export type Login = { readonly login: string; readonly password: string };
-
-/** The entry of a machine in a netrc file. `default` and macros count for nothing, as in cmd/go/internal/auth/netrc.go. */
-export function netrcEntry(netrc: string, machine: string): Login | undefined {
-  let here: { machine?: string; login?: string; password?: string } = {};
-  for (const line of netrc.replace(/^macdef.*\n(?:.+\n)*/gm, '').split('\n')) {
-    const words = line.trim().split(/\s+/);
-    for (let at = 0; at < words.length; at += 2) {
-      const [key, value] = [words[at], words[at + 1]];
-      if (key === 'default') return undefined;
-      if (key === 'machine') here = {};
-      if (value !== undefined && (key === 'machine' || key === 'login' || key === 'password'))
-        here[key] = value;
-      const { login, password } = here;
-      if (here.machine === machine && login !== undefined && password !== undefined)
-        return { login, password };
-    }
-  }
-  return undefined;
 }
 
 function basic({ login, password }: Login) {

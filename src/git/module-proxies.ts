@@ -5,9 +5,9 @@
  */
 
 import { UpstreamFailed } from '../core/errors.ts';
+import type { Login } from '../core/netrc.ts';
 import type { Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
-import type { Login } from './git-credentials.ts';
 import { GIT_PROXIES_MAX } from './limits.ts';
 import { oneLine } from './words.ts';
 

@@ -22,6 +22,13 @@ export type SourcesOptions = {
   readonly inside: readonly ModuleSource[];
   /** The sources of all other modules, in order; at least one. */
   readonly outside: readonly ModuleSource[];
+  /** Modules with another source in the place of the last one outside. The first route that matches counts. */
+  readonly routes?: readonly SourceRoute[];
+};
+
+export type SourceRoute = {
+  readonly matches: (module: ModulePath) => boolean;
+  readonly source: ModuleSource;
 };
 
 /** The source that an answer or an event came from. */
@@ -35,17 +42,21 @@ export type SourcedEvent =
 export class Sources {
   readonly #options: SourcesOptions;
   readonly #isInside: (module: ModulePath) => boolean;
+  readonly #routes: readonly (Pick<SourceRoute, 'matches'> & { readonly sources: readonly ModuleSource[] })[];
 
   constructor(options: SourcesOptions) {
     this.#options = options;
-    const { noProxyPatterns } = options;
+    const { noProxyPatterns, outside, routes = [] } = options;
+    this.#routes = routes.map(({ matches, source }) => ({ matches, sources: outside.with(-1, source) }));
     this.#isInside = noProxyPatterns === '' ? () => false : prefixMatcher(noProxyPatterns);
   }
 
   /** The sources of a module, in order. @throws {Forbidden} no source may be asked for this module */
   of(resource: Resource): readonly ModuleSource[] {
     const { inside, outside } = this.#options;
-    if (!this.#isInside(resource.module)) return outside;
+    if (!this.#isInside(resource.module)) {
+      return this.#routes.find(({ matches }) => matches(resource.module))?.sources ?? outside;
+    }
     if (inside.length > 0) return inside;
     throw new Forbidden(
       `cannot give ${quote(resource.module)}: it may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and Git is off here (--git off)`,

@@ -33,6 +33,13 @@ export async function announce(config: Config, server: Server): Promise<void> {
       `cannot use ${own} as upstream: it is this very server; set --upstream to the proxy behind it (GOPROXY here points to Astera)`,
     );
   }
+  for (const { pattern, list } of config.routes) {
+    const own = await ownMember(list, config.addr, port);
+    if (own !== undefined)
+      throw new UsageError(
+        `cannot use ${own} as upstream of --route ${quote(pattern)}: it is this very server`,
+      );
+  }
   const where =
     config.addr.kind === 'unix'
       ? formatAddress(config.addr)

@@ -19,7 +19,7 @@ import type { Found, Read } from '../modules/found.ts';
 import { Freshness } from '../modules/freshness.ts';
 import { ModuleProxy } from '../modules/module-proxy.ts';
 import { OutsideWrites } from '../modules/outside-writes.ts';
-import { Sources } from '../modules/sources.ts';
+import { type SourceRoute, Sources } from '../modules/sources.ts';
 import { StoredCheck } from '../modules/stored-check.ts';
 import type { Events } from '../observe/events.ts';
 
@@ -63,6 +63,8 @@ export type ModulesParts = ReturnType<typeof joinMemory> & {
   /** For public modules, in the order in which they are asked; and for those that no proxy may hear of. */
   readonly outside: readonly ModuleSource[];
   readonly inside: readonly ModuleSource[];
+  /** Public modules with an upstream of their own. */
+  readonly moduleRoutes?: readonly SourceRoute[];
   readonly checksums: Checksums;
   readonly clock: Clock;
   readonly events: Events;
@@ -92,7 +94,7 @@ export function joinModules({ bounds, verify, refusedMs, checksums, ...parts }: 
     downloads,
     readThrough,
     heads: new Singleflight(bounds),
-    sources: new Sources(parts),
+    sources: new Sources({ ...parts, routes: parts.moduleRoutes ?? [] }),
     garbage: new YoungGarbage(),
     freshness: new Freshness(parts),
     ingest: new CheckedIngest({ mode: verify, checksums, clock, events, refusedMs }),

@@ -141,7 +141,7 @@ export async function runServer({
       void services.git.check();
       const { sha256 } = await program().catch(() => ({ sha256: undefined }));
       log.info({ upstream: config.upstreamFrom, db: config.dbPath, cacheprogSha256: sha256 }, 'serving');
-      onHangup(() => void renew(config, { server, logins, log, retryGit: services.git.retry }));
+      onHangup(() => void renew(config, { server, logins, log, services }));
       background.start();
       manager?.ready();
     }
@@ -163,7 +163,7 @@ type Renewable = {
   readonly server: Server;
   readonly logins: Logins | undefined;
   readonly log: Logger;
-  readonly retryGit: () => void;
+  readonly services: Services;
 };
 
 /** The server with all its endpoints, not listening yet. */
@@ -200,11 +200,12 @@ function serverOver(
 /** At SIGHUP. All other settings count from the next start. */
 async function renew(
   { authFile, noProxyPatterns }: Config,
-  { server, logins, log, retryGit }: Renewable,
+  { server, logins, log, services }: Renewable,
 ): Promise<void> {
   const again: string[] = [];
   try {
-    retryGit();
+    services.git.retry();
+    services.upstreams.readLogins();
     if (noProxyPatterns !== '') again.push('the logins of Git');
     if (authFile !== undefined) {
       logins?.replace(readAuthFile(authFile));

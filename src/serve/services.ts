@@ -28,7 +28,6 @@ import { SumdbProxy } from '../sumdb/sumdb-proxy.ts';
 import { SumdbRemote } from '../sumdb/sumdb-remote.ts';
 import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { Pages } from '../upstream/page-get.ts';
-import { createUpstream, type UpstreamList } from '../upstream/proxy-list.ts';
 import type { BuilderPool } from '../workers/builder-pool.ts';
 import { READ_QUEUE_MAX } from '../workers/limits.ts';
 import { joinBuildCache } from './build-cache.ts';
@@ -36,6 +35,7 @@ import { clock } from './clock.ts';
 import { joinMemory, joinModules } from './composition.ts';
 import { databasesOf, usable } from './databases.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
+import { Upstreams } from './upstreams.ts';
 import { vulndbOf } from './vulndb.ts';
 
 export type ServicesOptions = {
@@ -85,6 +85,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     store,
     builder: builder.call,
     outside: [upstream],
+    moduleRoutes: upstreams.routes(),
     inside: git.sources,
     checksums: sumdb,
     clock,
@@ -104,6 +105,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     sumdb,
     /** Has all asked anew of Git that was refused or not found. */
     git,
+    upstreams,
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
@@ -214,40 +216,4 @@ function sumdbProxy(
     isOffline: config.offline,
     visibilityOf,
   });
-}
-
-/** Opens lists of upstreams that share their settings, and closes them together. */
-class Upstreams {
-  readonly #options: { readonly config: Config; readonly instance: string; readonly events: Events };
-  readonly #open: UpstreamList[] = [];
-
-  constructor(options: { config: Config; instance: string; events: Events }) {
-    this.#options = options;
-  }
-
-  open(list: string): UpstreamList {
-    const { config, instance, events } = this.#options;
-    const upstream = usable(() =>
-      createUpstream({
-        list,
-        instance,
-        version: asteraVersion(),
-        clock,
-        proxyEnv: config.proxyEnv,
-        timeouts: { firstByteMs: config.firstByteWaitMs },
-        events: {
-          request: (status) => events.upstreamAnswered(status),
-          resume: () => events.upstreamResumed(),
-          warn: (message) => events.upstreamWarned(message),
-          down: (name, forMs) => events.upstreamDown(name, forMs),
-        },
-      }),
-    );
-    this.#open.push(upstream);
-    return upstream;
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#open.map((upstream) => upstream.close()));
-  }
 }

@@ -30,6 +30,7 @@ import { checkMappingsMeet, parsePathMappings } from '../git/path-mapping.ts';
 import { isSafe } from '../oidc/issuer-get.ts';
 import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
+import { parseRoutes, type Route } from '../upstream/route-syntax.ts';
 import { type Env, GoEnv } from './go-env.ts';
 import { type PluginConfig, readPlugin } from './plugin-config.ts';
 import { type ServeOption, serveOptions } from './serve-options.ts';
@@ -47,6 +48,8 @@ export type Config = {
   readonly upstream: string;
   /** The origin of `upstream`, for the log: `--upstream`, `go env GOPROXY`, … */
   readonly upstreamFrom: string;
+  /** Modules with upstreams of their own; the first one that matches counts. */
+  readonly routes: readonly Route[];
   /** As `matchPrefixPatterns` takes them; may be empty. */
   readonly privatePatterns: string;
   /** Patterns of modules that no upstream hears of; GONOPROXY's, else the private ones. */
@@ -133,6 +136,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     hosts: settings.read(serveOptions.hosts, parseHostNames),
     dbPath: readDbPath(settings),
     ...patterns,
+    routes: readRoutes(settings.find('route')),
     loginPatterns: settings.readIfSet(serveOptions.loginPatterns, parsePatterns) ?? '',
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
     gitMappings: readMappings(settings.find('git'), patterns.noProxyPatterns),
@@ -314,10 +318,16 @@ function readUpstream({ text, from }: Found): string {
   return list;
 }
 
+function readRoutes(found: Found | undefined): readonly Route[] {
+  if (found === undefined) return [];
+  const text = parseFound(serveOptions.routes, found, parseText);
+  return checked(serveOptions.routes, found, () => parseRoutes(text));
+}
+
 /** For a value that may have a password: its parser's own words are shown, not the value. */
-function checked(option: ServeOption, { from }: Found, parse: () => unknown): void {
+function checked<T>(option: ServeOption, { from }: Found, parse: () => T): T {
   try {
-    parse();
+    return parse();
   } catch (cause) {
     throw new UsageError(`bad value for ${whereOf(option, from)}: ${messageOf(cause)}`, { cause });
   }

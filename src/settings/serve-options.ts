@@ -36,6 +36,12 @@ export const serveOptions = {
     help: 'proxies to fetch from, in the form of GOPROXY [default: GOPROXY, else that of "go env"]',
     form: 'a list such as https://proxy.example,direct',
   },
+  routes: {
+    name: 'route',
+    help: 'proxies for modules that match a pattern, in the place of --upstream; the first that matches counts',
+    form: 'comma-separated routes such as corp.example/*=https://proxy.corp.example,github.com/acme=off',
+    isList: true,
+  },
   privatePatterns: {
     name: 'private',
     help: 'patterns of private modules: the default of GONOPROXY and GONOSUMDB [default: GOPRIVATE]',

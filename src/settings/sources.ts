@@ -96,8 +96,13 @@ export function whereOf({ name }: ServeOption, from: string): string {
 const FILE_BYTES_MAX = 65_536;
 
 function readConfigFile(path: string): Map<string, Found> {
-  const options = [...Object.values(serveOptions), ...pluginServerOptions, ...pluginFlags];
-  const names: string[] = options.map(({ name }) => name);
+  const options: readonly ServeOption[] = [
+    ...Object.values(serveOptions),
+    ...pluginServerOptions,
+    ...pluginFlags,
+  ];
+  const lists = new Set(options.filter(({ isList }) => isList).map(({ name }) => name));
+  const names = options.map(({ name }) => name);
   const found = new Map<string, Found>();
   for (const [index, line] of readSmallFile(path).split(/\r?\n/).entries()) {
     const from = `${path}:${index + 1}`;
@@ -107,7 +112,11 @@ function readConfigFile(path: string): Map<string, Found> {
       throw new UsageError(`cannot read ${from}: expected name = value: ${quote(line.slice(0, 80))}`);
     }
     if (!names.includes(name)) throw unknownName(`setting in ${from}`, name, names);
-    found.set(name, { text: text.trim(), from });
+    const before = lists.has(name) ? found.get(name) : undefined;
+    found.set(
+      name,
+      before ? { ...before, text: `${before.text},${text.trim()}` } : { text: text.trim(), from },
+    );
   }
   return found;
 }

@@ -5,6 +5,7 @@
  */
 
 import { UpstreamFailed } from '../core/errors.ts';
+import type { Login } from '../core/netrc.ts';
 import type { Clock, FetchEvent } from '../core/ports.ts';
 import { contentEncoding, contentLength, HTML, header, mediaType } from './answer.ts';
 import { headOf } from './beside.ts';
@@ -19,7 +20,7 @@ import { cannotFetch } from './redact.ts';
 import { isRedirect, nextStep } from './redirect.ts';
 import { resumed } from './resume.ts';
 import { finalError, Setback } from './setback.ts';
-import type { Backoff, Timeouts, UpstreamEvents } from './settings.ts';
+import type { Backoff, LoginFor, Timeouts, UpstreamEvents } from './settings.ts';
 import { type Ask, joined, type Range, type Source } from './source.ts';
 import { encodePath } from './url-path.ts';
 
@@ -34,6 +35,8 @@ export type HttpContext = {
   readonly events: UpstreamEvents;
   /** Called when some member went down. */
   readonly onDown: () => void;
+  /** The operator's login for a URL that has none itself. */
+  readonly loginFor: LoginFor;
   /** Aborted when the list is closed. It stops probes, which belong to no request. */
   readonly closing: AbortSignal;
 };
@@ -51,15 +54,16 @@ export class HttpSource implements Source {
   readonly name: string;
   readonly #base: URL;
   readonly #prefix: string;
-  readonly #authorization: string | undefined;
+  /** Of the URL itself. */
+  readonly #login: Login | undefined;
   readonly #context: HttpContext;
   readonly #liveness: Liveness;
   #badAnswers = 0;
 
-  /** @param url may carry userinfo, which becomes an Authorization header for its own origin only */
+  /** @param url may carry userinfo. Like the operator's login, it is sent to the URL's own origin only */
   constructor(url: URL, context: HttpContext) {
     this.name = url.host;
-    this.#authorization = basicAuthorization(url);
+    this.#login = userinfoOf(url);
     this.#base = new URL(url);
     this.#base.username = '';
     this.#base.password = '';
@@ -226,7 +230,8 @@ export class HttpSource implements Source {
       via,
     };
     const isOwn = url.origin === this.#base.origin;
-    if (isOwn && this.#authorization !== undefined) headers.authorization = this.#authorization;
+    const login = isOwn ? (this.#login ?? this.#context.loginFor(this.#base)) : undefined;
+    if (login !== undefined) headers.authorization = basicAuthorization(login);
     if (range !== undefined) headers.range = `bytes=${range.from}-`;
     if (range?.ifRange !== undefined) headers['if-range'] = range.ifRange;
     const path = url.pathname + url.search;
@@ -241,8 +246,11 @@ type Request = { readonly range: Range | undefined; readonly method: 'GET' | 'HE
 
 type Sent = Request & { readonly isFresh: boolean };
 
-function basicAuthorization({ username, password }: URL): string | undefined {
+function userinfoOf({ username, password }: URL): Login | undefined {
   if (username === '' && password === '') return undefined;
-  const plain = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return `Basic ${Buffer.from(plain).toString('base64')}`;
+  return { login: decodeURIComponent(username), password: decodeURIComponent(password) };
+}
+
+function basicAuthorization({ login, password }: Login): string {
+  return `Basic ${Buffer.from(`${login}:${password}`).toString('base64')}`;
 }

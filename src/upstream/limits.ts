@@ -34,3 +34,6 @@ export const UPSTREAM_INTERIM_BYTES_MAX = 16 * KiB;
 
 /** The longest that a host may take to say where a module's repository is. */
 export const GO_IMPORT_MS = 20_000;
+
+/** A netrc file has a few lines. Past it, NETRC names another file. */
+export const NETRC_BYTES_MAX = 1024 * KiB;

@@ -86,6 +86,7 @@ class ProxyList implements UpstreamList {
       backoff: { ...BACKOFF, ...options.backoff },
       dispatchers: this.#dispatchers,
       events: allEvents(options.events),
+      loginFor: options.loginFor ?? (() => undefined),
       onDown: () => this.#refuseWaiting(),
       closing: this.#closing.signal,
     };

@@ -5,6 +5,7 @@
  * with full buffers as much again; a dead line must be noticed before a `go mod tidy` is 5 s late.
  */
 
+import type { Login } from '../core/netrc.ts';
 import type { Clock } from '../core/ports.ts';
 import { SMALL_ANSWER_MS } from './limits.ts';
 
@@ -47,6 +48,9 @@ export type ProxyEnv = {
   readonly isCgi?: boolean;
 };
 
+/** The operator's login for a URL. */
+export type LoginFor = (url: URL) => Login | undefined;
+
 /** The events of this room for logs and metrics. They are called on the front thread, so they must be quick. */
 export type UpstreamEvents = {
   /** An exchange got its status, or failed before it had one. */
@@ -76,6 +80,8 @@ export type UpstreamOptions = {
   /** Requests waiting for their turn; default UPSTREAM_QUEUE_MAX. */
   readonly queueMax?: number;
   readonly proxyEnv?: ProxyEnv;
+  /** The operator's logins; none by default. */
+  readonly loginFor?: LoginFor;
   readonly events?: Partial<UpstreamEvents>;
 };
 

@@ -112,3 +112,29 @@ test('a private module without a source of its own is forbidden', async () => {
   assert.throws(() => sources.of(resourceOf(PRIVATE)), Forbidden);
   assert.deepEqual(upstream.asked, []);
 });
+
+test('a route puts another source in the place of the last one, and the first that matches counts', async () => {
+  const bucket = new OneFile('bucket', gone);
+  const [usual, first, second] = ['usual', 'first', 'second'].map((says) => new OneFile('upstream', says));
+  assert.ok(usual && first && second);
+  const to = (pattern: string, source: ModuleSource) => ({
+    matches: (module: string) => module.startsWith(pattern),
+    source,
+  });
+  const sources = new Sources({
+    noProxyPatterns: 'example.com/private',
+    outside: [bucket, usual],
+    inside: [new OneFile('git', 'git')],
+    routes: [to('example.com/x', first), to('example.com', second)],
+  });
+  const said = async (path: string) => Buffer.from((await sources.whole(requestOf(path))).bytes).toString();
+  assert.equal(await said(PUBLIC), 'first');
+  assert.equal(await said('example.com/y/@v/list'), 'second');
+  assert.equal(await said('example.org/x/@v/list'), 'usual');
+  assert.equal(
+    await said('example.com/private/x/@v/list'),
+    'git',
+    'no route leads a private module to a proxy',
+  );
+  assert.equal(bucket.asked.length, 3, 'an earlier source is asked all the same');
+});

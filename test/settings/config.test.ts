@@ -38,6 +38,7 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     upstream: 'https://proxy.example',
     upstreamFrom: 'GOPROXY',
     hosts: [],
+    routes: [],
     privatePatterns: '',
     noProxyPatterns: '',
     loginPatterns: '',
@@ -86,6 +87,14 @@ const others: { field: keyof Config; text: string; value: unknown }[] = [
     field: 'upstream',
     text: 'https://a.example|https://b.example,off',
     value: 'https://a.example|https://b.example,off',
+  },
+  {
+    field: 'routes',
+    text: 'a.example=https://b.example,off,c.example=direct',
+    value: [
+      { pattern: 'a.example', list: 'https://b.example,off,' },
+      { pattern: 'c.example', list: 'direct' },
+    ],
   },
   { field: 'privatePatterns', text: '*.corp.example,a.b', value: '*.corp.example,a.b' },
   { field: 'gitMappings', text: 'off', value: undefined },
@@ -161,6 +170,15 @@ test('the flag wins over the variable, and that over the file', async () => {
   assert.equal(loaded.negativeTtlMs, 2000);
   assert.equal(loaded.staleWaitMs, 1000, 'an empty variable is none');
   assert.equal(loaded.readers, 4, 'the last line counts');
+});
+
+test('lines of a list add up', async () => {
+  const config = file('routes.conf', 'route = a.example=off\nroute = b.example=direct\n');
+  const { routes } = await loadConfig({ flags: { config }, env: base });
+  assert.deepEqual(
+    routes.map(({ pattern }) => pattern),
+    ['a.example', 'b.example'],
+  );
 });
 
 test('--config wins over ASTERA_CONFIG', async () => {

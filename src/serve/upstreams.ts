@@ -1,0 +1,67 @@
+/** The lists of upstreams that a server asks: they share their settings and the operator's logins, and are closed together. */
+
+import { prefixMatcher } from '../core/glob.ts';
+import { netrcPath } from '../core/netrc.ts';
+import type { SourceRoute } from '../modules/sources.ts';
+import type { Events } from '../observe/events.ts';
+import type { Config } from '../settings/config.ts';
+import { asteraVersion } from '../settings/version.ts';
+import { NetrcLogins } from '../upstream/netrc-logins.ts';
+import { createUpstream, type UpstreamList } from '../upstream/proxy-list.ts';
+import { clock } from './clock.ts';
+import { usable } from './databases.ts';
+
+type UpstreamsOptions = { readonly config: Config; readonly instance: string; readonly events: Events };
+
+export class Upstreams {
+  readonly #options: UpstreamsOptions;
+  readonly #open: UpstreamList[] = [];
+  readonly #netrc: NetrcLogins;
+
+  constructor(options: UpstreamsOptions) {
+    this.#options = options;
+    const { config, events } = options;
+    this.#netrc = new NetrcLogins(netrcPath(config.environment), (why) => events.upstreamWarned(why));
+  }
+
+  /** Reads the operator's logins again. */
+  readLogins(): void {
+    this.#netrc.read();
+  }
+
+  /** @throws {UsageError} a malformed list or HTTP proxy */
+  open(list: string): UpstreamList {
+    const { config, instance, events } = this.#options;
+    const upstream = usable(() =>
+      createUpstream({
+        list,
+        instance,
+        loginFor: this.#netrc.loginFor,
+        version: asteraVersion(),
+        clock,
+        proxyEnv: config.proxyEnv,
+        timeouts: { firstByteMs: config.firstByteWaitMs },
+        events: {
+          request: (status) => events.upstreamAnswered(status),
+          resume: () => events.upstreamResumed(),
+          warn: (message) => events.upstreamWarned(message),
+          down: (name, forMs) => events.upstreamDown(name, forMs),
+        },
+      }),
+    );
+    this.#open.push(upstream);
+    return upstream;
+  }
+
+  /** The sources of `--route`, opened. */
+  routes(): SourceRoute[] {
+    return this.#options.config.routes.map(({ pattern, list }) => ({
+      matches: prefixMatcher(pattern),
+      source: this.open(list),
+    }));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#open.map((upstream) => upstream.close()));
+  }
+}
