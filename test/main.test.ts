@@ -238,7 +238,7 @@ const wrong: { args: string[]; line: RegExp; why: string }[] = [
   { args: ['--lst-ttl', '5m'], line: /unknown flag "--lst-ttl": did you mean --list-ttl\?/, why: 'a typo' },
   { args: ['-xyz'], line: /unknown flag "--xyz": see 'astera --help'/, why: 'one dash is a long flag too' },
   { args: ['--no-offline'], line: /unknown flag "--no-offline"/, why: 'no negated flags' },
-  { args: ['--min-age', '7d'], line: /unknown flag "--min-age"/, why: 'a flag kept for later' },
+  { args: ['--min-age', '7'], line: /bad value for --min-age: "7": expected an age/, why: 'no age' },
   { args: ['--plugin', '70000'], line: /bad value for --plugin: "70000": expected a port/, why: 'no port' },
   {
     args: ['--plugin', '0.0.0.0:5930'],

@@ -18,7 +18,8 @@ const mayImport: Record<string, readonly string[]> = {
   workers: ['core', 'modzip', 'git', 'wire', 'store', 'flight', 'plugin', 'bucket'],
   control: ['core', 'wire'],
   tree: ['core', 'modules', 'sumdb'],
-  modules: ['core', 'modzip', 'flight', 'observe'],
+  policy: ['core'],
+  modules: ['core', 'modzip', 'flight', 'observe', 'policy'],
   sumdb: ['core', 'modzip', 'flight', 'observe'],
   vulndb: ['core', 'flight', 'observe'],
   access: ['core'],
@@ -27,7 +28,7 @@ const mayImport: Record<string, readonly string[]> = {
   status: ['core'],
   page: ['core'],
   front: ['core', 'access', 'modules', 'sumdb', 'vulndb', 'buildcache', 'status', 'observe'],
-  settings: ['core', 'access', 'upstream', 'oidc', 'plugin', 'git', 'bucket'],
+  settings: ['core', 'access', 'upstream', 'oidc', 'plugin', 'git', 'bucket', 'policy'],
   bucket: ['core'],
   plugin: ['core', 'bucket'],
 };

@@ -166,6 +166,11 @@ export type WriterPort = OtherWrites & {
    * another database is the one that confirms.
    */
   dropVerdicts(request: { database: string; row: number }): { dropped: number; nextRow?: number };
+  /**
+   * Says whether versions must have an age from now on. `sinceMs` is when that was first said, without a break; undefined
+   * if they need none.
+   */
+  delayYoung(request: { isOn: boolean; nowMs: number }): { sinceMs?: number };
   /** Drops the answer under `key` if it still has this content. Its blob goes if nothing else has it. */
   dropEntry(request: { key: string; sha256: string }): Nothing;
   /** Notes that the upstream was asked again and that the stored answer is still the same. */

@@ -5,3 +5,15 @@ export const WINDOW_CHUNKS_MAX = 8;
 
 /** Refused keys that are remembered, each for `--negative-ttl`. */
 export const REFUSED_KEYS_MAX = 1_000;
+
+/** Lines of versions whose ages are looked up at one time, for all lists. They take half of the places at the upstreams at most. */
+export const AGE_CHECKS_MAX = 16;
+
+/** Lines that wait for that. A module of 2,000 versions has some 250 lines; a cold `go get -u` asks for some hundred lists. */
+export const AGE_QUEUE_MAX = 50_000;
+
+/** `.info` files that are fetched for one list. Those of further versions are fetched for its next one. */
+export const AGE_FETCHES_MAX = 1_000;
+
+/** The longest that a list waits for the times of its versions. At half, a slow line shows too few at first; `go` has no bound. */
+export const AGE_WAIT_MS = 20_000;

@@ -1,9 +1,10 @@
 /** One function for each event. It knows the event's log line and metric, so callers know neither. */
 
 import { isServeError, messageOf } from '../core/errors.ts';
-import { REFUSED_LOG_MS } from './limits.ts';
+import { POLICY_LOG_KEYS_MAX, POLICY_LOG_MS, REFUSED_LOG_MS } from './limits.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+import { Seldom } from './seldom.ts';
 
 /** A slower answer is logged at the default level. */
 const SLOW_MS = 1_000;
@@ -13,6 +14,8 @@ export class Events {
   readonly #metrics: Metrics;
   /** When refused connections are worth a line again. */
   #refusedAgainMs = 0;
+
+  readonly #refusedKeys = new Seldom({ pauseMs: POLICY_LOG_MS, keysMax: POLICY_LOG_KEYS_MAX });
 
   constructor(log: Logger, metrics: Metrics) {
     this.#log = log;
@@ -31,6 +34,13 @@ export class Events {
     this.#metrics.loginFailures.inc();
     if (pauseMs > 0) this.#log.warn({ address, pauseMs }, 'too many wrong logins');
     else this.#log.debug({ address }, 'wrong login');
+  }
+
+  /** The policy refused a version. One line for each key in POLICY_LOG_MS: a client that tries on must not fill the disk. */
+  refusedByPolicy(reason: 'denied' | 'too-young', key: string, why: string): void {
+    this.#metrics.policyRefusals.inc({ reason });
+    if (this.#refusedKeys.isDue(key, performance.now()))
+      this.#log.info({ key, why }, 'refused by the policy');
   }
 
   /** A body had to be broken off. Its client gets a cut connection and no clean end. */

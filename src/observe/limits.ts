@@ -13,3 +13,9 @@ export const REFUSED_LOG_MS = 60_000;
 
 /** Minutes that the status page shows, the current one among them. At double, each look at it brings 10 kB. */
 export const MINUTES_KEPT = 60;
+
+/** A version that the policy refuses is logged once in so long. */
+export const POLICY_LOG_MS = 3_600_000;
+
+/** Versions that this is remembered of; past it the longest known ones are logged anew. */
+export const POLICY_LOG_KEYS_MAX = 1_000;

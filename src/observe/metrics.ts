@@ -41,6 +41,11 @@ export class Metrics {
   readonly tampered = this.#counter('astera_tampered_total', 'Wrong content that an upstream sent twice');
   readonly securityEvents = this.#counter('astera_sumdb_security_events_total', 'Forks and bad signatures');
   readonly loginFailures = this.#counter('astera_login_failures_total', 'Wrong logins');
+  readonly policyRefusals = this.#counter(
+    'astera_policy_refusals_total',
+    'Requests for versions that the policy refuses',
+    ['reason'],
+  );
   readonly logLinesDropped = this.#counter(
     'astera_log_lines_dropped_total',
     'Log lines that stderr had no room for',
@@ -61,6 +66,7 @@ export class Metrics {
 
   constructor() {
     const { counters } = this;
+    for (const reason of ['denied', 'too-young']) this.policyRefusals.inc({ reason }, 0);
     this.#pulled('astera_http_requests_total', 'Requests answered', ['route', 'code'], (metric) => {
       for (const { route, code, count } of counters.requests) metric.inc({ route, code }, count);
     });

@@ -28,6 +28,8 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { Profiles } from '../observe/profiles.ts';
 import { readAuthFile } from '../settings/auth-file.ts';
 import type { Config } from '../settings/config.ts';
+import { readPolicy, readPolicySettings } from '../settings/policy-settings.ts';
+import { Settings } from '../settings/sources.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
 import { announce } from './announce.ts';
@@ -127,6 +129,7 @@ export async function runServer({
     loopDelay.stop();
   };
   try {
+    await services.modules.follow(readPolicy(config, config));
     await nameSigner(config, { store, events });
     await importLocalCache(config, {
       store,
@@ -198,12 +201,13 @@ function serverOver(
 }
 
 /** At SIGHUP. All other settings count from the next start. */
-async function renew(
-  { authFile, noProxyPatterns }: Config,
-  { server, logins, log, services }: Renewable,
-): Promise<void> {
+async function renew(config: Config, { server, logins, log, services }: Renewable): Promise<void> {
+  const { authFile, noProxyPatterns, flags, environment } = config;
   const again: string[] = [];
   try {
+    const policy = readPolicy(readPolicySettings(new Settings(flags, environment)), config);
+    const hasPolicy = services.modules.hasPolicy || !policy.isEmpty;
+    await services.modules.follow(policy);
     services.git.retry();
     services.upstreams.readLogins();
     if (noProxyPatterns !== '') again.push('the logins of Git');
@@ -212,6 +216,7 @@ async function renew(
       again.push('users and tokens');
     }
     if ((await server.renewCertificates()) > 0) again.push('the certificate');
+    if (hasPolicy) again.push('the policy');
     const what = again.length > 0 ? `read again: ${again.join(', ')}` : 'nothing to read anew';
     log.info(`SIGHUP: ${what}; settings count from the next start`);
   } catch (error) {

@@ -17,6 +17,7 @@ import { ReadThrough } from '../flight/read-through.ts';
 import { Singleflight } from '../flight/singleflight.ts';
 import type { BuildZip } from '../git/build-zip.ts';
 import { createGitSource } from '../git/create-git-source.ts';
+import { PolicedModules } from '../modules/policed-modules.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
 import { asteraVersion } from '../settings/version.ts';
@@ -102,6 +103,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     ...held,
     ...joined,
     upstream,
+    modules: new PolicedModules({ modules: joined.modules, store, clock, events }),
     sumdb,
     /** Has all asked anew of Git that was refused or not found. */
     git,

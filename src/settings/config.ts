@@ -33,12 +33,13 @@ import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { parseRoutes, type Route } from '../upstream/route-syntax.ts';
 import { type Env, GoEnv } from './go-env.ts';
 import { type PluginConfig, readPlugin } from './plugin-config.ts';
+import { type PolicySettings, readPolicySettings } from './policy-settings.ts';
 import { type ServeOption, serveOptions } from './serve-options.ts';
 import { type Found, nonEmpty, parseFound, Settings, whereOf } from './sources.ts';
 import { placeOfDatabase } from './vulndb-url.ts';
 
 /** Durations in ms, sizes in bytes; `serve-options.ts` explains each of them. */
-export type Config = {
+export type Config = PolicySettings & {
   readonly addr: Address;
   /** Names that clients may reach it by, beside its own, as `parseHostNames` gives them. */
   readonly hosts: readonly string[];
@@ -62,6 +63,8 @@ export type Config = {
   readonly insecurePatterns: string;
   /** The server's own, for the `git` program. */
   readonly environment: Env;
+  /** Those of the command line, for settings that are read again. */
+  readonly flags: ConfigSources['flags'];
   /** Patterns of modules that need a login, wherever they come from; may be empty. */
   readonly loginPatterns: string;
   /** The networks whose clients may read both without a login. */
@@ -143,6 +146,8 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     gitDir: settings.readIfSet(serveOptions.gitDir, parsePath),
     insecurePatterns: settings.read(serveOptions.insecurePatterns, parsePatterns),
     environment: env,
+    flags,
+    ...readPolicySettings(settings),
     tlsCert: settings.readIfSet(serveOptions.tlsCert, parsePath),
     tlsKey: settings.readIfSet(serveOptions.tlsKey, parsePath),
     authFile: settings.readIfSet(serveOptions.authFile, parsePath),

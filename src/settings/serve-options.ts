@@ -105,6 +105,37 @@ export const serveOptions = {
     help: 'the audience that tokens of --oidc-issuer must be made out to',
     form: 'a text such as astera',
   },
+  minAge: {
+    name: 'min-age',
+    help: 'versions of public modules that are younger are in no list, and not the latest; SIGHUP reads it again from --config',
+    form: 'an age such as 7d, with others for some modules: 7d,corp.example/*=0s,golang.org/x=36h',
+    fallback: '',
+  },
+  minAgeExact: {
+    name: 'min-age-exact',
+    help: 'off: a version that is asked for by its exact name, or by its commit, may be younger than --min-age',
+    form: 'on or off',
+    fallback: 'on',
+  },
+  allow: {
+    name: 'allow',
+    help: 'patterns of versions that are given whatever --deny and --min-age say; SIGHUP reads it again from --config',
+    form: 'comma-separated patterns such as corp.example/*,example.com/x@v1.2.3',
+    fallback: '',
+    isList: true,
+  },
+  deny: {
+    name: 'deny',
+    help: 'patterns of versions that are never given, stored or not; SIGHUP reads it again from --config',
+    form: 'comma-separated patterns such as example.com/y,example.com/x@<v1.2.3',
+    fallback: '',
+    isList: true,
+  },
+  policyFile: {
+    name: 'policy',
+    help: 'a file of more patterns, one a line: allow PATTERN, or deny PATTERN REASON; SIGHUP reads it again',
+    form: 'a file',
+  },
   listTtlMs: {
     name: 'list-ttl',
     help: 'how long version lists and branches are fresh',

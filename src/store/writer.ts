@@ -12,6 +12,7 @@ import { ActionWriter } from './action-writer.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { EntryWriter } from './entry-writer.ts';
 import { OutputWriter } from './output-writer.ts';
+import { PolicyWriter } from './policy-writer.ts';
 import { type Connection, closeWritable, openWritable, readSetting, type WriterMode } from './schema.ts';
 import { SessionWriter } from './session-writer.ts';
 import { Upkeep } from './upkeep.ts';
@@ -34,6 +35,7 @@ export class StoreWriter implements WriterPort {
   readonly confirmBy;
   readonly exemptBy;
   readonly dropVerdicts;
+  readonly delayYoung;
   readonly putOutput;
   readonly openOutput;
   readonly sealOutput;
@@ -88,6 +90,7 @@ export class StoreWriter implements WriterPort {
     this.confirmBy = verdicts.confirmBy;
     this.exemptBy = verdicts.exemptBy;
     this.dropVerdicts = verdicts.dropVerdicts;
+    this.delayYoung = new PolicyWriter(db).delayYoung;
     const outputs = new OutputWriter(db, blobs);
     this.#outputs = outputs;
     this.putOutput = outputs.putOutput;

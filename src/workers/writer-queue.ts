@@ -70,6 +70,7 @@ const calls = [
   'setVerdict',
   'confirmBy',
   'exemptBy',
+  'delayYoung',
   'dropVerdicts',
   'dropEntry',
   'openBlob',

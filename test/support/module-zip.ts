@@ -15,6 +15,8 @@ export type MadeUpModule = {
   readonly version: string;
   /** Bytes of content; the zip is a little larger. */
   readonly contentBytes: number;
+  /** The time in its `.info`; by default one that is long ago. */
+  readonly time?: string;
 };
 
 export type ZipEntry = { readonly name: string; readonly bytes: Buffer };
@@ -22,7 +24,9 @@ export type ZipEntry = { readonly name: string; readonly bytes: Buffer };
 /** What a GOPROXY would serve for a made-up module. */
 export function madeUpFiles(module: MadeUpModule): { info: Buffer; mod: Buffer; zip: Buffer } {
   const mod = Buffer.from(`module ${module.path}\n\ngo 1.21\n`);
-  const info = Buffer.from(JSON.stringify({ Version: module.version, Time: '2024-02-03T04:05:06Z' }));
+  const info = Buffer.from(
+    JSON.stringify({ Version: module.version, Time: module.time ?? '2024-02-03T04:05:06Z' }),
+  );
   return { info, mod, zip: moduleZip(module, mod) };
 }
 

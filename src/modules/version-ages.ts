@@ -1,0 +1,171 @@
+/**
+ * The ages of versions, for a policy that holds young ones back.
+ *
+ * A list has no times; the `.info` of each version has one, and never changes, so the store keeps it. Within a line of
+ * versions (v1.4.*) versions are published in their order, over all lines they are not: old lines get fixes. So each line is
+ * looked through from its highest version down to the first one that is old enough. All below that one are older.
+ *
+ * A version's time is the one in its `.info`. Its author chose it: README names what follows from that.
+ */
+
+import { isServeError } from '../core/errors.ts';
+import { Gate } from '../core/gate.ts';
+import { escapeModulePath, type ModulePath } from '../core/module-path.ts';
+import type { Clock } from '../core/ports.ts';
+import { pseudoVersionTime } from '../core/pseudo-version.ts';
+import { resourceKey } from '../core/resource.ts';
+import type { Store } from '../core/store-port.ts';
+import { compareVersions, escapeVersion, type Version } from '../core/version.ts';
+import { readInfo } from '../policy/info-facts.ts';
+import { AGE_CHECKS_MAX, AGE_FETCHES_MAX, AGE_QUEUE_MAX, AGE_WAIT_MS } from './limits.ts';
+import type { ModuleProxy } from './module-proxy.ts';
+import { textOf, wholeAnswer } from './whole-answer.ts';
+
+export type VersionAgesOptions = {
+  readonly modules: Pick<ModuleProxy, 'get'>;
+  readonly store: Pick<Store, 'getEntry' | 'getVersions'>;
+  readonly clock: Clock;
+  /** Longest wait for the times of one list. Default AGE_WAIT_MS. */
+  readonly waitMs?: number;
+};
+
+/** How the client of a list asked for it. */
+export type AgeAsk = { readonly mayFetch: boolean; readonly via: string | undefined };
+
+export type AgeQuestion = AgeAsk & {
+  readonly module: ModulePath;
+  readonly versions: readonly Version[];
+  readonly ageMs: number;
+  /** Versions of any age that may be shown. */
+  readonly isExempt: (version: Version) => boolean;
+};
+
+export type OldEnough = {
+  readonly versions: ReadonlySet<Version>;
+  /** Until when that holds: Unix time. */
+  readonly untilMs: number;
+  /** Why the times of some versions could not be had. */
+  readonly failure: unknown;
+};
+
+/** One look through a list. */
+type Look = AgeQuestion & {
+  readonly hasInfo: ReadonlySet<string>;
+  readonly shown: Set<Version>;
+  fetches: number;
+  untilMs: number;
+  failure: unknown;
+  isWhole: boolean;
+};
+
+export class VersionAges {
+  readonly #options: VersionAgesOptions;
+  readonly #gate = new Gate({
+    placesMax: AGE_CHECKS_MAX,
+    queueMax: AGE_QUEUE_MAX,
+    full: 'cannot look up the ages of versions: too many wait for it',
+  });
+
+  constructor(options: VersionAgesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * When a version was published: Unix time in ms. Without a time, or with one of the future, it counts from its first sight
+   * here.
+   *
+   * @param info the text of its `.info`
+   */
+  async publishedMs(module: ModulePath, version: Version, info: string): Promise<number> {
+    const { store, clock } = this.#options;
+    const nowMs = clock.wallMs();
+    const saidMs = readInfo(info).publishedMs ?? pseudoVersionTime(version)?.getTime();
+    if (saidMs !== undefined && saidMs <= nowMs) return saidMs;
+    const { entry } = await store.getEntry({ key: resourceKey({ kind: 'info', module, version }) });
+    return entry?.status === 200 ? entry.checkedAtMs : nowMs;
+  }
+
+  /** The versions that are old enough, or exempt. Those of unknown age are not, and not for long. */
+  async oldEnough(question: AgeQuestion): Promise<OldEnough> {
+    const stored = await this.#options.store.getVersions({ module: escapeModulePath(question.module) });
+    const look: Look = {
+      ...question,
+      hasInfo: new Set(stored.versions.filter(({ hasInfo }) => hasInfo).map(({ version }) => version)),
+      shown: new Set(),
+      fetches: 0,
+      untilMs: Infinity,
+      failure: undefined,
+      isWhole: true,
+    };
+    const { waitMs = AGE_WAIT_MS } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<'late'>((resolve) => {
+      timer = setTimeout(resolve, waitMs, 'late');
+    });
+    // The ones that a client is most likely to want come first. What comes late is stored, for the next look.
+    const lines = linesOf(question.versions).map((line) => this.#gate.run(() => this.#lookAt(look, line)));
+    const all = Promise.all(lines).catch((error: unknown) => {
+      look.failure ??= error;
+    });
+    const isLate = (await Promise.race([all, timeout])) === 'late';
+    clearTimeout(timer);
+    const { shown, untilMs, failure } = look;
+    const isWhole = look.isWhole && !isLate && failure === undefined;
+    return { versions: new Set(shown), untilMs: isWhole ? untilMs : 0, failure };
+  }
+
+  /** Looks from a line's highest version down. */
+  async #lookAt(look: Look, line: readonly Version[]): Promise<void> {
+    const { ageMs, isExempt, shown } = look;
+    for (const [at, version] of line.entries()) {
+      if (isExempt(version)) shown.add(version);
+      else {
+        const publishedMs = await this.#timeOf(look, version);
+        const nowMs = this.#options.clock.wallMs();
+        if (publishedMs !== undefined && publishedMs + ageMs <= nowMs) {
+          for (const older of line.slice(at)) shown.add(older);
+          return;
+        }
+        if (publishedMs !== undefined) look.untilMs = Math.min(look.untilMs, publishedMs + ageMs);
+      }
+    }
+  }
+
+  /** When a version was published; undefined if that can't be known now. */
+  async #timeOf(look: Look, version: Version): Promise<number | undefined> {
+    const { module, via, hasInfo } = look;
+    const stamp = pseudoVersionTime(version);
+    if (stamp !== undefined) return stamp.getTime();
+    const isStored = hasInfo.has(escapeVersion(version));
+    // Where one can't be asked for, the next one could not either.
+    const mayFetch = look.mayFetch && look.failure === undefined && look.fetches < AGE_FETCHES_MAX;
+    if (!isStored && !mayFetch) {
+      look.isWhole &&= !look.mayFetch;
+      return undefined;
+    }
+    if (!isStored) look.fetches += 1;
+    const resource = { kind: 'info', module, version } as const;
+    try {
+      const ask = { resource, key: resourceKey(resource), mayFetch, isHead: false, via };
+      const answer = await this.#options.modules.get(ask);
+      if (answer.status !== 200) return undefined;
+      return await this.publishedMs(module, version, textOf(await wholeAnswer(answer)));
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      if (error.kind !== 'not-found' && error.kind !== 'gone') look.failure ??= error;
+      return undefined;
+    }
+  }
+}
+
+/** The versions of each vX.Y, highest first; the line with the highest version first. */
+function linesOf(versions: readonly Version[]): Version[][] {
+  const lines = new Map<string, Version[]>();
+  for (const version of [...versions].sort((a, b) => compareVersions(b, a))) {
+    const name = /^v\d+\.\d+/.exec(version)?.[0] ?? version;
+    const line = lines.get(name);
+    if (line === undefined) lines.set(name, [version]);
+    else line.push(version);
+  }
+  return [...lines.values()];
+}
