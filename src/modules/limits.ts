@@ -9,11 +9,17 @@ export const REFUSED_KEYS_MAX = 1_000;
 /** Lines of versions whose ages are looked up at one time, for all lists. They take half of the places at the upstreams at most. */
 export const AGE_CHECKS_MAX = 16;
 
-/** Lines that wait for that. A module of 2,000 versions has some 250 lines; a cold `go get -u` asks for some hundred lists. */
+/** Lines that wait for that, over all lists. A cold `go get -u` of 300 modules has some thousand. */
 export const AGE_QUEUE_MAX = 50_000;
 
+/** Lines with fixes that are looked through in one list. At half, fixes to lines that are still cared for are missed; at double, a cold `go get -u` asks for half as much again. */
+export const AGE_LINES_MAX = 8;
+
 /** `.info` files that are fetched for one list. Those of further versions are fetched for its next one. */
-export const AGE_FETCHES_MAX = 1_000;
+export const AGE_FETCHES_MAX = 200;
 
 /** The longest that a list waits for the times of its versions. At half, a slow line shows too few at first; `go` has no bound. */
 export const AGE_WAIT_MS = 20_000;
+
+/** Versions in one list that a policy looks at: 0.3 s of the front's time at most. The longest lists of real modules have 5,000. */
+export const LISTED_VERSIONS_MAX = 20_000;

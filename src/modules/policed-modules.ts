@@ -8,7 +8,7 @@
  */
 
 import { type Answer, StoredFile } from '../core/answer.ts';
-import { CheckFailed, isServeError } from '../core/errors.ts';
+import { CheckFailed, isServeError, UpstreamFailed } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
@@ -19,6 +19,7 @@ import type { Events } from '../observe/events.ts';
 import { readInfo } from '../policy/info-facts.ts';
 import type { Policy } from '../policy/policy.ts';
 import { denied, type Refusal } from '../policy/refusal.ts';
+import { LISTED_VERSIONS_MAX } from './limits.ts';
 import type { ModuleProxy, ProxyRequest } from './module-proxy.ts';
 import { VersionGate, type VersionGateOptions } from './version-gate.ts';
 import { textOf, type WholeAnswer, wholeAnswer } from './whole-answer.ts';
@@ -42,6 +43,8 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
   #gate: VersionGate | undefined;
   /** By the file as the proxy has it in memory. */
   #verdicts = new WeakMap<StoredFile, Verdict>();
+  /** Under way now. */
+  #judging = new Map<string, Promise<Judged>>();
 
   constructor(options: PolicedModulesOptions) {
     this.#options = options;
@@ -55,6 +58,7 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
       ? undefined
       : new VersionGate(policy, { ...this.#options, keptBeforeMs: sinceMs ?? 0 });
     this.#verdicts = new WeakMap();
+    this.#judging = new Map();
   }
 
   get hasPolicy(): boolean {
@@ -87,10 +91,26 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
     if (resource.kind === 'zip' || (resource.kind === 'info' && !gate.delays(resource))) {
       return this.#options.modules.get(request);
     }
+    return (await this.#judgeOnce(gate, { ...request, isHead: false })).answer;
+  }
+
+  /** Clients that ask for the same share the work. Those that came by another proxy do not: a loop is one client's error. */
+  #judgeOnce(gate: VersionGate, request: ProxyRequest): Promise<Judged> {
+    const { key, mayFetch, via } = request;
+    const judging = this.#judging;
+    const shared = `${mayFetch} ${key}`;
+    const others = via === undefined ? judging.get(shared) : undefined;
+    if (others !== undefined) return others;
     const verdicts = this.#verdicts;
-    const judged = await this.#judge(gate, { ...request, isHead: false });
-    this.#remember(verdicts, key, judged);
-    return judged.answer;
+    const own = this.#judge(gate, request).then((judged) => {
+      this.#remember(verdicts, key, judged);
+      return judged;
+    });
+    if (via !== undefined) return own;
+    const done = () => judging.delete(shared);
+    own.then(done, done);
+    judging.set(shared, own);
+    return own;
   }
 
   /** Looks at the versions in an answer. It is fetched whole for a HEAD too. */
@@ -110,6 +130,8 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
 
   async #list(gate: VersionGate, request: ProxyRequest, own: WholeAnswer): Promise<Judged> {
     const lines = textOf(own).split('\n');
+    if (lines.length > LISTED_VERSIONS_MAX)
+      throw new UpstreamFailed(`cannot give ${quote(request.key)}: over ${LISTED_VERSIONS_MAX} versions`);
     const { shown, untilMs } = await gate.shown(request, versionsOn(lines));
     const left = lines.filter((line) => {
       const version = versionOn(line);

@@ -2,8 +2,12 @@
  * The ages of versions, for a policy that holds young ones back.
  *
  * A list has no times; the `.info` of each version has one, and never changes, so the store keeps it. Within a line of
- * versions (v1.4.*) versions are published in their order, over all lines they are not: old lines get fixes. So each line is
- * looked through from its highest version down to the first one that is old enough. All below that one are older.
+ * versions (v1.4.*) versions are published in their order, so a line is looked through from its highest version down to the
+ * first one that is old enough. Which lines are looked through:
+ *
+ *     the highest of each major version    down to the first line with a release that is old enough
+ *     the highest AGE_LINES_MAX with fixes for old lines get fixes too
+ *     all others                           only as far as times are stored
  *
  * A version's time is the one in its `.info`. Its author chose it: README names what follows from that.
  */
@@ -15,10 +19,11 @@ import type { Clock } from '../core/ports.ts';
 import { pseudoVersionTime } from '../core/pseudo-version.ts';
 import { resourceKey } from '../core/resource.ts';
 import type { Store } from '../core/store-port.ts';
-import { compareVersions, escapeVersion, type Version } from '../core/version.ts';
+import { escapeVersion, isPrerelease, type Version } from '../core/version.ts';
 import { readInfo } from '../policy/info-facts.ts';
-import { AGE_CHECKS_MAX, AGE_FETCHES_MAX, AGE_QUEUE_MAX, AGE_WAIT_MS } from './limits.ts';
+import { AGE_CHECKS_MAX, AGE_FETCHES_MAX, AGE_LINES_MAX, AGE_QUEUE_MAX, AGE_WAIT_MS } from './limits.ts';
 import type { ModuleProxy } from './module-proxy.ts';
+import { byHead, hasFixes, linesByMajor, type VersionLine } from './version-lines.ts';
 import { textOf, wholeAnswer } from './whole-answer.ts';
 
 export type VersionAgesOptions = {
@@ -102,9 +107,8 @@ export class VersionAges {
     const timeout = new Promise<'late'>((resolve) => {
       timer = setTimeout(resolve, waitMs, 'late');
     });
-    // The ones that a client is most likely to want come first. What comes late is stored, for the next look.
-    const lines = linesOf(question.versions).map((line) => this.#gate.run(() => this.#lookAt(look, line)));
-    const all = Promise.all(lines).catch((error: unknown) => {
+    // What comes late is stored, for the next look.
+    const all = this.#look(look).catch((error: unknown) => {
       look.failure ??= error;
     });
     const isLate = (await Promise.race([all, timeout])) === 'late';
@@ -114,21 +118,54 @@ export class VersionAges {
     return { versions: new Set(shown), untilMs: isWhole ? untilMs : 0, failure };
   }
 
-  /** Looks from a line's highest version down. */
-  async #lookAt(look: Look, line: readonly Version[]): Promise<void> {
-    const { ageMs, isExempt, shown } = look;
+  async #look(look: Look): Promise<void> {
+    const majors = linesByMajor(look.versions);
+    const all = majors.flat();
+    const looked = new Map<VersionLine, Promise<boolean>>();
+    const at = (line: VersionLine): Promise<boolean> => {
+      const known = looked.get(line) ?? this.#gate.run(() => this.#lookAt(look, line));
+      looked.set(line, known);
+      return known;
+    };
+    const fixed = all.filter(hasFixes).sort(byHead).slice(0, AGE_LINES_MAX);
+    const tops = majors.map(async (lines) => {
+      for (const line of lines) if (await at(line)) return;
+    });
+    await Promise.all([...tops, ...fixed.map(at)]);
+    for (const line of all) if (!looked.has(line)) await this.#passOver(look, line);
+  }
+
+  /** Looks from a line's highest version down. @returns whether it has a release that is old enough */
+  async #lookAt(look: Look, line: VersionLine): Promise<boolean> {
     for (const [at, version] of line.entries()) {
-      if (isExempt(version)) shown.add(version);
-      else {
-        const publishedMs = await this.#timeOf(look, version);
-        const nowMs = this.#options.clock.wallMs();
-        if (publishedMs !== undefined && publishedMs + ageMs <= nowMs) {
-          for (const older of line.slice(at)) shown.add(older);
-          return;
-        }
-        if (publishedMs !== undefined) look.untilMs = Math.min(look.untilMs, publishedMs + ageMs);
-      }
+      if (!(await this.#isOld(look, version))) continue;
+      const older = line.slice(at);
+      for (const one of older) look.shown.add(one);
+      return older.some((one) => !isPrerelease(one));
     }
+    return false;
+  }
+
+  /** A line that was not looked through: all but the versions that are known to be young. */
+  async #passOver(look: Look, line: VersionLine): Promise<void> {
+    for (const version of line) {
+      if (!look.hasInfo.has(escapeVersion(version)) || (await this.#isOld(look, version)))
+        look.shown.add(version);
+    }
+  }
+
+  /** Exempt versions are shown, and say nothing of others. */
+  async #isOld(look: Look, version: Version): Promise<boolean> {
+    const { ageMs, isExempt, shown } = look;
+    if (isExempt(version)) {
+      shown.add(version);
+      return false;
+    }
+    const publishedMs = await this.#timeOf(look, version);
+    if (publishedMs === undefined) return false;
+    const isOld = publishedMs + ageMs <= this.#options.clock.wallMs();
+    if (!isOld) look.untilMs = Math.min(look.untilMs, publishedMs + ageMs);
+    return isOld;
   }
 
   /** When a version was published; undefined if that can't be known now. */
@@ -156,16 +193,4 @@ export class VersionAges {
       return undefined;
     }
   }
-}
-
-/** The versions of each vX.Y, highest first; the line with the highest version first. */
-function linesOf(versions: readonly Version[]): Version[][] {
-  const lines = new Map<string, Version[]>();
-  for (const version of [...versions].sort((a, b) => compareVersions(b, a))) {
-    const name = /^v\d+\.\d+/.exec(version)?.[0] ?? version;
-    const line = lines.get(name);
-    if (line === undefined) lines.set(name, [version]);
-    else line.push(version);
-  }
-  return [...lines.values()];
 }

@@ -9,7 +9,15 @@ import { parseResource } from '../../src/core/resource.ts';
 import { PolicedModules } from '../../src/modules/policed-modules.ts';
 import { Policy } from '../../src/policy/policy.ts';
 import { parseAges, parseDenyPatterns, parseVersionPatterns } from '../../src/policy/policy-syntax.ts';
-import { LIST_TTL_MS, makeRig, openLocalStore, type Rig, readAll, settled } from '../support/fakes.ts';
+import {
+  FakeUpstream,
+  LIST_TTL_MS,
+  makeRig,
+  openLocalStore,
+  type Rig,
+  readAll,
+  settled,
+} from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const MODULE = 'example.com/a';
@@ -347,24 +355,83 @@ test('with a clock in the future all is old, until it is set right', async (t) =
   assert.equal(await (await made.restarted(WEEK)).ask(LIST), '200 v1.0.0\n');
 });
 
-test('a list of 2,000 versions costs one question for each line, once', async (t) => {
+/** The lines of a list. */
+const listOf = (versions: readonly string[]) => `200 ${versions.map((version) => `${version}\n`).join('')}`;
+
+test('a list of 2,000 versions costs ten questions, once, whoever asks', async (t) => {
   const versions: Record<string, number> = {};
   for (let minor = 0; minor < 20; minor++) {
     for (let patch = 0; patch < 100; patch++) versions[`v1.${minor}.${patch}`] = 4000 - minor * 150 - patch;
   }
-  versions['v1.3.100'] = 1; // A fix to an old line.
+  versions['v1.15.100'] = 1; // A fix to an old line.
   versions['v1.19.100'] = 8;
   versions['v1.19.101'] = 2;
   const made = await rig(t, WEEK, versions);
-  const left = Object.keys(versions).filter((version) => version !== 'v1.3.100' && version !== 'v1.19.101');
-  assert.equal(await made.ask(LIST), `200 ${left.map((version) => `${version}\n`).join('')}`);
-  const asked = made.rig.upstream.paths.filter((path) => path.endsWith('.info'));
-  assert.equal(asked.length, 22, 'twenty lines, two of which have a young version');
+  const left = Object.keys(versions).filter((version) => version !== 'v1.15.100' && version !== 'v1.19.101');
+  const herd = await Promise.all(Array.from({ length: 40 }, () => made.ask(LIST)));
+  assert.deepEqual([...new Set(herd)], [listOf(left)]);
+  assert.equal(
+    made.rig.store.calls.filter((call) => call === 'getVersions').length,
+    1,
+    'one look for all clients',
+  );
+  const infos = () => made.rig.upstream.paths.filter((path) => path.endsWith('.info')).length;
+  assert.equal(infos(), 10, 'eight lines, two of which have a young version');
   await settled();
   made.rig.clock.pass(LIST_TTL_MS + 1);
   const again = await made.restarted(WEEK);
-  assert.equal(await again.ask(LIST), `200 ${left.map((version) => `${version}\n`).join('')}`);
-  assert.equal(again.rig.upstream.paths.filter((path) => path.endsWith('.info')).length, 22, 'never again');
+  assert.equal(await again.ask(LIST), listOf(left));
+  assert.equal(infos(), 10, 'never again');
+});
+
+test('a young version of a line that is not looked through is hidden as soon as its time is known', async (t) => {
+  const versions: Record<string, number> = {};
+  for (let minor = 0; minor < 12; minor++) versions[`v1.${minor}.1`] = 2000 - minor * 100;
+  versions['v1.0.2'] = 1;
+  const made = await rig(t, WEEK, versions);
+  assert.equal(await made.ask(LIST), listOf(Object.keys(versions)), 'no client looks there');
+  assert.match(await made.ask(file('v1.0.2', 'info')), /^not-found cannot give .* yet/, 'who does is told');
+  await settled();
+  const again = await made.restarted(WEEK);
+  assert.equal(
+    await again.ask(LIST),
+    listOf(Object.keys(versions).filter((version) => version !== 'v1.0.2')),
+  );
+});
+
+test('of minor versions without fixes only the newest ones are asked about, of each major version', async (t) => {
+  const versions: Record<string, number> = {};
+  for (let minor = 1; minor < 250; minor++) versions[`v0.${minor}.0`] = 1000 - minor * 4;
+  versions['v0.248.0'] = 6; // v0.249.0 is four days old.
+  versions['v2.0.0+incompatible'] = 2;
+  versions['v2.1.0-rc.1+incompatible'] = 9;
+  const made = await rig(t, WEEK, versions);
+  const young = new Set(['v0.249.0', 'v0.248.0', 'v2.0.0+incompatible']);
+  assert.equal(await made.ask(LIST), listOf(Object.keys(versions).filter((version) => !young.has(version))));
+  assert.deepEqual(
+    made.rig.upstream.paths.filter((path) => path.endsWith('.info')).sort(),
+    ['v0.247.0', 'v0.248.0', 'v0.249.0', 'v2.0.0+incompatible', 'v2.1.0-rc.1+incompatible'].map((one) =>
+      file(one, 'info'),
+    ),
+  );
+});
+
+test('a list that no client could read is refused, not looked through', async (t) => {
+  const made = await rig(t, WEEK);
+  made.rig.upstream.says.set(LIST, 'v1.0.0\n'.repeat(20_001));
+  assert.match(await made.ask(LIST), /^upstream-failed cannot give .*: over 20000 versions$/);
+});
+
+test('private modules out of Git are denied too', async (t) => {
+  const store = openLocalStore(join(tempDir(t), 'a.db'));
+  t.after(() => store.close());
+  const git = new FakeUpstream();
+  git.says.set(`corp.example/x/@v/list`, 'v1.0.0\nv1.1.0\n');
+  const made = new PolicedRig(makeRig(store, { noProxyPatterns: 'corp.example', inside: [git] }));
+  await made.modules.follow(policyOf({ deny: 'corp.example/x@v1.1.0' }));
+  assert.equal(await made.ask('corp.example/x/@v/list'), '200 v1.0.0\n');
+  assert.match(await made.ask('corp.example/x/@v/v1.1.0.zip'), /^forbidden /);
+  assert.deepEqual(git.paths, ['corp.example/x/@v/list']);
 });
 
 test('versions whose age cannot be known now are not shown, and for want of any the failure is told', async (t) => {
