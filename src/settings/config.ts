@@ -6,13 +6,11 @@
  * flag's without its dashes and `value` goes to the line's end; empty lines and `#` lines don't count.
  */
 
-import { execFile } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { bucketEnv } from '../bucket/credentials.ts';
 import type { Address } from '../core/address.ts';
-import { messageOf } from '../core/errors.ts';
 import { BUILD_CACHE_KEPT_MS } from '../core/limits.ts';
 import { type Network, parseNetworks } from '../core/network.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
@@ -31,11 +29,12 @@ import { isSafe } from '../oidc/issuer-get.ts';
 import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { parseRoutes, type Route } from '../upstream/route-syntax.ts';
+import { askGo } from './ask-go.ts';
 import { type Env, GoEnv } from './go-env.ts';
 import { type PluginConfig, readPlugin } from './plugin-config.ts';
 import { type PolicySettings, readPolicySettings } from './policy-settings.ts';
-import { type ServeOption, serveOptions } from './serve-options.ts';
-import { type Found, nonEmpty, parseFound, Settings, whereOf } from './sources.ts';
+import { serveOptions } from './serve-options.ts';
+import { checked, type Found, nonEmpty, parseFound, Settings } from './sources.ts';
 import { placeOfDatabase } from './vulndb-url.ts';
 
 /** Durations in ms, sizes in bytes; `serve-options.ts` explains each of them. */
@@ -329,15 +328,6 @@ function readRoutes(found: Found | undefined): readonly Route[] {
   return checked(serveOptions.routes, found, () => parseRoutes(text));
 }
 
-/** For a value that may have a password: its parser's own words are shown, not the value. */
-function checked<T>(option: ServeOption, { from }: Found, parse: () => T): T {
-  try {
-    return parse();
-  } catch (cause) {
-    throw new UsageError(`bad value for ${whereOf(option, from)}: ${messageOf(cause)}`, { cause });
-  }
-}
-
 async function findUpstream(
   settings: Settings,
   { env, goEnv, offline }: { env: Env; goEnv: GoEnv; offline: boolean },
@@ -361,28 +351,6 @@ export async function findLocalCache(env: Env = process.env): Promise<string | u
   const modules = nonEmpty(env.GOMODCACHE) ?? (await askGo('GOMODCACHE', env));
   return modules && resolve(modules, 'cache/download');
 }
-
-/** Asks Go for a setting: `go env -w` writes settings into a file, which the environment does not show. */
-function askGo(name: string, env: Env): Promise<string | undefined> {
-  const options = {
-    // Away from any go.mod and kept local, so that `go` goes out for no other toolchain.
-    cwd: '/',
-    env: { ...env, GOTOOLCHAIN: 'local' },
-    timeout: GO_TIMEOUT_MS,
-    killSignal: 'SIGKILL',
-    maxBuffer: GO_OUTPUT_BYTES_MAX,
-  } as const;
-  return new Promise((resolve) => {
-    execFile('go', ['env', name], options, (error, stdout) => {
-      resolve(error === null ? nonEmpty(stdout.trim()) : undefined);
-    });
-  });
-}
-
-/** `go env` takes 10 ms; a Pi with a cold SD card, a second. */
-const GO_TIMEOUT_MS = 5000;
-
-const GO_OUTPUT_BYTES_MAX = 65_536;
 
 /** Upper case first, as Go 1.26 has it. */
 function readProxyEnv(env: Env): ProxyEnv {

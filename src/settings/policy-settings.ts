@@ -15,7 +15,7 @@ import {
   parseVersionPatterns,
 } from '../policy/policy-syntax.ts';
 import { type ServeOption, serveOptions } from './serve-options.ts';
-import { type Settings, whereOf } from './sources.ts';
+import { checked, type Settings } from './sources.ts';
 
 export type PolicySettings = {
   /** As `parseAges` takes it; may be empty. */
@@ -42,15 +42,10 @@ export function readPolicySettings(settings: Settings): PolicySettings {
   };
 }
 
-/** The parser's own words are shown: in a long list they name the pattern. */
 function readPatterns(settings: Settings, option: ServeOption): string {
-  const { text, from } = settings.find(option.name) ?? { text: '', from: 'default' };
-  try {
-    parseVersionPatterns(text);
-  } catch (cause) {
-    throw new UsageError(`bad value for ${whereOf(option, from)}: ${messageOf(cause)}`, { cause });
-  }
-  return text;
+  const found = settings.find(option.name) ?? { text: '', from: 'default' };
+  checked(option, found, () => parseVersionPatterns(found.text));
+  return found.text;
 }
 
 /** @throws {UsageError} the file can't be read, or a line of it is malformed */

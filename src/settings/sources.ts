@@ -87,8 +87,17 @@ export function parseFound<T>(option: ServeOption, { text, from }: Found, parse:
   }
 }
 
+/** The same for a value that may have a password, or a long one: its parser's own words are shown, not the value. */
+export function checked<T>(option: ServeOption, { from }: Found, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw new UsageError(`bad value for ${whereOf(option, from)}: ${messageOf(cause)}`, { cause });
+  }
+}
+
 /** Names a setting in an error. */
-export function whereOf({ name }: ServeOption, from: string): string {
+function whereOf({ name }: ServeOption, from: string): string {
   return from === `--${name}` ? from : `--${name} (from ${from})`;
 }
 
