@@ -25,11 +25,16 @@ export function stats({ dbPath, asJson }: { dbPath: string; asJson: boolean }): 
 /** The table, at `nowMs`. */
 export function describe(found: StoreStats, dbPath: string, nowMs: number): string {
   const { storeBytes, freeBytes, walBytes, blobs, unchecked, unconfirmed, unknown } = found;
+  const { bytesMax, pinned } = found;
   const lines = [
     `store  ${printable(dbPath)}`,
     `file   ${formatSize(storeBytes)}, of which free ${formatSize(freeBytes)}; WAL ${formatSize(walBytes)}`,
     `blobs  ${count(blobs.count)}, ${formatSize(blobs.bytes)}: each content once`,
   ];
+  if (bytesMax !== null) {
+    const kept = `${count(pinned.zips)} zips are pinned, ${formatSize(pinned.bytes)}`;
+    lines.splice(2, 0, `limit  ${formatSize(bytesMax)}; ${kept}`);
+  }
   if (unchecked > 0) {
     lines.push(`not held against the checksum database yet: ${count(unchecked)}`);
   }

@@ -5,7 +5,7 @@
 
 import { BadRequest } from './errors.ts';
 import { isPrefixPatterns } from './glob.ts';
-import { parseDuration } from './quantity.ts';
+import { parseDuration, parseSize } from './quantity.ts';
 
 /**
  * Text that is not empty, not too long and has no NUL, such as a path or a list of proxies. Its meaning is not checked.
@@ -55,6 +55,15 @@ export function durationWithin(minMs: number, maxMs: number): (text: string) => 
     const durationMs = parseDuration(text);
     if (durationMs < minMs || durationMs > maxMs) throw new BadRequest('out of bounds');
     return durationMs;
+  };
+}
+
+/** A size of at least so many bytes. */
+export function sizeFrom(bytesMin: number): (text: string) => number {
+  return (text) => {
+    const bytes = parseSize(text);
+    if (bytes < bytesMin) throw new BadRequest('too small');
+    return bytes;
   };
 }
 

@@ -93,6 +93,22 @@ export type Forgotten = {
   readonly bodyBytes: number;
 };
 
+/** The bytes of the store's file, and those of them that are in use; the others are in free pages. */
+export type FileSizes = { readonly fileBytes: number; readonly usedBytes: number };
+
+/** The bounds on a store. `pinned` are patterns, as `Pins` takes them, of zips that are never evicted. */
+export type StoreBounds = { readonly bytesMax?: number; readonly pinned: string };
+
+/** A stored zip. */
+export type ZipRow = {
+  readonly key: string;
+  readonly size: number;
+  /** Undefined if the body is inline. */
+  readonly blob: number | undefined;
+  readonly source: Source;
+  readonly usedAtMs: number;
+};
+
 type Nothing = Record<never, never>;
 
 type OtherReads = BuildCacheReaderPort & SessionReaderPort & UploadReaderPort & BrowsePort;
@@ -120,6 +136,8 @@ export type ReaderPort = OtherReads & {
   getKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
   /** The same listing for partial downloads. */
   getPartialKeys(request: { prefix: string; after: string }): { rows: KeyRow[] };
+  /** Up to `limit` zips that come after `after`, the least recently used ones first. */
+  getLeastUsedZips(request: { after: Pick<ZipRow, 'usedAtMs' | 'key'>; limit: number }): { zips: ZipRow[] };
   /** The bytes of the store's file and of its WAL, and the numbers of unconfirmed files. */
   getSizes(request: Nothing): StoreSizes;
 };
@@ -221,8 +239,24 @@ export type WriterPort = OtherWrites & {
   touch(request: { keys: string[]; nowMs: number }): Nothing;
   /** Moves the WAL into the file. `truncate` also waits briefly for readers, and empties the WAL. */
   checkpoint(request: { truncate: boolean }): { walBytes: number };
-  /** Drops old partial downloads that nobody asked for, and gives free pages back to the disk. */
+  /** Drops old partial downloads that nobody asked for. */
   tidy(request: { nowMs: number }): { partials: number };
+  /**
+   * Drops the entries of up to KEYS_PER_CALL_MAX zips that were not used after `usedUntilMs`. Their blobs stay until
+   * `dropLeaving`.
+   */
+  letGo(request: { keys: string[]; usedUntilMs: number }): { files: number; bodyBytes: number };
+  /**
+   * Drops a bounded number of blobs that `letGo` left, but for those `inUse`. Call it again until `isDone`. Never a
+   * blob that has an owner again.
+   */
+  dropLeaving(request: { inUse: readonly number[] }): { dropped: number; isDone: boolean };
+  /** As they will be when the WAL is in the file. */
+  sizes(request: Nothing): FileSizes;
+  /** Gives a bounded number of free pages back to the disk, until the file has `bytesMax`. */
+  shrink(request: { bytesMax: number }): { isDone: boolean };
+  /** Notes the bounds that the server keeps to, for `astera stats`. */
+  keepWithin(request: StoreBounds): Nothing;
 };
 
 export type BuilderPort = {

@@ -68,6 +68,10 @@ export type StoreStats = Unsettled & {
   readonly walBytes: number;
   /** Pages in the file that hold nothing now. */
   readonly freeBytes: number;
+  /** The bound that the server was last told to keep to; null: none. */
+  readonly bytesMax: number | null;
+  /** Zips that are never dropped for want of room. */
+  readonly pinned: { readonly zips: number; readonly bytes: number };
   readonly tallies: readonly Tally[];
   /** Bodies that are not inline, each content once. */
   readonly blobs: { readonly count: number; readonly bytes: number };

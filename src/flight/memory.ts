@@ -70,6 +70,9 @@ function idOf(blob: number, seq: number): number {
   return blob * SEQ_MAX + seq;
 }
 
+/** One client's answer. Its blob must stay until it is read to the end. */
+export type BlobReader = { readonly blob: number };
+
 /** Reads one chunk of a blob from the store. Without `bytes` there is no such chunk. */
 export type LoadChunk = (request: { readonly blob: number; readonly seq: number }) => Promise<{
   readonly bytes?: Uint8Array;
@@ -79,6 +82,7 @@ export class Memory {
   readonly #cache: WeakCache<StoredFile | Piece>;
   readonly #store: Store;
   readonly #flights: Singleflight<Piece>;
+  readonly #readers = new Set<BlobReader>();
 
   constructor(options: {
     cache: WeakCache<StoredFile | Piece>;
@@ -107,6 +111,25 @@ export class Memory {
   /** The same of all keys that begin so. */
   deleteFiles(prefix: string): void {
     this.#cache.deleteAll((key) => typeof key === 'string' && key.startsWith(prefix));
+  }
+
+  /** Whether the file was asked for since it came into memory, or since the last call. */
+  takeUse(key: string): boolean {
+    return this.#cache.takeUse(key);
+  }
+
+  /** Notes that a client reads a blob, piece by piece, until `closed`. */
+  opened(reader: BlobReader): void {
+    this.#readers.add(reader);
+  }
+
+  closed(reader: BlobReader): void {
+    this.#readers.delete(reader);
+  }
+
+  /** The blobs that clients read now. */
+  get openBlobs(): number[] {
+    return Array.from(this.#readers, ({ blob }) => blob);
   }
 
   setPiece(blob: number, seq: number, bytes: Uint8Array): void {
@@ -183,31 +206,36 @@ export class Memory {
 
 class ByteStreamOfBlob {
   readonly size: number;
+  readonly blob: number;
   readonly #memory: Memory;
-  readonly #blob: number;
   readonly #load: LoadChunk | undefined;
   #isBegun = false;
 
   constructor(memory: Memory, of: { blob: number; size: number; load: LoadChunk | undefined }) {
     this.#memory = memory;
-    this.#blob = of.blob;
+    this.blob = of.blob;
     this.#load = of.load;
     this.size = of.size;
   }
 
   at(offset: number): Uint8Array | Promise<Uint8Array> {
     if (offset >= this.size) return NOTHING;
+    if (!this.#isBegun) this.#memory.opened(this);
     // Only a stream that begins may join chunks. The first stream reads them from the store and does not join them.
-    const whole = this.#isShort && this.#memory.whole(this.#blob, this.size, !this.#isBegun);
+    const whole = this.#isShort && this.#memory.whole(this.blob, this.size, !this.#isBegun);
     this.#isBegun = true;
     if (whole) return whole.bytes.subarray(offset);
     const seq = Math.floor(offset / CHUNK_BYTES);
-    const piece = this.#memory.piece(this.#blob, seq, this.#load);
-    if ((seq + 1) * CHUNK_BYTES < this.size) this.#memory.prefetch(this.#blob, seq + 1, this.#load);
+    const piece = this.#memory.piece(this.blob, seq, this.#load);
+    if ((seq + 1) * CHUNK_BYTES < this.size) this.#memory.prefetch(this.blob, seq + 1, this.#load);
     const from = offset - seq * CHUNK_BYTES;
     return piece instanceof Promise
       ? piece.then(({ bytes }) => bytes.subarray(from))
       : piece.bytes.subarray(from);
+  }
+
+  close(): void {
+    this.#memory.closed(this);
   }
 
   /** Longer than a chunk, and short enough for one send. */

@@ -77,6 +77,21 @@ export class WeakCache<V extends object> {
     return this.#revive(slot);
   }
 
+  /** Whether the entry was asked for since it came, was prolonged, or since the last call. */
+  takeUse(key: string | number): boolean {
+    const slot = this.#slots.get(key);
+    if (slot?.isUsed !== true) return false;
+    slot.isUsed = false;
+    return true;
+  }
+
+  /** Tells `onProlong` of all entries that were asked for since they came or were prolonged: the cache ends. */
+  tellUses(): void {
+    for (const { key, value, isUsed } of this.#strong) {
+      if (isUsed && value !== undefined) this.#options.onProlong?.(key, value);
+    }
+  }
+
   /** Holds `value` under `key`, in place of an older value. `bytes` counts all memory that the value keeps alive. */
   set(key: string | number, value: V, bytes: number): void {
     this.delete(key);

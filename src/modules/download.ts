@@ -134,16 +134,28 @@ export class Download {
       throw new Busy(`cannot give ${this.#name}: the disk is full, and its beginning is gone; try again`);
     const reader: Reader = { offset: 0, generation: this.#generation, size: this.#size };
     const sizeNow = () => this.#size;
+    const blob = this.#blob;
+    const { memory } = this.#options;
+    // It reads on when the blob is whole, and may be dropped for want of room.
+    const opened = {
+      get blob() {
+        return blob.id;
+      },
+    };
     return {
       get size() {
         return sizeNow();
       },
       at: (offset) => {
+        memory.opened(opened);
         reader.offset = offset;
         window.moved(reader);
         return this.#at(offset, reader);
       },
-      close: () => window.left(reader),
+      close: () => {
+        memory.closed(opened);
+        window.left(reader);
+      },
     };
   }
 

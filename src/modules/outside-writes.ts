@@ -15,7 +15,7 @@ import type { ReadThrough } from '../flight/read-through.ts';
 import type { Found, Read } from './found.ts';
 
 export type OutsideWritesOptions = {
-  readonly store: Pick<Store, 'putEntry' | 'sealBlob' | 'forget' | 'dropEntry'>;
+  readonly store: Pick<Store, 'putEntry' | 'sealBlob' | 'forget' | 'dropEntry' | 'letGo'>;
   readonly memory: Memory;
   /** The one that the module proxy uses. */
   readonly readThrough: ReadThrough<Read, Found>;
@@ -51,6 +51,13 @@ export class OutsideWrites {
     const forgotten = await this.#options.store.forget(request);
     for (const key of request.keys) await this.#dropFromMemory(key);
     return forgotten;
+  };
+
+  /** Drops the entries of evicted zips. Answers that read them now go on, as their blobs stay until `dropLeaving`. */
+  letGo: Store['letGo'] = async (request) => {
+    const gone = await this.#options.store.letGo(request);
+    for (const key of request.keys) await this.#dropFromMemory(key);
+    return gone;
   };
 
   /**

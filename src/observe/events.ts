@@ -177,6 +177,17 @@ export class Events {
     else this.#log.error({ why }, 'no room to store: answers are passed through');
   }
 
+  /** Files of one kind were dropped for want of room. */
+  evicted(kind: 'zip' | 'output', files: number, bytes: number): void {
+    this.#metrics.evictedFiles.inc({ kind }, files);
+    this.#metrics.evictedBytes.inc({ kind }, bytes);
+  }
+
+  /** There is room again in a store with a bound. */
+  evictionEnded(bytes: number): void {
+    this.#log.info({ bytes }, 'dropped what was not used for longest: --max-size');
+  }
+
   /** The control socket got a malformed request, or could not be opened. */
   controlRefused(why: string): void {
     this.#log.warn({ why }, 'control socket');

@@ -16,6 +16,8 @@ export type Gauges = {
   weakCache(): { bytes: { strong: number; weak: number }; size: number };
   loopDelay(): LoopDelay;
   storeSizes(): Promise<StoreSizes>;
+  /** Bytes that the store may have; Infinity without a bound. */
+  storeBytesMax(): number;
   /** Undefined without Git. */
   gitCopies(): GitCopies | undefined;
   /** Requests that are being answered, and open connections. */
@@ -59,6 +61,12 @@ export class Metrics {
     'Gets and puts of the build cache',
     ['op', 'result'],
   );
+  readonly evictedFiles = this.#counter('astera_evicted_files_total', 'Files dropped for want of room', [
+    'kind',
+  ]);
+  readonly evictedBytes = this.#counter('astera_evicted_bytes_total', 'Bytes dropped for want of room', [
+    'kind',
+  ]);
   readonly workerDeaths = this.#counter(
     'astera_worker_deaths_total',
     'Worker threads that died and were replaced',
@@ -123,6 +131,9 @@ export class Metrics {
       const { storeBytes, walBytes } = await look();
       metric.set({ file: 'store' }, storeBytes);
       metric.set({ file: 'wal' }, walBytes);
+    });
+    this.#gauge('astera_store_bytes_max', 'Bytes that the store may have', [], (metric) => {
+      metric.set(gauges.storeBytesMax());
     });
     const unchecked = 'Zips and go.mod files that were not checked against the checksum database yet';
     this.#gauge('astera_unchecked', unchecked, [], async (metric) => {

@@ -100,5 +100,5 @@ export function joinModules({ bounds, verify, refusedMs, checksums, ...parts }: 
     ingest: new CheckedIngest({ mode: verify, checksums, clock, events, refusedMs }),
     storedCheck: new StoredCheck({ ...checks, builder }),
   });
-  return { modules, outsideWrites, checks, downloads };
+  return { modules, outsideWrites, readThrough, checks, downloads };
 }

@@ -61,6 +61,7 @@ function openStore(config: Config, events: Events, writer: WriterThread | undefi
     dbPath: config.dbPath,
     ...(writer !== undefined && { thread: writer }),
     threads: config.readers,
+    bytesMax: config.storeBytesMax,
     onReads: (calls) => events.storeRead(calls),
     onWrites: (calls) => events.storeWrote(calls),
     onDeath: (message) => events.workerDied(message),

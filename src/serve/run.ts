@@ -4,7 +4,6 @@
  */
 
 import type { Logins } from '../access/logins.ts';
-import { expireBuildCache } from '../buildcache/expiry.ts';
 import { controlPath } from '../control/control-path.ts';
 import { ControlServer } from '../control/control-server.ts';
 import { messageOf } from '../core/errors.ts';
@@ -35,8 +34,8 @@ import type { ThreadStore } from '../workers/thread-store.ts';
 import { announce } from './announce.ts';
 import { Background } from './background.ts';
 import { cacheProgram } from './cache-program.ts';
-import { clock } from './clock.ts';
 import { connectionsMax } from './connection-limit.ts';
+import { Housekeeping } from './housekeeping.ts';
 import { STOP_GRACE_MS } from './limits.ts';
 import { importLocalCache } from './local-cache.ts';
 import { openLogins } from './logins.ts';
@@ -47,9 +46,6 @@ import { notifySystemd, ServiceManager } from './service-manager.ts';
 import { createServices, type Services } from './services.ts';
 import { openStatus, type ServerStatus } from './status.ts';
 import { aborted, onHangup } from './stop-signal.ts';
-
-/** Between two rounds of writing last-use times and dropping what is past its bound. */
-const HOUSEKEEPING_MS = 60_000;
 
 /** Threads for zip checks and for zips out of Git: one keeps up with any line; the Pi's other cores are for readers. */
 const BUILDERS = 1;
@@ -89,12 +85,14 @@ export async function runServer({
     weakCache: () => services.cache,
     loopDelay: () => loopDelay.take(),
     storeSizes: () => store.getSizes({}),
+    storeBytesMax: () => store.bound.bytesMax,
     gitCopies: services.git.copies,
     open,
   });
   const onWork = () => loopDelay.wake();
   const program = cacheProgram();
   const status = openStatus({ config, metrics, events, services, open, full: () => store.full });
+  const house = new Housekeeping(config, { store, services, events, logins, status });
   const server = serverOver({ config, store, metrics, events, profiles, onWork, program, status }, services);
   const manager =
     config.systemd &&
@@ -103,24 +101,16 @@ export async function runServer({
       isAlive: () => unreadable(store),
       send: (message) => notifySystemd(message, (why) => events.notifyFailed(why)),
     });
-  const timers = [
-    setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4)),
-    setInterval(() => {
-      logins?.sweep();
-      void status.turnMinute();
-      void keepHouse(config, { store, services, events, stop });
-    }, HOUSEKEEPING_MS),
-  ];
+  const sweeping = setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4));
   let control: ControlServer | undefined;
   const takeDown = async () => {
-    timers.forEach(clearInterval);
+    clearInterval(sweeping);
     background.stop();
     const controlStopped = control?.stop();
     await server.stop(STOP_GRACE_MS);
     await services.close();
     await controlStopped;
-    await services.lastUse.flush(clock.wallMs()).catch(() => {});
-    await services.usedActions.flush(clock.wallMs()).catch(() => {});
+    await house.close();
     await status.close();
     await store.close();
     await builder.close();
@@ -129,6 +119,7 @@ export async function runServer({
     loopDelay.stop();
   };
   try {
+    await house.start();
     await services.modules.follow(readPolicy(config, config));
     await nameSigner(config, { store, events });
     await importLocalCache(config, {
@@ -250,26 +241,6 @@ async function openControl(
   } catch (error) {
     events.controlRefused(messageOf(error));
     return undefined;
-  }
-}
-
-async function keepHouse(
-  { buildCacheBytesMax, buildCacheExpiryMs }: Config,
-  { store, services, events, stop }: Pick<Serving, 'store' | 'events' | 'stop'> & { services: Services },
-): Promise<void> {
-  try {
-    await services.lastUse.flush(clock.wallMs());
-    await services.usedActions.flush(clock.wallMs());
-    await store.tidy({ nowMs: clock.wallMs() });
-    await expireBuildCache({
-      store,
-      clock,
-      unusedMs: buildCacheExpiryMs,
-      storedBytesMax: buildCacheBytesMax,
-    });
-    await services.vulndb?.lookForNews();
-  } catch (error) {
-    if (!stop.aborted) events.housekeepingFailed(messageOf(error));
   }
 }
 

@@ -7,6 +7,7 @@ import type { Logins } from '../access/logins.ts';
 import type { VisibilityOf } from '../core/answer.ts';
 import type { ControlPort } from '../core/control-port.ts';
 import { BadRequest } from '../core/errors.ts';
+import { pinsOf } from '../core/pins.ts';
 import type { Upstream } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource } from '../core/resource.ts';
@@ -18,6 +19,7 @@ import { Singleflight } from '../flight/singleflight.ts';
 import type { BuildZip } from '../git/build-zip.ts';
 import { createGitSource } from '../git/create-git-source.ts';
 import { PolicedModules } from '../modules/policed-modules.ts';
+import { ZipEviction } from '../modules/zip-eviction.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
 import { asteraVersion } from '../settings/version.ts';
@@ -50,12 +52,13 @@ export type ServicesOptions = {
 
 export type Services = ReturnType<typeof createServices>;
 
+const BOUNDS = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX } as const;
+
 /** @throws {UsageError} a malformed checksum database or HTTP proxy */
 export function createServices({ config, store, builder, events, logins }: ServicesOptions) {
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
   const pages = usable(() => new Pages({ version: asteraVersion(), proxyEnv: config.proxyEnv }));
-  const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
   const lastUse = new LastUse<string>((keys, nowMs) => store.touch({ keys, nowMs }));
   const access = new Access({
     // A module that may go to no proxy is no less private than one that is named so.
@@ -71,7 +74,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     lastUse,
     clock,
     budget: config,
-    bounds: { ...bounds, flightsMax: READ_QUEUE_MAX, onJoin: () => events.joinedFlight() },
+    bounds: { ...BOUNDS, flightsMax: READ_QUEUE_MAX, onJoin: () => events.joinedFlight() },
   });
   const base = { store, memory: held.memory, upstream, upstreams, events, config, visibilityOf };
   const databases = databasesOf(config).map(
@@ -91,7 +94,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     checksums: sumdb,
     clock,
     events,
-    bounds: { ...bounds, onJoin: () => events.joinedFlight() },
+    bounds: { ...BOUNDS, onJoin: () => events.joinedFlight() },
     refusedMs: config.negativeTtlMs,
     isOffline: config.offline,
     visibilityOf,
@@ -100,6 +103,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
   return {
     access,
     ...joinBuildCache({ config, store, memory: held.memory, events, logins }),
+    zips: new ZipEviction({ ...held, ...joined, store, clock, isPinned: pinsOf(pinnedBy(config)) }),
     ...held,
     ...joined,
     upstream,
@@ -118,6 +122,11 @@ export function createServices({ config, store, builder, events, logins }: Servi
       await Promise.all([upstreams.close(), pages.close(), stopped]);
     },
   };
+}
+
+/** The patterns of modules whose zips are never evicted. */
+export function pinnedBy({ privatePatterns, noProxyPatterns, pinPatterns }: Config): string {
+  return [privatePatterns, noProxyPatterns, pinPatterns].filter((one) => one !== '').join(',');
 }
 
 /** Git, unless it is off. Without a directory of its own, the repositories' copies lie beside the database. */
@@ -199,7 +208,6 @@ function sumdbProxy(
   },
 ): SumdbProxy {
   const { store, memory, upstream, upstreams, events, config, visibilityOf } = parts;
-  const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
   return new SumdbProxy({
     name,
     key,
@@ -212,7 +220,7 @@ function sumdbProxy(
       clock,
     }),
     memory,
-    readThrough: new ReadThrough({ reads: new Singleflight(bounds), fetches: new Singleflight(bounds) }),
+    readThrough: new ReadThrough({ reads: new Singleflight(BOUNDS), fetches: new Singleflight(BOUNDS) }),
     clock,
     events,
     isOffline: config.offline,

@@ -11,7 +11,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { bucketEnv } from '../bucket/credentials.ts';
 import type { Address } from '../core/address.ts';
-import { BUILD_CACHE_KEPT_MS } from '../core/limits.ts';
+import { BUILD_CACHE_KEPT_MS, MiB } from '../core/limits.ts';
 import { type Network, parseNetworks } from '../core/network.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
 import {
@@ -22,6 +22,7 @@ import {
   parsePatterns,
   parseSwitch,
   parseText,
+  sizeFrom,
 } from '../core/setting.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { checkMappingsMeet, parsePathMappings } from '../git/path-mapping.ts';
@@ -86,6 +87,10 @@ export type Config = PolicySettings & {
   readonly cacheTtlMs: number;
   readonly cacheWeakBytesMax: number;
   readonly readers: number;
+  /** Bytes of the store's file; undefined: no zip is dropped. */
+  readonly storeBytesMax: number | undefined;
+  /** Of modules whose zips are never dropped, beside private ones, as `pinsOf` takes them; may be empty. */
+  readonly pinPatterns: string;
   /** Bytes of the build cache in the store, and how long an unused output stays. */
   readonly buildCacheBytesMax: number;
   readonly buildCacheExpiryMs: number;
@@ -162,6 +167,8 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     cacheTtlMs: settings.read(serveOptions.cacheTtlMs, durationWithin(0, 576 * HOUR_MS)),
     cacheWeakBytesMax: settings.read(serveOptions.cacheWeakBytesMax, parseSize),
     readers: settings.read(serveOptions.readers, numberWithin(1, READERS_MAX), defaultReaders()),
+    storeBytesMax: settings.readIfSet(serveOptions.storeBytesMax, sizeFrom(STORE_BYTES_MIN)),
+    pinPatterns: settings.read(serveOptions.pinPatterns, parsePatterns),
     buildCacheBytesMax: settings.read(serveOptions.buildCacheBytesMax, parseSize),
     buildCacheExpiryMs: settings.read(
       serveOptions.buildCacheExpiryMs,
@@ -307,6 +314,9 @@ function readPatterns(settings: Settings, goEnv: GoEnv): Pick<StoreConfig, Patte
 }
 
 const HOUR_MS = 3_600_000;
+
+/** A store of less has room for the smallest modules only. */
+const STORE_BYTES_MIN = 32 * MiB;
 
 /** A connection and its page cache each. At half the largest machines read slower; at double memory goes for nothing. */
 const READERS_MAX = 64;

@@ -211,6 +211,17 @@ export const serveOptions = {
     help: 'vulnerability database to proxy at /vulndb, or off [default: GOVULNDB, else https://vuln.go.dev]',
     form: 'a URL such as https://vuln.go.dev or file:///srv/vulndb, or off',
   },
+  storeBytesMax: {
+    name: 'max-size',
+    help: 'drop the least recently used zips and build outputs when the file of --db reaches this size [default: drop no zips]',
+    form: 'a size such as 2GB or 20GiB, at least 32MiB',
+  },
+  pinPatterns: {
+    name: 'pin',
+    help: 'patterns of modules whose zips --max-size never drops; import stands for all that "astera import" brings; private modules are pinned anyway',
+    form: 'comma-separated patterns as in GOPRIVATE, or import',
+    fallback: '',
+  },
   buildCacheBytesMax: {
     name: 'max-build-cache',
     help: 'remove the least used build outputs above this size; never those used within a day unless the disk is full',

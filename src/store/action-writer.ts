@@ -4,21 +4,21 @@ import type { ActionName, BuildCacheWriterPort } from '../core/build-cache-port.
 import { BadRequest, NotFound } from '../core/errors.ts';
 import { ACTION_NOTE_LENGTH_MAX, NAMESPACE_LENGTH_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
-import type { ActionUse } from './action-use.ts';
 import { idBytes } from './cache-id.ts';
 import type { OutputWriter } from './output-writer.ts';
 import type { Connection } from './schema.ts';
 import type { UploadQueue } from './upload-queue.ts';
+import type { UseTimes } from './use-times.ts';
 
 type ActionWriterParts = {
   readonly outputs: OutputWriter;
-  readonly use: ActionUse;
+  readonly use: UseTimes;
   readonly uploads: Pick<UploadQueue, 'addAction'>;
 };
 
 export class ActionWriter {
   readonly #outputs: OutputWriter;
-  readonly #use: ActionUse;
+  readonly #use: UseTimes;
   readonly #uploads: Pick<UploadQueue, 'addAction'>;
   readonly #sql;
 

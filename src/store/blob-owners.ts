@@ -10,6 +10,7 @@ import type { Connection } from './schema.ts';
 const OWNERS = [
   'SELECT 1 AS found FROM entry WHERE blob = ?',
   'SELECT 1 AS found FROM output WHERE blob = ?',
+  'SELECT 1 AS found FROM leaving WHERE blob = ?',
 ] as const;
 
 export class BlobOwners {

@@ -3,6 +3,7 @@
 import { CHUNKS_PER_BLOB, KEYS_PER_CALL_MAX } from '../core/limits.ts';
 import type { EntryRow, ReaderPort, Source, Trust } from '../core/store-port.ts';
 import { type KeyColumns, keyRowOf, rangeOf } from './key-row.ts';
+import { IS_UPLOADED, IS_ZIP } from './leaving-zips.ts';
 import type { PartialReader } from './partial-reader.ts';
 import type { Connection } from './schema.ts';
 
@@ -24,6 +25,7 @@ export class EntryReader {
   readonly #keys;
   readonly #stored;
   readonly #listed;
+  readonly #leastUsed;
 
   constructor(db: Connection, partials: PartialReader) {
     this.#partials = partials;
@@ -39,6 +41,10 @@ export class EntryReader {
     this.#stored = db.prepare<[string], { status: number }>('SELECT status FROM entry WHERE key = ?');
     this.#listed = db.prepare<[string, string, number], KeyColumns>(
       'SELECT key, status, size, blob FROM entry WHERE key > ? AND key < ? ORDER BY key LIMIT ?',
+    );
+    this.#leastUsed = db.prepare<[number, string, number], ZipColumns>(
+      `SELECT key, size, blob, source, used_at_ms FROM entry
+       WHERE ${IS_ZIP} AND ${IS_UPLOADED} AND (used_at_ms, key) > (?, ?) ORDER BY used_at_ms, key LIMIT ?`,
     );
   }
 
@@ -72,7 +78,20 @@ export class EntryReader {
     const [first, end] = rangeOf(prefix, after);
     return { rows: this.#listed.all(first, end, KEYS_PER_CALL_MAX).map(keyRowOf) };
   };
+
+  getLeastUsedZips: ReaderPort['getLeastUsedZips'] = ({ after, limit }) => {
+    const rows = this.#leastUsed.all(after.usedAtMs, after.key, limit);
+    return {
+      zips: rows.map(({ blob, used_at_ms, ...zip }) => ({
+        ...zip,
+        blob: blob ?? undefined,
+        usedAtMs: used_at_ms,
+      })),
+    };
+  };
 }
+
+type ZipColumns = Pick<EntryColumns, 'size' | 'blob' | 'source' | 'used_at_ms'> & { key: string };
 
 const VERSION_FILE = /^([^/]+)\.(info|mod|zip)$/;
 

@@ -6,6 +6,7 @@
  *     output, action   the build cache: output ─▶ blob, (namespace, action ID) ─▶ output
  *     session          (namespace, key) ─▶ the actions that such a `go` command asks for
  *     upload           (kind, name) of what is to be written to the bucket
+ *     leaving          blobs of evicted zips, until no answer reads them
  *     chunk  blob * 2^20 + seq ─▶ CHUNK bytes (the last one fewer)
  *
  * A key is a path below a GOPROXY's root (`github.com/!azure/x/@v/v1.0.0.mod`).
@@ -189,5 +190,11 @@ export const migrations: readonly string[] = [
   `
   -- All that a list of modules and their versions takes: without it every page with a body in it would be read.
   CREATE INDEX entry_version ON entry (key, kind, size) WHERE status = 200 AND kind IN ('info', 'mod', 'zip');
+  `,
+  `
+  -- Has all that eviction and its figures ask of a zip: the least used ones come first.
+  CREATE INDEX entry_zip_used ON entry (used_at_ms, key, size, blob, source) WHERE kind = 'zip' AND status = 200;
+  -- Blobs of evicted zips, which answers may still read.
+  CREATE TABLE leaving (blob INTEGER PRIMARY KEY) STRICT;
   `,
 ];

@@ -24,6 +24,7 @@ export class StoreReader implements ReaderPort {
   readonly getVersions;
   readonly getStored;
   readonly getKeys;
+  readonly getLeastUsedZips;
   readonly getPartialKeys;
   readonly getChunk;
   readonly writeBlob;
@@ -58,6 +59,7 @@ export class StoreReader implements ReaderPort {
     this.getVersions = entries.getVersions;
     this.getStored = entries.getStored;
     this.getKeys = entries.getKeys;
+    this.getLeastUsedZips = entries.getLeastUsedZips;
     this.getPartialKeys = partials.getPartialKeys;
     this.getChunk = blobs.getChunk;
     this.writeBlob = blobs.writeBlob;

@@ -7,7 +7,9 @@
 import { statSync } from 'node:fs';
 import { messageOf, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
+import { pinsOf } from '../core/pins.ts';
 import { quote } from '../core/quote.ts';
+import type { ZipRow } from '../core/store-port.ts';
 import type {
   BuildCacheStats,
   Conflict,
@@ -16,7 +18,9 @@ import type {
   Tally,
   Unsettled,
 } from '../core/store-stats.ts';
+import { IS_ZIP } from './leaving-zips.ts';
 import { type Connection, openReadable } from './schema.ts';
+import { boundsOf } from './size-setting.ts';
 import { UNSETTLED_COUNTS } from './unsettled.ts';
 
 const PARTIALS_LISTED_MAX = 20;
@@ -44,6 +48,8 @@ export function countAll(db: Connection, path: string): StoreStats {
     storeBytes: bytesOfFile(path),
     walBytes: bytesOfFile(`${path}-wal`),
     freeBytes: numberOf(db, 'PRAGMA freelist_count') * numberOf(db, 'PRAGMA page_size'),
+    bytesMax: boundsOf(db).bytesMax ?? null,
+    pinned: pinned(db),
     tallies: tallies(db),
     blobs: blobs(db),
     partials: partials(db),
@@ -58,6 +64,20 @@ function tallies(db: Connection): Tally[] {
                       min(stored_at_ms) AS oldestAtMs, max(stored_at_ms) AS newestAtMs
                FROM entry GROUP BY kind, status, source`;
   return db.prepare<[], Tally>(sql).all();
+}
+
+function pinned(db: Connection): StoreStats['pinned'] {
+  const patterns = boundsOf(db).pinned;
+  const sum = { zips: 0, bytes: 0 };
+  if (patterns === '') return sum;
+  const isPinned = pinsOf(patterns);
+  const sql = `SELECT key, source, size FROM entry WHERE ${IS_ZIP}`;
+  for (const zip of db.prepare<[], Pick<ZipRow, 'key' | 'source' | 'size'>>(sql).iterate()) {
+    if (!isPinned(zip)) continue;
+    sum.zips++;
+    sum.bytes += zip.size;
+  }
+  return sum;
 }
 
 function blobs(db: Connection): StoreStats['blobs'] {

@@ -8,18 +8,20 @@ import type { Connection } from './schema.ts';
 /** Our own readers end a batch well within this time. Other processes may read for longer: nobody waits for them. */
 const CHECKPOINT_WAIT_MS = 50;
 
-/** Free pages given back to the disk by one tidy: 4 MiB. */
+/** Free pages given back to the disk by one step: 4 MiB. */
 const VACUUM_PAGES = 256;
 
 export class Upkeep {
   readonly #db: Connection;
   readonly #path: string;
   readonly #blobs: BlobWriter;
+  readonly #pageBytes: number;
 
   constructor(db: Connection, path: string, blobs: BlobWriter) {
     this.#db = db;
     this.#path = path;
     this.#blobs = blobs;
+    this.#pageBytes = this.#number('page_size');
   }
 
   /** Not inside a transaction: the worker calls it alone. */
@@ -35,9 +37,22 @@ export class Upkeep {
     return { walBytes: statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0 };
   };
 
-  tidy: WriterPort['tidy'] = ({ nowMs }) => {
-    const partials = this.#blobs.dropStale(nowMs);
-    this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
-    return { partials };
+  tidy: WriterPort['tidy'] = ({ nowMs }) => ({ partials: this.#blobs.dropStale(nowMs) });
+
+  shrink: WriterPort['shrink'] = ({ bytesMax }) => {
+    const { fileBytes, usedBytes } = this.sizes({});
+    const pages = Math.ceil((fileBytes - Math.max(bytesMax, usedBytes)) / this.#pageBytes);
+    if (pages <= 0) return { isDone: true };
+    this.#db.pragma(`incremental_vacuum(${Math.min(pages, VACUUM_PAGES)})`);
+    return { isDone: pages <= VACUUM_PAGES };
   };
+
+  sizes: WriterPort['sizes'] = () => {
+    const [pages, free] = [this.#number('page_count'), this.#number('freelist_count')];
+    return { fileBytes: pages * this.#pageBytes, usedBytes: (pages - free) * this.#pageBytes };
+  };
+
+  #number(pragma: string): number {
+    return Number(this.#db.pragma(pragma, { simple: true }));
+  }
 }

@@ -7,16 +7,18 @@
 
 import type { WriterPort } from '../core/store-port.ts';
 import { ActionExpiry } from './action-expiry.ts';
-import { ActionUse } from './action-use.ts';
 import { ActionWriter } from './action-writer.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { EntryWriter } from './entry-writer.ts';
+import { LeavingZips } from './leaving-zips.ts';
 import { OutputWriter } from './output-writer.ts';
 import { PolicyWriter } from './policy-writer.ts';
 import { type Connection, closeWritable, openWritable, readSetting, type WriterMode } from './schema.ts';
 import { SessionWriter } from './session-writer.ts';
+import { keepWithin } from './size-setting.ts';
 import { Upkeep } from './upkeep.ts';
 import { UploadQueue } from './upload-queue.ts';
+import { UseTimes } from './use-times.ts';
 import { VerdictWriter } from './verdict-writer.ts';
 
 export class StoreWriter implements WriterPort {
@@ -52,10 +54,15 @@ export class StoreWriter implements WriterPort {
   readonly queueStored;
   readonly checkpoint;
   readonly tidy;
+  readonly letGo;
+  readonly dropLeaving;
+  readonly shrink;
+  readonly keepWithin;
+  readonly sizes;
   readonly #db: Connection;
   readonly #blobs: BlobWriter;
   readonly #outputs: OutputWriter;
-  readonly #use: ActionUse;
+  readonly #use: UseTimes;
   readonly #uploads: UploadQueue;
 
   /**
@@ -96,7 +103,7 @@ export class StoreWriter implements WriterPort {
     this.putOutput = outputs.putOutput;
     this.openOutput = outputs.openOutput;
     this.sealOutput = outputs.sealOutput;
-    const use = new ActionUse(db, monotonicMs);
+    const use = new UseTimes(db, monotonicMs);
     this.#use = use;
     const actions = new ActionWriter(db, { outputs, use, uploads });
     this.putAction = actions.putAction;
@@ -111,6 +118,12 @@ export class StoreWriter implements WriterPort {
     const upkeep = new Upkeep(db, path, blobs);
     this.checkpoint = upkeep.checkpoint;
     this.tidy = upkeep.tidy;
+    this.shrink = upkeep.shrink;
+    this.sizes = upkeep.sizes;
+    const leaving = new LeavingZips(db, blobs);
+    this.letGo = leaving.letGo;
+    this.dropLeaving = leaving.dropLeaving;
+    this.keepWithin = keepWithin(db);
   }
 
   /** Runs `work` in one transaction: all of it is committed when this returns, or none. */

@@ -8,7 +8,7 @@
 
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DISK_RESERVE_BYTES, DISK_RESERVE_PART } from './limits.ts';
+import { DISK_RESERVE_BYTES, DISK_RESERVE_PART, EVICTION_RESERVES } from './limits.ts';
 
 /** SQLite's words for want of room: SQLITE_FULL, and the I/O errors a limit or a quota gives. */
 const FULL = /SQLITE_FULL|SQLITE_IOERR/;
@@ -22,6 +22,8 @@ export type DiskWatchOptions = {
   readonly now: () => number;
   /** Told when it begins to be full, with the reason, and when it no longer is, without. */
   readonly onChange?: (why: string | undefined) => void;
+  /** Told how many bytes are free beside the room that is kept for growth; below 0 if there are fewer. */
+  readonly onSpare?: (bytes: number) => void;
 };
 
 export class DiskWatch {
@@ -64,6 +66,7 @@ export class DiskWatch {
       this.#low =
         free < reserve ? `disk is full: ${mib(free)} MiB free, ${mib(reserve)} kept back` : undefined;
       this.#tell();
+      this.#options.onSpare?.(free - EVICTION_RESERVES * reserve);
     } catch {
       return;
     }

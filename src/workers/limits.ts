@@ -25,3 +25,6 @@ export const DISK_RESERVE_BYTES = 128 * MiB;
 
 /** The same for a small disk, as a part of its size. */
 export const DISK_RESERVE_PART = 0.1;
+
+/** Below so many of these reserves, a store with --max-size gives room back before storing has to stop. At 1 it would stop first. */
+export const EVICTION_RESERVES = 2;

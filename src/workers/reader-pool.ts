@@ -46,6 +46,7 @@ const calls = [
   'getStored',
   'getKeys',
   'getPartialKeys',
+  'getLeastUsedZips',
   'getSizes',
   'getAction',
   'getOutput',

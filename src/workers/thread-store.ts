@@ -4,9 +4,12 @@ import { StoreFailed } from '../core/errors.ts';
 import type { Store } from '../core/store-port.ts';
 import { DiskWatch, type DiskWatchOptions } from './disk-watch.ts';
 import { ReaderPool, type ReaderPoolOptions } from './reader-pool.ts';
+import { SizeBound } from './size-bound.ts';
 import { WriterQueue, type WriterQueueOptions } from './writer-queue.ts';
 
 export type ThreadStore = Store & {
+  /** How far it may grow. */
+  readonly bound: SizeBound;
   /** The store's own name. */
   readonly instance: string;
   /** Ids of its threads that run now. */
@@ -15,7 +18,12 @@ export type ThreadStore = Store & {
   close(): Promise<void>;
 };
 
-export type ThreadStoreOptions = ReaderPoolOptions & Omit<WriterQueueOptions, 'onOutcome'> & DiskWatchOptions;
+export type ThreadStoreOptions = ReaderPoolOptions &
+  Omit<WriterQueueOptions, 'onOutcome' | 'bound'> &
+  Omit<DiskWatchOptions, 'onSpare'> & {
+    /** Of the store's file; undefined: without a bound. */
+    readonly bytesMax?: number | undefined;
+  };
 
 /**
  * Opens the store at `dbPath`, making it if there is none, and starts its threads.
@@ -23,9 +31,11 @@ export type ThreadStoreOptions = ReaderPoolOptions & Omit<WriterQueueOptions, 'o
  * @throws {StoreFailed} what `store/schema.ts` refuses
  */
 export async function openThreadStore(options: ThreadStoreOptions): Promise<ThreadStore> {
-  const disk = new DiskWatch(options);
+  const bound = new SizeBound(options.bytesMax);
+  const disk = new DiskWatch({ ...options, onSpare: (bytes) => bound.noteDisk(bytes) });
   const writer = new WriterQueue({
     ...options,
+    bound,
     onOutcome: (failure) => (failure === undefined ? disk.noteSuccess() : disk.noteFailure(failure)),
   });
   const opened = await writer.open().catch(async (error: unknown) => {
@@ -33,12 +43,16 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
     await writer.close();
     throw error;
   });
+  await writer.call.sizes({}); // The bound knows of the file from here on.
   await disk.look();
+  const whyFull = () => disk.full ?? bound.full;
   // Calls that only add are refused while there is no room. Calls that free or tidy are not.
   const ifRoom =
     <Q, R>(call: (request: Q) => Promise<R>) =>
-    (request: Q): Promise<R> =>
-      disk.full === undefined ? call(request) : Promise.reject(new StoreFailed(`cannot store: ${disk.full}`));
+    (request: Q): Promise<R> => {
+      const why = whyFull();
+      return why === undefined ? call(request) : Promise.reject(new StoreFailed(`cannot store: ${why}`));
+    };
   const { call } = writer;
   let lastBlob = opened.lastBlobId;
   const readers = new ReaderPool(options);
@@ -57,8 +71,9 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
     touchActions: ifRoom(call.touchActions),
     putSession: ifRoom(call.putSession),
     get full() {
-      return disk.full;
+      return whyFull();
     },
+    bound,
     instance: opened.instance,
     nextBlob: () => ++lastBlob,
     waitForRoom: () => writer.waitForRoom(),

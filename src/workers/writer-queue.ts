@@ -8,7 +8,7 @@
  */
 
 import { messageOf, StoreFailed } from '../core/errors.ts';
-import type { Remote, WriterPort } from '../core/store-port.ts';
+import type { FileSizes, Remote, WriterPort } from '../core/store-port.ts';
 import type { WriterMode } from '../store/schema.ts';
 import type { Reply, Request } from '../wire/messages.ts';
 import {
@@ -22,6 +22,7 @@ import {
 } from './calls-client.ts';
 import { BULK_GROUP_BYTES_MAX, WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from './limits.ts';
 import type { Piscina } from './piscina.ts';
+import { SizeBound } from './size-bound.ts';
 import type { Opened } from './writer-worker.ts';
 
 /** The writer's thread, which touches nothing before {@link WriterQueue.open}. */
@@ -38,6 +39,8 @@ export type WriterQueueOptions = {
   /** Called after each group, with the store's message if it failed, and without one if it committed. */
   readonly onOutcome?: (failure: string | undefined) => void;
   readonly onDeath?: (message: string) => void;
+  /** Told of the file's sizes and of what is queued. Chunks wait for its room. */
+  readonly bound?: SizeBound;
   /** Another wait than GATHER_MS, for tests. */
   readonly gatherMs?: number;
   /** Another thread entry, for tests. */
@@ -96,6 +99,11 @@ const calls = [
   'forgetActions',
   'checkpoint',
   'tidy',
+  'letGo',
+  'dropLeaving',
+  'sizes',
+  'shrink',
+  'keepWithin',
 ] as const;
 
 /** Starts the thread alone: it takes 0.1 s to come up, in which others can be loaded. */
@@ -115,8 +123,8 @@ export class WriterQueue {
   readonly call: Remote<WriterPort>;
   readonly #pool: Piscina;
   readonly #options: WriterQueueOptions;
+  readonly #bound: SizeBound;
   #queue: Pending[] = [];
-  #queuedBytes = 0;
   #waitingForRoom: (() => void)[] = [];
   #writtenBytes = 0;
   #running: Promise<void> | undefined;
@@ -126,6 +134,8 @@ export class WriterQueue {
 
   constructor(options: WriterQueueOptions) {
     this.#options = options;
+    this.#bound = options.bound ?? new SizeBound(undefined);
+    this.#bound.onRoom = () => this.#wakeWaiting();
     this.#pool = options.thread ?? startWriter(options.dbPath, options);
     this.#pool.on('error', (error: unknown) => options.onDeath?.(messageOf(error)));
     this.call = remoteOf(calls, (request) => this.#send(request));
@@ -156,10 +166,13 @@ export class WriterQueue {
     await this.#pool.destroy();
   }
 
-  /** Waits while more than WRITE_QUEUE_BYTES_MAX are queued: writers ask this before they send chunks. */
+  /**
+   * Waits while more than WRITE_QUEUE_BYTES_MAX are queued, or while old files must be dropped first: writers ask this
+   * before they send chunks.
+   */
   async waitForRoom(): Promise<void> {
     const bytesMax = this.#isBulk ? 2 * BULK_GROUP_BYTES_MAX : WRITE_QUEUE_BYTES_MAX;
-    while (this.#queuedBytes > bytesMax) {
+    while (this.#bound.queuedBytes > bytesMax || this.#bound.isWaiting) {
       await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
     }
   }
@@ -168,7 +181,7 @@ export class WriterQueue {
     if (this.#isClosed) return Promise.reject(new StoreFailed('cannot write store: it is closed'));
     return new Promise((resolve, reject) => {
       this.#queue.push({ request, resolve, reject });
-      this.#queuedBytes += bytesOf(request);
+      this.#bound.queuedBytes += bytesOf(request);
       this.#running ??= this.#drain();
       if (request.call !== 'putEntry') this.#hurry();
     });
@@ -211,19 +224,25 @@ export class WriterQueue {
   }
 
   async #runGroup(group: Pending[]): Promise<void> {
-    const replies = await this.#runTwice(group.map((pending) => pending.request));
+    const replies = await this.#runTwice(requestsOf(group));
     this.#writtenBytes += GROUP_WAL_BYTES;
     for (const { request } of group) {
-      this.#queuedBytes -= bytesOf(request);
+      this.#bound.queuedBytes -= bytesOf(request);
       this.#writtenBytes += CALL_WAL_BYTES + bytesOf(request);
     }
-    for (const resolve of this.#waitingForRoom.splice(0)) resolve();
+    const sizes = replies[group.length];
+    if (sizes?.ok) this.#bound.noteSizes(sizes.value as FileSizes);
+    this.#wakeWaiting();
     const failed = replies.find((reply) => !reply.ok && reply.kind === 'store-failed');
     this.#options.onOutcome?.(failed?.ok === false ? failed.message : undefined);
     if (failed === undefined) this.#options.onWrites?.(group.length);
     group.forEach((pending, i) => {
       settle(pending, replies[i]);
     });
+  }
+
+  #wakeWaiting(): void {
+    for (const resolve of this.#waitingForRoom.splice(0)) resolve();
   }
 
   async #runTwice(requests: readonly Request[]): Promise<Reply[]> {
@@ -246,6 +265,13 @@ export class WriterQueue {
     if (walBytes < 2 * CHECKPOINT_BYTES) return;
     await this.#runTwice([{ call: 'checkpoint', args: { truncate: true } as object }]);
   }
+}
+
+/** Each group asks for the file's sizes too. A checkpoint comes alone. */
+function requestsOf(group: readonly Pending[]): Request[] {
+  const requests = group.map(({ request }) => request);
+  const isAlone = requests[0]?.call === 'checkpoint';
+  return isAlone ? requests : [...requests, { call: 'sizes', args: {} }];
 }
 
 /** Packing changes and moves what it is given; the original stays for the second try. */

@@ -102,6 +102,8 @@ test('--json counts entries, each content once, and partial downloads', async ()
   assert.deepEqual(rest, {
     db,
     freeBytes: 0,
+    bytesMax: null,
+    pinned: { zips: 0, bytes: 0 },
     tallies: [
       tally('info', 200, 2, 150, 1_000, 9_000),
       tally('list', 200, 2, 20_000),

@@ -54,6 +54,11 @@ function rig() {
       await committed;
       return { answers: 1, negatives: 0, partials: 0, bodyBytes: 1 };
     },
+    letGo: async () => {
+      calls.push('let go');
+      await committed;
+      return { files: 1, bodyBytes: 1 };
+    },
     dropEntry: async () => {
       calls.push('drop');
       await committed;

@@ -72,6 +72,7 @@ function makeEvents(): { events: Events; metrics: Metrics } {
     loopDelay: () => ({ p50: 0.001, p99: 0.002, max: 0.003 }),
     storeSizes: async () => ({ storeBytes: 1_000, walBytes: 200, unchecked: 7, unconfirmed: 4, unknown: 1 }),
     open: () => ({ requests: 2, connections: 5 }),
+    storeBytesMax: () => 5e8,
     gitCopies: () => ({ copies: 3, bytes: 9_000, removed: 2, tidied: 1 }),
   });
   return { events: new Events(log, metrics), metrics };

@@ -14,6 +14,8 @@ function statsOf(storeBytes: number): StoreStats {
   return {
     storeBytes,
     walBytes: 2,
+    bytesMax: null,
+    pinned: { zips: 0, bytes: 0 },
     freeBytes: 3,
     tallies: [
       { ...tally, kind: 'mod', source: 'upstream', entries: 5, bytes: 50 },

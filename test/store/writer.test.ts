@@ -354,18 +354,25 @@ test('partial downloads that nobody asked for in seven days go, younger ones sta
   assertWhole(store.path);
 });
 
-test('tidying gives free pages back to the disk', (t) => {
+test('free pages are given back to the disk step by step, until the file is as long as it may be', (t) => {
   const { writer, path } = new Opened(t);
   grow(writer, { key, blob: 1, chunks: chunksOf(contentOf(12 * CHUNK_BYTES)) });
   writer.checkpoint({ truncate: true });
   const fullBytes = statSync(path).size;
   writer.dropBlob({ blob: 1 });
-  writer.inTransaction(() => writer.tidy({ nowMs: 0 }));
+  const shrink = (bytesMax: number) => writer.inTransaction(() => writer.shrink({ bytesMax }));
+  assert.deepEqual(shrink(fullBytes), { isDone: true }, 'it is no longer than it may be');
+  const { fileBytes, usedBytes } = writer.sizes({});
+  assert.equal(fileBytes, fullBytes);
+  assert.ok(usedBytes < fullBytes - 11 * CHUNK_BYTES, 'the free pages are still in the file');
+  assert.deepEqual(shrink(fullBytes - 2 ** 20), { isDone: true });
+  const first = writer.sizes({}).fileBytes;
+  assert.ok(first <= fullBytes - 2 ** 20 && first > fullBytes - 2 ** 20 - 2 * 2 ** 14, `${first} bytes`);
+  // Twelve chunks are less than one step.
+  assert.deepEqual(shrink(0), { isDone: true });
+  assert.deepEqual(writer.sizes({}), { fileBytes: usedBytes, usedBytes }, 'nothing is free');
   writer.checkpoint({ truncate: true });
-  assert.ok(
-    statSync(path).size < fullBytes - 2 * 1024 * 1024,
-    `${statSync(path).size} of ${fullBytes} bytes`,
-  );
+  assert.equal(statSync(path).size, usedBytes);
   assertWhole(path);
 });
 

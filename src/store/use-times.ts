@@ -1,11 +1,13 @@
 /**
- * The last uses of actions, kept true to a clock that is set.
+ * The last uses of actions and zips, kept true to a clock that is set.
  *
- * Expiry goes by wall time, which has to hold over restarts. A clock that is set forward by a month would make all of a
- * running build's files old: their times are moved with it. Times from the future would never get old: they become now.
+ * Expiry and eviction go by wall time, which has to hold over restarts. A clock that is set forward by a month would make
+ * all of a running build's files old: their times are moved with it. Times from the future would never get old: they
+ * become now.
  */
 
 import { BUILD_CACHE_KEPT_MS } from '../core/limits.ts';
+import { IS_ZIP } from './leaving-zips.ts';
 import type { Connection } from './schema.ts';
 
 /** The two clocks differ by less while nobody sets one. */
@@ -14,7 +16,7 @@ const DRIFT_MS = 3_600_000;
 /** Both clocks at one moment. */
 export type Moment = { readonly wallMs: number; readonly monotonicMs: number };
 
-export class ActionUse {
+export class UseTimes {
   readonly #monotonicMs: () => number;
   readonly #tables;
   #seen: Moment | undefined;
@@ -22,7 +24,7 @@ export class ActionUse {
   constructor(db: Connection, monotonicMs: () => number) {
     this.#monotonicMs = monotonicMs;
     // Of outputs, those that have no action: the others are as old as their actions.
-    this.#tables = ['action WHERE true', 'output WHERE actions = 0'].map((rows) => ({
+    this.#tables = ['action WHERE true', 'output WHERE actions = 0', `entry WHERE ${IS_ZIP}`].map((rows) => ({
       move: db.prepare<[number, number, number]>(
         `UPDATE ${setUsed(rows, 'used_at_ms + ?')} AND used_at_ms > ? AND used_at_ms <= ?`,
       ),
