@@ -2,19 +2,16 @@
  * Exports a store as a GOPROXY tree on disk: all stored files of all modules. Each module also gets a list and an
  * `@latest` that name the exported versions.
  *
- * A list names the complete versions, which have an `.info`, a `.mod` and a `.zip`. If a module has none of these, its
- * list names the versions with a `.mod`. The upstream's own list is not exported: it names versions that are not in the
- * tree, and `go` would stop at the first of them. As with any proxy, pseudo-versions are in no list. `sumdb-export.ts`
- * exports checksum databases.
+ * `core/module-listing.ts` says what a list names. The upstream's own list is not exported: it names versions that are not
+ * in the tree. `sumdb-export.ts` exports checksum databases.
  */
 
 import { isServeError, messageOf, StoreFailed } from '../core/errors.ts';
-import { isPseudoVersion } from '../core/pseudo-version.ts';
+import { ModuleListing } from '../core/module-listing.ts';
+import type { ModulePath } from '../core/module-path.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
 import type { KeyRow } from '../core/store-port.ts';
-import { compareVersions, type Version } from '../core/version.ts';
-import { latestOf } from '../core/version-list.ts';
 import { inLanes } from './lanes.ts';
 import { sumdbFiles } from './sumdb-export.ts';
 import { type ExportedStore, storedRows, type TreeEntry } from './tree-entry.ts';
@@ -73,20 +70,22 @@ async function* inTurn<T>(...streams: AsyncIterable<T>[]): AsyncGenerator<T> {
 
 /** The files in the order of keys, module by module. A module's list and `@latest` come after its other files. */
 async function* filesOf(options: ExportOptions): AsyncGenerator<TreeEntry> {
-  let module: Listing | undefined;
+  let module: ModulePath | undefined;
+  let listing = new ModuleListing();
   for await (const row of storedRows(options.store, '')) {
     if (options.signal.aborted) return;
     const resource = resourceOf(row.key);
     if (resource === undefined) continue;
-    if (module?.name !== resource.module) {
-      if (module !== undefined) yield* module.files();
-      module = new Listing(resource.module);
+    if (module !== resource.module) {
+      if (module !== undefined) yield* namingFiles(module, listing);
+      module = resource.module;
+      listing = new ModuleListing();
     }
-    module.add(resource);
+    listing.add(resource);
     if (resource.kind === 'list' || resource.kind === 'latest') continue;
     yield { kind: 'stored', row, isFixed: resource.kind !== 'query' };
   }
-  if (module !== undefined) yield* module.files();
+  if (module !== undefined) yield* namingFiles(module, listing);
 }
 
 /** The module file of a key; undefined for any other key, such as one of a checksum database. */
@@ -98,40 +97,16 @@ function resourceOf(key: string): Resource | undefined {
   }
 }
 
-/** One module's versions, and the files that name them. */
-class Listing {
-  readonly name: Resource['module'];
-  readonly #versions = new Map<Version, Set<string>>();
-
-  constructor(name: Resource['module']) {
-    this.name = name;
-  }
-
-  add(resource: Resource): void {
-    if (!('version' in resource)) return;
-    const kinds = this.#versions.get(resource.version) ?? new Set();
-    this.#versions.set(resource.version, kinds.add(resource.kind));
-  }
-
-  /** The list, and `@latest` if there is a version for it. */
-  *files(): Generator<TreeEntry> {
-    const module = this.name;
-    if (this.#versions.size === 0) return;
-    const whole = this.#having('info', 'mod', 'zip');
-    const listed = (whole.length > 0 ? whole : this.#having('mod')).filter((v) => !isPseudoVersion(v));
-    const text = listed.map((version) => `${version}\n`).join('');
-    const path = resourceKey({ kind: 'list', module });
-    yield { kind: 'made', path, bytes: new TextEncoder().encode(text) };
-    const latest = latestOf(whole) ?? latestOf(this.#having('info'));
-    if (latest === undefined) return;
-    const of = resourceKey({ kind: 'info', module, version: latest });
-    yield { kind: 'copy', path: resourceKey({ kind: 'latest', module }), of };
-  }
-
-  #having(...kinds: string[]): Version[] {
-    const versions = [...this.#versions].filter(([, has]) => kinds.every((kind) => has.has(kind)));
-    return versions.map(([version]) => version).sort(compareVersions);
-  }
+/** The list, and `@latest` if there is a version for it. */
+function* namingFiles(module: ModulePath, listing: ModuleListing): Generator<TreeEntry> {
+  const text = listing.list();
+  if (text === undefined) return;
+  const path = resourceKey({ kind: 'list', module });
+  yield { kind: 'made', path, bytes: new TextEncoder().encode(text) };
+  const version = listing.latest();
+  if (version === undefined) return;
+  const of = resourceKey({ kind: 'info', module, version });
+  yield { kind: 'copy', path: resourceKey({ kind: 'latest', module }), of };
 }
 
 /** Writes one file. @returns its size; undefined if there was nothing to do */
