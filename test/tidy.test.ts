@@ -30,6 +30,7 @@ const mayImport: Record<string, readonly string[]> = {
   front: ['core', 'access', 'modules', 'sumdb', 'vulndb', 'buildcache', 'status', 'observe'],
   settings: ['core', 'access', 'upstream', 'oidc', 'plugin', 'git', 'bucket', 'policy'],
   bucket: ['core'],
+  tier: ['core', 'sumdb'],
   plugin: ['core', 'bucket'],
 };
 

@@ -11,7 +11,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getCACertificates } from 'node:tls';
 import { collect } from '../core/collect.ts';
-import { messageOf, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
+import { isServeError, messageOf, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
 import { Gate } from '../core/gate.ts';
 import type { ObjectBody } from '../core/object-store.ts';
 import { type BucketAddress, bucketUrl } from './bucket-address.ts';
@@ -157,6 +157,7 @@ export class S3Client {
     try {
       response = await this.#exchange(request);
     } catch (error) {
+      if (isServeError(error)) throw error; // The body can't be read here: no fault of the bucket.
       events.request('error');
       return { why: messageOf(error), mayWork: true };
     }

@@ -1,0 +1,51 @@
+/** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
+
+import { KiB, MiB } from '../core/limits.ts';
+
+/** Rows of the queue that are taken at one time. */
+export const PUMP_ROWS_MAX = 256;
+
+/** Rows whose ends are written in one transaction. A crash uploads them once more. */
+export const PUMP_ENDS_MAX = 64;
+
+/** The mean rate of uploads while clients are served: 16 MiB/s. At half, a night does not take a large import to the bucket; at double, a Pi's clients feel it (bench/bucket.ts). */
+export const PUMP_BYTES_PER_MS = 16 * KiB;
+
+/** What an object costs of that rate beside its bytes: at most 1,000 small objects a second. */
+export const PUMP_OBJECT_BYTES = 16 * KiB;
+
+/** What may go out at once after a rest. */
+export const PUMP_BURST_BYTES = 4 * MiB;
+
+/** After a bucket that can't be reached the pump looks again so often. */
+export const PUMP_RETRY_MS = 2_000;
+
+/** Before a row that the bucket refused is tried again; twice as long each time. */
+export const UPLOAD_RETRY_MS = 60_000;
+
+/** Tries that a row has. The last one comes two hours after the first, in which keys and policies can be mended. */
+export const UPLOAD_TRIES_MAX = 8;
+
+/** Before an object that is larger is uploaded it is asked for: another node may have written it. */
+export const UPLOAD_ASKED_BYTES_MIN = 64 * KiB;
+
+/** Pages of a listing of one module: 300,000 versions. */
+export const LIST_PAGES_MAX = 1_000;
+
+/** Objects that are remembered as wrong, to be replaced. */
+export const WRONG_OBJECTS_MAX = 10_000;
+
+/** An action's object: 64 hex digits, a space and up to 19 digits. */
+export const ACTION_OBJECT_BYTES_MAX = 256;
+
+/** A miss of the bucket counts for so long: another node may put the action meanwhile, and then it is compiled twice. At half, a cold build behind a far bucket asks for each miss twice. */
+export const ACTION_MISS_MS = 60_000;
+
+/** Misses that are remembered, some 150 bytes each. */
+export const ACTION_MISSES_MAX = 50_000;
+
+/** A get of the build cache waits so long for the bucket; then it is a miss, and the fetch goes on. */
+export const ACTION_WAIT_MS = 5_000;
+
+/** A download out of the bucket that breaks is gone on with so often without progress. */
+export const DOWNLOAD_TRIES_MAX = 3;

@@ -1,0 +1,205 @@
+/**
+ * Empties the queue into the bucket: some uploads at a time, at a bounded rate, in the order in which files came.
+ *
+ * A bucket that can't be reached stops it for a while and costs no row a try. A row that the bucket refuses is tried again
+ * later, and given up after UPLOAD_TRIES_MAX tries. After a crash the rows whose ends were not written are uploaded once
+ * more: their objects are there, and stay.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ErrorKind, isServeError, messageOf } from '../core/errors.ts';
+import type { FailedUpload, UploadName, UploadRow } from '../core/upload-port.ts';
+import { WakeUp } from '../core/wake-up.ts';
+import { uploadAction } from './action-upload.ts';
+import {
+  PUMP_BURST_BYTES,
+  PUMP_BYTES_PER_MS,
+  PUMP_ENDS_MAX,
+  PUMP_OBJECT_BYTES,
+  PUMP_RETRY_MS,
+  PUMP_ROWS_MAX,
+  UPLOAD_RETRY_MS,
+  UPLOAD_TRIES_MAX,
+} from './limits.ts';
+import { moduleFileOf, uploadList, uploadModuleFile } from './module-upload.ts';
+import { Pace } from './pace.ts';
+import { uploadSumdbFile } from './sumdb-upload.ts';
+import { NOTHING_TO_DO, type Uploaded, type UploadOptions } from './upload.ts';
+
+export type PumpOptions = UploadOptions & {
+  /** Uploads at one time. */
+  readonly lanes: number;
+  readonly events: {
+    uploaded(result: 'done' | 'failed' | 'lost', bytes: number): void;
+    uploadFailed(what: string, why: string, isLost: boolean): void;
+    housekeepingFailed(why: string): void;
+  };
+};
+
+export class Pump {
+  readonly #options: PumpOptions;
+  readonly #pace: Pace;
+  readonly #news = new WakeUp();
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+  /** Something was stored since the queue was last found empty. */
+  #hasNews = true;
+  #isHurried = false;
+
+  constructor(options: PumpOptions) {
+    this.#options = options;
+    this.#pace = new Pace({
+      bytesPerMs: PUMP_BYTES_PER_MS,
+      burstBytes: PUMP_BURST_BYTES,
+      now: () => options.clock.monotonicMs(),
+    });
+  }
+
+  /** Works until {@link stop}. */
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Something may have been queued. */
+  wake(): void {
+    this.#hasNews = true;
+    this.#news.call();
+  }
+
+  /** Empties the queue as fast as it can, from now until it is empty. */
+  hurry(): void {
+    this.#isHurried = true;
+    this.wake();
+  }
+
+  /** Resolves when nothing is under way any more. What waits is uploaded after the next start. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#news.call();
+    await this.#running;
+  }
+
+  /** Uploads all that may be tried now. @throws {UpstreamDown} {Busy} the bucket can't be reached */
+  async drain(): Promise<void> {
+    const { store, clock } = this.#options;
+    while (!this.#isStopped) {
+      const { rows } = await store.getUploads({ after: 0, nowMs: clock.wallMs(), limit: PUMP_ROWS_MAX });
+      if (rows.length === 0) return;
+      await this.#uploadAll(rows);
+    }
+  }
+
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isStopped) {
+      this.#hasNews = false;
+      try {
+        await this.drain();
+        this.#isHurried = false;
+        await this.#rest(UPLOAD_RETRY_MS);
+      } catch (error) {
+        if (!isServeError(error)) this.#options.events.housekeepingFailed(`uploads: ${messageOf(error)}`);
+        await this.#pause(PUMP_RETRY_MS);
+      }
+    }
+  }
+
+  /** Until there is news, or until a refused row's time may have come. */
+  async #rest(ms: number): Promise<void> {
+    if (this.#hasNews) return;
+    const over = new AbortController();
+    await Promise.race([this.#news.next(), this.#pause(ms, over.signal)]);
+    over.abort();
+  }
+
+  #pause(ms: number, over = this.#stop.signal): Promise<void> {
+    const signal = AbortSignal.any([this.#stop.signal, over]);
+    return delay(ms, undefined, { signal, ref: false }).catch(() => {});
+  }
+
+  /** @throws {UpstreamDown} {Busy} after the ends of the others are written */
+  async #uploadAll(rows: readonly UploadRow[]): Promise<void> {
+    const ends = new Ends(this.#options);
+    const waiting = rows[Symbol.iterator]();
+    let unreachable: unknown;
+    const lane = async () => {
+      for (const row of waiting) {
+        if (unreachable !== undefined || this.#isStopped) return;
+        try {
+          if (!this.#isHurried) await this.#pace.take(PUMP_OBJECT_BYTES, this.#stop.signal);
+          const { bytes, queued } = await this.#upload(row);
+          await ends.done(row, queued);
+          this.#options.events.uploaded('done', bytes);
+          if (!this.#isHurried) await this.#pace.take(bytes, this.#stop.signal);
+        } catch (error) {
+          if (isServeError(error) && OF_ITS_OWN.has(error.kind)) await this.#failed(row, error, ends);
+          else unreachable = error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: this.#options.lanes }, lane));
+    await ends.flush();
+    if (unreachable !== undefined) throw unreachable;
+  }
+
+  #upload({ kind, name }: UploadRow): Promise<Uploaded> {
+    if (kind === 'action') return uploadAction(this.#options, name);
+    if (kind === 'list') return uploadList(this.#options, name);
+    if (name.startsWith('sumdb/')) return uploadSumdbFile(this.#options, name);
+    const resource = moduleFileOf(name);
+    return resource === undefined
+      ? Promise.resolve(NOTHING_TO_DO)
+      : uploadModuleFile(this.#options, name, resource);
+  }
+
+  async #failed({ id, kind, name, tries }: UploadRow, error: Error, ends: Ends): Promise<void> {
+    const { clock, events } = this.#options;
+    const isLost = tries + 1 >= UPLOAD_TRIES_MAX;
+    const afterMs = clock.wallMs() + UPLOAD_RETRY_MS * 2 ** tries;
+    events.uploaded(isLost ? 'lost' : 'failed', 0);
+    events.uploadFailed(`${kind} ${name}`, messageOf(error), isLost);
+    await ends.failed({ id, why: messageOf(error), afterMs, isLost });
+  }
+}
+
+/** Failures of one row: the bucket refuses it, or the store can't give it. */
+const OF_ITS_OWN: ReadonlySet<ErrorKind> = new Set(['upstream-failed', 'store-failed', 'bad-request']);
+
+/** The ends of rows, some in one transaction. */
+class Ends {
+  readonly #options: Pick<PumpOptions, 'store' | 'clock'>;
+  #done: number[] = [];
+  #failed: FailedUpload[] = [];
+  readonly #queued = new Map<string, UploadName>();
+
+  constructor(options: Pick<PumpOptions, 'store' | 'clock'>) {
+    this.#options = options;
+  }
+
+  async done({ id }: UploadRow, queued: readonly UploadName[]): Promise<void> {
+    this.#done.push(id);
+    for (const one of queued) this.#queued.set(`${one.kind} ${one.name}`, one);
+    await this.#flushSome();
+  }
+
+  async failed(upload: FailedUpload): Promise<void> {
+    this.#failed.push(upload);
+    await this.#flushSome();
+  }
+
+  async flush(): Promise<void> {
+    const [done, failed, queued] = [this.#done, this.#failed, [...this.#queued.values()]];
+    if (done.length + failed.length === 0) return;
+    this.#done = [];
+    this.#failed = [];
+    this.#queued.clear();
+    await this.#options.store.endUploads({ done, failed, queued, nowMs: this.#options.clock.wallMs() });
+  }
+
+  async #flushSome(): Promise<void> {
+    if (this.#done.length + this.#failed.length >= PUMP_ENDS_MAX) await this.flush();
+  }
+}
