@@ -73,6 +73,7 @@ export class S3Client {
   readonly #gate: Gate;
   readonly #breaker: CircuitBreaker;
   #credentials: Credentials;
+  #isClosed = false;
 
   /** @throws {UsageError} there are no credentials */
   constructor(options: S3ClientOptions) {
@@ -98,7 +99,9 @@ export class S3Client {
     return this.#breaker.isOpen;
   }
 
+  /** All that is under way fails, and all that comes. */
   close(): void {
+    this.#isClosed = true;
     this.#agent.destroy();
   }
 
@@ -234,6 +237,7 @@ export class S3Client {
   }
 
   #refuseWhileDown(): void {
+    if (this.#isClosed) throw new UpstreamDown(`cannot ask ${this.name}: closed`);
     if (this.isDown) throw new UpstreamDown(`cannot ask ${this.name}: it counts as down`);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The build cache's answers, without HTTP.
  *
- *     memory ─▶ store
+ *     memory ─▶ store ─▶ bucket, if there is one
  *
  * An action names its output, and its answer brings the output along: one round trip a get. The first put of an action
  * wins. Nobody can check whether an action has the right output, so whoever may put runs code on every client: the
@@ -38,6 +38,8 @@ export type BuildCacheOptions = {
   readonly filters: Pick<ActionFilters, 'add'>;
   readonly clock: Clock;
   readonly events: Events;
+  /** Brings an action of the main namespace into the store from elsewhere; never rejects. Absent: there is no such place. */
+  readonly bring?: ((actionId: string) => Promise<boolean>) | undefined;
 };
 
 /** An answer, and the action that it is of. */
@@ -67,11 +69,15 @@ export class BuildCache {
    * @throws {NotFound} a miss
    */
   async action(actionId: string, namespaces: readonly string[], form: Form = 'plain'): Promise<CacheAnswer> {
-    const { store, used, clock } = this.#options;
+    const { store, used, clock, bring } = this.#options;
     const name = `action ${form} ${namespaces.join(' ')} ${actionId}`;
     const cached = await this.#get('get', name, async () => {
       const drops = this.#drops;
-      const { action, bytes } = await store.getAction({ namespaces, actionId, body: form });
+      const get = () => store.getAction({ namespaces, actionId, body: form });
+      let found = await get();
+      const mayBeElsewhere = found.action === undefined && namespaces.includes('');
+      if (mayBeElsewhere && (await bring?.(actionId)) === true) found = await get();
+      const { action, bytes } = found;
       return action && this.#keep(name, action, { form, bytes, action, drops });
     });
     const { action } = cached;

@@ -42,7 +42,7 @@ export function describe(found: StoreStats, dbPath: string, nowMs: number): stri
     const strange = unknown > 0 ? `, ${count(unknown)} of which it does not know` : '';
     lines.push(`not confirmed by the checksum database yet: ${count(unconfirmed)}${strange}`);
   }
-  const parts = [...partials(found, nowMs), ...buildCache(found, nowMs)];
+  const parts = [...partials(found, nowMs), ...buildCache(found, nowMs), ...uploads(found, nowMs)];
   return [...lines, '', answers(found, nowMs), ...parts].join('\n');
 }
 
@@ -93,6 +93,20 @@ function buildCache({ buildCache: found }: StoreStats, nowMs: number): string[] 
   ]);
   lines.push(formatTable([['namespace', 'action', 'output', 'refused', '>times', '>last'], ...rows]));
   if (conflictCount > conflicts.length) lines.push(`and ${count(conflictCount - conflicts.length)} more`);
+  return lines;
+}
+
+function uploads({ uploads: found }: StoreStats, nowMs: number): string[] {
+  const { waiting, oldestAtMs, lost, skipped, lostFiles } = found;
+  if (waiting + lost + skipped === 0) return [];
+  const age = oldestAtMs === null ? '' : `, the oldest for ${ago(nowMs - oldestAtMs)}`;
+  const lines = ['', `bucket  ${count(waiting)} files wait for it${age}`];
+  if (skipped > 0) lines.push(`${count(skipped)} files found the queue full: astera push --all`);
+  if (lost === 0) return lines;
+  lines.push(`${count(lost)} files were given up, as the bucket refused them; astera push tries them again:`);
+  const rows = lostFiles.map(({ kind, name, why }) => [`${kind} ${name}`, why]);
+  lines.push(formatTable([['file', 'why'], ...rows]));
+  if (lost > lostFiles.length) lines.push(`and ${count(lost - lostFiles.length)} more`);
   return lines;
 }
 

@@ -3,7 +3,9 @@
  * hands them to the services. So no service knows an implementation. After `ClientOps` of golang.org/x/mod/sumdb.
  */
 
+import type { ModulePath } from './module-path.ts';
 import type { Resource } from './resource.ts';
+import type { StoredVersion } from './store-port.ts';
 
 /** The time in ms: wall time for stored times, monotonic time for waits. */
 export type Clock = {
@@ -126,4 +128,8 @@ export type ModuleSource = {
   whole(request: ModuleRequest): Promise<Fetched>;
   /** A zip as it comes. Ends cleanly only when whole. The bytes of each event are the consumer's own. */
   stream(request: ModuleRequest): AsyncIterable<FetchEvent>;
+  /** Told that the content of a file from here was refused. */
+  refused?(path: string, why: string): void;
+  /** The versions that it has, for when the sources behind it can't be reached. */
+  versions?(module: ModulePath): Promise<readonly StoredVersion[]>;
 };

@@ -1,6 +1,7 @@
 /** The figures of a store, as `store/stats.ts` counts them. */
 
 import type { EntryKind } from './entry-kind.ts';
+import type { UploadCounts, UploadName } from './upload-port.ts';
 
 /**
  * The numbers of zips and go.mod files that the checksum database has not confirmed. Private files are counted only
@@ -63,6 +64,13 @@ export type Conflict = {
   readonly atMs: number;
 };
 
+/** The queue for the bucket. */
+export type UploadStats = Omit<UploadCounts, 'oldestAtMs'> & {
+  readonly oldestAtMs: number | null;
+  /** The newest LOST_LISTED_MAX of those that were given up, and why. */
+  readonly lostFiles: readonly (UploadName & { readonly why: string })[];
+};
+
 export type StoreStats = Unsettled & {
   readonly storeBytes: number;
   readonly walBytes: number;
@@ -79,4 +87,5 @@ export type StoreStats = Unsettled & {
   readonly partials: readonly Partial[];
   readonly partialCount: number;
   readonly buildCache: BuildCacheStats;
+  readonly uploads: UploadStats;
 };

@@ -11,22 +11,31 @@ import { StoredFile } from '../core/answer.ts';
 import { escapeModulePath } from '../core/module-path.ts';
 import { isPseudoVersion } from '../core/pseudo-version.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
-import type { Store } from '../core/store-port.ts';
+import type { Store, StoredVersion } from '../core/store-port.ts';
 import { compareVersions, unescapeVersion, type Version } from '../core/version.ts';
 import { latestOf } from '../core/version-list.ts';
 
+/** What other places than the store have of the module. Nothing of it fails. */
+export type Elsewhere = {
+  versions(): Promise<readonly StoredVersion[]>;
+  info(resource: Extract<Resource, { version: unknown }>): Promise<Uint8Array | undefined>;
+};
+
+const NOWHERE: Elsewhere = { versions: async () => [], info: async () => undefined };
+
 /**
- * Computes the answer to a list or `@latest` from the store.
+ * Computes the answer to a list or `@latest` from the store and from what is known elsewhere.
  *
- * @returns undefined if the store has no version for it, or if `resource` is neither a list nor latest
+ * @returns undefined if neither has a version for it, or if `resource` is neither a list nor latest
  */
 export async function computeAnswer(
   store: Pick<Store, 'getVersions' | 'getEntry'>,
   resource: Resource,
+  elsewhere: Elsewhere = NOWHERE,
 ): Promise<StoredFile | undefined> {
   if (resource.kind !== 'list' && resource.kind !== 'latest') return undefined;
   const stored = await store.getVersions({ module: escapeModulePath(resource.module) });
-  const versions = stored.versions
+  const versions = united([...stored.versions, ...(await elsewhere.versions())])
     .flatMap(({ version, hasInfo }) => {
       const plain = unescapeVersion(version);
       return plain.kind === 'version' ? [{ version: plain.version, hasInfo }] : [];
@@ -35,7 +44,7 @@ export async function computeAnswer(
   if (versions.length === 0) return undefined;
   if (resource.kind === 'latest') {
     return latest(
-      store,
+      { store, elsewhere },
       resource,
       versions.filter(({ hasInfo }) => hasInfo).map(({ version }) => version),
     );
@@ -46,16 +55,24 @@ export async function computeAnswer(
   return file(resource, new TextEncoder().encode(lines.join('')));
 }
 
+/** Each version once. */
+function united(versions: readonly StoredVersion[]): StoredVersion[] {
+  const hasInfo = new Map<string, boolean>();
+  for (const one of versions) hasInfo.set(one.version, hasInfo.get(one.version) === true || one.hasInfo);
+  return [...hasInfo].map(([version, has]) => ({ version, hasInfo: has }));
+}
+
 async function latest(
-  store: Pick<Store, 'getEntry'>,
+  { store, elsewhere }: { store: Pick<Store, 'getEntry'>; elsewhere: Elsewhere },
   resource: Resource,
   versions: readonly Version[],
 ): Promise<StoredFile | undefined> {
   const version = latestOf(versions);
   if (version === undefined) return undefined;
-  const key = resourceKey({ kind: 'info', module: resource.module, version });
-  const { entry, bytes } = await store.getEntry({ key });
-  return entry?.status === 200 && bytes !== undefined ? file(resource, bytes) : undefined;
+  const of = { kind: 'info', module: resource.module, version } as const;
+  const { entry, bytes } = await store.getEntry({ key: resourceKey(of) });
+  const info = entry?.status === 200 ? bytes : await elsewhere.info(of);
+  return info && file(resource, info);
 }
 
 /** A file that is never fresh and never stored, so that the next request asks the source again. */

@@ -118,6 +118,11 @@ export class Download {
     return this.#size;
   }
 
+  /** Whether the zip comes from such a place; false too if it has not begun. */
+  isFrom(source: SourceName): boolean {
+    return this.#source === source;
+  }
+
   /** The body for one client: the whole zip if it is small and checked, else a stream. */
   body(): Uint8Array | ByteStream {
     return this.#whole ?? this.#stream();

@@ -5,10 +5,10 @@
  */
 
 import { StoredFile, type VisibilityOf } from '../core/answer.ts';
-import { type Gone, messageOf, type NotFound } from '../core/errors.ts';
+import { type Gone, isServeError, messageOf, type NotFound, type ServeError } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
-import type { Clock, Fetched } from '../core/ports.ts';
-import type { Resource } from '../core/resource.ts';
+import type { Clock, Fetched, SourceName } from '../core/ports.ts';
+import { type Resource, resourceKey } from '../core/resource.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
 import type { Memory } from '../flight/memory.ts';
 import type { Hold } from '../flight/read-through.ts';
@@ -21,7 +21,7 @@ import type { Downloads } from './downloads.ts';
 import type { Found } from './found.ts';
 import type { Freshness } from './freshness.ts';
 import { checkSmall } from './small-check.ts';
-import type { Sources } from './sources.ts';
+import type { FromSource, Sources } from './sources.ts';
 
 export type FetcherOptions = {
   readonly store: Store;
@@ -51,6 +51,9 @@ export type FetchJob = {
 
 type Versioned = Extract<Resource, { readonly version: unknown }>;
 
+/** A small file from a source, and when it was asked for. */
+type Taken = Fetched & FromSource & { readonly startedMs: number };
+
 export class Fetcher {
   readonly #options: FetcherOptions;
 
@@ -60,12 +63,41 @@ export class Fetcher {
 
   /** Fetches a small file, checks it and puts it into memory. It is stored before its key is free. */
   async small(job: FetchJob, known: StoredFile | undefined): Promise<Found> {
-    const { sources, store, clock, events, freshness, ingest } = this.#options;
+    const { sources } = this.#options;
+    const fetched = await this.#whole(job, sources);
+    try {
+      return await this.#take(job, fetched, known);
+    } catch (error) {
+      if (fetched.source !== 'bucket' || !isServeError(error)) throw error;
+      this.#refuse(job, error);
+      return this.#take(job, await this.#whole(job, sources.without('bucket')), known);
+    }
+  }
+
+  /** The `.info` or go.mod of a version, if a source gives it: it is not kept. */
+  async tryWhole(resource: Versioned): Promise<Uint8Array | undefined> {
+    const path = resourceKey(resource);
+    try {
+      const { bytes } = await this.#options.sources.whole({ resource, path, bytesMax: SMALL_BYTES_MAX });
+      checkSmall(resource, path, bytes);
+      return bytes;
+    } catch (error) {
+      if (isServeError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #whole(job: FetchJob, sources: Sources): Promise<Taken> {
     const { resource, key } = job;
-    const startedMs = clock.monotonicMs();
+    const startedMs = this.#options.clock.monotonicMs();
     const request = { resource, path: key, bytesMax: SMALL_BYTES_MAX, ...this.#requestOptions(job) };
-    const fetched = await sources.whole(request);
-    const { source } = fetched;
+    return { ...(await sources.whole(request)), startedMs };
+  }
+
+  async #take(job: FetchJob, fetched: Taken, known: StoredFile | undefined): Promise<Found> {
+    const { store, clock, events, freshness, ingest } = this.#options;
+    const { resource, key } = job;
+    const { source, startedMs } = fetched;
     checkSmall(resource, key, fetched.bytes);
     // Not earlier: the checksum database must hear only of versions that the source has.
     ingest.expect(resource);
@@ -86,7 +118,7 @@ export class Fetcher {
     const put = { key, status: 200, source, nowMs, blob: store.nextBlob(), bytes: fetched.bytes };
     this.#keep(
       job,
-      this.#proven(job, check).then(async (proof) =>
+      this.#proven(job, check, source).then(async (proof) =>
         file.stored({
           ...(await store.putEntry({ ...put, ...proof })),
           isTentative: ingest.isTentative(resource, proof.checked?.trust),
@@ -98,16 +130,41 @@ export class Fetcher {
 
   /** Downloads a zip. Resolves when the source has begun to answer; in strict mode when the zip is confirmed. */
   async zip(job: FetchJob, resource: Versioned, partial: PartialRow | undefined): Promise<Found> {
-    const { ingest, events, clock, memory, downloads } = this.#options;
+    const { sources } = this.#options;
+    const download = this.#download(job, resource, { partial, sources });
+    const isBad = sources.isFirst('bucket', resource) && (await this.#isBadOfBucket(job, download));
+    if (!isBad) return this.#serve(job, resource, download);
+    const others = sources.without('bucket');
+    return this.#serve(job, resource, this.#download(job, resource, { partial: undefined, sources: others }));
+  }
+
+  /** A zip of the bucket goes out when it is whole and checked: if it is not good, the next source can still give it. */
+  async #isBadOfBucket(job: FetchJob, download: Download): Promise<boolean> {
+    await download.started.catch(() => {});
+    if (!download.isFrom('bucket')) return false;
+    try {
+      await download.landed;
+      return false;
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      this.#refuse(job, error);
+      return true;
+    }
+  }
+
+  /** What a bucket could not give to its end is not wrong for that. */
+  #refuse({ resource, key }: FetchJob, error: ServeError): void {
+    const { sources, events } = this.#options;
+    const why = messageOf(error);
+    if (error.kind === 'check-failed' || error.kind === 'upstream-failed')
+      sources.refused('bucket', { resource, path: key }, why);
+    else events.fetchFailed(key, error);
+  }
+
+  async #serve(job: FetchJob, resource: Versioned, download: Download): Promise<Found> {
+    const { ingest, events, clock, memory } = this.#options;
     const { key, hold } = job;
-    const { module, version } = resource;
     const startedMs = clock.monotonicMs();
-    const download = this.#download(job, resource, partial);
-    downloads.note({ module, version, startedAtMs: clock.wallMs(), download }, download.landed);
-    download.started.then(
-      () => ingest.expect(resource),
-      () => {}, // The checksum database must hear only of versions that the source has.
-    );
     const landed = download.landed.then((zip) => {
       const visibility = this.#options.visibilityOf(resource.module);
       const file = new StoredFile({
@@ -145,21 +202,32 @@ export class Fetcher {
     return { file, origin: source };
   }
 
-  #download(job: FetchJob, resource: Versioned, partial: PartialRow | undefined): Download {
-    const { ingest, events, clock } = this.#options;
+  #download(
+    job: FetchJob,
+    resource: Versioned,
+    from: { partial: PartialRow | undefined; sources: Sources },
+  ): Download {
+    const { ingest, events, clock, downloads } = this.#options;
     const { key } = job;
     const isCovered = ingest.covers(resource);
-    return new Download({
+    const download = new Download({
       ...this.#options,
+      ...from,
       key,
       resource,
-      partial,
       requestOptions: this.#requestOptions(job),
       wallMs: () => clock.wallMs(),
       isStrict: ingest.isStrict,
       onNotStored: (why) => events.notStored(key, why),
       ...(isCovered && { confirm: (h1, upstream) => ingest.check(resource, { key, h1, upstream }) }),
     });
+    const { module, version } = resource;
+    downloads.note({ module, version, startedAtMs: clock.wallMs(), download }, download.landed);
+    download.started.then(
+      () => ingest.expect(resource),
+      () => {}, // The checksum database must hear only of versions that the source has.
+    );
+    return download;
   }
 
   #checkMod({ resource, key }: FetchJob, { bytes, upstream }: Fetched): Check | undefined {
@@ -169,12 +237,13 @@ export class Fetcher {
   }
 
   /** The check's result, to be stored with a file that is in memory. If the check fails, memory forgets the file. */
-  async #proven({ key }: FetchJob, check: Check | undefined): Promise<{ checked?: Checked }> {
+  async #proven(job: FetchJob, check: Check | undefined, source: SourceName): Promise<{ checked?: Checked }> {
     if (check === undefined) return {};
     try {
       return { checked: await check.checked };
     } catch (error) {
-      this.#options.memory.deleteFile(key);
+      this.#options.memory.deleteFile(job.key);
+      if (source === 'bucket' && isServeError(error)) this.#refuse(job, error);
       throw error;
     }
   }

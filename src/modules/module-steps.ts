@@ -27,6 +27,8 @@ export type ModuleStepsOptions = FetcherOptions & {
   readonly staleWait: StaleWait<Found>;
 };
 
+type Versioned = Extract<Resource, { readonly version: unknown }>;
+
 /** One client's request. */
 export type ModuleAsk = {
   readonly resource: Resource;
@@ -142,8 +144,13 @@ export class ModuleSteps implements Question<Read, Found> {
    * @throws {ServeError} `error` itself, if it is not upstream-down or if nothing is stored to compute from
    */
   async computed(error: ServeError): Promise<Found> {
-    const { store, events } = this.#options;
-    const file = error.kind === 'upstream-down' ? await computeAnswer(store, this.#resource) : undefined;
+    const { store, events, fetcher, sources } = this.#options;
+    const elsewhere = {
+      versions: () => sources.versions(this.#resource),
+      info: (resource: Versioned) => fetcher.tryWhole(resource),
+    };
+    const file =
+      error.kind === 'upstream-down' ? await computeAnswer(store, this.#resource, elsewhere) : undefined;
     if (file === undefined) throw error;
     events.keptStale(resourceKey(this.#resource), messageOf(error));
     return { file, origin: 'computed' };

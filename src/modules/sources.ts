@@ -14,6 +14,7 @@ import type { ModulePath } from '../core/module-path.ts';
 import type { FetchEvent, Fetched, ModuleRequest, ModuleSource, SourceName } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import type { Resource } from '../core/resource.ts';
+import type { StoredVersion } from '../core/store-port.ts';
 
 export type SourcesOptions = {
   /** Patterns of modules that no proxy may hear of: GONOPROXY. */
@@ -61,6 +62,30 @@ export class Sources {
     throw new Forbidden(
       `cannot give ${quote(resource.module)}: it may go to no upstream (GONOPROXY, GOPRIVATE or --private of the server), and Git is off here (--git off)`,
     );
+  }
+
+  /** The same sources but for those of one kind. */
+  without(name: SourceName): Sources {
+    const { inside, outside, ...rest } = this.#options;
+    const others = (all: readonly ModuleSource[]) => all.filter((source) => source.name !== name);
+    return new Sources({ ...rest, inside: others(inside), outside: others(outside) });
+  }
+
+  /** Whether the first source that is asked for this module is of that kind. */
+  isFirst(name: SourceName, resource: Resource): boolean {
+    return this.of(resource)[0]?.name === name;
+  }
+
+  /** Tells a source that a file of it was refused. */
+  refused(name: SourceName, { resource, path }: Pick<ModuleRequest, 'resource' | 'path'>, why: string): void {
+    for (const source of this.of(resource)) if (source.name === name) source.refused?.(path, why);
+  }
+
+  /** The versions of a module that sources know which need not ask the outside. One that fails knows none. */
+  async versions(resource: Resource): Promise<StoredVersion[]> {
+    const known = this.of(resource).map((source) => source.versions?.(resource.module) ?? []);
+    const settled = await Promise.allSettled(known);
+    return settled.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
   }
 
   /** The last source: its 404 is the answer. */

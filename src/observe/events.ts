@@ -154,6 +154,36 @@ export class Events {
     this.#log.warn({ upstream, forMs }, 'upstream counts as down');
   }
 
+  bucketAnswered(status: number | 'error'): void {
+    this.#metrics.bucketRequests.inc({ code: String(status) });
+  }
+
+  bucketDown(why: string, forMs: number): void {
+    this.#log.warn({ why, forMs }, 'bucket counts as down');
+  }
+
+  /** An object of the bucket was not what it should be. */
+  bucketWrong(object: string, why: string): void {
+    this.#metrics.bucketWrong.inc();
+    this.#log.warn({ object, why }, 'wrong object in the bucket: to be replaced');
+  }
+
+  /** A get of the build cache that the store could not answer went to the bucket. */
+  bucketActionAsked(result: 'hit' | 'miss' | 'failed'): void {
+    this.#metrics.buildCacheRequests.inc({ op: 'get-bucket', result });
+  }
+
+  /** A row of the queue for the bucket ended. */
+  uploaded(result: 'done' | 'failed' | 'lost', bytes: number): void {
+    this.#metrics.bucketUploads.inc({ result });
+    this.#metrics.bucketUploadBytes.inc(bytes);
+  }
+
+  uploadFailed(what: string, why: string, isLost: boolean): void {
+    if (isLost) this.#log.error({ what, why }, 'upload given up; see astera stats, and astera push');
+    else this.#log.warn({ what, why }, 'upload refused: tried again later');
+  }
+
   joinedFlight(): void {
     this.#metrics.joined.inc();
   }

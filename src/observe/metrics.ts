@@ -7,6 +7,7 @@
 import type { Metric } from 'prom-client';
 import type { GitCopies, Totals } from '../core/status.ts';
 import type { StoreSizes } from '../core/store-port.ts';
+import type { UploadCounts } from '../core/upload-port.ts';
 import { Counters, REQUEST_SECONDS } from './counters.ts';
 import type { LoopDelay } from './event-loop.ts';
 import { Counter, Gauge, Registry } from './prom-client.ts';
@@ -18,6 +19,8 @@ export type Gauges = {
   storeSizes(): Promise<StoreSizes>;
   /** Bytes that the store may have; Infinity without a bound. */
   storeBytesMax(): number;
+  /** Of the queue for the bucket. */
+  uploads(): Promise<UploadCounts>;
   /** Undefined without Git. */
   gitCopies(): GitCopies | undefined;
   /** Requests that are being answered, and open connections. */
@@ -67,6 +70,15 @@ export class Metrics {
   readonly evictedBytes = this.#counter('astera_evicted_bytes_total', 'Bytes dropped for want of room', [
     'kind',
   ]);
+  readonly bucketRequests = this.#counter('astera_bucket_requests_total', 'Requests sent to the bucket', [
+    'code',
+  ]);
+  readonly bucketWrong = this.#counter(
+    'astera_bucket_wrong_total',
+    'Objects that were not what they should be',
+  );
+  readonly bucketUploads = this.#counter('astera_bucket_uploads_total', 'Ends of uploads', ['result']);
+  readonly bucketUploadBytes = this.#counter('astera_bucket_upload_bytes_total', 'Bytes uploaded');
   readonly workerDeaths = this.#counter(
     'astera_worker_deaths_total',
     'Worker threads that died and were replaced',
@@ -135,6 +147,7 @@ export class Metrics {
     this.#gauge('astera_store_bytes_max', 'Bytes that the store may have', [], (metric) => {
       metric.set(gauges.storeBytesMax());
     });
+    this.#watchUploads(gauges);
     const unchecked = 'Zips and go.mod files that were not checked against the checksum database yet';
     this.#gauge('astera_unchecked', unchecked, [], async (metric) => {
       metric.set((await look()).unchecked);
@@ -147,6 +160,31 @@ export class Metrics {
     this.#gauge('astera_unknown_to_sumdb', unknown, [], async (metric) => {
       metric.set((await look()).unknown);
     });
+  }
+
+  #watchUploads({ uploads }: Gauges): void {
+    let looking: Promise<UploadCounts | undefined> | undefined;
+    const look = () => {
+      looking ??= uploads()
+        .catch(() => undefined)
+        .finally(() => {
+          looking = undefined;
+        });
+      return looking;
+    };
+    const gauge = (name: string, help: string, value: (counts: UploadCounts) => number) =>
+      this.#gauge(name, help, [], async (metric) => {
+        const counts = await look();
+        metric.set(counts === undefined ? Number.NaN : value(counts));
+      });
+    gauge('astera_bucket_queue_length', 'Files that wait for the bucket', ({ waiting }) => waiting);
+    gauge(
+      'astera_bucket_queue_oldest_seconds',
+      'Age of the oldest file that waits for the bucket',
+      (counts) => (counts.oldestAtMs === undefined ? 0 : Math.max(0, Date.now() - counts.oldestAtMs) / 1000),
+    );
+    gauge('astera_bucket_lost', 'Files that the bucket refused for good', ({ lost }) => lost);
+    gauge('astera_bucket_skipped', 'Files that found the queue full', ({ skipped }) => skipped);
   }
 
   text(): Promise<string> {

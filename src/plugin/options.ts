@@ -249,9 +249,20 @@ export function findIn(
   };
 }
 
-/** @throws {UsageError} a value of another form */
-export function readOptions(find: FindSetting): PluginOptions {
-  const read = <T>(name: string, fallback: string, parse: (text: string) => T): T => {
+/** What a server needs to know of a bucket. @throws {UsageError} as {@link readOptions} */
+export function readBucketOptions(
+  find: FindSetting,
+): Pick<PluginOptions, 'bucket' | 'uploads' | 'uploadBytesMin'> {
+  const read = readerOf(find);
+  return {
+    bucket: readBucket(find, read),
+    uploads: read('u', '4', parseUploads),
+    uploadBytesMin: read('min-upload-size', '0', parseSize),
+  };
+}
+
+function readerOf(find: FindSetting): ReadSetting {
+  return <T>(name: string, fallback: string, parse: (text: string) => T): T => {
     const { text, from } = find(name) ?? { text: fallback };
     try {
       return parse(text);
@@ -263,11 +274,16 @@ export function readOptions(find: FindSetting): PluginOptions {
       );
     }
   };
+}
+
+/** @throws {UsageError} a value of another form */
+export function readOptions(find: FindSetting): PluginOptions {
+  const read = readerOf(find);
   read('c', '1', parseCount);
   return {
     cacheDir: resolve(find('cache-dir')?.text ?? join(home(), '.cache', 'astera')),
     remote: find('remote') && read('remote', '', parseRemote),
-    bucket: readBucket(find, read),
+    ...readBucketOptions(find),
     layout: read('layout', 'both', parseLayout),
     tokenFile: find('token-file')?.text,
     namespace: read('namespace', MAIN_NAMESPACE, parseNamespace),
@@ -277,8 +293,6 @@ export function readOptions(find: FindSetting): PluginOptions {
     remoteTimeoutMs: read('remote-timeout', '1s', parseDuration),
     expiryMs: read('expiry', '120h', parseDuration),
     bytesMax: read('max-cache-size', '10GiB', parseSize),
-    uploads: read('u', '4', parseUploads),
-    uploadBytesMin: read('min-upload-size', '0', parseSize),
     closeWaitMs: read('close-wait', '2s', parseDuration),
     shareCgo: read('share-cgo', 'off', parseShareCgo),
     metrics: read('metrics', 'false', parseSwitch) || read('v', 'false', parseSwitch),

@@ -3,7 +3,7 @@
 import { CacheRight } from '../access/cache-right.ts';
 import type { Logins } from '../access/logins.ts';
 import { ActionFilters } from '../buildcache/action-filters.ts';
-import { BuildCache } from '../buildcache/build-cache.ts';
+import { BuildCache, type BuildCacheOptions } from '../buildcache/build-cache.ts';
 import { lastUseOfActions } from '../buildcache/last-use-of-actions.ts';
 import { Sessions } from '../buildcache/sessions.ts';
 import type { Store } from '../core/store-port.ts';
@@ -22,9 +22,10 @@ type BuildCacheParts = {
   readonly memory: Memory;
   readonly events: Events;
   readonly logins: Logins | undefined;
+  readonly bring: BuildCacheOptions['bring'];
 };
 
-export function joinBuildCache({ config, store, memory, events, logins }: BuildCacheParts) {
+export function joinBuildCache({ config, store, memory, events, logins, bring }: BuildCacheParts) {
   const usedActions = lastUseOfActions(store);
   const filters = new ActionFilters(store);
   const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
@@ -38,6 +39,7 @@ export function joinBuildCache({ config, store, memory, events, logins }: BuildC
       filters,
       clock,
       events,
+      bring,
     }),
     filters,
     sessions: new Sessions({ store, used: usedActions, clock, events }),

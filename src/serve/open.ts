@@ -16,7 +16,7 @@ import { clock } from './clock.ts';
 import { databasesOf } from './databases.ts';
 import { STOP_GRACE_MS } from './limits.ts';
 import { startPlugin } from './plugin.ts';
-import { runServer } from './run.ts';
+import { runServer, type Written } from './run.ts';
 import { aborted } from './stop-signal.ts';
 import { tlsOf } from './tls.ts';
 
@@ -48,22 +48,33 @@ export async function openAndServe(config: Config, { stop, writer, plugin }: Sta
     const profiles = config.pprof ? new Profiles() : undefined;
     thread = plugin && (await startPlugin(plugin, log));
     void aborted(stop).then(() => thread?.stop(STOP_GRACE_MS));
-    const store = await openStore(config, events, writer);
-    await runServer({ config, store, stop, log, metrics, events, profiles });
+    const written: Written = { call: () => {} };
+    const store = await openStore(config, { events, writer, written });
+    await store.keepUploads({ isOn: config.bucket !== undefined });
+    await runServer({ config, store, stop, log, metrics, events, profiles, written });
   } finally {
     lock.release();
     await thread?.stop(stop.aborted ? STOP_GRACE_MS : 0);
   }
 }
 
-function openStore(config: Config, events: Events, writer: WriterThread | undefined): Promise<ThreadStore> {
+type StoreParts = {
+  readonly events: Events;
+  readonly writer: WriterThread | undefined;
+  readonly written: Written;
+};
+
+function openStore(config: Config, { events, writer, written }: StoreParts): Promise<ThreadStore> {
   return openThreadStore({
     dbPath: config.dbPath,
     ...(writer !== undefined && { thread: writer }),
     threads: config.readers,
     bytesMax: config.storeBytesMax,
     onReads: (calls) => events.storeRead(calls),
-    onWrites: (calls) => events.storeWrote(calls),
+    onWrites: (calls) => {
+      events.storeWrote(calls);
+      written.call();
+    },
     onDeath: (message) => events.workerDied(message),
     onChange: (why) => events.diskFull(why),
     now: clock.monotonicMs,

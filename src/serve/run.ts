@@ -33,6 +33,7 @@ import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
 import { announce } from './announce.ts';
 import { Background } from './background.ts';
+import { type BucketTier, openBucketTier } from './bucket-tier.ts';
 import { cacheProgram } from './cache-program.ts';
 import { connectionsMax } from './connection-limit.ts';
 import { Housekeeping } from './housekeeping.ts';
@@ -60,21 +61,19 @@ export type Serving = {
   readonly metrics: Metrics;
   readonly events: Events;
   readonly profiles: Profiles | undefined;
+  /** Called after each commit. */
+  readonly written: Written;
 };
 
+export type Written = { call: () => void };
+
 /** @throws {UsageError} the upstream is this very listener */
-export async function runServer({
-  config,
-  store,
-  stop,
-  log,
-  metrics,
-  events,
-  profiles,
-}: Serving): Promise<void> {
+export async function runServer(serving: Serving): Promise<void> {
+  const { config, store, stop, log, metrics, events, profiles } = serving;
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
   const logins = openLogins(config, events);
-  const services = createServices({ config, store, builder, events, logins });
+  const tier = tierOf(serving);
+  const services = createServices({ config, store, builder, events, logins, tier });
   const background = new Background(config, { store, events, checks: services.checks });
   const builderIds = () => [...builder.threadIds, ...background.threadIds];
   const readerIds = () => [...store.threadIds().reader, ...status.threadIds()];
@@ -88,28 +87,25 @@ export async function runServer({
     storeBytesMax: () => store.bound.bytesMax,
     gitCopies: services.git.copies,
     open,
+    uploads: () => store.getUploadCounts({}),
   });
   const onWork = () => loopDelay.wake();
   const program = cacheProgram();
   const status = openStatus({ config, metrics, events, services, open, full: () => store.full });
   const house = new Housekeeping(config, { store, services, events, logins, status });
   const server = serverOver({ config, store, metrics, events, profiles, onWork, program, status }, services);
-  const manager =
-    config.systemd &&
-    new ServiceManager({
-      watchdogMs: config.systemd.watchdogMs,
-      isAlive: () => unreadable(store),
-      send: (message) => notifySystemd(message, (why) => events.notifyFailed(why)),
-    });
+  const manager = serviceManagerOf(config, { store, events });
   const sweeping = setInterval(() => services.cache.sweep(), Math.max(50, config.cacheTtlMs / 4));
   let control: ControlServer | undefined;
   const takeDown = async () => {
     clearInterval(sweeping);
     background.stop();
+    const pumpStopped = tier?.pump.stop();
     const controlStopped = control?.stop();
     await server.stop(STOP_GRACE_MS);
     await services.close();
     await controlStopped;
+    await pumpStopped;
     await house.close();
     await status.close();
     await store.close();
@@ -137,6 +133,7 @@ export async function runServer({
       log.info({ upstream: config.upstreamFrom, db: config.dbPath, cacheprogSha256: sha256 }, 'serving');
       onHangup(() => void renew(config, { server, logins, log, services }));
       background.start();
+      tier?.pump.start();
       manager?.ready();
     }
     await aborted(stop);
@@ -147,7 +144,25 @@ export async function runServer({
   }
 }
 
-type ServerParts = Omit<Serving, 'stop' | 'log'> & {
+function tierOf({ config, store, events, written }: Serving): BucketTier | undefined {
+  const tier = config.bucket && openBucketTier(config.bucket, config, { store, events });
+  written.call = () => tier?.pump.wake();
+  return tier;
+}
+
+function serviceManagerOf(
+  { systemd }: Config,
+  { store, events }: Pick<Serving, 'store' | 'events'>,
+): ServiceManager | undefined {
+  if (systemd === undefined) return undefined;
+  return new ServiceManager({
+    watchdogMs: systemd.watchdogMs,
+    isAlive: () => unreadable(store),
+    send: (message) => notifySystemd(message, (why) => events.notifyFailed(why)),
+  });
+}
+
+type ServerParts = Omit<Serving, 'stop' | 'log' | 'written'> & {
   readonly onWork: () => void;
   readonly program: ReturnType<typeof cacheProgram>;
   readonly status: ServerStatus;
@@ -174,7 +189,8 @@ function serverOver(
       new StatusEndpoint({ ...status, file: pageFiles(), access, isSecure: config.tlsCert !== undefined }),
       new CacheEndpoint({ cache: buildCache, right: cacheRight }),
       new PutsEndpoint({ cache: buildCache, right: cacheRight }),
-      new FilterEndpoint({ filters, right: cacheRight }),
+      // A filter of this store's actions would rule out those that only the bucket has.
+      ...(config.bucket === undefined ? [new FilterEndpoint({ filters, right: cacheRight })] : []),
       new SessionEndpoint({ sessions, right: cacheRight }),
       new ChecksumsEndpoint({ sumdb, instance }),
       new VulnerabilitiesEndpoint({ vulndb: vulndb?.database, instance }),

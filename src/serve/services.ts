@@ -33,6 +33,7 @@ import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { Pages } from '../upstream/page-get.ts';
 import type { BuilderPool } from '../workers/builder-pool.ts';
 import { READ_QUEUE_MAX } from '../workers/limits.ts';
+import type { BucketTier } from './bucket-tier.ts';
 import { joinBuildCache } from './build-cache.ts';
 import { clock } from './clock.ts';
 import { joinMemory, joinModules } from './composition.ts';
@@ -48,6 +49,8 @@ export type ServicesOptions = {
   readonly events: Events;
   /** The logins; undefined: nobody can log in. */
   readonly logins?: Logins | undefined;
+  /** Behind the store. Nothing comes from there under --offline. */
+  readonly tier?: BucketTier | undefined;
 };
 
 export type Services = ReturnType<typeof createServices>;
@@ -55,7 +58,8 @@ export type Services = ReturnType<typeof createServices>;
 const BOUNDS = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX } as const;
 
 /** @throws {UsageError} a malformed checksum database or HTTP proxy */
-export function createServices({ config, store, builder, events, logins }: ServicesOptions) {
+export function createServices({ config, store, builder, events, logins, tier }: ServicesOptions) {
+  const near = config.offline ? undefined : tier;
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
   const pages = usable(() => new Pages({ version: asteraVersion(), proxyEnv: config.proxyEnv }));
@@ -76,7 +80,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     budget: config,
     bounds: { ...BOUNDS, flightsMax: READ_QUEUE_MAX, onJoin: () => events.joinedFlight() },
   });
-  const base = { store, memory: held.memory, upstream, upstreams, events, config, visibilityOf };
+  const base = { store, memory: held.memory, upstream, upstreams, events, config, visibilityOf, near };
   const databases = databasesOf(config).map(
     (database) => [database.name, sumdbProxy(database, base)] as const,
   );
@@ -88,9 +92,9 @@ export function createServices({ config, store, builder, events, logins }: Servi
     ...config,
     store,
     builder: builder.call,
-    outside: [upstream],
     moduleRoutes: upstreams.routes(),
-    inside: git.sources,
+    outside: near === undefined ? [upstream] : [near.source, upstream],
+    inside: near?.hasPrivate === true ? [near.source, ...git.sources] : git.sources,
     checksums: sumdb,
     clock,
     events,
@@ -102,7 +106,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
   const vulndb = vulndbOf({ config, store, events, open: (url) => upstreams.open(url) });
   return {
     access,
-    ...joinBuildCache({ config, store, memory: held.memory, events, logins }),
+    ...joinBuildCache({ config, store, memory: held.memory, events, logins, bring: near?.bringAction }),
     zips: new ZipEviction({ ...held, ...joined, store, clock, isPinned: pinsOf(pinnedBy(config)) }),
     ...held,
     ...joined,
@@ -118,6 +122,7 @@ export function createServices({ config, store, builder, events, logins }: Servi
     /** Undefined: there is none. */
     vulndb,
     close: async () => {
+      tier?.close();
       const stopped = vulndb?.stop();
       await Promise.all([upstreams.close(), pages.close(), stopped]);
     },
@@ -205,9 +210,10 @@ function sumdbProxy(
     events: Events;
     config: Config;
     visibilityOf: VisibilityOf;
+    near: BucketTier | undefined;
   },
 ): SumdbProxy {
-  const { store, memory, upstream, upstreams, events, config, visibilityOf } = parts;
+  const { store, memory, upstream, upstreams, events, config, visibilityOf, near } = parts;
   return new SumdbProxy({
     name,
     key,
@@ -218,6 +224,7 @@ function sumdbProxy(
       host: upstreams.open(url),
       noProxyPatterns: config.noProxyPatterns,
       clock,
+      near: near?.sumdb(name),
     }),
     memory,
     readThrough: new ReadThrough({ reads: new Singleflight(BOUNDS), fetches: new Singleflight(BOUNDS) }),

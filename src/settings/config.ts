@@ -31,6 +31,7 @@ import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { parseRoutes, type Route } from '../upstream/route-syntax.ts';
 import { askGo } from './ask-go.ts';
+import { BUCKET_FLAGS, type BucketConfig, readBucketConfig } from './bucket-config.ts';
 import { type Env, GoEnv } from './go-env.ts';
 import { type PluginConfig, readPlugin } from './plugin-config.ts';
 import { type PolicySettings, readPolicySettings } from './policy-settings.ts';
@@ -102,6 +103,10 @@ export type Config = PolicySettings & {
   readonly vulndb: string;
   /** Patterns of modules that no checksum database is asked about: GONOSUMDB's, else the private ones. */
   readonly noSumdbPatterns: string;
+  /** Behind the store; undefined: none. */
+  readonly bucket: BucketConfig | undefined;
+  /** Private modules go there, and come from there, too. */
+  readonly bucketPrivate: boolean;
   readonly pprof: boolean;
   /** Import Go's download cache at the start. */
   readonly importLocalCache: boolean;
@@ -176,6 +181,8 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     ),
     cacheReadNeedsLogin: settings.read(serveOptions.cacheReadNeedsLogin, parseSwitch, 'false'),
     verify: settings.read(serveOptions.verify, choice('off', 'store', 'strict')),
+    bucket: readBucketConfig(settings, env),
+    bucketPrivate: settings.read(serveOptions.bucketPrivate, parseSwitch, 'false'),
     pprof: settings.read(serveOptions.pprof, parseSwitch, 'false'),
     importLocalCache: settings.read(serveOptions.importLocalCache, parseSwitch, 'false'),
     localCacheDir: settings.readIfSet(serveOptions.localCacheDir, parsePath),
@@ -219,7 +226,8 @@ export function loadAddress({ flags, env = process.env }: ConfigSources): Addres
  */
 export function loadPlugin({ flags, env = process.env }: ConfigSources): PluginConfig | undefined {
   const plugin = readPlugin(new Settings(flags, env));
-  const lost = plugin === undefined && pluginFlags.find(({ name }) => flags[name] !== undefined);
+  const isLost = (name: string) => flags[name] !== undefined && !BUCKET_FLAGS.has(name);
+  const lost = plugin === undefined && pluginFlags.find(({ name }) => isLost(name));
   if (lost) throw new UsageError(`--${lost.name} is for --plugin: set that too, such as --plugin 5930`);
   return plugin && Object.freeze({ ...plugin, env: bucketEnv(env), systemd: readSystemd(env) });
 }

@@ -240,6 +240,12 @@ export const serveOptions = {
     form: 'true or false',
     isSwitch: true,
   },
+  bucketPrivate: {
+    name: 'bucket-private',
+    help: 'write private modules to --bucket too, for all who can read it, and read them from there',
+    form: 'true or false',
+    isSwitch: true,
+  },
   pprof: {
     name: 'pprof',
     help: 'serve CPU and heap profiles at /debug/pprof/',

@@ -17,14 +17,17 @@ import type {
   StoreStats,
   Tally,
   Unsettled,
+  UploadStats,
 } from '../core/store-stats.ts';
 import { IS_ZIP } from './leaving-zips.ts';
 import { type Connection, openReadable } from './schema.ts';
 import { boundsOf } from './size-setting.ts';
 import { UNSETTLED_COUNTS } from './unsettled.ts';
+import { UPLOAD_COUNTS } from './upload-reader.ts';
 
 const PARTIALS_LISTED_MAX = 20;
 const CONFLICTS_LISTED_MAX = 20;
+const LOST_LISTED_MAX = 20;
 
 /**
  * Counts what the store at `path` holds, in one short transaction beside whoever writes to it.
@@ -55,6 +58,7 @@ export function countAll(db: Connection, path: string): StoreStats {
     partials: partials(db),
     partialCount: numberOf(db, "SELECT count(*) FROM blob WHERE growing_kind = 'entry'"),
     buildCache: buildCache(db),
+    uploads: uploads(db),
     ...unsettled(db),
   };
 }
@@ -110,6 +114,14 @@ function buildCache(db: Connection): BuildCacheStats {
     conflictCount: numberOf(db, 'SELECT count(*) FROM action WHERE conflicts > 0'),
     conflicts: conflicts(db),
   };
+}
+
+function uploads(db: Connection): UploadStats {
+  const sql = `SELECT kind, name, coalesce(failure, '') AS why FROM upload WHERE is_lost = 1
+               ORDER BY id DESC LIMIT ${LOST_LISTED_MAX}`;
+  const lostFiles = db.prepare<[], UploadStats['lostFiles'][number]>(sql).all();
+  const counts = db.prepare<[], Omit<UploadStats, 'lostFiles'>>(UPLOAD_COUNTS).get();
+  return { ...(counts ?? { waiting: 0, oldestAtMs: null, lost: 0, skipped: 0 }), lostFiles };
 }
 
 function conflicts(db: Connection): Conflict[] {

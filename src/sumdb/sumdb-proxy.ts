@@ -5,14 +5,7 @@
  * from different days are all proven in one tree.
  */
 
-import {
-  type Answer,
-  type Origin,
-  StoredFile,
-  type SumdbKind,
-  type Visibility,
-  type VisibilityOf,
-} from '../core/answer.ts';
+import type { Answer, StoredFile, VisibilityOf } from '../core/answer.ts';
 import { Busy, CheckFailed, isServeError, messageOf, serveError, UpstreamFailed } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
@@ -24,6 +17,7 @@ import type { NoteVerifier } from './note.ts';
 import { ProofKeeper } from './proof-keeper.ts';
 import { notStored, ProvenLog } from './proven-log.ts';
 import { cutDataTile, formatRecord, linesFor, parseRecord } from './record.ts';
+import { answerOf, fileOf, join, type Served } from './served.ts';
 import type { SumdbAsk } from './sumdb-path.ts';
 import { recordKey, treeHeadKey } from './sumdb-path.ts';
 import type { SumdbRemote } from './sumdb-remote.ts';
@@ -36,7 +30,7 @@ export type SumdbProxyOptions = {
   readonly name: string;
   readonly key: NoteVerifier;
   readonly store: SumdbStore;
-  readonly remote: Pick<SumdbRemote, 'whole' | 'lookup' | 'mayTellList' | 'refuseLoop'>;
+  readonly remote: Pick<SumdbRemote, 'whole' | 'lookup' | 'mayTellList' | 'orFromOutside' | 'refuseLoop'>;
   readonly memory: Memory;
   readonly readThrough: ReadThrough<StoredServed, Served>;
   readonly clock: Clock;
@@ -55,9 +49,6 @@ export type AskOptions = {
 };
 
 const OUTSIDE: AskOptions = { mayFetch: true };
-
-/** The result of a flight: a file and its origin. */
-export type Served = { readonly file: StoredFile; readonly origin: Origin };
 
 /** The result of a read. A file with the origin `stale` goes out only if nothing newer can be fetched. */
 type StoredServed = { readonly served: Served | undefined };
@@ -257,9 +248,11 @@ export class SumdbProxy {
 
   async #fetchRecord(asked: ModuleVersion, via: string | undefined): Promise<VerifiedLookup> {
     const { name, remote } = this.#options;
-    const answer = await remote.lookup(asked, via);
-    this.#claims.get(recordKey(name, asked))?.resolve(linesFor(parseRecord(answer).text, asked));
-    return this.log.keepLookup(asked, answer);
+    return remote.orFromOutside(async () => {
+      const answer = await remote.lookup(asked, via);
+      this.#claims.get(recordKey(name, asked))?.resolve(linesFor(parseRecord(answer).text, asked));
+      return this.log.keepLookup(asked, answer);
+    });
   }
 
   #headSteps({ via }: AskOptions): Steps {
@@ -307,13 +300,15 @@ export class SumdbProxy {
    */
   async #fetchTile(tile: Tile, via: string | undefined): Promise<{ bytes: Uint8Array; isProven: boolean }> {
     const { remote } = this.#options;
-    const bytes = await remote.whole(tilePath(tile), via);
-    let isProven = await this.log.keepTile(tile, bytes);
-    if (!isProven) {
-      await this.log.keepHead(await remote.whole('latest', via));
-      isProven = await this.log.keepTile(tile, bytes);
-    }
-    return { bytes, isProven };
+    return remote.orFromOutside(async () => {
+      const bytes = await remote.whole(tilePath(tile), via);
+      let isProven = await this.log.keepTile(tile, bytes);
+      if (!isProven) {
+        await this.log.keepHead(await remote.whole('latest', via));
+        isProven = await this.log.keepTile(tile, bytes);
+      }
+      return { bytes, isProven };
+    });
   }
 
   async #ensure(tile: Tile): Promise<void> {
@@ -363,34 +358,4 @@ function cut(stored: Uint8Array | undefined, tile: Tile): Uint8Array | undefined
 function orNoProof(error: unknown): never {
   if (!isServeError(error) || (error.kind !== 'not-found' && error.kind !== 'gone')) throw error;
   throw new UpstreamFailed(`cannot prove an answer of the checksum database: ${messageOf(error)}`);
-}
-
-function join(record: Uint8Array, note: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(record.byteLength + note.byteLength);
-  joined.set(record);
-  joined.set(note, record.byteLength);
-  return joined;
-}
-
-function fileOf(
-  kind: SumdbKind,
-  body: Uint8Array,
-  freshUntilMs: number,
-  visibility: Visibility = 'public',
-): StoredFile {
-  return new StoredFile({
-    kind,
-    status: 200,
-    size: body.byteLength,
-    body,
-    blob: undefined,
-    sha256: '',
-    freshUntilMs,
-    visibility,
-  });
-}
-
-function answerOf({ file, origin }: Served): Answer {
-  const { kind, status, size, body } = file;
-  return { kind, status, size, body, origin, sha256: undefined };
 }

@@ -6,7 +6,7 @@
  * goes to the host alone.
  */
 
-import { isServeError } from '../core/errors.ts';
+import { CheckFailed, isServeError } from '../core/errors.ts';
 import { matchPrefixPatterns } from '../core/glob.ts';
 import { SUMDB_ANSWER_BYTES_MAX } from '../core/limits.ts';
 import type { Clock, Upstream } from '../core/ports.ts';
@@ -14,6 +14,12 @@ import { lookupPath, type ModuleVersion } from './verifier.ts';
 
 /** After this time the list is asked again whether it proxies the database. */
 const SUPPORT_KEPT_MS = 600_000;
+
+/** A near file that is wrong is no accident: so long none is asked for. */
+const NEAR_DOUBTED_MS = 600_000;
+
+/** The database's files at a place that other nodes write to. Fails with any ServeError. */
+export type NearFiles = { whole(path: string): Promise<Uint8Array> };
 
 const PROOF = { bytesMax: SUMDB_ANSWER_BYTES_MAX, isProof: true } as const;
 
@@ -23,21 +29,26 @@ export class SumdbRemote {
   readonly #host: Upstream;
   readonly #noProxyPatterns: string;
   readonly #clock: Clock;
+  readonly #near: NearFiles | undefined;
+  /** Until then the near files are not asked. */
+  #doubtedUntilMs = 0;
   #support: { readonly inList: Promise<boolean>; readonly untilMs: number } | undefined;
 
-  /** @param options `noProxyPatterns`: patterns of modules that the list may not hear of */
+  /** @param options `noProxyPatterns`: patterns of modules that neither the list nor near files may hear of */
   constructor(options: {
     name: string;
     list: Upstream;
     host: Upstream;
     noProxyPatterns: string;
     clock: Clock;
+    near?: NearFiles | undefined;
   }) {
     this.#name = options.name;
     this.#list = options.list;
     this.#host = options.host;
     this.#noProxyPatterns = options.noProxyPatterns;
     this.#clock = options.clock;
+    this.#near = options.near;
   }
 
   /** Fetches the answer to a lookup. Throws as {@link whole}. */
@@ -59,6 +70,45 @@ export class SumdbRemote {
    * @throws all errors of an Upstream
    */
   async whole(path: string, via?: string): Promise<Uint8Array> {
+    if (path !== 'latest') return (await this.#tryNear(path)) ?? this.#outside(path, via);
+    try {
+      return await this.#outside(path, via);
+    } catch (error) {
+      // Near files may be old, so they come first only where they never change.
+      const near =
+        isServeError(error) && error.kind === 'upstream-down' ? await this.#tryNear(path) : undefined;
+      if (near === undefined) throw error;
+      return near;
+    }
+  }
+
+  /** Does `work`, and if a check fails in which near files had a part, once more without them. */
+  async orFromOutside<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const isTheirs = this.#near !== undefined && !this.#isDoubted;
+      if (!(error instanceof CheckFailed) || !isTheirs) throw error;
+      this.#doubtedUntilMs = this.#clock.monotonicMs() + NEAR_DOUBTED_MS;
+      return work();
+    }
+  }
+
+  get #isDoubted(): boolean {
+    return this.#clock.monotonicMs() < this.#doubtedUntilMs;
+  }
+
+  async #tryNear(path: string): Promise<Uint8Array | undefined> {
+    if (this.#near === undefined || this.#isDoubted) return undefined;
+    try {
+      return await this.#near.whole(path);
+    } catch (error) {
+      if (isServeError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #outside(path: string, via?: string): Promise<Uint8Array> {
     const request = { ...PROOF, ...(via !== undefined && { via }) };
     const { bytes } = (await this.#isInList())
       ? await this.#list.whole({ path: `sumdb/${this.#name}/${path}`, ...request })

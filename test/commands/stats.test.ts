@@ -125,6 +125,7 @@ test('--json counts entries, each content once, and partial downloads', async ()
         },
       ],
     },
+    uploads: { waiting: 0, oldestAtMs: null, lost: 0, skipped: 0, lostFiles: [] },
     unchecked: 1,
     unconfirmed: 0,
     unknown: 0,
@@ -165,6 +166,22 @@ test('names in a store cannot steer the terminal, in the table nor in JSON', asy
     assert.doesNotMatch(stdout.replaceAll('\n', ''), /[\p{C}\p{Zl}\p{Zp}]/u);
     assert.ok(!stdout.includes('\nx'), 'a name made a line');
   }
+});
+
+test('what waits for the bucket is counted, and what it refused is listed with the reason', (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const store = new StoreWriter(path);
+  store.inTransaction(() => store.keepUploads({ isOn: true }));
+  for (const name of ['a', 'b'])
+    put(store, { key: `example.com/${name}/@v/v1.0.0.mod`, bytes: contentOf(9), nowMs: 1_000 });
+  store.inTransaction(() => {
+    const failed = [{ id: 1, why: 'status 403 AccessDenied', afterMs: 0, isLost: true }];
+    return store.endUploads({ done: [], failed, queued: [], nowMs: 1_000 });
+  });
+  store.close();
+  const text = describe(readStats(path), path, 61_000);
+  assert.match(text, /^bucket {2}1 files wait for it, the oldest for 1m$/m);
+  assert.match(text, /^entry example\.com\/a\/@v\/v1\.0\.0\.mod +status 403 AccessDenied$/m);
 });
 
 test('an empty store has nothing in its table', (t) => {

@@ -73,6 +73,7 @@ function makeEvents(): { events: Events; metrics: Metrics } {
     storeSizes: async () => ({ storeBytes: 1_000, walBytes: 200, unchecked: 7, unconfirmed: 4, unknown: 1 }),
     open: () => ({ requests: 2, connections: 5 }),
     storeBytesMax: () => 5e8,
+    uploads: async () => ({ waiting: 3, oldestAtMs: 1_000, lost: 1, skipped: 2 }),
     gitCopies: () => ({ copies: 3, bytes: 9_000, removed: 2, tidied: 1 }),
   });
   return { events: new Events(log, metrics), metrics };

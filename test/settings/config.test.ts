@@ -77,6 +77,8 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     sumdb: 'sum.golang.org',
     vulndb: 'https://vuln.go.dev',
     noSumdbPatterns: '',
+    bucket: undefined,
+    bucketPrivate: false,
     pprof: false,
     importLocalCache: false,
     localCacheDir: undefined,
@@ -143,6 +145,7 @@ const others: { field: keyof Config; text: string; value: unknown }[] = [
   { field: 'buildCacheBytesMax', text: '1GiB', value: 1024 ** 3 },
   { field: 'buildCacheExpiryMs', text: '25h', value: 90_000_000 },
   { field: 'cacheReadNeedsLogin', text: 'true', value: true },
+  { field: 'bucketPrivate', text: 'true', value: true },
   { field: 'pprof', text: 'true', value: true },
   { field: 'importLocalCache', text: 'true', value: true },
   { field: 'localCacheDir', text: '/go/cache', value: '/go/cache' },
@@ -559,4 +562,24 @@ test('a bad value for the plugin server names where it stood', () => {
     load({ GOCACHE_EXPIRY: 'x' }),
     /^UsageError: bad value for --expiry \(from GOCACHE_EXPIRY\): "x"/,
   );
+});
+
+test("a bucket is set by the cache program's flags and variables, with or without a plugin server", async () => {
+  const flags = { bucket: 'corp-go', prefix: '/a/', 'min-upload-size': '4KiB', u: '8' };
+  const env = { ...base, GOCACHE_S3_REGION: 'eu-central-1', AWS_PROFILE: 'go' };
+  const { bucket } = await loadConfig({ flags, env });
+  assert.deepEqual(bucket, {
+    address: {
+      name: 'corp-go',
+      region: 'eu-central-1',
+      endpoint: undefined,
+      isPathStyle: false,
+      prefix: 'a',
+    },
+    env: { AWS_PROFILE: 'go' },
+    uploads: 8,
+    outputBytesMin: 4096,
+  });
+  assert.equal(loadPlugin({ flags, env }), undefined);
+  await assert.rejects(loadConfig({ flags: { bucket: 'no' }, env: base }), { name: 'UsageError' });
 });

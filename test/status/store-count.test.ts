@@ -26,6 +26,7 @@ function statsOf(storeBytes: number): StoreStats {
     blobs: { count: 1, bytes: 900 },
     partials: [],
     partialCount: 4,
+    uploads: { waiting: 0, oldestAtMs: null, lost: 0, skipped: 0, lostFiles: [] },
     buildCache: { actions: 1, outputs: 1, bytes: 8, storedBytes: 4, conflictCount: 0, conflicts: [] },
     unchecked: 6,
     unconfirmed: 7,

@@ -1,0 +1,75 @@
+/** The bucket behind a store: joined once, for the server and for commands that fetch or upload. */
+
+import { findCredentials } from '../bucket/credentials.ts';
+import { S3ObjectStore } from '../bucket/s3-object-store.ts';
+import { packedChunks, uploadOutput } from '../buildcache/output-upload.ts';
+import { prefixMatcher } from '../core/glob.ts';
+import type { ModulePath } from '../core/module-path.ts';
+import type { Store } from '../core/store-port.ts';
+import type { Events } from '../observe/events.ts';
+import type { BucketConfig } from '../settings/bucket-config.ts';
+import type { Config } from '../settings/config.ts';
+import { BucketActions } from '../tier/bucket-actions.ts';
+import { BucketSource } from '../tier/bucket-source.ts';
+import { BucketSumdb } from '../tier/bucket-sumdb.ts';
+import { Pump } from '../tier/pump.ts';
+import { WrongObjects } from '../tier/wrong-objects.ts';
+import { clock } from './clock.ts';
+
+export type BucketTier = ReturnType<typeof openBucketTier>;
+
+type Parts = { readonly store: Store; readonly events: Events };
+
+/** @throws {UsageError} there are no credentials */
+export function openBucketTier(
+  { address, env, uploads, outputBytesMin }: BucketConfig,
+  config: Pick<Config, 'privatePatterns' | 'noProxyPatterns' | 'bucketPrivate'>,
+  { store, events }: Parts,
+) {
+  const bucket = new S3ObjectStore({
+    bucket: address,
+    findCredentials: () => findCredentials(env),
+    now: clock.monotonicMs,
+    events: {
+      request: (status) => events.bucketAnswered(status),
+      down: (why, forMs) => events.bucketDown(why, forMs),
+    },
+  });
+  const wrong = new WrongObjects((key, why) => events.bucketWrong(key, why));
+  const hasPrivate = config.bucketPrivate;
+  const isPrivate = privateMatcher(config);
+  const actions = new BucketActions({
+    bucket,
+    store,
+    wrong,
+    clock,
+    events,
+    keepOutput: (outputId, body) => uploadOutput({ store, clock, outputId, chunks: packedChunks(body) }),
+  });
+  return {
+    bucket,
+    hasPrivate,
+    source: new BucketSource({ bucket, wrong, label: `bucket ${address.name}` }),
+    sumdb: (name: string) => new BucketSumdb(bucket, name),
+    bringAction: (actionId: string) => actions.fetch(actionId),
+    pump: new Pump({
+      store,
+      bucket,
+      wrong,
+      clock,
+      events,
+      isAllowed: (module) => hasPrivate || !isPrivate(module),
+      outputBytesMin,
+      lanes: uploads,
+    }),
+    close: () => bucket.close(),
+  };
+}
+
+function privateMatcher({
+  privatePatterns,
+  noProxyPatterns,
+}: Pick<Config, 'privatePatterns' | 'noProxyPatterns'>): (module: ModulePath) => boolean {
+  const patterns = [privatePatterns, noProxyPatterns].filter((one) => one !== '').join(',');
+  return patterns === '' ? () => false : prefixMatcher(patterns);
+}

@@ -1,0 +1,134 @@
+/**
+ * Actions of the build cache out of the bucket, with their outputs, into the store.
+ *
+ * An output is checked by its name. An action can't be: whoever may write to the bucket may name another output, as whoever
+ * may put to a server may. Clients that trust signatures alone tell it apart: signatures come with the action as its note.
+ */
+
+import { isCacheId, isCacheTime } from '../core/cache-id.ts';
+import { collect } from '../core/collect.ts';
+import { isServeError, messageOf } from '../core/errors.ts';
+import type { ObjectStore } from '../core/object-store.ts';
+import type { Clock } from '../core/ports.ts';
+import type { Store } from '../core/store-port.ts';
+import { actionObject, outputObject } from './layout.ts';
+import { ACTION_MISS_MS, ACTION_MISSES_MAX, ACTION_OBJECT_BYTES_MAX, ACTION_WAIT_MS } from './limits.ts';
+import type { WrongObjects } from './wrong-objects.ts';
+
+export type BucketActionsOptions = {
+  readonly bucket: ObjectStore;
+  readonly store: Pick<Store, 'getOutputsStored' | 'putAction' | 'full'>;
+  readonly wrong: WrongObjects;
+  readonly clock: Clock;
+  /** Stores an output whose bytes come plain. @throws {BadRequest} they are of another output */
+  readonly keepOutput: (outputId: string, body: AsyncIterable<Uint8Array>) => Promise<unknown>;
+  readonly events: { bucketActionAsked(result: 'hit' | 'miss' | 'failed'): void };
+};
+
+type ActionObject = { readonly outputId: string; readonly time: string; readonly notes: readonly string[] };
+
+export class BucketActions {
+  readonly #options: BucketActionsOptions;
+  readonly #fetches = new Map<string, Promise<boolean>>();
+  /** Until when each counts as a miss. In the order in which they came. */
+  readonly #misses = new Map<string, number>();
+
+  constructor(options: BucketActionsOptions) {
+    this.#options = options;
+  }
+
+  /** Fetches an action into the store. Never rejects. @returns whether it is stored now */
+  fetch(actionId: string): Promise<boolean> {
+    const { bucket, clock, store } = this.#options;
+    const isMiss = (this.#misses.get(actionId) ?? 0) > clock.monotonicMs();
+    if (isMiss || bucket.isDown || store.full !== undefined) return Promise.resolve(false);
+    let fetch = this.#fetches.get(actionId);
+    if (fetch === undefined) {
+      fetch = this.#fetch(actionId).finally(() => this.#fetches.delete(actionId));
+      this.#fetches.set(actionId, fetch);
+    }
+    return within(ACTION_WAIT_MS, fetch);
+  }
+
+  async #fetch(actionId: string): Promise<boolean> {
+    const { events } = this.#options;
+    try {
+      const isThere = await this.#bring(actionId);
+      events.bucketActionAsked(isThere ? 'hit' : 'miss');
+      if (!isThere) this.#noteMiss(actionId);
+      return isThere;
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      events.bucketActionAsked('failed');
+      return false;
+    }
+  }
+
+  async #bring(actionId: string): Promise<boolean> {
+    const { store, clock } = this.#options;
+    const action = await this.#action(actionId);
+    if (action === undefined || !(await this.#bringOutput(actionId, action.outputId))) return false;
+    const { outputId, time, notes } = action;
+    const put = { namespace: '', actionId, outputId, time, isInBucket: true, nowMs: clock.wallMs() } as const;
+    if (notes.length === 0) await store.putAction(put);
+    for (const note of notes) await store.putAction({ ...put, note });
+    return true;
+  }
+
+  async #action(actionId: string): Promise<ActionObject | undefined> {
+    const { bucket, wrong } = this.#options;
+    const key = actionObject(actionId);
+    const object = await bucket.get(key);
+    if (object === undefined) return undefined;
+    const text = (await collect(object.body, ACTION_OBJECT_BYTES_MAX))?.toString('latin1') ?? '';
+    const [outputId, time, ...more] = text.trim().split(/\s+/);
+    if (isCacheId(outputId) && isCacheTime(time) && more.length === 0)
+      return { outputId, time, notes: object.note?.split(' ').filter((note) => note !== '') ?? [] };
+    wrong.note(key, 'no action');
+    return undefined;
+  }
+
+  async #bringOutput(actionId: string, outputId: string): Promise<boolean> {
+    const { bucket, store, wrong, keepOutput } = this.#options;
+    const { stored } = await store.getOutputsStored({ outputIds: [outputId] });
+    if (stored[0] === true) return true;
+    if (outputId === NO_BODY) {
+      await keepOutput(outputId, nothing());
+      return true;
+    }
+    const key = outputObject(outputId);
+    const object = await bucket.get(key);
+    if (object === undefined) {
+      // Of no use to anybody: the next put writes it anew.
+      wrong.note(actionObject(actionId), 'its output is gone');
+      return false;
+    }
+    try {
+      await keepOutput(outputId, object.body);
+      return true;
+    } catch (error) {
+      if (!isServeError(error) || (error.kind !== 'bad-request' && error.kind !== 'too-large')) throw error;
+      wrong.note(key, messageOf(error));
+      return false;
+    }
+  }
+
+  #noteMiss(actionId: string): void {
+    this.#misses.delete(actionId);
+    const [oldest] = this.#misses.keys();
+    if (oldest !== undefined && this.#misses.size >= ACTION_MISSES_MAX) this.#misses.delete(oldest);
+    this.#misses.set(actionId, this.#options.clock.monotonicMs() + ACTION_MISS_MS);
+  }
+}
+
+/** The SHA-256 of nothing: such an output needs no object. */
+const NO_BODY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+function within(ms: number, work: Promise<boolean>): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(false), ms);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
