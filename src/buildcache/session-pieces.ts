@@ -5,10 +5,11 @@
  * 100 MB.
  */
 
+import type { DeltaBase } from '../core/build-cache-port.ts';
 import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { SessionAction } from '../core/session-port.ts';
-import { encodeFrameHead, encodeIndex, FRAME, FRAME_HEAD_BYTES } from '../core/session-wire.ts';
+import { BASE_BYTES, encodeFrameHead, encodeIndex, FRAME, FRAME_HEAD_BYTES } from '../core/session-wire.ts';
 import { SESSION_AHEAD_BYTES_MAX, SESSION_AHEAD_CHUNKS_MAX } from './limits.ts';
 
 export type SessionPiecesOptions = {
@@ -16,12 +17,17 @@ export type SessionPiecesOptions = {
   /** Outputs past so many bytes are left out. */
   readonly bytesMax: number;
   /** One chunk of an output, which is given away. Rejects where it is gone or damaged. */
-  readonly load: (output: SessionAction, seq: number) => Promise<Uint8Array>;
+  readonly load: (output: SessionAction, seq: number) => Promise<Loaded>;
 };
+
+/** A chunk, or a delta of it against the action's `base`. */
+export type Loaded = { readonly bytes: Uint8Array; readonly isDelta: boolean };
 
 type Chunk = {
   readonly row: number;
-  readonly bytes: Promise<Uint8Array | undefined>;
+  readonly base: DeltaBase | undefined;
+  readonly seq: number;
+  readonly loaded: Promise<Loaded | undefined>;
   readonly length: number;
 };
 
@@ -31,27 +37,37 @@ export async function* sessionPieces(options: SessionPiecesOptions): AsyncGenera
   const gone = new Set<number>();
   const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
   let length = 0;
-  for await (const { row, content } of readAhead(options)) {
+  const put = (row: number, kind: number, content: Uint8Array) => {
+    piece.set(encodeFrameHead({ row, kind, length: content.byteLength }), length);
+    piece.set(content, length + FRAME_HEAD_BYTES);
+    length += FRAME_HEAD_BYTES + content.byteLength;
+  };
+  for await (const { row, base, seq, content } of readAhead(options)) {
     if (gone.has(row)) continue;
-    if (content === undefined) gone.add(row);
-    const bytes = content?.byteLength ?? 0;
-    if (length + FRAME_HEAD_BYTES + bytes > PIECE_BYTES) {
+    const bytes = content?.bytes ?? NOTHING;
+    if (length + HEADS_BYTES + bytes.byteLength > PIECE_BYTES) {
       yield piece.subarray(0, length);
       length = 0;
     }
-    const kind = content === undefined ? FRAME.gone : FRAME.bytes;
-    piece.set(encodeFrameHead({ row, kind, length: bytes }), length);
-    length += FRAME_HEAD_BYTES;
-    if (content === undefined) continue;
-    piece.set(content, length);
-    length += bytes;
-    freeBytes(content);
+    if (seq === 0 && base !== undefined) put(row, FRAME.base, Buffer.from(base.outputId, 'hex'));
+    if (content === undefined) {
+      gone.add(row);
+      put(row, FRAME.gone, NOTHING);
+    } else {
+      put(row, content.isDelta ? FRAME.delta : FRAME.bytes, bytes);
+      freeBytes(bytes);
+    }
   }
   if (length > 0) yield piece.subarray(0, length);
 }
 
-/** One chunk and its head. Small outputs go out together: each piece is a call into uWebSockets or zlib. */
-const PIECE_BYTES = CHUNK_BYTES + FRAME_HEAD_BYTES;
+const NOTHING = new Uint8Array(0);
+
+/** Of a chunk, and of its base before it. */
+const HEADS_BYTES = 2 * FRAME_HEAD_BYTES + BASE_BYTES;
+
+/** One chunk and its heads. Small outputs go out together: each piece is a call into uWebSockets or zlib. */
+const PIECE_BYTES = CHUNK_BYTES + HEADS_BYTES;
 
 async function* readAhead(options: SessionPiecesOptions) {
   const chunks = chunksOf(options);
@@ -67,7 +83,7 @@ async function* readAhead(options: SessionPiecesOptions) {
     const next = ahead.shift();
     if (next === undefined) return;
     bytesAhead -= next.length;
-    yield { row: next.row, content: await next.bytes };
+    yield { ...next, content: await next.loaded };
   }
 }
 
@@ -81,7 +97,8 @@ function* chunksOf({ actions, bytesMax, load }: SessionPiecesOptions): Generator
     left -= action.size;
     for (let at = 0; at < action.size; at += CHUNK_BYTES) {
       const length = Math.min(CHUNK_BYTES, action.size - at);
-      yield { row, length, bytes: load(action, at / CHUNK_BYTES).catch(() => undefined) };
+      const seq = at / CHUNK_BYTES;
+      yield { row, base: action.base, seq, length, loaded: load(action, seq).catch(() => undefined) };
     }
   }
 }

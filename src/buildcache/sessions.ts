@@ -7,6 +7,7 @@
 import type { ByteStream } from '../core/answer.ts';
 import type { ActionName } from '../core/build-cache-port.ts';
 import { NotFound, StoreFailed } from '../core/errors.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { SessionAction, SessionName } from '../core/session-port.ts';
 import type { SessionTold } from '../core/session-wire.ts';
@@ -16,7 +17,7 @@ import type { Events } from '../observe/events.ts';
 import { GeneratedBody } from './generated-body.ts';
 import { SESSION_LONG_WINDOWS_MAX, SESSION_STREAMS_MAX } from './limits.ts';
 import { refuseFull } from './refuse-full.ts';
-import { type SessionPiecesOptions, sessionPieces } from './session-pieces.ts';
+import { type Loaded, type SessionPiecesOptions, sessionPieces } from './session-pieces.ts';
 import { encoded, type StreamEncoding } from './stream-encoding.ts';
 
 export type SessionsOptions = {
@@ -34,6 +35,8 @@ export type SessionQuestion = Pick<SessionName, 'key' | 'project'> & {
   /** Bytes of outputs that it takes. */
   readonly bytesMax: number;
   readonly encoding: StreamEncoding;
+  /** Whether it takes deltas against outputs of actions that it has. */
+  readonly takesDeltas: boolean;
 };
 
 export class Sessions {
@@ -71,23 +74,34 @@ export class Sessions {
    *
    * @throws {NotFound} nobody has put such a session, or too many are sent now: a client then asks for each action alone
    */
-  async stream({ bytesMax, encoding, ...question }: SessionQuestion): Promise<ByteStream> {
+  async stream({ bytesMax, encoding, takesDeltas, ...question }: SessionQuestion): Promise<ByteStream> {
     const { store, used, clock, events } = this.#options;
     this.#refuseFull();
-    const { session, actions } = await store.getSession(question);
+    const { session, actions } = await store.getSession({ ...question, wantsBases: takesDeltas });
     this.#refuseFull(); // Others may have begun meanwhile.
     events.buildCacheAsked('get-session', session === undefined ? 'miss' : 'hit');
     if (session === undefined)
       throw new NotFound(`cannot find session ${question.key}: not in the build cache`);
     for (const { namespace, actionId, usedAtMs } of actions)
       used.note({ namespace, actionId }, { usedAtMs }, clock.wallMs());
-    const load = async ({ blob }: SessionAction, seq: number) => {
-      // Past the memory: whoever got an output here does not ask for it again, and modules would have to leave.
-      const { bytes } = await store.getOutputChunk({ blob, seq, body: 'plain' });
-      if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
-      return bytes;
-    };
+    const load = (output: SessionAction, seq: number) => this.#load(output, seq);
     return new GeneratedBody(this.#counted({ actions, bytesMax, load }, encoding));
+  }
+
+  /** Past the memory: whoever got an output here does not ask for it again, and modules would have to leave. */
+  async #load({ blob, size, base }: SessionAction, seq: number): Promise<Loaded> {
+    const { store, events } = this.#options;
+    const { bytes, isPlain } =
+      base === undefined
+        ? { ...(await store.getOutputChunk({ blob, seq, body: 'plain' })), isPlain: true }
+        : await store.getOutputDelta({
+            output: { blob, size },
+            base: { blob: base.blob, size: base.size },
+            seq,
+          });
+    if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
+    if (!isPlain) events.deltaSent(Math.min(CHUNK_BYTES, size - seq * CHUNK_BYTES), bytes.byteLength);
+    return { bytes, isDelta: !isPlain };
   }
 
   /** @throws {NotFound} */

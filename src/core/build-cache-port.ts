@@ -40,6 +40,12 @@ export type OutputRow = {
   readonly blob: number;
 };
 
+/** A blob of build output, and the size of its content. */
+type Sized = Pick<OutputRow, 'blob' | 'size'>;
+
+/** An output that another one is told by: `core/delta.ts`. */
+export type DeltaBase = Pick<OutputRow, 'outputId' | 'size' | 'blob'>;
+
 /** One stored action, and its output. */
 export type ActionRow = OutputRow & {
   /** The namespace that has the action. */
@@ -79,6 +85,14 @@ export type BuildCacheReaderPort = {
   getOutput(request: { outputId: string; body: BodyForm }): { output?: OutputRow; bytes?: Uint8Array };
   /** One chunk of an output; no `bytes` if the chunk is gone. */
   getOutputChunk(request: { blob: number; seq: number; body: Exclude<BodyForm, 'none'> }): {
+    bytes?: Uint8Array;
+  };
+  /**
+   * Chunk `seq` of an output, as a delta against another one. `isPlain`: that would hardly be shorter, so it is the chunk
+   * itself. No `bytes` if the chunk is gone.
+   */
+  getOutputDelta(request: { output: Sized; base: Sized; seq: number }): {
+    isPlain: boolean;
     bytes?: Uint8Array;
   };
   /**

@@ -84,3 +84,12 @@ export const SHORT_IDS_PER_CALL_MAX = 8_192;
 
 /** A filter that is older rules out no misses: for so long a client may compile what a neighbour has just put. At half, each client asks twice as often; at double, two that build the same commit at once share less. */
 export const FILTER_FRESH_MS = 30_000;
+
+/** A smaller output is sent whole: all smaller ones of a build have a hundredth of its bytes. */
+export const DELTA_BYTES_MIN = 4 * KiB;
+
+/** Bytes of the old output before and behind a part's place among which its copies are looked for, beside those by which both outputs differ. What moved farther is sent again. At half, more of it is; at double, each part takes half as long again. */
+export const DELTA_REACH_BYTES = 128 * KiB;
+
+/** Bytes by which two outputs may differ in size. Each part of a delta reads so many more of the old one, and such outputs have little in common. */
+export const DELTA_GROWTH_BYTES_MAX = 1024 * KiB;

@@ -9,7 +9,7 @@
  * be mixed up in the hint.
  */
 
-import type { ActionRow } from './build-cache-port.ts';
+import type { ActionRow, DeltaBase } from './build-cache-port.ts';
 
 /** Bytes of an action's ID that name it in a set: among a million actions, two share them once in 30 million stores. */
 export const SHORT_ID_BYTES = 8;
@@ -34,7 +34,11 @@ export type SessionRow = SessionName & {
 };
 
 /** An action of a set that is stored. */
-export type SessionAction = ActionRow & { readonly actionId: string };
+export type SessionAction = ActionRow & {
+  readonly actionId: string;
+  /** An older version of its output, which the client has. */
+  readonly base?: DeltaBase;
+};
 
 export type SessionReaderPort = {
   /**
@@ -45,8 +49,10 @@ export type SessionReaderPort = {
     namespaces: readonly string[];
     key: string;
     project: string;
-    /** Short IDs of actions to leave out. */
+    /** Short IDs of actions to leave out, last used ones first. */
     held: Uint8Array;
+    /** Whether to look among these for older versions of the others' outputs. Only actions of `namespaces` count. */
+    wantsBases: boolean;
   }): { session?: SessionRow; actions: SessionAction[] };
   /** Up to KEYS_PER_CALL_MAX sessions of these namespaces, last used first. */
   getSessions(request: { namespaces: readonly string[] }): { sessions: SessionRow[] };

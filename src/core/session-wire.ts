@@ -23,6 +23,9 @@
  *     frames  4 bytes: number of a row, the first one that has the output; 1: kind; 4: length; then the bytes
  *
  * Numbers are little-endian. The frames of a row are its output's bytes in order, and rows come in the order of the index.
+ * Where the client has DELTA_HEADER, a row's first frame may be of the kind `base`: 32 bytes, the ID of an output that the
+ * client has, as it has an action with it. Then each other frame of the row brings CHUNK_BYTES of the output, the last one
+ * less; one of the kind `delta` as a delta against that output (`core/delta.ts`).
  * An empty output has none. A frame of the kind `gone` says that the rest of a row does not come. Outputs past the bytes
  * of PREFETCH_HEADER are left out, though their rows are there. A client checks each output by its SHA-256; a wrong one
  * is dropped, and the stream goes on.
@@ -41,6 +44,10 @@ export const LABEL_HEADER = 'astera-label';
 
 /** Bytes of outputs, unpacked, that a client takes at most: decimal. */
 export const PREFETCH_HEADER = 'astera-prefetch';
+
+/** The client takes deltas of this form. A server that knows no deltas, or others, sends none. */
+export const DELTA_HEADER = 'astera-delta';
+export const DELTA_FORM = '1';
 
 /** The path of the list of sessions. */
 export const SESSIONS_PATH = '/cache/sessions';
@@ -109,7 +116,10 @@ export function decodeIndex(bytes: Buffer): IndexRow[] {
 }
 
 /** Kinds of frames. */
-export const FRAME = { bytes: 0, gone: 1 } as const;
+export const FRAME = { bytes: 0, gone: 1, base: 2, delta: 3 } as const;
+
+/** Bytes of a frame of the kind `base`. */
+export const BASE_BYTES = 32;
 
 /** Bytes before those of a frame. */
 export const FRAME_HEAD_BYTES = 4 + 1 + 4;

@@ -9,6 +9,8 @@ import { BadRequest } from '../core/errors.ts';
 import { SESSION_ACTIONS_MAX, SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
 import {
+  DELTA_FORM,
+  DELTA_HEADER,
   isLabel,
   isSessionKey,
   LABEL_HEADER,
@@ -86,7 +88,7 @@ export class SessionEndpoint implements Endpoint {
     const shortIds = await client.takenBody.whole();
     if (shortIds.byteLength % SHORT_ID_BYTES !== 0)
       throw new BadRequest('cannot read session: a short ID is cut');
-    const { namespace, project, label, bytesMax, encoding } = headers;
+    const { namespace, project, label, bytesMax, encoding, takesDeltas } = headers;
     if (client.method === 'PUT') {
       await sessions.put({ key, project, label, namespace: storedNamespace(namespace), actions: shortIds });
       responder.text(client, 201, 'noted\n', { route: 'cache-session' });
@@ -98,6 +100,7 @@ export class SessionEndpoint implements Endpoint {
       namespaces: searched(namespace),
       bytesMax,
       encoding,
+      takesDeltas,
       held: shortIds,
     });
     client.visibility = 'private';
@@ -120,6 +123,7 @@ type SessionHeaders = {
   readonly label: string;
   readonly bytesMax: number;
   readonly encoding: StreamEncoding;
+  readonly takesDeltas: boolean;
 };
 
 /** @throws {BadRequest} a malformed header */
@@ -137,5 +141,6 @@ function readHeaders(header: (name: string) => string): SessionHeaders {
     label,
     bytesMax: Number(bytesMax),
     encoding: streamEncodingOf(header('accept-encoding')),
+    takesDeltas: header(DELTA_HEADER) === DELTA_FORM,
   };
 }

@@ -75,6 +75,12 @@ export class Events {
     this.#metrics.buildCacheRequests.inc({ op, result });
   }
 
+  /** A part of a build output travelled as a delta. */
+  deltaSent(contentBytes: number, deltaBytes: number): void {
+    this.#metrics.deltaContentBytes.inc(contentBytes);
+    this.#metrics.deltaBytes.inc(deltaBytes);
+  }
+
   /** A client put another output for an action than the first: the build is not reproducible, or it is an attack. */
   buildConflict(actionId: string, outputId: string): void {
     this.#log.warn({ actionId, outputId }, 'build cache: another output for a known action refused');

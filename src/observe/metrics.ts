@@ -59,6 +59,14 @@ export class Metrics {
     'astera_http_connections_refused_total',
     'Connections closed at once for want of file descriptors',
   );
+  readonly deltaContentBytes = this.#counter(
+    'astera_buildcache_delta_content_bytes_total',
+    'Bytes of build outputs that went out as deltas',
+  );
+  readonly deltaBytes = this.#counter(
+    'astera_buildcache_delta_bytes_total',
+    'Bytes of these deltas, before their stream is packed',
+  );
   readonly buildCacheRequests = this.#counter(
     'astera_buildcache_requests_total',
     'Gets and puts of the build cache',

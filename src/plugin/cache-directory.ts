@@ -89,6 +89,11 @@ export class CacheDirectory {
     return path;
   }
 
+  /** Where an output lies, if it is there. */
+  outputPath(outputId: string): string {
+    return this.#path('output', outputId);
+  }
+
   /** Where a file of this namespace alone lies, such as its spool. */
   ownPath(name: string): string {
     return join(this.#own ?? this.path, name);

@@ -1,6 +1,6 @@
 /** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
 
-import { KiB, MiB } from '../core/limits.ts';
+import { CHUNK_BYTES, KiB, MiB } from '../core/limits.ts';
 
 /** A request line of the `go` command to its cache program, without the body: real ones have under 300 bytes. */
 export const PLUGIN_LINE_BYTES_MAX = 64 * KiB;
@@ -64,6 +64,12 @@ export const KEY_FILE_BYTES_MAX = 64 * KiB;
 
 /** Bytes of a session's index: SESSION_ACTIONS_MAX rows with a signature each. */
 export const SESSION_INDEX_BYTES_MAX = 16 * MiB;
+
+/** A delta of one chunk: a longer one would be the chunk itself. */
+export const SESSION_DELTA_BYTES_MAX = CHUNK_BYTES;
+
+/** Old outputs of one stream that are hashed as what was made of them is wrong. At half, damaged ones stay longer; at double, a server that sends nonsense costs a second of CPU. */
+export const DELTA_BASES_CHECKED_MAX = 16;
 
 /** Frames of one packed upload that are kept until it is sent; those of a larger one are made twice. Each of `-u` has so much. */
 export const PLUGIN_PACKED_BYTES_HELD_MAX = 4 * MiB;

@@ -8,6 +8,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CacheDirectory, type LocalEntry, type OutputName } from './cache-directory.ts';
 import { crypto } from './crypto.ts';
+import { DeltaBase } from './delta-base.ts';
 import { PLUGIN_SPARE_MS, PLUGIN_UNWRITTEN_MAX } from './limits.ts';
 import { LocalPut } from './local-put.ts';
 import { openSpareDirectory } from './spare-directory.ts';
@@ -56,13 +57,18 @@ export class LocalCache {
     });
   }
 
+  /** Opens an output of the directory itself. @throws {Error} it is not there */
+  openBase(outputId: string): DeltaBase {
+    return new DeltaBase(this.#own.outputPath(outputId), outputId);
+  }
+
   /** What is to be uploaded: an entry of its own namespace in the directory itself. */
   getOwn(actionId: string): LocalEntry | undefined {
     return this.#own.getOwn(actionId);
   }
 
   /** Removes an output whose bytes are not those that its name says: the next build makes it again. */
-  dropIfDamaged({ path, outputId }: LocalEntry): void {
+  dropIfDamaged({ path, outputId }: Pick<LocalEntry, 'path' | 'outputId'>): void {
     try {
       const sha256 = crypto().createHash('sha256').update(readFileSync(path)).digest('hex');
       if (sha256 !== outputId) rmSync(path);

@@ -36,6 +36,11 @@ export class LocalPut {
     this.#known = this.#directory.find(output);
   }
 
+  /** Bytes that have come. */
+  get written(): number {
+    return this.#written;
+  }
+
   /** All of its bytes have come. */
   get isWhole(): boolean {
     return this.#written === this.#output.size;

@@ -35,6 +35,8 @@ export type PluginOptions = {
   readonly remoteTimeoutMs: number;
   /** Bytes of outputs that are fetched for a command before it asks for them; 0: none. */
   readonly prefetchBytesMax: number;
+  /** Whether outputs may come, and go, as deltas against older ones. */
+  readonly deltas: boolean;
   readonly expiryMs: number;
   readonly bytesMax: number;
   /** Uploads at one time. */
@@ -131,6 +133,12 @@ export const pluginFlags: readonly PluginFlag[] = [
     name: 'prefetch',
     help: 'fetch up to so much of what the go command will ask for before it asks; 0: nothing (1GiB)',
     form: 'a size such as 1GiB',
+  },
+  {
+    name: 'deltas',
+    help: 'over a line, get only what has changed of a package (true)',
+    form: 'true or false',
+    isSwitch: true,
   },
   { name: 'remote-timeout', help: 'no answer for so long is a miss (1s)', form: 'a duration such as 1s' },
   {
@@ -290,6 +298,7 @@ export function readOptions(find: FindSetting): PluginOptions {
     signKey: find('sign-key')?.text,
     trustKeys: read('trust-key', '', parseFiles),
     prefetchBytesMax: read('prefetch', '1GiB', parseSize),
+    deltas: read('deltas', 'true', parseSwitch),
     remoteTimeoutMs: read('remote-timeout', '1s', parseDuration),
     expiryMs: read('expiry', '120h', parseDuration),
     bytesMax: read('max-cache-size', '10GiB', parseSize),

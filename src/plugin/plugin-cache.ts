@@ -41,6 +41,8 @@ export class PluginCache {
     bytes: 0,
     prefetched: 0,
     unused: 0,
+    deltaContent: 0,
+    delta: 0,
     ruledOut: 0,
   };
   readonly #filters: readonly MissFilter[] = [];
@@ -65,6 +67,8 @@ export class PluginCache {
       onOver: (prefetch) => {
         this.counts.prefetched += prefetch.bytes;
         this.counts.unused += prefetch.unusedBytes;
+        this.counts.deltaContent += prefetch.deltaContentBytes;
+        this.counts.delta += prefetch.deltaBytes;
       },
       now,
     });
@@ -159,13 +163,14 @@ export class PluginCache {
     const { closeWaitMs } = this.options;
     await Promise.all([this.uploads?.close(closeWaitMs), this.#packs?.close(closeWaitMs)]);
     if (!this.options.metrics) return;
-    const { hits, remoteHits, misses, puts, bytes, prefetched, unused, ruledOut } = this.counts;
+    const { hits, remoteHits, misses, puts, bytes, prefetched, unused, ruledOut, deltaContent, delta } =
+      this.counts;
     const { refused } = this.#signatures;
     const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
     const packed = this.#packs === undefined ? '' : `, ${this.#packs.bytesWritten} bytes of packs written`;
     const wrong = this.remote?.wrong ? `, ${this.remote.wrong} wrong objects` : '';
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${packed}${unsigned}${wrong}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${packed}${unsigned}${wrong}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused, ${deltaContent} of them as deltas of ${delta} bytes`,
     );
   }
 

@@ -8,8 +8,15 @@
 
 import type { IndexRow } from '../core/session-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
+import type { DeltaBase } from './delta-base.ts';
 import { HOST_MARK_ID } from './host-bound.ts';
-import { PREFETCH_NEAR_BYTES, PREFETCH_NEAR_MS, PREFETCH_VAIN_MS_MAX, PREFETCH_WAIT_MS } from './limits.ts';
+import {
+  DELTA_BASES_CHECKED_MAX,
+  PREFETCH_NEAR_BYTES,
+  PREFETCH_NEAR_MS,
+  PREFETCH_VAIN_MS_MAX,
+  PREFETCH_WAIT_MS,
+} from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
 import type { StreamSink } from './session-stream.ts';
@@ -58,6 +65,10 @@ export class Prefetch {
   #indexDone: () => void = () => {};
   #source: PrefetchSource | undefined;
   #isOver = false;
+  /** Of a row: what its deltas are against. */
+  #base: { readonly number: number; readonly output: DeltaBase } | undefined;
+  /** Old outputs that were hashed. */
+  readonly #checkedBases = new Set<string>();
   /** The row that comes now. */
   #coming: { readonly number: number; readonly put: LocalPut } | undefined;
   #startedMs = 0;
@@ -67,6 +78,9 @@ export class Prefetch {
   #vainToMs = 0;
   /** Bytes of outputs that came. */
   bytes = 0;
+  /** Of these, bytes that came as deltas; and the bytes of the deltas. */
+  deltaContentBytes = 0;
+  deltaBytes = 0;
   readonly #fetched = new Set<Row>();
   readonly #used = new Set<Row>();
 
@@ -125,6 +139,7 @@ export class Prefetch {
     this.#source?.close();
     this.#coming?.put.abort();
     this.#coming = undefined;
+    this.#setBase(undefined);
     this.#indexDone();
     for (const row of this.#rows) this.#settle(row, 'alone');
   }
@@ -145,6 +160,8 @@ export class Prefetch {
       await this.#source.read({
         onIndex: (rows) => this.#takeIndex(rows),
         onBytes: (number, bytes) => this.#takeBytes(number, bytes),
+        onBase: (number, outputId) => this.#takeBase(number, outputId),
+        onDelta: (number, delta) => this.#takeDelta(number, delta),
         onGone: (number) => this.#fail(number),
       });
     } catch {
@@ -186,6 +203,39 @@ export class Prefetch {
     }
   }
 
+  #takeBase(number: number, outputId: string): void {
+    this.#setBase(undefined);
+    if (this.#rows[number]?.state !== 'coming') return;
+    try {
+      this.#setBase({ number, output: this.#doors.local.openBase(outputId) });
+    } catch {
+      this.#fail(number); // It has gone since.
+    }
+  }
+
+  #takeDelta(number: number, delta: Buffer): void {
+    const row = this.#rows[number];
+    if (row?.state !== 'coming') return;
+    try {
+      if (this.#base?.number !== number) throw new Error('a delta against nothing');
+      const put = this.#putOf(number, row);
+      for (const bytes of this.#base.output.pieces(delta, put.written)) {
+        put.write(bytes);
+        this.bytes += bytes.length;
+        this.deltaContentBytes += bytes.length;
+      }
+      this.deltaBytes += delta.length;
+      if (put.isWhole) this.#finish(row, put);
+    } catch {
+      this.#fail(number);
+    }
+  }
+
+  #setBase(base: { readonly number: number; readonly output: DeltaBase } | undefined): void {
+    this.#base?.output.close();
+    this.#base = base;
+  }
+
   #putOf(number: number, row: Row): LocalPut {
     if (this.#coming?.number === number) return this.#coming.put;
     if (this.#coming !== undefined) this.#fail(this.#coming.number);
@@ -211,8 +261,17 @@ export class Prefetch {
       this.#coming.put.abort();
       this.#coming = undefined;
     }
+    if (this.#base?.number === number) this.#doubtBase(this.#base.output);
     const row = this.#rows[number];
     for (const twin of this.#byOutput.get(row?.outputId ?? '') ?? []) this.#settle(twin, 'alone');
+  }
+
+  /** What was made of it is wrong: the server's fault, or its own. */
+  #doubtBase(output: DeltaBase): void {
+    this.#setBase(undefined);
+    if (this.#checkedBases.size >= DELTA_BASES_CHECKED_MAX || this.#checkedBases.has(output.outputId)) return;
+    this.#checkedBases.add(output.outputId);
+    this.#doors.local.dropIfDamaged(output);
   }
 
   #settle(row: Row, state: Prefetched): void {

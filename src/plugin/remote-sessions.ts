@@ -6,6 +6,8 @@ import { NAMESPACE_HEADER, outputPath } from '../core/build-cache-wire.ts';
 import { collect } from '../core/collect.ts';
 import type { SessionName } from '../core/session-port.ts';
 import {
+  DELTA_FORM,
+  DELTA_HEADER,
   LABEL_HEADER,
   PREFETCH_HEADER,
   PROJECT_HEADER,
@@ -20,6 +22,8 @@ export type SessionWish = {
   /** IDs of actions that are here. */
   readonly held: Iterable<string>;
   readonly bytesMax: number;
+  /** Whether it takes deltas where the server is far. */
+  readonly takesDeltas: boolean;
 };
 
 export class RemoteSessions {
@@ -53,7 +57,7 @@ export class RemoteSessions {
    */
   async openSession(
     { key, project }: SessionName,
-    { held, bytesMax }: SessionWish,
+    { held, bytesMax, takesDeltas }: SessionWish,
   ): Promise<IncomingMessage | undefined> {
     if (!this.#server.isUp()) return undefined;
     try {
@@ -61,7 +65,10 @@ export class RemoteSessions {
         ...this.#server.namespaceHeaders(),
         [PROJECT_HEADER]: project,
         [PREFETCH_HEADER]: String(bytesMax),
-        ...((await this.#isFar()) && { 'accept-encoding': hasZstd() ? 'zstd' : 'br' }),
+        ...((await this.#isFar()) && {
+          'accept-encoding': hasZstd() ? 'zstd' : 'br',
+          ...(takesDeltas && { [DELTA_HEADER]: DELTA_FORM }),
+        }),
       };
       const body = shortIdsOf(held);
       const response = await this.#server.send('POST', sessionPath(key), headers, {

@@ -1,31 +1,37 @@
 /** Reads the stream of a session: the index, then frames, whose bytes are handed on as they come. The wire: `core/session-wire.ts`. */
 
 import {
+  BASE_BYTES,
   decodeFrameHead,
   decodeIndex,
   FRAME,
   FRAME_HEAD_BYTES,
   type IndexRow,
 } from '../core/session-wire.ts';
-import { SESSION_INDEX_BYTES_MAX } from './limits.ts';
+import { SESSION_DELTA_BYTES_MAX, SESSION_INDEX_BYTES_MAX } from './limits.ts';
 
 export type StreamSink = {
   /** Comes first, once. */
   readonly onIndex: (rows: readonly IndexRow[]) => void;
   /** A part of a row's output. The sink must not keep it. */
   readonly onBytes: (row: number, bytes: Buffer) => void;
+  /** The next parts of a row's output may be deltas against this one. */
+  readonly onBase: (row: number, outputId: string) => void;
+  /** A part of a row's output, as a delta. The sink must not keep it. */
+  readonly onDelta: (row: number, delta: Buffer) => void;
   /** The rest of a row's output does not come. */
   readonly onGone: (row: number) => void;
 };
 
 export class SessionStream {
   readonly #sink: StreamSink;
-  /** Of the index, or of a frame's head: what has come. */
+  /** Of the index, of a frame's head, or of a frame that is taken whole: what has come. */
   #held: Buffer = Buffer.alloc(0);
   /** Bytes of the index; undefined until its length has come. */
   #indexBytes: number | undefined;
   #hasIndex = false;
   #row = 0;
+  #kind: number = FRAME.bytes;
   /** Bytes of the frame that are still to come. */
   #left = 0;
 
@@ -54,6 +60,7 @@ export class SessionStream {
   }
 
   #readFrames(bytes: Buffer): Buffer {
+    if (this.#left > 0 && this.#kind !== FRAME.bytes) return this.#readWhole(bytes);
     if (this.#left > 0) {
       const part = bytes.subarray(0, this.#left);
       this.#left -= part.length;
@@ -64,9 +71,19 @@ export class SessionStream {
     if (whole === undefined) return rest;
     const { row, kind, length } = decodeFrameHead(whole, 0);
     if (kind === FRAME.gone && length === 0) this.#sink.onGone(row);
-    else if (kind !== FRAME.bytes) throw new Error(`a frame of an unknown kind: ${kind}`);
+    else if (!isFrame(kind, length)) throw new Error(`a frame of an unknown kind: ${kind}`);
     this.#row = row;
+    this.#kind = kind;
     this.#left = length;
+    return rest;
+  }
+
+  #readWhole(bytes: Buffer): Buffer {
+    const { whole, rest } = this.#gather(bytes, this.#left);
+    if (whole === undefined) return rest;
+    this.#left = 0;
+    if (this.#kind === FRAME.base) this.#sink.onBase(this.#row, whole.toString('hex'));
+    else this.#sink.onDelta(this.#row, whole);
     return rest;
   }
 
@@ -82,4 +99,9 @@ export class SessionStream {
     this.#held = Buffer.alloc(0);
     return { whole, rest: bytes.subarray(missing) };
   }
+}
+
+function isFrame(kind: number, length: number): boolean {
+  if (kind === FRAME.base) return length === BASE_BYTES;
+  return kind === FRAME.bytes || (kind === FRAME.delta && length <= SESSION_DELTA_BYTES_MAX);
 }

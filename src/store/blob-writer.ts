@@ -11,7 +11,7 @@ import { CHUNK_BYTES, CHUNKS_PER_BLOB, INLINE_BYTES_MAX } from '../core/limits.t
 import type { WriterPort } from '../core/store-port.ts';
 import { BlobOwners } from './blob-owners.ts';
 import type { FileSource } from './file-source.ts';
-import { type Content, GrowingHashes } from './growing-hashes.ts';
+import { type Content, ContentLook, GrowingHashes } from './growing-hashes.ts';
 import { OUTPUT_PARTIAL_KEPT_MS, PARTIAL_KEPT_MS } from './limits.ts';
 import { unpackChunk } from './packing.ts';
 import { type Connection, chunkId } from './schema.ts';
@@ -19,8 +19,11 @@ import { type Connection, chunkId } from './schema.ts';
 /** A whole blob. */
 export type Sealed = { readonly blob: number; readonly sha256: Buffer };
 
+/** What names a content. */
+type Digest = Pick<Content, 'sha256' | 'size'>;
+
 /** A whole blob of one chunk. */
-type Chunk = Content & { readonly encoding: Encoding; readonly nowMs: number };
+type Chunk = Digest & { readonly encoding: Encoding; readonly nowMs: number };
 
 type Growth = { readonly outputId: string; readonly encoding: Encoding; readonly nowMs: number };
 
@@ -168,23 +171,22 @@ export class BlobWriter {
     const running = this.#hashes.take(blob);
     if (running !== undefined) return running;
     const { encoding } = this.stateOf(blob) ?? { encoding: 'identity' };
-    const fresh = createHash('sha256');
-    let size = 0;
+    const look = new ContentLook();
     const first = chunkId(blob, 0);
     for (const { id, bytes } of this.#sql.chunksOf.iterate(first, first + CHUNKS_PER_BLOB)) {
       const seq = id - first;
-      if (size !== seq * CHUNK_BYTES) {
-        throw new BadRequest(`cannot seal blob: ${size} bytes before chunk ${seq}, not ${seq * CHUNK_BYTES}`);
+      if (look.size !== seq * CHUNK_BYTES) {
+        throw new BadRequest(
+          `cannot seal blob: ${look.size} bytes before chunk ${seq}, not ${seq * CHUNK_BYTES}`,
+        );
       }
-      const content = unpackChunk(bytes, encoding);
-      fresh.update(content);
-      size += content.byteLength;
+      look.add(unpackChunk(bytes, encoding));
     }
-    return { sha256: fresh.digest(), size };
+    return look.end();
   }
 
   /** Makes a growing blob whole. */
-  makeWhole(blob: number, { sha256, size }: Content, nowMs: number): void {
+  makeWhole(blob: number, { sha256, size }: Digest, nowMs: number): void {
     const first = chunkId(blob, 0);
     this.#sql.seal.run({ blob, sha256, size, first, end: first + CHUNKS_PER_BLOB, nowMs });
   }
@@ -295,7 +297,7 @@ function prepare(db: Connection) {
       `INSERT INTO blob (id, sha256, size, encoding, stored_bytes, changed_at_ms)
        VALUES (@id, @sha256, @size, @encoding, @storedBytes, @nowMs)`,
     ),
-    seal: db.prepare<[Content & { blob: number; first: number; end: number; nowMs: number }]>(
+    seal: db.prepare<[Digest & { blob: number; first: number; end: number; nowMs: number }]>(
       `UPDATE blob SET sha256 = @sha256, size = @size, changed_at_ms = @nowMs, growing_kind = NULL, growing_key = NULL,
          stored_bytes = iif(encoding = 'identity', @size,
            (SELECT total(length(bytes)) FROM chunk WHERE id >= @first AND id < @end))

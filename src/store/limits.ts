@@ -20,6 +20,9 @@ export const SESSIONS_MAX = 1_000;
 /** Bytes of all sets: one of 1,400 actions has 13 kB. Past it the least used one goes. */
 export const SESSIONS_BYTES_MAX = 64 * MiB;
 
+/** Versions of a package among which the one that a client has is looked for, last stored ones first. At half, a client that was away for some days gets a package that all commits change whole; at double, a set of a thousand new outputs takes a reader half a second longer. */
+export const DELTA_VERSIONS_MAX = 128;
+
 /** Sessions in a row that an action's set may do without it. At half, two branches in turn drive each other out; at double, an old commit's outputs are fetched twice as often for nothing. */
 export const SESSION_MISSED_MAX = 3;
 

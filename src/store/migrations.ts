@@ -197,4 +197,9 @@ export const migrations: readonly string[] = [
   -- Blobs of evicted zips, which answers may still read.
   CREATE TABLE leaving (blob INTEGER PRIMARY KEY) STRICT;
   `,
+  `
+  -- Says which package an archive is of, as far as it was seen when it was stored: a delta takes another version of it.
+  ALTER TABLE output ADD COLUMN package_key BLOB CHECK (length(package_key) = 8);
+  CREATE INDEX output_package ON output (package_key, blob) WHERE package_key IS NOT NULL;
+  `,
 ];

@@ -4,12 +4,11 @@
  * An output has its blob, in whichever encoding the blob is. Keeps count of the bytes that all outputs are stored in.
  */
 
-import { hash } from 'node:crypto';
 import type { BuildCacheWriterPort } from '../core/build-cache-port.ts';
 import { CheckFailed, isServeError, messageOf, StoreFailed } from '../core/errors.ts';
 import type { BlobWriter } from './blob-writer.ts';
 import { idBytes } from './cache-id.ts';
-import type { Content } from './growing-hashes.ts';
+import { type Content, ContentLook } from './growing-hashes.ts';
 import { unpackChunk } from './packing.ts';
 import type { Connection } from './schema.ts';
 
@@ -28,13 +27,16 @@ export class OutputWriter {
     const stored = this.#use(outputId, nowMs);
     if (stored !== undefined) return { blob: stored, isNew: false };
     const unpacked = unpackChunk(bytes, encoding);
-    const content = { sha256: hash('sha256', unpacked, 'buffer'), size: unpacked.byteLength };
+    const look = new ContentLook();
+    look.add(unpacked);
+    const content = look.end();
     refuseOther(content, outputId, size);
     const twin = this.#blobs.find(content.sha256);
     // Nothing is there to be packed in an empty chunk.
     const whole = size === 0 ? new Uint8Array(0) : bytes;
-    if (twin === undefined) this.#blobs.addChunk(blob, whole, { ...content, encoding, nowMs });
-    return this.#own(twin ?? blob, nowMs);
+    const { sha256 } = content;
+    if (twin === undefined) this.#blobs.addChunk(blob, whole, { sha256, size, encoding, nowMs });
+    return this.#own(twin ?? blob, content, nowMs);
   };
 
   openOutput: BuildCacheWriterPort['openOutput'] = ({ blob, ...growth }) => {
@@ -57,7 +59,7 @@ export class OutputWriter {
       const twin = this.#blobs.find(content.sha256);
       if (twin === undefined) this.#blobs.makeWhole(blob, content, nowMs);
       else this.#blobs.remove(blob);
-      return this.#own(twin ?? blob, nowMs);
+      return this.#own(twin ?? blob, content, nowMs);
     } catch (cause) {
       if (!isServeError(cause)) throw cause;
       this.#blobs.remove(blob);
@@ -107,8 +109,8 @@ export class OutputWriter {
     return blob;
   }
 
-  #own(blob: number, nowMs: number): { blob: number; isNew: true } {
-    this.#sql.put.run(blob, nowMs, nowMs);
+  #own(blob: number, { packageKey }: Content, nowMs: number): { blob: number; isNew: true } {
+    this.#sql.put.run(blob, nowMs, nowMs, packageKey ?? null);
     if (this.#storedBytes !== undefined) this.#storedBytes += this.#sql.size.get(blob)?.bytes ?? 0;
     return { blob, isNew: true };
   }
@@ -128,8 +130,8 @@ function prepare(db: Connection) {
     find: db.prepare<[Buffer], Blob>(
       'SELECT output.blob FROM blob JOIN output ON output.blob = blob.id WHERE sha256 = ?',
     ),
-    put: db.prepare<[number, number, number]>(
-      'INSERT INTO output (blob, stored_at_ms, used_at_ms) VALUES (?, ?, ?)',
+    put: db.prepare<[number, number, number, Buffer | null]>(
+      'INSERT INTO output (blob, stored_at_ms, used_at_ms, package_key) VALUES (?, ?, ?, ?)',
     ),
     use: db.prepare<[number, number]>('UPDATE output SET used_at_ms = ? WHERE blob = ?'),
     size: db.prepare<[number], Bytes>('SELECT stored_bytes AS bytes FROM blob WHERE id = ?'),

@@ -10,6 +10,8 @@ import { statSync } from 'node:fs';
 import type { ReaderPort } from '../core/store-port.ts';
 import { ActionReader } from './action-reader.ts';
 import { BlobReader } from './blob-reader.ts';
+import { DeltaBases } from './delta-bases.ts';
+import { DeltaReader } from './delta-reader.ts';
 import { EntryReader } from './entry-reader.ts';
 import { ModuleFinder } from './module-finder.ts';
 import { PartialReader } from './partial-reader.ts';
@@ -32,6 +34,7 @@ export class StoreReader implements ReaderPort {
   readonly getAction;
   readonly getOutput;
   readonly getOutputChunk;
+  readonly getOutputDelta;
   readonly getOutputsStored;
   readonly getShortIds;
   readonly getSession;
@@ -67,9 +70,10 @@ export class StoreReader implements ReaderPort {
     this.getAction = actions.getAction;
     this.getOutput = actions.getOutput;
     this.getOutputChunk = actions.getOutputChunk;
+    this.getOutputDelta = new DeltaReader(actions).getOutputDelta;
     this.getOutputsStored = actions.getOutputsStored;
     this.getShortIds = actions.getShortIds;
-    const sessions = new SessionReader(db, actions);
+    const sessions = new SessionReader(db, actions, new DeltaBases(db));
     this.getSession = sessions.getSession;
     this.getSessions = sessions.getSessions;
     const uploads = new UploadReader(db);

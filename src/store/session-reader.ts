@@ -5,6 +5,7 @@ import { KEYS_PER_CALL_MAX, NAMESPACES_PER_CALL_MAX } from '../core/limits.ts';
 import { type SessionReaderPort, type SessionRow, SHORT_ID_BYTES } from '../core/session-port.ts';
 import type { ActionReader } from './action-reader.ts';
 import { idBytes } from './cache-id.ts';
+import type { DeltaBases } from './delta-bases.ts';
 import type { Connection } from './schema.ts';
 import { itemsOf, SET_ITEM_BYTES } from './session-set.ts';
 
@@ -13,12 +14,14 @@ const COLUMNS = `namespace, lower(hex(key)) AS key, lower(hex(project)) AS proje
 
 export class SessionReader {
   readonly #actions: ActionReader;
+  readonly #bases: DeltaBases;
   readonly #ofKey;
   readonly #ofProject;
   readonly #all;
 
-  constructor(db: Connection, actions: ActionReader) {
+  constructor(db: Connection, actions: ActionReader, bases: DeltaBases) {
     this.#actions = actions;
+    this.#bases = bases;
     this.#ofKey = db.prepare<[string, Buffer], SessionRow & { set: Buffer }>(
       `SELECT actions AS "set", ${COLUMNS} FROM session WHERE namespace = ? AND key = ?`,
     );
@@ -32,7 +35,7 @@ export class SessionReader {
     );
   }
 
-  getSession: SessionReaderPort['getSession'] = ({ namespaces, key, project, held }) => {
+  getSession: SessionReaderPort['getSession'] = ({ namespaces, key, project, held, wantsBases }) => {
     checkNamespaces(namespaces);
     const found = this.#find(namespaces, idBytes(key), idBytes(project));
     if (found === undefined) return { actions: [] };
@@ -42,7 +45,9 @@ export class SessionReader {
     for (const { id } of itemsOf(set)) {
       if (left.has(id)) continue;
       const action = this.#actions.byShortId(namespaces, Buffer.from(id, 'latin1'));
-      if (action !== undefined) actions.push(action);
+      if (action === undefined) continue;
+      const base = wantsBases ? this.#bases.find(namespaces, action, left) : undefined;
+      actions.push(base === undefined ? action : { ...action, base });
     }
     return { session, actions };
   };

@@ -51,6 +51,7 @@ const calls = [
   'getAction',
   'getOutput',
   'getOutputChunk',
+  'getOutputDelta',
   'getOutputsStored',
   'getShortIds',
   'getSession',
@@ -192,4 +193,4 @@ function isChunk(request: Request | undefined): boolean {
   return request !== undefined && CHUNK_CALLS.has(request.call);
 }
 
-const CHUNK_CALLS: ReadonlySet<CallName> = new Set(['getChunk', 'getOutputChunk']);
+const CHUNK_CALLS: ReadonlySet<CallName> = new Set(['getChunk', 'getOutputChunk', 'getOutputDelta']);

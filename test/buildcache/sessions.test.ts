@@ -11,11 +11,13 @@ import { SESSION_STREAMS_MAX } from '../../src/buildcache/limits.ts';
 import { packedChunks, uploadOutput } from '../../src/buildcache/output-upload.ts';
 import { Sessions } from '../../src/buildcache/sessions.ts';
 import { type StreamEncoding, streamEncodingOf } from '../../src/buildcache/stream-encoding.ts';
+import { decodeDelta } from '../../src/core/delta.ts';
 import { Busy, NotFound, StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { type IndexRow, shortIdsOf } from '../../src/core/session-wire.ts';
 import { SessionStream } from '../../src/plugin/session-stream.ts';
 import { FakeClock, openLocalStore, readAll, SeenEvents } from '../support/fakes.ts';
+import { goArchive, withChange } from '../support/go-archive.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const NAME = { key: id('key'), project: id('project') };
@@ -31,23 +33,25 @@ function rig(t: TestContext) {
   const clock = new FakeClock();
   const used = lastUseOfActions(store);
   const sessions = new Sessions({ store, used, clock, events: new SeenEvents() });
-  const put = async (outputs: readonly Uint8Array[]) => {
+  const put = async (outputs: readonly Uint8Array[], { commit = '', namespace = '' } = {}) => {
     const actionIds: string[] = [];
     for (const [at, bytes] of outputs.entries()) {
-      const [actionId, outputId] = [id(`action ${at}`), id(bytes)];
+      const [actionId, outputId] = [id(`action ${commit}${at}`), id(bytes)];
       await uploadOutput({ store, clock, outputId, chunks: packedChunks(pieces(bytes)) });
-      await store.putAction({ namespace: '', actionId, outputId, time: `${at}`, nowMs: clock.wallMs() });
+      await store.putAction({ namespace, actionId, outputId, time: `${at}`, nowMs: clock.wallMs() });
       actionIds.push(actionId);
     }
-    await sessions.put({ ...NAME, namespace: '', label: 'go build', actions: shortIdsOf(actionIds) });
+    await sessions.put({ ...NAME, namespace, label: 'go build', actions: shortIdsOf(actionIds) });
     return actionIds;
   };
   const ask = async ({
     held = [] as string[],
     bytesMax = 1e9,
     encoding = 'identity' as StreamEncoding,
+    namespaces = [''],
+    takesDeltas = false,
   } = {}) => {
-    const question = { ...NAME, namespaces: [''], held: shortIdsOf(held), bytesMax, encoding };
+    const question = { ...NAME, namespaces, held: shortIdsOf(held), bytesMax, encoding, takesDeltas };
     return Buffer.from(await readAll(await sessions.stream(question)));
   };
   return { store, clock, used, sessions, put, ask };
@@ -62,6 +66,8 @@ function read(stream: Buffer, pieceBytes = 1009) {
   let rows: readonly IndexRow[] = [];
   const parts = new Map<number, Buffer[]>();
   const gone: number[] = [];
+  const bases = new Map<number, string>();
+  const deltas = new Map<number, Buffer[]>();
   const reader = new SessionStream({
     onIndex: (index) => {
       rows = index;
@@ -71,11 +77,15 @@ function read(stream: Buffer, pieceBytes = 1009) {
       parts.set(row, all);
       all.push(Buffer.from(bytes));
     },
+    onBase: (row, outputId) => bases.set(row, outputId),
+    onDelta: (row, delta) => {
+      deltas.set(row, [...(deltas.get(row) ?? []), Buffer.from(delta)]);
+    },
     onGone: (row) => gone.push(row),
   });
   for (let at = 0; at < stream.length; at += pieceBytes) reader.push(stream.subarray(at, at + pieceBytes));
   const outputs = new Map([...parts].map(([row, all]) => [row, Buffer.concat(all)]));
-  return { rows, outputs, gone };
+  return { rows, outputs, gone, bases, deltas };
 }
 
 const encodings: { encoding: StreamEncoding; decode: (stream: Buffer) => Buffer }[] = [
@@ -153,7 +163,14 @@ for (const encoding of ['identity', 'zstd', 'br'] as const) {
   test(`a client that goes in the middle ends the reading: ${encoding}`, async (t) => {
     const { store, sessions, put } = rig(t);
     await put(Array.from({ length: 40 }, () => randomBytes(CHUNK_BYTES)));
-    const question = { ...NAME, namespaces: [''], held: new Uint8Array(0), bytesMax: 1e9, encoding };
+    const question = {
+      ...NAME,
+      namespaces: [''],
+      held: new Uint8Array(0),
+      bytesMax: 1e9,
+      encoding,
+      takesDeltas: false,
+    };
     const body = await sessions.stream(question);
     await body.at(0);
     body.close?.();
@@ -165,7 +182,7 @@ for (const encoding of ['identity', 'zstd', 'br'] as const) {
 test('past the bound of streams a session is a miss, and the store is not asked, until others have ended', async (t) => {
   const { store, sessions, put, ask } = rig(t);
   await put([randomBytes(10)]);
-  const question = { ...NAME, namespaces: [''], held: new Uint8Array(0), bytesMax: 1e9 };
+  const question = { ...NAME, namespaces: [''], held: new Uint8Array(0), bytesMax: 1e9, takesDeltas: false };
   const open = () => sessions.stream({ ...question, encoding: 'identity' });
   const others = await Promise.all(Array.from({ length: SESSION_STREAMS_MAX }, open));
   for (const other of others) await other.at(0);
@@ -191,4 +208,116 @@ test('of the encodings that a client takes, zstd comes first', () => {
     'br',
     'zstd',
   ]);
+});
+
+const LIB = { path: 'example.com/lib' };
+
+/** An output out of its deltas. */
+function undo(deltas: readonly Buffer[], base: Buffer): Buffer {
+  const parts = deltas.flatMap((delta, part) => [
+    ...decodeDelta(delta, { at: part * CHUNK_BYTES, baseSize: base.length }),
+  ]);
+  return Buffer.concat(
+    parts.map((piece) =>
+      'bytes' in piece ? piece.bytes : base.subarray(piece.from, piece.from + piece.length),
+    ),
+  );
+}
+
+test('a new version of a package that the client has comes as a delta, packed or not', async (t) => {
+  const { put, ask } = rig(t);
+  const old = goArchive({ ...LIB, body: randomBytes(2 * CHUNK_BYTES) });
+  const changed = withChange(old, 100_000);
+  const held = await put([old]);
+  await put([changed, goArchive({ path: 'example.com/other' })], { commit: 'next' });
+  for (const { encoding, decode } of encodings) {
+    const got = read(decode(await ask({ held, takesDeltas: true, encoding })));
+    assert.deepEqual([...got.bases], [[0, id(old)]]);
+    const deltas = got.deltas.get(0) ?? [];
+    assert.ok(Buffer.concat(deltas).length < 200);
+    assert.ok(undo(deltas, old).equals(changed));
+    assert.equal(id(got.outputs.get(1) ?? ''), got.rows[1]?.outputId);
+  }
+});
+
+test('a chunk that shares nothing with the old output comes plain between deltas', async (t) => {
+  const { put, ask } = rig(t);
+  const old = goArchive({ ...LIB, body: randomBytes(5 * CHUNK_BYTES) });
+  const changed = Buffer.concat([
+    old.subarray(0, CHUNK_BYTES),
+    randomBytes(CHUNK_BYTES),
+    old.subarray(2 * CHUNK_BYTES),
+  ]);
+  const held = await put([old]);
+  await put([changed], { commit: 'next' });
+  const got = read(await ask({ held, takesDeltas: true }));
+  assert.ok(got.outputs.get(0)?.equals(changed.subarray(CHUNK_BYTES, 2 * CHUNK_BYTES)));
+  assert.equal(got.deltas.get(0)?.length, 5);
+});
+
+const OLD = goArchive(LIB);
+const NO_DELTA: {
+  why: string;
+  old?: Buffer;
+  changed: Buffer;
+  namespace?: string;
+  isHeld?: boolean;
+  takesDeltas?: boolean;
+}[] = [
+  { why: 'who does not ask for deltas', changed: withChange(OLD, 9_000), takesDeltas: false },
+  { why: 'who does not have it', changed: withChange(OLD, 9_000), isHeld: false },
+  { why: 'another package', changed: goArchive({ path: 'example.com/b' }) },
+  { why: 'another target', changed: goArchive({ ...LIB, target: 'linux arm64 go1.26.8' }) },
+  { why: 'no archive', old: randomBytes(50_000), changed: randomBytes(50_001) },
+  { why: 'a small one', changed: goArchive({ ...LIB, body: randomBytes(1000) }) },
+  { why: 'one that has grown a lot', changed: goArchive({ ...LIB, body: randomBytes(2_000_000) }) },
+  { why: 'a namespace that the client does not read', changed: withChange(OLD, 9_000), namespace: 'theirs' },
+];
+for (const { why, old = OLD, changed, namespace = '', isHeld = true, takesDeltas = true } of NO_DELTA) {
+  test(`an output comes whole: ${why}`, async (t) => {
+    const { put, ask } = rig(t);
+    const held = await put([old], { namespace });
+    await put([changed], { commit: 'next' });
+    const got = read(await ask({ held: isHeld ? held : [], takesDeltas }));
+    assert.equal(got.bases.size + got.deltas.size, 0);
+    const row = got.rows.findIndex(({ outputId }) => outputId === id(changed));
+    assert.ok(got.outputs.get(row)?.equals(changed));
+  });
+}
+
+test('an old output may be that of another namespace that the client reads', async (t) => {
+  const { put, ask } = rig(t);
+  const held = await put([OLD]);
+  await put([withChange(OLD, 9_000)], { commit: 'next', namespace: 'branch' });
+  const got = read(await ask({ held, takesDeltas: true, namespaces: ['branch', ''] }));
+  assert.deepEqual([...got.bases], [[0, id(OLD)]]);
+});
+
+test('of several versions that the client has, the one of the nearest size serves', async (t) => {
+  const { put, ask } = rig(t);
+  const changed = withChange(OLD, 9_000);
+  const versions = [OLD, withChange(OLD, 9_000, randomBytes(9)), withChange(OLD, 9_000, randomBytes(5_000))];
+  const held = await put(versions);
+  await put([changed], { commit: 'next' });
+  const got = read(await ask({ held, takesDeltas: true }));
+  assert.deepEqual([...got.bases], [[0, id(versions[1] ?? '')]]);
+});
+
+test('where the old output goes in the middle, the new one comes whole', async (t) => {
+  const { store, put, ask } = rig(t);
+  const held = await put([OLD]);
+  const changed = withChange(OLD, 9_000);
+  await put([changed], { commit: 'next' });
+  const { getSession } = store;
+  const dropping: Pick<typeof store, 'getSession'> = {
+    getSession: async (request) => {
+      const found = await getSession(request);
+      await store.dropOutput({ blob: found.actions[0]?.base?.blob ?? 0 });
+      return found;
+    },
+  };
+  Object.assign(store, dropping);
+  const got = read(await ask({ held, takesDeltas: true }));
+  assert.equal(got.deltas.size, 0);
+  assert.ok(got.outputs.get(0)?.equals(changed));
 });

@@ -79,7 +79,13 @@ async function rig(t: TestContext) {
       warn,
     });
     t.after(() => objects.server.close());
-    const shared = { shareCgo: 'off', uploadBytesMin: 0, prefetchBytesMax: 1e9, ...options } as const;
+    const shared = {
+      shareCgo: 'off',
+      uploadBytesMin: 0,
+      prefetchBytesMax: 1e9,
+      deltas: true,
+      ...options,
+    } as const;
     return { directory, local, objects, options: shared, packs: new Packs({ ...shared, objects, local }) };
   };
   return { door, machine, clock, warnings, directory: join(server.directory, prefix) };

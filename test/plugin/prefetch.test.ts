@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { brotliCompressSync, zstdCompressSync } from 'node:zlib';
+import { encodeDelta } from '../../src/core/delta.ts';
 import { encodeFrameHead, encodeIndex, FRAME, PREFETCH_HEADER } from '../../src/core/session-wire.ts';
 import { HOST_MARK } from '../../src/plugin/host-bound.ts';
 import { PREFETCH_VAIN_MS_MAX, PREFETCH_WAIT_MS } from '../../src/plugin/limits.ts';
@@ -16,6 +17,7 @@ import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { heldActions, openPrefetch } from '../../src/plugin/open-prefetch.ts';
 import { RemoteCache } from '../../src/plugin/remote-cache.ts';
 import { RemoteSessions } from '../../src/plugin/remote-sessions.ts';
+import { withChange } from '../support/go-archive.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const NAME = { key: id('key'), project: id('project'), module: id('module'), label: 'go build' };
@@ -61,7 +63,7 @@ async function rig(t: TestContext, answer: Answer, { bytesMax = 1e9, trusts = tr
     now,
     warn,
   });
-  const options = { prefetchBytesMax: bytesMax, shareCgo: 'off' } as const;
+  const options = { prefetchBytesMax: bytesMax, deltas: true, shareCgo: 'off' } as const;
   const parts = { name: NAME, local, sessions: new RemoteSessions(remote.server), signatures, options, now };
   t.after(() => remote.close());
   const open = () => {
@@ -291,4 +293,100 @@ test('a list of held actions that is damaged names fewer of them', async (t) => 
   assert.deepEqual(held.read(), [id('b'), id('c'), id('a')]);
   writeFileSync(parts.local.ownPath(`sessions/${NAME.module}`), Buffer.alloc(33));
   assert.deepEqual(held.read(), ['0'.repeat(64)]);
+});
+
+const NEW = withChange(OUTPUTS[0] ?? Buffer.alloc(0), 50_000);
+const NEW_ROW = {
+  actionId: id('new action'),
+  outputId: id(NEW),
+  size: NEW.length,
+  time: '1',
+  note: undefined,
+};
+
+/** The frames of `NEW` as a server sends them, some of them exchanged. */
+function deltaFrames({
+  base = Buffer.from(id(OUTPUTS[0] ?? ''), 'hex'),
+  delta = Buffer.from(encodeDelta({ at: 0, content: NEW }, { at: 0, bytes: OUTPUTS[0] ?? Buffer.alloc(0) })),
+} = {}): Buffer {
+  return Buffer.concat([
+    encodeFrameHead({ row: 0, kind: FRAME.base, length: base.length }),
+    base,
+    encodeFrameHead({ row: 0, kind: FRAME.delta, length: delta.length }),
+    delta,
+    framesOf(1, OUTPUTS[2] ?? Buffer.alloc(0)),
+  ]);
+}
+
+/** A client that has the first output; then what its gets of the new one, and of another, come to. */
+async function getNew(
+  t: TestContext,
+  frames: Buffer,
+  { before = (_path: string) => {}, pieceBytes = 1e9 } = {},
+) {
+  const index = encodeIndex([NEW_ROW, ...ROWS.slice(2, 3)]);
+  const made = await rig(t, (response) => {
+    const stream = Buffer.concat([index, frames]);
+    for (let at = 0; at < stream.length; at += pieceBytes)
+      response.write(stream.subarray(at, at + pieceBytes));
+    response.end();
+  });
+  const old = made.local.beginPut(ROWS[0] ?? NEW_ROW);
+  old.write(OUTPUTS[0] ?? Buffer.alloc(0));
+  const path = old.seal();
+  before(path);
+  const prefetch = made.open();
+  const [got, other] = [await prefetch.get(NEW_ROW.actionId), await prefetch.get(ROWS[2]?.actionId ?? '')];
+  assert.ok(other !== 'alone' && other.entry !== undefined, 'the stream goes on');
+  if (got !== 'alone') assert.equal(id(readFileSync(got.entry?.path ?? '')), NEW_ROW.outputId);
+  return { got, prefetch, path };
+}
+
+test('an output comes as a delta against one that is here, in pieces of any size', async (t) => {
+  for (const pieceBytes of [1e9, 1]) {
+    const { got, prefetch } = await getNew(t, deltaFrames(), { pieceBytes });
+    assert.notEqual(got, 'alone');
+    assert.equal(prefetch.deltaContentBytes, NEW.length);
+    assert.ok(prefetch.deltaBytes < 100);
+  }
+});
+
+const BAD_DELTAS: { why: string; frames: Buffer; before?: (path: string) => void }[] = [
+  { why: 'the old output is gone', frames: deltaFrames(), before: (path) => rmSync(path) },
+  {
+    why: 'the old output is another',
+    frames: deltaFrames(),
+    before: (path) => writeFileSync(path, randomBytes(100_000)),
+  },
+  {
+    why: 'the old output is cut',
+    frames: deltaFrames(),
+    before: (path) => writeFileSync(path, randomBytes(10)),
+  },
+  { why: 'no such output', frames: deltaFrames({ base: randomBytes(32) }) },
+  { why: 'garbage', frames: deltaFrames({ delta: randomBytes(500) }) },
+  { why: 'copies from nowhere', frames: deltaFrames({ delta: Buffer.from('00ffff7f00', 'hex') }) },
+  { why: 'too many bytes', frames: deltaFrames({ delta: Buffer.from('00a08d0600', 'hex') }) },
+  { why: 'nothing in it', frames: deltaFrames({ delta: Buffer.alloc(0) }) },
+  { why: 'no old output is named', frames: deltaFrames().subarray(9 + 32) },
+];
+for (const { why, frames, before } of BAD_DELTAS) {
+  test(`what is wrong with a delta costs that row: ${why}`, async (t) => {
+    const { got } = await getNew(t, frames, before === undefined ? {} : { before });
+    assert.equal(got, 'alone');
+  });
+}
+
+test('a damaged old output is removed when what was made of it is wrong; a good one stays', async (t) => {
+  const damage = (path: string) => writeFileSync(path, randomBytes(100_000));
+  const damaged = await getNew(t, deltaFrames(), { before: damage });
+  assert.equal(existsSync(damaged.path), false);
+  const wrong = await getNew(t, deltaFrames({ delta: Buffer.concat([Buffer.from([3, 1, 2, 3, 0])]) }));
+  assert.equal(existsSync(wrong.path), true);
+});
+
+test('a frame of a delta that is too long ends the stream', async (t) => {
+  const frames = encodeFrameHead({ row: 0, kind: FRAME.delta, length: 2 ** 31 });
+  const { open } = await rig(t, (response) => response.end(Buffer.concat([encodeIndex([NEW_ROW]), frames])));
+  assert.equal(await open().get(NEW_ROW.actionId), 'alone');
 });

@@ -177,6 +177,12 @@ const EIGHTH = `
   -- All that a list of modules and their versions takes: without it every page with a body in it would be read.
   CREATE INDEX entry_version ON entry (key, kind, size) WHERE status = 200 AND kind IN ('info', 'mod', 'zip');`;
 
+const NINTH = `
+  -- Has all that eviction and its figures ask of a zip: the least used ones come first.
+  CREATE INDEX entry_zip_used ON entry (used_at_ms, key, size, blob, source) WHERE kind = 'zip' AND status = 200;
+  -- Blobs of evicted zips, which answers may still read.
+  CREATE TABLE leaving (blob INTEGER PRIMARY KEY) STRICT;`;
+
 /** What makes a store of each version, by that version. */
 export const oldSchemas: Readonly<Record<number, string>> = {
   1: FIRST,
@@ -187,4 +193,5 @@ export const oldSchemas: Readonly<Record<number, string>> = {
   6: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH,
   7: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH,
   8: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH,
+  9: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH + NINTH,
 };

@@ -48,7 +48,7 @@ function open(t: TestContext) {
       nowMs,
     });
   const ask = ({ key = 'key', project = 'project', namespaces = [''], held = NONE as Uint8Array } = {}) =>
-    reader.getSession({ namespaces, key: id(key), project: id(project), held });
+    reader.getSession({ namespaces, key: id(key), project: id(project), held, wantsBases: false });
   return { writer, reader, note, ask };
 }
 
