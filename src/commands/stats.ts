@@ -4,18 +4,24 @@ import { ENTRY_KINDS, type EntryKind } from '../core/entry-kind.ts';
 import { printable, printableJson } from '../core/printable.ts';
 import { formatSize } from '../core/quantity.ts';
 import type { StoreStats } from '../core/store-stats.ts';
+import { copySizes } from '../git/copy-sizes.ts';
 import { lookAtStore } from '../store/look.ts';
 import { readStats } from '../store/stats.ts';
 import { formatTable } from './table.ts';
+
+type StatsOptions = { readonly dbPath: string; readonly gitDir: string; readonly asJson: boolean };
+
+/** Copies of Git repositories. */
+type GitStats = { readonly copies: number; readonly bytes: number };
 
 /**
  * Prints what the store at `dbPath` holds, beside a running server too.
  *
  * @throws {StoreFailed} it can't be read
  */
-export function stats({ dbPath, asJson }: { dbPath: string; asJson: boolean }): void {
+export async function stats({ dbPath, gitDir, asJson }: StatsOptions): Promise<void> {
   lookAtStore(dbPath, { mayBeNew: false });
-  const found = readStats(dbPath);
+  const found = { ...readStats(dbPath), git: await gitCopies(gitDir) };
   const text = asJson
     ? printableJson(JSON.stringify({ db: dbPath, ...found }, null, 2))
     : describe(found, dbPath, Date.now());
@@ -23,8 +29,12 @@ export function stats({ dbPath, asJson }: { dbPath: string; asJson: boolean }): 
 }
 
 /** The table, at `nowMs`. */
-export function describe(found: StoreStats, dbPath: string, nowMs: number): string {
-  const { storeBytes, freeBytes, walBytes, blobs, unchecked, unconfirmed, unknown } = found;
+export function describe(
+  found: StoreStats & { readonly git: GitStats },
+  dbPath: string,
+  nowMs: number,
+): string {
+  const { storeBytes, freeBytes, walBytes, blobs, git, unchecked, unconfirmed, unknown } = found;
   const { bytesMax, pinned } = found;
   const lines = [
     `store  ${printable(dbPath)}`,
@@ -35,6 +45,8 @@ export function describe(found: StoreStats, dbPath: string, nowMs: number): stri
     const kept = `${count(pinned.zips)} zips are pinned, ${formatSize(pinned.bytes)}`;
     lines.splice(2, 0, `limit  ${formatSize(bytesMax)}; ${kept}`);
   }
+  if (git.copies > 0)
+    lines.push(`git    ${count(git.copies)} copies of repositories, ${formatSize(git.bytes)}`);
   if (unchecked > 0) {
     lines.push(`not held against the checksum database yet: ${count(unchecked)}`);
   }
@@ -44,6 +56,11 @@ export function describe(found: StoreStats, dbPath: string, nowMs: number): stri
   }
   const parts = [...partials(found, nowMs), ...buildCache(found, nowMs), ...uploads(found, nowMs)];
   return [...lines, '', answers(found, nowMs), ...parts].join('\n');
+}
+
+async function gitCopies(directory: string): Promise<GitStats> {
+  const sizes = [...(await copySizes(directory)).values()];
+  return { copies: sizes.length, bytes: sizes.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 function answers({ tallies }: StoreStats, nowMs: number): string {

@@ -82,7 +82,7 @@ export const restore: Command = {
 export const stats: Command = {
   name: 'stats',
   help: 'Show the contents of the store.',
-  flags: [...common, json, vulns, serveOptions.vulndb],
+  flags: [...common, json, serveOptions.gitDir, vulns, serveOptions.vulndb],
   examples: [
     ['$0 stats', 'the contents of astera.db'],
     ['$0 stats --vulns', 'the versions in it with known vulnerabilities'],
@@ -90,14 +90,14 @@ export const stats: Command = {
   ],
   run: async ({ flags }) => {
     const { loadStoreConfig } = await import('../settings/config.ts');
-    const { dbPath, vulndb } = loadStoreConfig({ flags });
+    const { dbPath, gitDir, vulndb } = loadStoreConfig({ flags });
     if (isOn(flags, vulns)) {
       const { statsVulns } = await import('./stats-vulns.ts');
       await statsVulns({ dbPath, vulndb, asJson: isOn(flags, json) });
       return;
     }
     const { stats } = await import('./stats.ts');
-    stats({ dbPath, asJson: isOn(flags, json) });
+    await stats({ dbPath, gitDir, asJson: isOn(flags, json) });
   },
 };
 

@@ -5,10 +5,10 @@
  * the repository's directory, so a new process knows it too. One thing at a time, and nothing that is in use.
  */
 
-import { readdir, rm, stat, utimes } from 'node:fs/promises';
+import { rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type CopySize, copySize, copySizes } from './copy-sizes.ts';
 import { GIT_SWEEP_MS } from './limits.ts';
-import { treeBytes } from './tree-bytes.ts';
 
 /** A repository's copies, by the name of their directory. */
 export type KeptCopies = {
@@ -36,12 +36,10 @@ export type CopyCounts = {
   readonly tidied: number;
 };
 
-type Kept = { readonly bytes: number; readonly usedAtMs: number };
-
 export class CopyKeeper {
   readonly #options: CopyKeeperOptions;
   readonly #used = new Set<string>();
-  #kept: Map<string, Kept> | undefined;
+  #kept: Map<string, CopySize> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #removed = 0;
   #tidied = 0;
@@ -75,13 +73,15 @@ export class CopyKeeper {
     const { directory, bytesMax, copiesIn } = this.#options;
     const used = [...this.#used];
     this.#used.clear();
-    this.#kept ??= await this.#all();
+    this.#kept ??= await copySizes(directory);
     const kept = this.#kept;
     for (const name of used) {
       this.#tidied += (await (await copiesIn(name))?.tidy()) ?? 0;
       const now = new Date();
       await utimes(join(directory, name), now, now).catch(() => {}); // Nothing was fetched.
-      await this.#measure(kept, name);
+      const size = await copySize(directory, name);
+      if (size === undefined) kept.delete(name);
+      else kept.set(name, size);
     }
     const oldest = [...kept].sort(([, a], [, b]) => a.usedAtMs - b.usedAtMs);
     for (const [name] of oldest) {
@@ -93,20 +93,5 @@ export class CopyKeeper {
       this.#removed++;
       kept.delete(name);
     }
-  }
-
-  async #all(): Promise<Map<string, Kept>> {
-    const kept = new Map<string, Kept>();
-    const names = await readdir(this.#options.directory).catch(() => []);
-    for (const name of names) if (/^[0-9a-f]{32}$/.test(name)) await this.#measure(kept, name);
-    return kept;
-  }
-
-  async #measure(kept: Map<string, Kept>, name: string): Promise<void> {
-    const path = join(this.#options.directory, name);
-    const found = await stat(path).catch(() => undefined);
-    const bytes = await treeBytes(path);
-    if (found === undefined || bytes === 0) kept.delete(name);
-    else kept.set(name, { bytes, usedAtMs: found.mtimeMs });
   }
 }

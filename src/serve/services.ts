@@ -134,7 +134,7 @@ export function pinnedBy({ privatePatterns, noProxyPatterns, pinPatterns }: Conf
   return [privatePatterns, noProxyPatterns, pinPatterns].filter((one) => one !== '').join(',');
 }
 
-/** Git, unless it is off. Without a directory of its own, the repositories' copies lie beside the database. */
+/** Git, unless it is off. */
 function gitModules(
   config: Config,
   {
@@ -152,7 +152,7 @@ function gitModules(
     return { sources: [], retry: () => {}, check: async () => {}, copies: () => undefined };
   const git = createGitSource({
     mappings: gitMappings,
-    directory: gitDir ?? `${config.dbPath}.git`,
+    directory: gitDir,
     privatePatterns,
     insecurePatterns,
     environment,

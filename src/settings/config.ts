@@ -59,7 +59,7 @@ export type Config = PolicySettings & {
   /** Where the repositories of private modules are, beside what their hosts say; undefined: none is fetched from Git. */
   readonly gitMappings: string | undefined;
   /** The directory of the repositories' copies; undefined: beside the database. */
-  readonly gitDir: string | undefined;
+  readonly gitDir: string;
   /** Patterns of private modules that may be asked for without TLS. */
   readonly insecurePatterns: string;
   /** The server's own, for the `git` program. */
@@ -152,7 +152,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     loginPatterns: settings.readIfSet(serveOptions.loginPatterns, parsePatterns) ?? '',
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
     gitMappings: readMappings(settings.find('git'), patterns.noProxyPatterns),
-    gitDir: settings.readIfSet(serveOptions.gitDir, parsePath),
+    gitDir: readGitDir(settings),
     insecurePatterns: settings.read(serveOptions.insecurePatterns, parsePatterns),
     environment: env,
     flags,
@@ -196,7 +196,7 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
 }
 
 /** The settings of a command that uses no network: the store, and the checksum databases. */
-export type StoreConfig = Pick<Config, 'dbPath' | 'sumdb' | 'vulndb' | PatternField>;
+export type StoreConfig = Pick<Config, 'dbPath' | 'gitDir' | 'sumdb' | 'vulndb' | PatternField>;
 
 type PatternField = 'privatePatterns' | 'noProxyPatterns' | 'noSumdbPatterns';
 
@@ -207,7 +207,11 @@ type PatternField = 'privatePatterns' | 'noProxyPatterns' | 'noSumdbPatterns';
  */
 export function loadStoreConfig({ flags, env = process.env }: ConfigSources): StoreConfig {
   const settings = new Settings(flags, env);
-  return Object.freeze({ dbPath: readDbPath(settings), ...readSumdb(settings, new GoEnv(env)) });
+  return Object.freeze({
+    dbPath: readDbPath(settings),
+    gitDir: readGitDir(settings),
+    ...readSumdb(settings, new GoEnv(env)),
+  });
 }
 
 /**
@@ -282,7 +286,12 @@ function readDbPath(settings: Settings): string {
   }
 }
 
-function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath'> {
+/** Without a setting the repositories' copies lie beside the database. */
+function readGitDir(settings: Settings): string {
+  return settings.readIfSet(serveOptions.gitDir, parsePath) ?? `${readDbPath(settings)}.git`;
+}
+
+function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath' | 'gitDir'> {
   return {
     sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, goEnv), parseText),
     vulndb: readVulndb(settings, goEnv),

@@ -2,7 +2,7 @@
 // Method: a store made by the writer with known rows; the real program's table and JSON are held against them.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { describe } from '../../src/commands/stats.ts';
@@ -79,13 +79,25 @@ for (const [namespace, output] of [
   );
 }
 
+// A copy of a repository, and what is none.
+for (const name of ['0123456789abcdef'.repeat(2), 'kept'])
+  mkdirSync(join(`${db}.git`, name, 'files'), { recursive: true });
+writeFileSync(join(`${db}.git`, '0123456789abcdef'.repeat(2), 'files/pack'), contentOf(3_000));
+writeFileSync(join(`${db}.git`, 'kept', 'answer'), contentOf(10));
+
+/** Without copies of repositories. */
+const NO_GIT = { git: { copies: 0, bytes: 0 } };
+
 test('--json counts entries, each content once, and partial downloads', async () => {
   const before = readFileSync(db);
   const { code, stdout, stderr } = await runAstera(['stats', '--json', '--db', db]);
   assert.equal(stderr, '');
   assert.equal(code, 0);
   assert.ok(before.equals(readFileSync(db)), 'the file is as it was');
-  const { storeBytes, walBytes, ...rest } = JSON.parse(stdout) as Record<string, unknown>;
+  const { storeBytes, walBytes, git, ...rest } = JSON.parse(stdout) as Record<string, unknown>;
+  const { copies, bytes } = git as { copies: number; bytes: number };
+  assert.equal(copies, 1);
+  assert.ok(bytes >= 3_000 && bytes < 30_000, `${bytes} bytes, with those of its directories`);
   assert.ok(Number(walBytes) > 2 * CHUNK_BYTES, 'all is in the WAL of the writer that has the store');
   assert.equal(storeBytes, before.byteLength);
   const source = 'upstream';
@@ -134,8 +146,10 @@ test('--json counts entries, each content once, and partial downloads', async ()
 
 test('the table says the same', () => {
   const day = 86_400_000;
-  const text = describe(readStats(db), '/x/a.db', 9_000 + 2 * day);
+  const git = { copies: 2, bytes: 5_120 };
+  const text = describe({ ...readStats(db), git }, '/x/a.db', 9_000 + 2 * day);
   assert.match(text, /^store {2}\/x\/a\.db$/m);
+  assert.match(text, /^git {4}2 copies of repositories, 5KiB$/m);
   assert.match(text, /^kind +source +answers +size +oldest +newest$/m);
   assert.match(text, /^zip +upstream +1 +512KiB +2d +2d$/m);
   assert.match(text, /^list 404 +upstream +1 +9B +2d +2d$/m);
@@ -187,7 +201,9 @@ test('what waits for the bucket is counted, and what it refused is listed with t
 test('an empty store has nothing in its table', (t) => {
   const path = join(tempDir(t), 'a.db');
   new StoreWriter(path).close();
-  assert.match(describe(readStats(path), path, 0), /^nothing is stored yet$/m);
+  const text = describe({ ...readStats(path), ...NO_GIT }, path, 0);
+  assert.match(text, /^nothing is stored yet$/m);
+  assert.doesNotMatch(text, /^git/m);
 });
 
 test('columns are as wide as their widest cell, and to the right where the heading says so', () => {

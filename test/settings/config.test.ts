@@ -47,7 +47,7 @@ test('without flags the defaults hold, and the result is frozen', async () => {
     oidcIssuer: undefined,
     oidcAudience: undefined,
     gitMappings: '',
-    gitDir: undefined,
+    gitDir: resolve('astera.db.git'),
     insecurePatterns: '',
     environment: base,
     flags: {},
