@@ -70,6 +70,8 @@ export class StoredFile {
   sha256: string;
   /** The monotonic time until which the file is fresh; Infinity if it can't change. */
   freshUntilMs: number;
+  /** Wall time of the last fetch or revalidation; 0 if it is not known. */
+  checkedAtMs = 0;
   /** Wall time of the last noted use. `flight/last-use.ts` decides when it is written again. */
   usedAtMs = 0;
   /** A private file goes only to clients whose right was checked. */

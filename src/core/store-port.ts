@@ -60,6 +60,9 @@ export type PartialRow = {
 /** A stored version. `version` is escaped, as in keys. */
 export type StoredVersion = { readonly version: string; readonly hasInfo: boolean };
 
+/** A version that was not in its module's list at that time. `version` is escaped. */
+export type Sighting = { readonly version: string; readonly absentAtMs: number };
+
 /** One stored answer in a listing. */
 export type KeyRow = {
   readonly key: string;
@@ -128,6 +131,8 @@ export type ReaderPort = OtherReads & {
   writeBlob(request: { blob: number; size: number; path: string }): Nothing;
   /** The versions of a module (escaped path) that have a stored `.info`, `.mod` or `.zip`. */
   getVersions(request: { module: string }): { versions: StoredVersion[] };
+  /** The versions of a module (escaped path) that `noteSightings` was told of. */
+  getSightings(request: { module: string }): { sightings: Sighting[] };
   /** The unconfirmed files that may be looked up now. Their keys come after `after`, in bytewise order. */
   getUnsettled(request: { after: string; limit: number; nowMs: number }): { rows: UnsettledRow[] };
   /** Whether a 200 is stored, for each of up to KEYS_PER_CALL_MAX keys. */
@@ -189,6 +194,12 @@ export type WriterPort = OtherWrites & {
    * if they need none.
    */
   delayYoung(request: { isOn: boolean; nowMs: number }): { sinceMs?: number };
+  /**
+   * Notes versions of a module, up to KEYS_PER_CALL_MAX, that its list did not have at that time. The first note on a version
+   * stays. A version with an `.info` or zip that was stored before is not noted. Of more than SIGHTINGS_MAX the oldest are
+   * dropped.
+   */
+  noteSightings(request: { module: string; versions: string[]; absentAtMs: number }): Nothing;
   /** Drops the answer under `key` if it still has this content. Its blob goes if nothing else has it. */
   dropEntry(request: { key: string; sha256: string }): Nothing;
   /** Notes that the upstream was asked again and that the stored answer is still the same. */

@@ -7,6 +7,7 @@
 import { StoredFile, type VisibilityOf } from '../core/answer.ts';
 import { type Gone, isServeError, messageOf, type NotFound, type ServeError } from '../core/errors.ts';
 import { SMALL_BYTES_MAX } from '../core/limits.ts';
+import type { ModulePath } from '../core/module-path.ts';
 import type { Clock, Fetched, SourceName } from '../core/ports.ts';
 import { type Resource, resourceKey } from '../core/resource.ts';
 import type { Builder, Checked, PartialRow, Store } from '../core/store-port.ts';
@@ -37,6 +38,16 @@ export type FetcherOptions = {
   readonly visibilityOf: VisibilityOf;
   /** Told of each zip that comes. */
   readonly downloads: Pick<Downloads, 'note'>;
+  /** Told of a list with another content than the one before, and of the time at which that one still held. */
+  readonly onListChanged?: (change: ListChange) => void;
+};
+
+/** Two contents of a module's list. `beforeMs`: Unix time; 0 if it is not known. */
+export type ListChange = {
+  readonly module: ModulePath;
+  readonly before: Uint8Array;
+  readonly beforeMs: number;
+  readonly after: Uint8Array;
 };
 
 /** The fetch of one key, for one flight. */
@@ -111,8 +122,13 @@ export class Fetcher {
       Buffer.compare(known.body, fetched.bytes) === 0
     ) {
       known.freshUntilMs = freshness.until(resource, 200, nowMs);
+      known.checkedAtMs = nowMs;
       this.#keep(job, store.revalidateEntry({ key, nowMs }));
       return { file: known, origin: source };
+    }
+    if (resource.kind === 'list' && known?.body !== undefined && known.status === 200) {
+      const { body: before, checkedAtMs: beforeMs } = known;
+      this.#options.onListChanged?.({ module: resource.module, before, beforeMs, after: fetched.bytes });
     }
     const file = this.#remember(job, 200, fetched.bytes);
     const put = { key, status: 200, source, nowMs, blob: store.nextBlob(), bytes: fetched.bytes };
@@ -261,6 +277,7 @@ export class Fetcher {
       isTentative: this.#options.ingest.isTentative(resource, undefined),
       visibility: this.#options.visibilityOf(resource.module),
     });
+    file.checkedAtMs = clock.wallMs();
     memory.setFile(key, file);
     return file;
   }

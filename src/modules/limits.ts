@@ -21,5 +21,5 @@ export const AGE_FETCHES_MAX = 200;
 /** The longest that a list waits for the times of its versions. At half, a slow line shows too few at first; `go` has no bound. */
 export const AGE_WAIT_MS = 20_000;
 
-/** Versions in one list that a policy looks at: 0.3 s of the front's time at most. The longest lists of real modules have 5,000. */
-export const LISTED_VERSIONS_MAX = 20_000;
+/** Versions in one list that a policy looks at: 0.2 s of the front's time at most. The longest lists of real modules have 5,000. */
+export const LISTED_VERSIONS_MAX = 10_000;

@@ -83,6 +83,7 @@ export class ModuleSteps implements Question<Read, Found> {
     if (!isWhole && entry.blob !== undefined && bytes !== undefined) memory.setPiece(entry.blob, 0, bytes);
     memory.setFile(this.key, file);
     file.usedAtMs = entry.usedAtMs;
+    file.checkedAtMs = entry.checkedAtMs;
     lastUse.note(this.key, file, clock.wallMs());
     return { file, partial };
   }

@@ -13,23 +13,26 @@ import type { Clock } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
 import type { Store } from '../core/store-port.ts';
-import { compareVersions, parseVersion, type Version } from '../core/version.ts';
-import { latestOf } from '../core/version-list.ts';
+import { compareVersions } from '../core/version.ts';
+import { latestOf, versionOn, versionsOn } from '../core/version-list.ts';
 import type { Events } from '../observe/events.ts';
 import { readInfo } from '../policy/info-facts.ts';
 import type { Policy } from '../policy/policy.ts';
 import { denied, type Refusal } from '../policy/refusal.ts';
+import type { ListChange } from './fetcher.ts';
 import { LISTED_VERSIONS_MAX } from './limits.ts';
 import type { ModuleProxy, ProxyRequest } from './module-proxy.ts';
+import { Sightings, type SightingsOptions } from './sightings.ts';
 import { VersionGate, type VersionGateOptions } from './version-gate.ts';
 import { textOf, type WholeAnswer, wholeAnswer } from './whole-answer.ts';
 
-export type PolicedModulesOptions = VersionGateOptions & {
-  readonly modules: Pick<ModuleProxy, 'get' | 'peek' | 'bodyNow'>;
-  readonly store: Pick<Store, 'delayYoung'>;
-  readonly clock: Clock;
-  readonly events: Pick<Events, 'refusedByPolicy'>;
-};
+export type PolicedModulesOptions = Omit<VersionGateOptions, 'sightings'> &
+  SightingsOptions & {
+    readonly modules: Pick<ModuleProxy, 'get' | 'peek' | 'bodyNow'>;
+    readonly store: Pick<Store, 'delayYoung'>;
+    readonly clock: Clock;
+    readonly events: Pick<Events, 'refusedByPolicy'>;
+  };
 
 /** The answer that goes out, the proxy's own one that it was made of, and until when it holds: Unix time. */
 type Judged = { readonly answer: Answer; readonly own: Answer; readonly untilMs: number };
@@ -39,6 +42,7 @@ type Verdict = { readonly file: StoredFile; readonly untilMs: number };
 
 export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyNow'> {
   readonly #options: PolicedModulesOptions;
+  readonly #sightings: Sightings;
   /** Undefined: everything is given. */
   #gate: VersionGate | undefined;
   /** By the file as the proxy has it in memory. */
@@ -48,6 +52,7 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
 
   constructor(options: PolicedModulesOptions) {
     this.#options = options;
+    this.#sightings = new Sightings(options);
   }
 
   /** Takes a policy in the place of the one before. @throws {StoreFailed} the time of the first delay can't be kept */
@@ -56,13 +61,23 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
     const { sinceMs } = await store.delayYoung({ isOn: policy.hasAges, nowMs: clock.wallMs() });
     this.#gate = policy.isEmpty
       ? undefined
-      : new VersionGate(policy, { ...this.#options, keptBeforeMs: sinceMs ?? 0 });
+      : new VersionGate(policy, {
+          ...this.#options,
+          sightings: this.#sightings,
+          keptBeforeMs: sinceMs ?? 0,
+        });
     this.#verdicts = new WeakMap();
     this.#judging = new Map();
   }
 
   get hasPolicy(): boolean {
     return this.#gate !== undefined;
+  }
+
+  /** The proxy has got another list of a module than before. */
+  noteListChange(change: ListChange): void {
+    const ageMs = this.#gate?.policy.ageMsOf(change.module) ?? 0;
+    if (ageMs > 0) this.#sightings.note(change);
   }
 
   /** As {@link ModuleProxy.peek}. Undefined where more must be known. */
@@ -193,14 +208,4 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
     this.#options.events.refusedByPolicy(refusal.reason, key, refusal.error.message);
     throw refusal.error;
   }
-}
-
-function versionsOn(lines: readonly string[]): Version[] {
-  return lines.map(versionOn).filter((version) => version !== undefined);
-}
-
-/** A line of a list begins with a version; a time may follow. The `go` command ignores other lines. */
-function versionOn(line: string): Version | undefined {
-  const [word = ''] = line.trim().split(/\s+/, 1);
-  return parseVersion(word);
 }

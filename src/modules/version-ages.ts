@@ -9,10 +9,10 @@
  *     the highest AGE_LINES_MAX with fixes for old lines get fixes too
  *     all others                           only as far as times are stored
  *
- * A version's time is the one in its `.info`. Its author chose it: README names what follows from that.
+ * A version's time is the one in its `.info`, which its author chose, but no earlier than the last list without it.
  */
 
-import { isServeError } from '../core/errors.ts';
+import { isServeError, NotFound } from '../core/errors.ts';
 import { Gate } from '../core/gate.ts';
 import { escapeModulePath, type ModulePath } from '../core/module-path.ts';
 import type { Clock } from '../core/ports.ts';
@@ -23,6 +23,7 @@ import { escapeVersion, isPrerelease, type Version } from '../core/version.ts';
 import { readInfo } from '../policy/info-facts.ts';
 import { AGE_CHECKS_MAX, AGE_FETCHES_MAX, AGE_LINES_MAX, AGE_QUEUE_MAX, AGE_WAIT_MS } from './limits.ts';
 import type { ModuleProxy } from './module-proxy.ts';
+import type { Sightings } from './sightings.ts';
 import { byHead, hasFixes, linesByMajor, type VersionLine } from './version-lines.ts';
 import { textOf, wholeAnswer } from './whole-answer.ts';
 
@@ -30,9 +31,16 @@ export type VersionAgesOptions = {
   readonly modules: Pick<ModuleProxy, 'get'>;
   readonly store: Pick<Store, 'getEntry' | 'getVersions'>;
   readonly clock: Clock;
+  readonly sightings: Pick<Sightings, 'of'>;
   /** Longest wait for the times of one list. Default AGE_WAIT_MS. */
   readonly waitMs?: number;
 };
+
+/** What tells the age of a version. `absentMs`: as `Sightings.of` gives it. */
+export type AgeFacts = { readonly info: string; readonly absentMs: ReadonlyMap<string, number> };
+
+/** A version that is in the list and has no `.info` is looked for again after so long. */
+const ABSENT_AGAIN_MS = 60_000;
 
 /** How the client of a list asked for it. */
 export type AgeAsk = { readonly mayFetch: boolean; readonly via: string | undefined };
@@ -55,6 +63,7 @@ export type OldEnough = {
 
 /** One look through a list. */
 type Look = AgeQuestion & {
+  readonly absentMs: AgeFacts['absentMs'];
   readonly hasInfo: ReadonlySet<string>;
   readonly shown: Set<Version>;
   fetches: number;
@@ -77,17 +86,18 @@ export class VersionAges {
 
   /**
    * When a version was published: Unix time in ms. Without a time, or with one of the future, it counts from its first sight
-   * here.
+   * here. It is no older than the last list without it.
    *
-   * @param info the text of its `.info`
+   * @param facts the text of its `.info`, and the module's sightings
    */
-  async publishedMs(module: ModulePath, version: Version, info: string): Promise<number> {
+  async publishedMs(module: ModulePath, version: Version, facts: AgeFacts): Promise<number> {
     const { store, clock } = this.#options;
     const nowMs = clock.wallMs();
-    const saidMs = readInfo(info).publishedMs ?? pseudoVersionTime(version)?.getTime();
-    if (saidMs !== undefined && saidMs <= nowMs) return saidMs;
+    const saidMs = readInfo(facts.info).publishedMs ?? pseudoVersionTime(version)?.getTime();
+    const absentMs = facts.absentMs.get(escapeVersion(version)) ?? -Infinity;
+    if (saidMs !== undefined && saidMs <= nowMs) return Math.max(saidMs, absentMs);
     const { entry } = await store.getEntry({ key: resourceKey({ kind: 'info', module, version }) });
-    return entry?.status === 200 ? entry.checkedAtMs : nowMs;
+    return Math.max(entry?.status === 200 ? entry.checkedAtMs : nowMs, absentMs);
   }
 
   /** The versions that are old enough, or exempt. Those of unknown age are not, and not for long. */
@@ -95,6 +105,7 @@ export class VersionAges {
     const stored = await this.#options.store.getVersions({ module: escapeModulePath(question.module) });
     const look: Look = {
       ...question,
+      absentMs: await this.#options.sightings.of(question.module),
       hasInfo: new Set(stored.versions.filter(({ hasInfo }) => hasInfo).map(({ version }) => version)),
       shown: new Set(),
       fetches: 0,
@@ -139,7 +150,7 @@ export class VersionAges {
   async #lookAt(look: Look, line: VersionLine): Promise<boolean> {
     for (const [at, version] of line.entries()) {
       if (!(await this.#isOld(look, version))) continue;
-      const older = line.slice(at);
+      const older = line.slice(at).filter((one) => !this.#isSightedYoung(look, one));
       for (const one of older) look.shown.add(one);
       return older.some((one) => !isPrerelease(one));
     }
@@ -149,9 +160,19 @@ export class VersionAges {
   /** A line that was not looked through: all but the versions that are known to be young. */
   async #passOver(look: Look, line: VersionLine): Promise<void> {
     for (const version of line) {
-      if (!look.hasInfo.has(escapeVersion(version)) || (await this.#isOld(look, version)))
-        look.shown.add(version);
+      const isUnknown = !look.hasInfo.has(escapeVersion(version)) && !this.#isSightedYoung(look, version);
+      if (isUnknown || (await this.#isOld(look, version))) look.shown.add(version);
     }
+  }
+
+  /** Whether a list without this version is too young for it, whatever its author says. */
+  #isSightedYoung(look: Look, version: Version): boolean {
+    const sightedMs = look.absentMs.get(escapeVersion(version));
+    if (sightedMs === undefined || look.isExempt(version)) return false;
+    const untilMs = sightedMs + look.ageMs;
+    if (untilMs <= this.#options.clock.wallMs()) return false;
+    look.untilMs = Math.min(look.untilMs, untilMs);
+    return true;
   }
 
   /** Exempt versions are shown, and say nothing of others. */
@@ -161,7 +182,12 @@ export class VersionAges {
       shown.add(version);
       return false;
     }
-    const publishedMs = await this.#timeOf(look, version);
+    const sightedMs = look.absentMs.get(escapeVersion(version));
+    // Nobody need be asked about one that a late list did not have.
+    const publishedMs =
+      sightedMs !== undefined && this.#isSightedYoung(look, version)
+        ? sightedMs
+        : await this.#timeOf(look, version);
     if (publishedMs === undefined) return false;
     const isOld = publishedMs + ageMs <= this.#options.clock.wallMs();
     if (!isOld) look.untilMs = Math.min(look.untilMs, publishedMs + ageMs);
@@ -177,7 +203,7 @@ export class VersionAges {
     // Where one can't be asked for, the next one could not either.
     const mayFetch = look.mayFetch && look.failure === undefined && look.fetches < AGE_FETCHES_MAX;
     if (!isStored && !mayFetch) {
-      look.isWhole &&= !look.mayFetch;
+      look.isWhole = false;
       return undefined;
     }
     if (!isStored) look.fetches += 1;
@@ -185,11 +211,16 @@ export class VersionAges {
     try {
       const ask = { resource, key: resourceKey(resource), mayFetch, isHead: false, via };
       const answer = await this.#options.modules.get(ask);
-      if (answer.status !== 200) return undefined;
-      return await this.publishedMs(module, version, textOf(await wholeAnswer(answer)));
+      if (answer.status !== 200) throw new NotFound('no such version');
+      return await this.publishedMs(module, version, {
+        info: textOf(await wholeAnswer(answer)),
+        absentMs: look.absentMs,
+      });
     } catch (error) {
       if (!isServeError(error)) throw error;
-      if (error.kind !== 'not-found' && error.kind !== 'gone') look.failure ??= error;
+      if (error.kind === 'not-found' || error.kind === 'gone')
+        look.untilMs = Math.min(look.untilMs, this.#options.clock.wallMs() + ABSENT_AGAIN_MS);
+      else look.failure ??= error;
       return undefined;
     }
   }

@@ -49,8 +49,12 @@ export class VersionGate {
     if (denial !== undefined || !this.delays(resource) || this.policy.isAllowed(module, version))
       return denial;
     const ageMs = this.policy.ageMsOf(module);
-    const nowMs = this.#options.clock.wallMs();
-    const publishedMs = await this.#ages.publishedMs(module, version, info);
+    const { clock, sightings } = this.#options;
+    const nowMs = clock.wallMs();
+    const publishedMs = await this.#ages.publishedMs(module, version, {
+      info,
+      absentMs: await sightings.of(module),
+    });
     if (publishedMs + ageMs <= nowMs || (await this.#kept(module, [version])).length > 0) return undefined;
     return tooYoung(module, version, { publishedMs, ageMs, nowMs });
   }

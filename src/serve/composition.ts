@@ -15,6 +15,7 @@ import { WeakCache } from '../flight/weak-cache.ts';
 import { YoungGarbage } from '../flight/young-garbage.ts';
 import { CheckedIngest } from '../modules/checked-ingest.ts';
 import { Downloads } from '../modules/downloads.ts';
+import type { ListChange } from '../modules/fetcher.ts';
 import type { Found, Read } from '../modules/found.ts';
 import { Freshness } from '../modules/freshness.ts';
 import { ModuleProxy } from '../modules/module-proxy.ts';
@@ -79,6 +80,7 @@ export type ModulesParts = ReturnType<typeof joinMemory> & {
   readonly isOffline: boolean;
   readonly noProxyPatterns: string;
   readonly visibilityOf: VisibilityOf;
+  readonly onListChanged?: (change: ListChange) => void;
 };
 
 /** The module proxy, and what else writes to or checks the store that it answers from. */

@@ -102,7 +102,9 @@ export function createServices({ config, store, builder, events, logins, tier }:
     refusedMs: config.negativeTtlMs,
     isOffline: config.offline,
     visibilityOf,
+    onListChanged: (change) => policed.noteListChange(change),
   });
+  const policed = new PolicedModules({ modules: joined.modules, store, clock, events });
   const vulndb = vulndbOf({ config, store, events, open: (url) => upstreams.open(url) });
   return {
     access,
@@ -111,7 +113,7 @@ export function createServices({ config, store, builder, events, logins, tier }:
     ...held,
     ...joined,
     upstream,
-    modules: new PolicedModules({ modules: joined.modules, store, clock, events }),
+    modules: policed,
     sumdb,
     /** Has all asked anew of Git that was refused or not found. */
     git,

@@ -29,6 +29,9 @@ export const SESSION_MISSED_MAX = 3;
 /** Names that wait for the bucket, some 100 bytes each. At half, a bucket that is gone for a week misses files of a busy node; at double, the queue alone has 200 MB. */
 export const UPLOADS_WAITING_MAX = 1_000_000;
 
+/** Versions that came into a list while it was known, some 80 bytes each. At half, a hostile upstream drives out a year's of a busy house sooner. */
+export const SIGHTINGS_MAX = 100_000;
+
 /** Rows of the queue in one answer. */
 export const UPLOADS_PER_CALL_MAX = 1_000;
 

@@ -202,4 +202,14 @@ export const migrations: readonly string[] = [
   ALTER TABLE output ADD COLUMN package_key BLOB CHECK (length(package_key) = 8);
   CREATE INDEX output_package ON output (package_key, blob) WHERE package_key IS NOT NULL;
   `,
+  `
+  -- Versions that a list got while it was known: they are no older than the last list without them.
+  CREATE TABLE sighting (
+    module TEXT NOT NULL,
+    version TEXT NOT NULL,
+    absent_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (module, version)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX sighting_absent ON sighting (absent_at_ms);
+  `,
 ];

@@ -17,6 +17,7 @@ import { ModuleFinder } from './module-finder.ts';
 import { PartialReader } from './partial-reader.ts';
 import { type Connection, openReadable } from './schema.ts';
 import { SessionReader } from './session-reader.ts';
+import { SightingReader } from './sighting-reader.ts';
 import { countAll } from './stats.ts';
 import { UploadReader } from './upload-reader.ts';
 import { VerdictReader } from './verdict-reader.ts';
@@ -24,6 +25,7 @@ import { VerdictReader } from './verdict-reader.ts';
 export class StoreReader implements ReaderPort {
   readonly getEntry;
   readonly getVersions;
+  readonly getSightings;
   readonly getStored;
   readonly getKeys;
   readonly getLeastUsedZips;
@@ -60,6 +62,7 @@ export class StoreReader implements ReaderPort {
     const actions = new ActionReader(db);
     this.getEntry = entries.getEntry;
     this.getVersions = entries.getVersions;
+    this.getSightings = new SightingReader(db).getSightings;
     this.getStored = entries.getStored;
     this.getKeys = entries.getKeys;
     this.getLeastUsedZips = entries.getLeastUsedZips;

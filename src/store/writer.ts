@@ -38,6 +38,7 @@ export class StoreWriter implements WriterPort {
   readonly exemptBy;
   readonly dropVerdicts;
   readonly delayYoung;
+  readonly noteSightings;
   readonly putOutput;
   readonly openOutput;
   readonly sealOutput;
@@ -97,7 +98,9 @@ export class StoreWriter implements WriterPort {
     this.confirmBy = verdicts.confirmBy;
     this.exemptBy = verdicts.exemptBy;
     this.dropVerdicts = verdicts.dropVerdicts;
-    this.delayYoung = new PolicyWriter(db).delayYoung;
+    const policy = new PolicyWriter(db);
+    this.delayYoung = policy.delayYoung;
+    this.noteSightings = policy.noteSightings;
     const outputs = new OutputWriter(db, blobs);
     this.#outputs = outputs;
     this.putOutput = outputs.putOutput;

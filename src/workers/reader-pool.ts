@@ -42,6 +42,7 @@ const calls = [
   'getChunk',
   'writeBlob',
   'getVersions',
+  'getSightings',
   'getUnsettled',
   'getStored',
   'getKeys',

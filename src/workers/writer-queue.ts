@@ -74,6 +74,7 @@ const calls = [
   'confirmBy',
   'exemptBy',
   'delayYoung',
+  'noteSightings',
   'dropVerdicts',
   'dropEntry',
   'openBlob',

@@ -15,6 +15,7 @@ import {
   makeRig,
   openLocalStore,
   type Rig,
+  type RigOptions,
   readAll,
   settled,
 } from '../support/fakes.ts';
@@ -47,21 +48,20 @@ class PolicedRig {
   readonly modules: PolicedModules;
   readonly refusals: string[] = [];
 
-  constructor(rig: Rig) {
-    this.rig = rig;
-    this.modules = this.#over(rig);
-  }
-
-  #over({ proxy, store, clock }: Rig): PolicedModules {
+  /** @param make makes the proxy below it */
+  constructor(make: (options: RigOptions) => Rig) {
+    this.rig = make({ onListChanged: (change) => this.modules.noteListChange(change) });
+    const { proxy, store, clock } = this.rig;
     const events = {
       refusedByPolicy: (reason: string, key: string) => void this.refusals.push(`${reason} ${key}`),
+      housekeepingFailed: (why: string) => assert.fail(why),
     };
-    return new PolicedModules({ modules: proxy, store, clock, events, waitMs: 60_000 });
+    this.modules = new PolicedModules({ modules: proxy, store, clock, events, waitMs: 60_000 });
   }
 
   /** With an empty memory, as after a restart. */
   async restarted(words: Words): Promise<PolicedRig> {
-    const again = new PolicedRig(this.rig.restarted());
+    const again = new PolicedRig((options) => this.rig.restarted(options));
     await again.modules.follow(policyOf(words));
     return again;
   }
@@ -111,7 +111,7 @@ class PolicedRig {
 async function rig(t: TestContext, words: Words, versions: Record<string, number | string> = {}) {
   const store = openLocalStore(join(tempDir(t), 'a.db'));
   t.after(() => store.close());
-  const made = new PolicedRig(makeRig(store));
+  const made = new PolicedRig((options) => makeRig(store, options));
   await made.modules.follow(policyOf(words));
   made.publish(versions);
   return made;
@@ -416,10 +416,68 @@ test('of minor versions without fixes only the newest ones are asked about, of e
   );
 });
 
+test('a version that comes into a known list is no older than the list before, whatever its author says', async (t) => {
+  const made = await rig(t, WEEK, { 'v1.0.0': 900, 'v1.1.0': 800, 'v1.1.1': 790 });
+  assert.equal(await made.ask(LIST), listOf(['v1.0.0', 'v1.1.0', 'v1.1.1']));
+  await made.ask(file('v1.0.9', 'info'));
+  await settled();
+  const hours = 3_600_000;
+  made.rig.clock.pass(2 * hours);
+  const versions = { 'v1.0.0': 900, 'v1.0.9': 870, 'v1.1.0': 800, 'v1.1.1': 790, 'v1.2.0': 700 };
+  made.publish(versions); // Tags of today on commits that look old: on top, and in a gap below.
+  const old = ['v1.0.0', 'v1.1.0', 'v1.1.1'];
+  assert.equal(await made.ask(LIST), listOf(old));
+  const young =
+    /^not-found cannot give .*@v1\.2\.0" yet: .*; it is of 2023-11-14T22:13Z and will be here from 2023-11-21T22:14Z on/;
+  assert.match(await made.ask(file('v1.2.0', 'info')), young);
+  assert.match(await made.ask(LATEST), /^200 .*v1\.1\.1/);
+  await settled();
+  const again = await made.restarted(WEEK);
+  assert.equal(await again.ask(LIST), listOf(old));
+  assert.match(await again.ask(file('v1.0.9', 'info')), /^not-found /);
+  made.rig.clock.pass(7 * DAY_MS - 3 * hours);
+  assert.equal(await again.ask(LIST), listOf(old));
+  made.rig.clock.pass(hours);
+  assert.equal(await again.ask(LIST), listOf(Object.keys(versions)), 'a week after the list without them');
+});
+
+test('a version that was here before a list got it again is as old as it says', async (t) => {
+  const made = await rig(t, WEEK, { 'v1.0.0': 900, 'v1.1.0': 800 });
+  await made.ask(file('v1.1.0', 'zip'));
+  await settled();
+  made.rig.clock.pass(1000);
+  made.rig.upstream.says.set(LIST, 'v1.0.0\n'); // Another proxy of the list, say.
+  assert.equal(await made.ask(LIST), listOf(['v1.0.0']));
+  made.rig.clock.pass(LIST_TTL_MS + 1);
+  made.rig.upstream.says.set(LIST, 'v1.0.0\nv1.1.0\n');
+  assert.equal(await made.ask(LIST), listOf(['v1.0.0', 'v1.1.0']));
+});
+
+test('a version that the upstream lists and does not have is hidden, and looked for again', async (t) => {
+  const made = await rig(t, WEEK, { 'v1.0.0': 900, 'v1.1.0': 800 });
+  const { says } = made.rig.upstream;
+  const info = says.get(file('v1.1.0', 'info')) ?? '';
+  says.delete(file('v1.1.0', 'info'));
+  assert.equal(await made.ask(LIST), listOf(['v1.0.0']));
+  assert.equal(made.hot(LIST), 'v1.0.0\n');
+  says.set(file('v1.1.0', 'info'), info);
+  made.rig.clock.pass(60_001);
+  assert.equal(await made.ask(LIST), listOf(['v1.0.0', 'v1.1.0']));
+});
+
+test('a client that may not go out leaves no shorter list behind', async (t) => {
+  const made = await rig(t, {}, { 'v1.0.0': 900, 'v1.1.0': 800 });
+  await made.ask(LIST);
+  await made.modules.follow(policyOf(WEEK));
+  assert.equal(await made.ask(LIST, { mayFetch: false }), '200 ');
+  assert.equal(made.hot(LIST), undefined);
+  assert.equal(await made.ask(LIST), listOf(['v1.0.0', 'v1.1.0']));
+});
+
 test('a list that no client could read is refused, not looked through', async (t) => {
   const made = await rig(t, WEEK);
-  made.rig.upstream.says.set(LIST, 'v1.0.0\n'.repeat(20_001));
-  assert.match(await made.ask(LIST), /^upstream-failed cannot give .*: over 20000 versions$/);
+  made.rig.upstream.says.set(LIST, 'v1.0.0\n'.repeat(10_001));
+  assert.match(await made.ask(LIST), /^upstream-failed cannot give .*: over 10000 versions$/);
 });
 
 test('private modules out of Git are denied too', async (t) => {
@@ -427,7 +485,9 @@ test('private modules out of Git are denied too', async (t) => {
   t.after(() => store.close());
   const git = new FakeUpstream();
   git.says.set(`corp.example/x/@v/list`, 'v1.0.0\nv1.1.0\n');
-  const made = new PolicedRig(makeRig(store, { noProxyPatterns: 'corp.example', inside: [git] }));
+  const made = new PolicedRig((options) =>
+    makeRig(store, { ...options, noProxyPatterns: 'corp.example', inside: [git] }),
+  );
   await made.modules.follow(policyOf({ deny: 'corp.example/x@v1.1.0' }));
   assert.equal(await made.ask('corp.example/x/@v/list'), '200 v1.0.0\n');
   assert.match(await made.ask('corp.example/x/@v/v1.1.0.zip'), /^forbidden /);
@@ -435,18 +495,16 @@ test('private modules out of Git are denied too', async (t) => {
 });
 
 test('versions whose age cannot be known now are not shown, and for want of any the failure is told', async (t) => {
-  const made = await rig(t, WEEK, { 'v1.0.0': 100, 'v1.1.0': 50, 'v2.0.0+incompatible': 40 });
-  await made.ask(LIST);
-  await settled();
+  const made = await rig(t, WEEK, { 'v1.0.0': 100, 'v1.1.0': 50, 'v1.2.0': 20 });
   const { says } = made.rig.upstream;
-  says.set(LIST, 'v1.0.0\nv1.1.0\nv1.2.0\n');
+  const info = says.get(file('v1.2.0', 'info')) ?? '';
   says.set(file('v1.2.0', 'info'), new UpstreamDown('no line'));
-  made.rig.clock.pass(LIST_TTL_MS + 1);
-  assert.equal(await made.ask(LIST), '200 v1.0.0\nv1.1.0\n', 'the line is down for the new one');
+  await made.ask(file('v1.1.0', 'info'));
+  await settled();
+  assert.equal(await made.ask(LIST), listOf(['v1.0.0', 'v1.1.0']), 'the line is down for the new one');
   assert.equal(made.hot(LIST), undefined, 'asked anew at once');
-  made.publish({ 'v1.2.0': 20 });
-  says.set(LIST, 'v1.0.0\nv1.1.0\nv1.2.0\n');
-  assert.equal(await made.ask(LIST), '200 v1.0.0\nv1.1.0\nv1.2.0\n');
+  says.set(file('v1.2.0', 'info'), info);
+  assert.equal(await made.ask(LIST), listOf(['v1.0.0', 'v1.1.0', 'v1.2.0']));
 
   const cold = await rig(t, WEEK, { 'v1.0.0': 100 });
   cold.rig.upstream.says.set(file('v1.0.0', 'info'), new UpstreamDown('no line'));

@@ -183,6 +183,11 @@ const NINTH = `
   -- Blobs of evicted zips, which answers may still read.
   CREATE TABLE leaving (blob INTEGER PRIMARY KEY) STRICT;`;
 
+const TENTH = `
+  -- Says which package an archive is of, as far as it was seen when it was stored: a delta takes another version of it.
+  ALTER TABLE output ADD COLUMN package_key BLOB CHECK (length(package_key) = 8);
+  CREATE INDEX output_package ON output (package_key, blob) WHERE package_key IS NOT NULL;`;
+
 /** What makes a store of each version, by that version. */
 export const oldSchemas: Readonly<Record<number, string>> = {
   1: FIRST,
@@ -194,4 +199,5 @@ export const oldSchemas: Readonly<Record<number, string>> = {
   7: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH,
   8: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH,
   9: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH + NINTH,
+  10: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH + NINTH + TENTH,
 };
