@@ -13,7 +13,7 @@ import type { Clock } from '../core/ports.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
 import type { Store } from '../core/store-port.ts';
-import { compareVersions } from '../core/version.ts';
+import { compareVersions, type Version } from '../core/version.ts';
 import { latestOf, versionOn, versionsOn } from '../core/version-list.ts';
 import type { Events } from '../observe/events.ts';
 import { readInfo } from '../policy/info-facts.ts';
@@ -132,7 +132,10 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
   async #judge(gate: VersionGate, request: ProxyRequest): Promise<Judged> {
     const { resource, key } = request;
     const own = await wholeAnswer(await this.#options.modules.get(request));
-    if (own.status !== 200) return { answer: own, own, untilMs: Infinity };
+    if (own.status !== 200) {
+      if (resource.kind === 'latest') this.#demand(key, await this.#whyNone(gate, request));
+      return { answer: own, own, untilMs: Infinity };
+    }
     if (resource.kind === 'list') return this.#list(gate, request, own);
     const version = readInfo(textOf(own)).version;
     if (version === undefined) throw new CheckFailed(`cannot give ${quote(key)}: it names no version`);
@@ -160,23 +163,50 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
   /** The `.info` of the latest version that may be shown, of those in the list and of those that are stored. */
   async #otherLatest(gate: VersionGate, request: ProxyRequest): Promise<Answer | undefined> {
     const { module } = request.resource;
-    const ask = async (resource: Resource): Promise<WholeAnswer | undefined> => {
-      try {
-        const asked = { ...request, resource, key: resourceKey(resource) };
-        const answer = await wholeAnswer(await this.#options.modules.get(asked));
-        return answer.status === 200 ? answer : undefined;
-      } catch (error) {
-        if (isServeError(error) && (error.kind === 'not-found' || error.kind === 'gone')) return undefined;
-        throw error;
-      }
-    };
-    const list = await ask({ kind: 'list', module });
-    const listed = list === undefined ? [] : versionsOn(textOf(list).split('\n'));
+    const listed = await this.#listed(request);
     const all = [...new Set([...listed, ...(await gate.storedVersions(module))])];
     const { shown } = await gate.shown(request, all);
     const version = latestOf([...shown].sort(compareVersions));
-    const info = version && (await ask({ kind: 'info', module, version }));
+    const info = version && (await this.#ask(request, { kind: 'info', module, version }));
     return info && { ...info, kind: 'latest', sha256: undefined };
+  }
+
+  /**
+   * Why a list is empty, if all its versions are held back. Some proxies have no `@latest`: the `go` command asks for it when
+   * a list is empty, and shows what it gets.
+   */
+  async #whyNone(gate: VersionGate, request: ProxyRequest): Promise<Refusal | undefined> {
+    const { resource } = request;
+    const { module } = resource;
+    try {
+      const listed = await this.#listed(request);
+      const version = latestOf([...listed].sort(compareVersions));
+      if (version === undefined || (await gate.shown(request, listed)).shown.size > 0) return undefined;
+      const refusal = denied(gate.policy, module, version);
+      const info = refusal ? undefined : await this.#ask(request, { kind: 'info', module, version });
+      return refusal ?? (info && (await gate.refusalOf(resource, version, textOf(info))));
+    } catch (error) {
+      if (!isServeError(error)) throw error;
+      return undefined; // The 404 stands.
+    }
+  }
+
+  async #listed(request: ProxyRequest): Promise<Version[]> {
+    const list = await this.#ask(request, { kind: 'list', module: request.resource.module });
+    const lines = list === undefined ? [] : textOf(list).split('\n');
+    return lines.length > LISTED_VERSIONS_MAX ? [] : versionsOn(lines);
+  }
+
+  /** Another file for the same client; undefined if there is none. */
+  async #ask(request: ProxyRequest, resource: Resource): Promise<WholeAnswer | undefined> {
+    try {
+      const asked = { ...request, resource, key: resourceKey(resource) };
+      const answer = await wholeAnswer(await this.#options.modules.get(asked));
+      return answer.status === 200 ? answer : undefined;
+    } catch (error) {
+      if (isServeError(error) && (error.kind === 'not-found' || error.kind === 'gone')) return undefined;
+      throw error;
+    }
   }
 
   #peekZip(key: string, file: StoredFile): StoredFile | undefined {

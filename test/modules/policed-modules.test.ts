@@ -172,6 +172,22 @@ test('a module without a version that may be had says why', async (t) => {
   assert.equal(made.rig.upstream.asked.length, asked);
 });
 
+test('of a proxy without @latest too a list that is empty is told of', async (t) => {
+  const rows = [
+    {
+      words: { deny: `${MODULE}@>=v1.0.0` },
+      says: /^forbidden cannot give "example\.com\/a@v1\.1\.0": denied/,
+    },
+    { words: { ages: '7d' }, says: /^not-found cannot give "example\.com\/a@v1\.1\.0" yet/ },
+    { words: { ages: '2d' }, says: /^404 cannot find/ },
+  ];
+  for (const { words, says } of rows) {
+    const made = await rig(t, words, { 'v1.0.0': 3, 'v1.1.0': 1 });
+    made.rig.upstream.says.delete(LATEST);
+    for (let round = 0; round < 2; round++) assert.match(await made.ask(LATEST), says);
+  }
+});
+
 test('a branch or a short version that leads to a denied version is refused', async (t) => {
   const made = await rig(t, { deny: `${MODULE}@v1.1.0` }, { 'v1.0.0': 3, 'v1.1.0': 2 });
   const { says } = made.rig.upstream;
