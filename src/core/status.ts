@@ -49,6 +49,8 @@ export const TOTALS = [
   'bucket',
   'stale',
   'computed',
+  // Requests for versions that the policy refused.
+  'refused',
   // Requests to upstreams, those that failed, and the bytes of whole files.
   'upstreamRequests',
   'upstreamFailures',

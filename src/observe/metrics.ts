@@ -214,6 +214,7 @@ export class Metrics {
       bucket: from('bucket'),
       stale: from('stale'),
       computed: from('computed'),
+      refused: sum(await samplesOf(this.policyRefusals)),
       upstreamRequests: sum(requests),
       upstreamFailures: sum(requests.filter(({ labels }) => /^(?:error|5)/.test(String(labels.code)))),
       upstreamBytes: sum(await samplesOf(this.upstreamBytes)),

@@ -29,6 +29,7 @@ export function Outside({ status }: { readonly status: Status }) {
         {counted(total.upstreamRequests, 'request')} since the start, {count(total.upstreamFailures)} failed,{' '}
         {size(total.upstreamBytes)}
       </p>
+      {total.refused > 0 && <p class="note">{counted(total.refused, 'request')} refused by the policy</p>}
     </section>
   );
 }

@@ -6,7 +6,7 @@ import { ANSWERS, HITS, percent, shellSteps, sumOf, sumOfMinutes } from '../core
 
 /** @param origin of the server, by the name that the client used */
 export function statusText(status: Status, origin: string): string {
-  const { server, atMs } = status;
+  const { server, atMs, total } = status;
   const steps = shellSteps(origin).flatMap(({ title, lines }) => [
     `# ${title}`,
     ...lines.map((line) => `  ${line}`),
@@ -16,6 +16,7 @@ export function statusText(status: Status, origin: string): string {
     ['now', now(status)],
     ...status.downloads.shown.map((one) => ['coming', coming(one)] as const),
     ['upstreams', upstreams(status)],
+    ...(total.refused === 0 ? [] : [['policy', `${counted(total.refused, 'request')} refused`] as const]),
     ['store', store(status)],
     ['build cache', buildCache(status)],
     ...(status.git === undefined

@@ -57,7 +57,14 @@ test('a busy one', () => {
     atMs: 90_061_000,
     open: { requests: 3, connections: 12 },
     hour: [{ fromMs: 0, memory: 1_500, store: 460, upstream: 39, stale: 1, upstreamBytes: 12_582_912 }],
-    total: { ...zeros, buildHits: 1, buildMisses: 2, upstreamRequests: 1_234, upstreamFailures: 2 },
+    total: {
+      ...zeros,
+      buildHits: 1,
+      buildMisses: 2,
+      upstreamRequests: 1_234,
+      upstreamFailures: 2,
+      refused: 7,
+    },
     downloads: {
       shown: [
         { module: 'a.example/x', version: 'v1.0.0', receivedBytes: 1024, sizeBytes: 4096, startedAtMs: 1 },
@@ -97,6 +104,7 @@ now          3 requests, 12 connections, 3 more downloads
 coming       a.example/x v1.0.0: 1KiB of 4KiB
 coming       a.example/y v1.0.0: 10B
 upstreams    proxy.example (down), other.example (up); 1,234 requests, 2 failed
+policy       7 requests refused
 store        2GiB; 1,234 .zip 1GiB; disk is full: 1 MiB free, 100 kept back
 build cache  2 outputs of 4KiB, stored in 1KiB; 33.3 % of 3 gets found
 git          2 copies of repositories, 2KiB
