@@ -127,6 +127,11 @@ export class Prefetch {
     return row.state === 'coming' ? 'alone' : row.state;
   }
 
+  /** Whether the set has an action, as far as it has come. */
+  names(actionId: string): boolean {
+    return this.#byAction.has(actionId);
+  }
+
   /** Whether an action need not be asked for: no machine takes its output from another one. */
   rulesOut(actionId: string): boolean {
     return this.#source?.rulesOut?.(actionId) === true;

@@ -170,10 +170,15 @@ export class Session implements RequestSink {
     }
     const found = (await this.#prefetch?.get(actionId)) ?? 'alone';
     if (found !== 'alone') return found.entry;
-    const isRuledOut = this.#prefetch?.rulesOut(actionId) === true || (await this.#cache.rulesOut(actionId));
-    if (!isRuledOut) return remote.get(actionId, this.#cache.local);
+    if (!(await this.#isRuledOut(actionId))) return remote.get(actionId, this.#cache.local);
     this.#cache.counts.ruledOut++;
     return undefined;
+  }
+
+  /** A set that has an action is newer than a filter that lacks it. */
+  async #isRuledOut(actionId: string): Promise<boolean> {
+    if (this.#prefetch?.rulesOut(actionId) === true) return true;
+    return this.#prefetch?.names(actionId) !== true && (await this.#cache.rulesOut(actionId));
   }
 
   #note(actionId: string, isThere: boolean): void {

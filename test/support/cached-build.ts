@@ -59,7 +59,7 @@ export async function buildClient({ program, env: more = {} }: BuildClient): Pro
 }
 
 /** Runs `go` and insists on its success. A busy machine is no news: go's lines about it are left out. */
-export async function succeeds(go: GoClient, ...args: readonly string[]): Promise<GoResult> {
+export async function succeeds(go: Pick<GoClient, 'run'>, ...args: readonly string[]): Promise<GoResult> {
   const result = await go.run(...args);
   assert.equal(result.code, 0, `go ${args.join(' ')}: ${result.stderr}`);
   return { ...result, stderr: result.stderr.replace(/^# still waiting for GOCACHEPROG .*\n/gm, '') };
