@@ -20,6 +20,12 @@ export const SESSION_AHEAD_CHUNKS_MAX = 64;
 /** Filters in memory, one a namespace: of 100,000 actions it has 128 KiB. Past it the one that nobody asked for longest is made anew. */
 export const FILTERS_MAX = 64;
 
+/** Filters that are made at one time, beside the main namespace's: each reads all actions of its namespace. At double, a reader who names namespaces keeps the readers from others' work. */
+export const FILTER_LOADS_MAX = 2;
+
+/** Clients that wait for such a filter; more get 503 and ask for each action. */
+export const FILTER_LOADS_WAITING_MAX = 64;
+
 /** Actions put last that a filter remembers: a client that has it from before them is sent these alone. Four cold builds. */
 export const FILTER_ADDED_MAX = 8_192;
 

@@ -17,7 +17,17 @@ export type SessionPiecesOptions = {
   /** Outputs past so many bytes are left out. */
   readonly bytesMax: number;
   /** One chunk of an output, which is given away. Rejects where it is gone or damaged. */
-  readonly load: (output: SessionAction, seq: number) => Promise<Loaded>;
+  readonly load: (output: SessionOutput, seq: number) => Promise<Loaded>;
+};
+
+/** What is kept of an action while its output is sent: a slow client takes its stream for minutes. */
+export type SessionOutput = Pick<SessionAction, 'blob' | 'size' | 'base'> & { readonly row: number };
+
+type Plan = {
+  /** Given away with the first piece. */
+  index: Buffer | undefined;
+  readonly outputs: readonly SessionOutput[];
+  readonly load: SessionPiecesOptions['load'];
 };
 
 /** A chunk, or a delta of it against the action's `base`. */
@@ -32,8 +42,13 @@ type Chunk = {
 };
 
 /** No piece is empty. The first one is the index. A piece is lent until the next one is asked for. */
-export async function* sessionPieces(options: SessionPiecesOptions): AsyncGenerator<Uint8Array, void, void> {
-  yield encodeIndex(options.actions);
+export function sessionPieces(options: SessionPiecesOptions): AsyncGenerator<Uint8Array, void, void> {
+  const { actions, load } = options;
+  return piecesOf({ index: encodeIndex(actions), outputs: outputsOf(options), load });
+}
+
+async function* piecesOf(plan: Plan): AsyncGenerator<Uint8Array, void, void> {
+  yield takeIndex(plan);
   const gone = new Set<number>();
   const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
   let length = 0;
@@ -42,7 +57,7 @@ export async function* sessionPieces(options: SessionPiecesOptions): AsyncGenera
     piece.set(content, length + FRAME_HEAD_BYTES);
     length += FRAME_HEAD_BYTES + content.byteLength;
   };
-  for await (const { row, base, seq, content } of readAhead(options)) {
+  for await (const { row, base, seq, content } of readAhead(plan)) {
     if (gone.has(row)) continue;
     const bytes = content?.bytes ?? NOTHING;
     if (length + HEADS_BYTES + bytes.byteLength > PIECE_BYTES) {
@@ -61,6 +76,12 @@ export async function* sessionPieces(options: SessionPiecesOptions): AsyncGenera
   if (length > 0) yield piece.subarray(0, length);
 }
 
+function takeIndex(plan: Plan): Uint8Array {
+  const { index = NOTHING } = plan;
+  plan.index = undefined;
+  return index;
+}
+
 const NOTHING = new Uint8Array(0);
 
 /** Of a chunk, and of its base before it. */
@@ -69,8 +90,8 @@ const HEADS_BYTES = 2 * FRAME_HEAD_BYTES + BASE_BYTES;
 /** One chunk and its heads. Small outputs go out together: each piece is a call into uWebSockets or zlib. */
 const PIECE_BYTES = CHUNK_BYTES + HEADS_BYTES;
 
-async function* readAhead(options: SessionPiecesOptions) {
-  const chunks = chunksOf(options);
+async function* readAhead(plan: Plan) {
+  const chunks = chunksOf(plan);
   const ahead: Chunk[] = [];
   let bytesAhead = 0;
   for (;;) {
@@ -87,18 +108,26 @@ async function* readAhead(options: SessionPiecesOptions) {
   }
 }
 
-/** Starts to read a chunk when it is asked for one. Each output comes once, with the first action that has it. */
-function* chunksOf({ actions, bytesMax, load }: SessionPiecesOptions): Generator<Chunk, void, void> {
+/** Each output comes once, with the first action that has it. */
+function outputsOf({ actions, bytesMax }: SessionPiecesOptions): SessionOutput[] {
   const known = new Set<string>();
   let left = bytesMax;
-  for (const [row, action] of actions.entries()) {
-    if (known.has(action.outputId) || action.size > left) continue;
-    known.add(action.outputId);
-    left -= action.size;
-    for (let at = 0; at < action.size; at += CHUNK_BYTES) {
-      const length = Math.min(CHUNK_BYTES, action.size - at);
+  return actions.flatMap(({ outputId, blob, size, base }, row) => {
+    if (known.has(outputId) || size > left) return [];
+    known.add(outputId);
+    left -= size;
+    return size === 0 ? [] : [{ row, blob, size, ...(base !== undefined && { base }) }];
+  });
+}
+
+/** Starts to read a chunk when it is asked for one. */
+function* chunksOf({ outputs, load }: Plan): Generator<Chunk, void, void> {
+  for (const output of outputs) {
+    const { row, base, size } = output;
+    for (let at = 0; at < size; at += CHUNK_BYTES) {
+      const length = Math.min(CHUNK_BYTES, size - at);
       const seq = at / CHUNK_BYTES;
-      yield { row, base: action.base, seq, length, loaded: load(action, seq).catch(() => undefined) };
+      yield { row, base, seq, length, loaded: load(output, seq).catch(() => undefined) };
     }
   }
 }

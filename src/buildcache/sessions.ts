@@ -9,15 +9,15 @@ import type { ActionName } from '../core/build-cache-port.ts';
 import { NotFound, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
-import type { SessionAction, SessionName } from '../core/session-port.ts';
-import type { SessionTold } from '../core/session-wire.ts';
+import type { SessionName } from '../core/session-port.ts';
+import { type SessionTold, STREAM_WINDOW_LOG_MAX } from '../core/session-wire.ts';
 import type { Store } from '../core/store-port.ts';
 import type { LastUse } from '../flight/last-use.ts';
 import type { Events } from '../observe/events.ts';
 import { GeneratedBody } from './generated-body.ts';
 import { SESSION_LONG_WINDOWS_MAX, SESSION_STREAMS_MAX } from './limits.ts';
 import { refuseFull } from './refuse-full.ts';
-import { type Loaded, type SessionPiecesOptions, sessionPieces } from './session-pieces.ts';
+import { type Loaded, type SessionOutput, sessionPieces } from './session-pieces.ts';
 import { encoded, type StreamEncoding } from './stream-encoding.ts';
 
 export type SessionsOptions = {
@@ -84,12 +84,14 @@ export class Sessions {
       throw new NotFound(`cannot find session ${question.key}: not in the build cache`);
     for (const { namespace, actionId, usedAtMs } of actions)
       used.note({ namespace, actionId }, { usedAtMs }, clock.wallMs());
-    const load = (output: SessionAction, seq: number) => this.#load(output, seq);
-    return new GeneratedBody(this.#counted({ actions, bytesMax, load }, encoding));
+    const load = (output: SessionOutput, seq: number) => this.#load(output, seq);
+    // They keep no actions: of these there are many, and a slow client takes minutes.
+    const pieces = sessionPieces({ actions, bytesMax, load });
+    return new GeneratedBody(this.#counted(pieces, encoding));
   }
 
   /** Past the memory: whoever got an output here does not ask for it again, and modules would have to leave. */
-  async #load({ blob, size, base }: SessionAction, seq: number): Promise<Loaded> {
+  async #load({ blob, size, base }: SessionOutput, seq: number): Promise<Loaded> {
     const { store, events } = this.#options;
     const { bytes, isPlain } =
       base === undefined
@@ -112,14 +114,14 @@ export class Sessions {
   }
 
   async *#counted(
-    of: SessionPiecesOptions,
+    pieces: AsyncGenerator<Uint8Array, void, void>,
     encoding: StreamEncoding,
   ): AsyncGenerator<Uint8Array, void, void> {
     const isLong = encoding !== 'identity' && this.#longWindows < SESSION_LONG_WINDOWS_MAX;
     this.#streams++;
     if (isLong) this.#longWindows++;
     try {
-      yield* encoded(sessionPieces(of), encoding, isLong ? LONG_WINDOW_LOG : SHORT_WINDOW_LOG);
+      yield* encoded(pieces, encoding, isLong ? LONG_WINDOW_LOG : SHORT_WINDOW_LOG);
     } finally {
       this.#streams--;
       if (isLong) this.#longWindows--;
@@ -127,5 +129,5 @@ export class Sessions {
   }
 }
 
-const LONG_WINDOW_LOG = 24;
+const LONG_WINDOW_LOG = STREAM_WINDOW_LOG_MAX;
 const SHORT_WINDOW_LOG = 21;

@@ -69,6 +69,12 @@ export const CACHE_PREFIX = 'cache/';
  */
 export const FRAME_BYTES_MAX = CHUNK_BYTES + (CHUNK_BYTES >> 8) + 1024;
 
+/**
+ * The window that a frame of one chunk may ask of its reader: 2 MiB, as zstd's level 3 has for a stream of unknown length. Ours
+ * ask for a chunk. zstd's own bound is 128 MiB, for a frame of some bytes.
+ */
+export const FRAME_WINDOW_LOG_MAX = 21;
+
 export function actionPath(actionId: string): string {
   return `/${CACHE_PREFIX}action/${actionId}`;
 }

@@ -28,3 +28,6 @@ const NAMESPACE = /^[A-Za-z0-9._/-]+$/;
 
 /** The name of the namespace of all who name none: they read it, and all others behind their own. */
 export const MAIN_NAMESPACE = 'main';
+
+/** The same, as the store has it. */
+export const STORED_MAIN = '';

@@ -115,6 +115,9 @@ export function decodeIndex(bytes: Buffer): IndexRow[] {
   return rows;
 }
 
+/** The window of the stream's `Content-Encoding: zstd` is 16 MiB at most. */
+export const STREAM_WINDOW_LOG_MAX = 24;
+
 /** Kinds of frames. */
 export const FRAME = { bytes: 0, gone: 1, base: 2, delta: 3 } as const;
 

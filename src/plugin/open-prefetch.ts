@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { createRequire } from 'node:module';
+import { STREAM_WINDOW_LOG_MAX } from '../core/session-wire.ts';
 import { HeldActions } from './held-actions.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
@@ -79,11 +80,12 @@ const HELD_LOOKED_FOR = 16;
 
 /** The plain bytes of a stream; undefined where it is packed otherwise than we asked for. */
 function unpacked(response: IncomingMessage): AsyncIterable<Buffer> | undefined {
-  const { createZstdDecompress, createBrotliDecompress } = zlib();
-  const makers = { zstd: createZstdDecompress, br: createBrotliDecompress };
+  const { createZstdDecompress, createBrotliDecompress, constants } = zlib();
+  const params = { [constants.ZSTD_d_windowLogMax]: STREAM_WINDOW_LOG_MAX };
+  const makers = { zstd: () => createZstdDecompress?.({ params }), br: createBrotliDecompress };
   const encoding = response.headers['content-encoding'];
   if (encoding === undefined) return response;
-  const decoder = encoding === 'zstd' || encoding === 'br' ? makers[encoding]?.() : undefined;
+  const decoder = encoding === 'zstd' || encoding === 'br' ? makers[encoding]() : undefined;
   if (decoder === undefined) return undefined;
   const { pipeline }: typeof import('node:stream') = load('node:stream');
   return pipeline(response, decoder, () => {}); // What breaks it, its reader is told.
@@ -91,7 +93,7 @@ function unpacked(response: IncomingMessage): AsyncIterable<Buffer> | undefined 
 
 /** A Node before 22.15 has no zstd. */
 function zlib(): Partial<Pick<typeof import('node:zlib'), 'createZstdDecompress'>> &
-  Pick<typeof import('node:zlib'), 'createBrotliDecompress'> {
+  Pick<typeof import('node:zlib'), 'createBrotliDecompress' | 'constants'> {
   return load('node:zlib');
 }
 

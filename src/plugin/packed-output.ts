@@ -6,7 +6,7 @@
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { FRAME_BYTES_MAX } from '../core/build-cache-wire.ts';
+import { FRAME_BYTES_MAX, FRAME_WINDOW_LOG_MAX } from '../core/build-cache-wire.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import { zstdFrames } from '../core/zstd-frames.ts';
 import type { LocalEntry } from './cache-directory.ts';
@@ -54,9 +54,10 @@ export async function packOutput(entry: LocalEntry): Promise<PackedOutput | unde
  * @throws {Error} it is no body of such frames
  */
 export async function* unpacked(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, void> {
-  const { zstdDecompressSync } = zlib();
+  const { zstdDecompressSync, constants } = zlib();
+  const params = { [constants.ZSTD_d_windowLogMax]: FRAME_WINDOW_LOG_MAX };
   for await (const frame of zstdFrames(body, FRAME_BYTES_MAX)) {
-    yield zstdDecompressSync(frame, { maxOutputLength: CHUNK_BYTES });
+    yield zstdDecompressSync(frame, { maxOutputLength: CHUNK_BYTES, params });
   }
 }
 

@@ -1,7 +1,8 @@
 /** Chunks of build outputs, as they lie in the store and as they are: `zstd` is one frame a chunk. */
 
-import { zstdDecompressSync } from 'node:zlib';
+import { constants, zstdDecompressSync } from 'node:zlib';
 import type { Encoding } from '../core/build-cache-port.ts';
+import { FRAME_WINDOW_LOG_MAX } from '../core/build-cache-wire.ts';
 import { BadRequest, messageOf } from '../core/errors.ts';
 import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES, KiB } from '../core/limits.ts';
@@ -23,7 +24,7 @@ function unpack(bytes: Uint8Array): Uint8Array {
     // zlib's own 16 KiB would be joined, at twice the CPU, and left to V8.
     const room = Math.max(UNPACKED_BYTES_MIN, bytes.byteLength * UNPACKED_TIMES);
     const chunkSize = Math.min(CHUNK_BYTES, room) + 1; // One that is filled has zlib make another.
-    const content = zstdDecompressSync(bytes, { maxOutputLength: CHUNK_BYTES, chunkSize });
+    const content = zstdDecompressSync(bytes, { maxOutputLength: CHUNK_BYTES, chunkSize, params: WINDOW });
     noteZstdCall();
     if (content.byteLength === content.buffer.byteLength) return content;
     const exact = new Uint8Array(content);
@@ -33,6 +34,8 @@ function unpack(bytes: Uint8Array): Uint8Array {
     throw new BadRequest(`cannot unpack chunk: ${messageOf(cause)}`, { cause });
   }
 }
+
+const WINDOW = { [constants.ZSTD_d_windowLogMax]: FRAME_WINDOW_LOG_MAX };
 
 /** Room for a chunk that is unpacked, by its packed length: Go's archives have some four times as much. */
 const UNPACKED_TIMES = 8;

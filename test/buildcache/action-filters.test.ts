@@ -6,16 +6,22 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ActionFilters } from '../../src/buildcache/action-filters.ts';
-import { FILTER_ADDED_MAX, FILTERS_MAX } from '../../src/buildcache/limits.ts';
+import {
+  FILTER_ADDED_MAX,
+  FILTER_LOADS_MAX,
+  FILTER_LOADS_WAITING_MAX,
+  FILTERS_MAX,
+} from '../../src/buildcache/limits.ts';
 import {
   ActionFilter,
   decodeFilterNews,
   parseFilterHeader,
   shortIdOf,
 } from '../../src/core/action-filter.ts';
+import { Busy } from '../../src/core/errors.ts';
 import { FILTER_FRESH_MS, SHORT_IDS_PER_CALL_MAX } from '../../src/core/limits.ts';
 import { MissFilter } from '../../src/plugin/miss-filter.ts';
-import { openLocalStore } from '../support/fakes.ts';
+import { openLocalStore, readAll } from '../support/fakes.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 function id(text: string | number): string {
@@ -23,6 +29,11 @@ function id(text: string | number): string {
 }
 
 const OUTPUT = id('');
+
+/** All of an answer. */
+async function newsOf(filters: ActionFilters, ...[namespace, held]: Parameters<ActionFilters['news']>) {
+  return Buffer.from(await readAll(await filters.news(namespace, held)));
+}
 
 function rig(t: TestContext) {
   const store = openLocalStore(join(tempDir(t), 'a.db'));
@@ -50,7 +61,7 @@ function rig(t: TestContext) {
       path: join(directory, 'filter'),
       fetch: async (held) => {
         asked.push(held && `${held.epoch}.${held.serial}`);
-        const news = await filters.news(namespace, held);
+        const news = await newsOf(filters, namespace, held);
         sent.push(news.length);
         return news;
       },
@@ -80,7 +91,7 @@ test('actions stored before and put later are there, of this namespace alone', a
   assert.deepEqual([await filter.rulesOut(id('later')), await filter.rulesOut(id('other'))], [false, true]);
   // A server that starts anew makes it of what is stored.
   const again = new ActionFilters(store);
-  const { bits = new Uint8Array(0) } = decodeFilterNews(await again.news('', undefined));
+  const { bits = new Uint8Array(0) } = decodeFilterNews(await newsOf(again, '', undefined));
   assert.ok(new ActionFilter(bits).mayHave(shortIdOf(id('later'))));
 });
 
@@ -108,31 +119,57 @@ test('many gets at once ask once', async (t) => {
 
 test('a filter that has become full is made anew, and more than a page of actions is in it', async (t) => {
   const { filters, put } = rig(t);
-  const epochOf = async () => decodeFilterNews(await filters.news('', undefined)).epoch;
+  const epochOf = async () => decodeFilterNews(await newsOf(filters, '', undefined)).epoch;
   const before = await epochOf();
   const count = SHORT_IDS_PER_CALL_MAX + 10;
   for (let at = 0; at < count; at++) await put(id(at));
   assert.notEqual(await epochOf(), before);
-  const { bits = new Uint8Array(0) } = decodeFilterNews(await filters.news('', undefined));
+  const { bits = new Uint8Array(0) } = decodeFilterNews(await newsOf(filters, '', undefined));
   const filter = new ActionFilter(bits);
   for (let at = 0; at < count; at++) assert.ok(filter.mayHave(shortIdOf(id(at))));
 });
 
 test('of more than are remembered all is sent again', async (t) => {
   const { filters } = rig(t);
-  const first = decodeFilterNews(await filters.news('', undefined));
+  const first = decodeFilterNews(await newsOf(filters, '', undefined));
   for (let at = 0; at <= 2 * FILTER_ADDED_MAX; at++) filters.add({ namespace: '', actionId: id(at) });
-  assert.ok(decodeFilterNews(await filters.news('', first)).bits);
+  assert.ok(decodeFilterNews(await newsOf(filters, '', first)).bits);
 });
 
 test('namespaces that nobody asked for lately are forgotten', async (t) => {
   const { filters, store } = rig(t);
-  for (let at = 0; at <= FILTERS_MAX; at++) await filters.news(`${at}`, undefined);
+  for (let at = 0; at <= FILTERS_MAX; at++) await newsOf(filters, `${at}`, undefined);
   store.calls.length = 0;
-  await filters.news(`${FILTERS_MAX}`, undefined);
+  await newsOf(filters, `${FILTERS_MAX}`, undefined);
   assert.deepEqual(store.calls, []);
-  await filters.news('0', undefined);
+  await newsOf(filters, '0', undefined);
   assert.deepEqual(store.calls, ['getShortIds']);
+});
+
+test('a reader who names many namespaces neither drives the main one out nor holds up its clients', async (t) => {
+  const { store, put } = rig(t);
+  await put(id('one'));
+  let [open, most] = [0, 0];
+  const slow = Promise.withResolvers<void>();
+  const filters = new ActionFilters({
+    getShortIds: async (request) => {
+      if (request.namespace !== '') {
+        most = Math.max(most, ++open);
+        await slow.promise;
+        open--;
+      }
+      return store.getShortIds(request);
+    },
+  });
+  const count = FILTER_LOADS_MAX + FILTER_LOADS_WAITING_MAX;
+  const named = Array.from({ length: count }, (_, at) => newsOf(filters, `n${at}`, undefined));
+  await assert.rejects(newsOf(filters, 'one more', undefined), Busy);
+  const { epoch } = decodeFilterNews(await newsOf(filters, '', undefined));
+  slow.resolve();
+  await Promise.all(named);
+  assert.equal(most, FILTER_LOADS_MAX);
+  for (let at = 0; at < 2 * FILTERS_MAX; at++) await newsOf(filters, `m${at}`, undefined);
+  assert.equal(decodeFilterNews(await newsOf(filters, '', undefined)).epoch, epoch);
 });
 
 for (const [why, answer] of [

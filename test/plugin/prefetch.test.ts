@@ -19,6 +19,7 @@ import { RemoteCache } from '../../src/plugin/remote-cache.ts';
 import { RemoteSessions } from '../../src/plugin/remote-sessions.ts';
 import { withChange } from '../support/go-archive.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { wideFrame } from '../support/wide-window.ts';
 
 const NAME = { key: id('key'), project: id('project'), module: id('module'), label: 'go build' };
 
@@ -131,6 +132,14 @@ for (const { encoding, pack } of packings) {
     assert.deepEqual(await gets(made), ['entry', 'entry', 'entry', 'entry']);
   });
 }
+
+test('a stream that asks for a wide window is not read', async (t) => {
+  const stream = await wideFrame(streamOf());
+  const made = await rig(t, (response) =>
+    response.writeHead(200, { 'content-encoding': 'zstd' }).end(stream),
+  );
+  assert.deepEqual(await gets(made), ['alone', 'alone', 'alone', 'alone']);
+});
 
 const FAULTS: { why: string; answer: Answer; got: readonly Got[] }[] = [
   {
