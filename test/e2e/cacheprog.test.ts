@@ -20,6 +20,7 @@ import { CHECKOUT } from '../support/corpus.ts';
 import type { GoClient } from '../support/go.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { times } from '../support/times.ts';
+import { tmpfs } from '../support/tmpfs.ts';
 
 const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
 let scratch = '';
@@ -89,6 +90,18 @@ const remotes: { why: string; answer: RequestListener | 'nobody listens' }[] = [
       response.writeHead(200, headersOf('right', 5)).write('ri', () => response.destroy()),
   },
   { why: 'takes nothing', answer: (_, response) => response.writeHead(403).end() },
+  {
+    why: 'has no room',
+    answer: ({ method }, response) => response.writeHead(method === 'GET' ? 404 : 507).end(),
+  },
+  {
+    why: 'sends a byte now and then',
+    answer: (_, response) => {
+      response.writeHead(200, headersOf('slow', 1_000_000));
+      const timer = setInterval(() => response.write('s'), 200);
+      response.on('close', () => clearInterval(timer));
+    },
+  },
 ];
 for (const { why, answer } of remotes) {
   test(`a server that fails costs no build: ${why}`, async (t) => {
@@ -112,6 +125,33 @@ test('a directory that cannot be made costs no build and no reader of export fil
   const { stdout, stderr } = await succeeds(go, 'list', '-export', '-f', '{{.Export}}', './bare');
   assert.match(stderr, /^astera cacheprog: cannot write to .*: new results are kept in .*\n$/);
   assert.ok(existsSync(stdout.trim()), stdout);
+});
+
+test('a disk that is full costs no build: new results go to the spare directory', async (t) => {
+  const disk = tmpfs(t, '4m');
+  if (disk === undefined) return t.skip('needs the right to mount');
+  const [cacheDir, temporary] = [join(disk, 'cache'), tempDir(t)];
+  const go = await ownClient(t, { cacheDir, env: { TMPDIR: temporary } });
+  const { stderr } = await built(go);
+  assert.match(stderr, /^astera cacheprog: cannot write to .*: new results are kept in .*ENOSPC.*\n$/);
+  assert.equal(programHash(go), expected);
+  const outputs = filesIn(temporary).filter((path) => /\/output\//.test(path));
+  assert.ok(outputs.length > 10, `${outputs.length} in the spare directory`);
+  assertWhole(cacheDir);
+  for (const path of outputs) assert.equal(hashOf(path), path.slice(-64), path);
+});
+
+test('a directory that is deleted in the middle of a build: the next build works with a new one', async (t) => {
+  const cacheDir = join(tempDir(t), 'cache');
+  const go = await ownClient(t, { cacheDir });
+  const building = go.start('build', '-o', 'app', '.');
+  await outputsIn(cacheDir, 10, building);
+  await rm(cacheDir, { recursive: true, force: true, maxRetries: 100 });
+  // What `go` was told to find is gone, and it says so: nobody can give it back.
+  if (building.exitCode === null) await once(building, 'exit');
+  await built(go);
+  assert.equal(programHash(go), expected);
+  assertWhole(cacheDir);
 });
 
 test('sixty-four go commands at once share one directory', { timeout: 180_000 }, async (t) => {
@@ -205,6 +245,10 @@ function killPrograms(cacheDir: string): void {
       // It has ended.
     }
   }
+}
+
+function hashOf(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
 }
 
 function headersOf(body: string, size: number) {

@@ -5,14 +5,14 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type CacheAnswer, CacheClient } from '../support/cache-client.ts';
 import { assertWhole, filesIn } from '../support/cached-build.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { tmpfs } from '../support/tmpfs.ts';
 
 const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
 const MIB = 1024 * 1024;
@@ -234,14 +234,3 @@ test('a read-only directory is read from, and puts go to the spare one', async (
   await client.close();
   assert.match(client.lines.join(), /^astera cacheprog: cannot write to .*EROFS/);
 });
-
-/** A small disk; undefined where this machine does not allow it. */
-function tmpfs(t: TestContext, size: string): string | undefined {
-  const directory = mkdtempSync(join(tmpdir(), 'astera-test-'));
-  const { status } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory]);
-  t.after(() => {
-    if (status === 0) execFileSync('umount', ['-l', directory]);
-    rmSync(directory, { recursive: true });
-  });
-  return status === 0 ? directory : undefined;
-}
