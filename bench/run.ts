@@ -21,6 +21,7 @@ type Bench = {
 const benches: readonly Bench[] = [
   { file: 'hot', isQuick: true },
   { file: 'login' },
+  { file: 'policy' },
   { file: 'store-only', isQuick: true },
   { file: 'cold-herd', isQuick: true },
   { file: 'cold-zip' },
