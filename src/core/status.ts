@@ -24,6 +24,8 @@ export type Status = {
   readonly store: StoreFigures | undefined;
   /** Undefined without Git. */
   readonly git: GitCopies | undefined;
+  /** Undefined without a bucket. */
+  readonly bucket: { readonly isDown: boolean } | undefined;
 };
 
 /** What stays the same while a server runs. */
@@ -106,6 +108,8 @@ export type StoreFigures = {
   readonly fileBytes: number;
   readonly freeBytes: number;
   readonly walBytes: number;
+  /** What the file is kept below, and the bytes in it that are never dropped for that. Undefined: no bound. */
+  readonly limit: { readonly bytesMax: number; readonly pinnedBytes: number } | undefined;
   readonly kinds: readonly KindFigures[];
   /** Stored 404s and 410s. */
   readonly absent: number;
@@ -117,6 +121,12 @@ export type StoreFigures = {
     /** Of the outputs' contents, and as they are stored. */
     readonly bytes: number;
     readonly storedBytes: number;
+  };
+  /** Files that wait for the bucket, since when the first one does, and those that it refused. */
+  readonly uploads: {
+    readonly waiting: number;
+    readonly oldestAtMs: number | undefined;
+    readonly refused: number;
   };
   /** Zips and go.mod files: not checked against the checksum database yet; not confirmed by it. */
   readonly unchecked: number;

@@ -1,21 +1,27 @@
 /** The places that files come from. */
 
 import type { Status } from '../core/status.ts';
-import { count, counted, size } from './format.ts';
+import { count, counted, duration, size } from './format.ts';
 
 export function Outside({ status }: { readonly status: Status }) {
-  const { upstreams, total, git, server } = status;
+  const { upstreams, total, git, server, bucket, store } = status;
   return (
     <section aria-labelledby="outside">
-      <h2 id="outside">Upstreams</h2>
+      <h2 id="outside">Sources</h2>
       {server.isOffline && <p class="empty">Offline: nobody is asked.</p>}
       <ul class="states">
         {upstreams.map(({ name, isDown }) => (
           <li key={name}>
             <span class="path">{name}</span>
-            <span class={`state ${isDown ? 'bad' : 'good'}`}>{isDown ? 'not reachable' : 'in order'}</span>
+            <Health isDown={isDown} />
           </li>
         ))}
+        {bucket !== undefined && (
+          <li>
+            <span>Bucket</span>
+            <Health isDown={bucket.isDown} />
+          </li>
+        )}
         {git !== undefined && git.copies > 0 && (
           <li>
             <span>Git</span>
@@ -25,6 +31,16 @@ export function Outside({ status }: { readonly status: Status }) {
           </li>
         )}
       </ul>
+      {store !== undefined && store.uploads.waiting > 0 && (
+        <p class="note">
+          {counted(store.uploads.waiting, 'file')} to be written to the bucket
+          {store.uploads.oldestAtMs !== undefined &&
+            `, the first one for ${duration(status.atMs - store.uploads.oldestAtMs)}`}
+        </p>
+      )}
+      {store !== undefined && store.uploads.refused > 0 && (
+        <p class="note bad">{counted(store.uploads.refused, 'file')} refused by the bucket</p>
+      )}
       <p class="note">
         {counted(total.upstreamRequests, 'request')} since the start, {count(total.upstreamFailures)} failed,{' '}
         {size(total.upstreamBytes)}
@@ -32,4 +48,8 @@ export function Outside({ status }: { readonly status: Status }) {
       {total.refused > 0 && <p class="note">{counted(total.refused, 'request')} refused by the policy</p>}
     </section>
   );
+}
+
+function Health({ isDown }: { readonly isDown: boolean }) {
+  return <span class={`state ${isDown ? 'bad' : 'good'}`}>{isDown ? 'not reachable' : 'in order'}</span>;
 }

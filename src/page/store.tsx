@@ -27,7 +27,7 @@ export function Store({ status }: { readonly status: Status }) {
 }
 
 function Figures({ store }: { readonly store: StoreFigures }) {
-  const { fileBytes, freeBytes, walBytes, kinds, buildCache, absent } = store;
+  const { fileBytes, freeBytes, walBytes, kinds, buildCache, absent, limit } = store;
   const rows = [
     ...kinds.map(({ kind, entries, bytes }) => ({ name: NAMES[kind], entries, bytes })),
     ...(buildCache.outputs === 0
@@ -39,8 +39,12 @@ function Figures({ store }: { readonly store: StoreFigures }) {
     <>
       <p class="big">
         <strong>{size(fileBytes + walBytes)}</strong> on disk
+        {limit !== undefined && `, of ${size(limit.bytesMax)} at most`}
         {freeBytes > 0 && `, ${size(freeBytes)} of it free for new files`}
       </p>
+      {limit !== undefined && (
+        <progress class="limit" aria-label="Part of the limit" max={limit.bytesMax} value={fileBytes} />
+      )}
       {rows.length === 0 ? (
         <p class="empty">Nothing is stored yet. The first request fills it.</p>
       ) : (
@@ -71,6 +75,7 @@ function Figures({ store }: { readonly store: StoreFigures }) {
         </table>
       )}
       <ul class="notes">
+        {limit !== undefined && limit.pinnedBytes > 0 && <li>{size(limit.pinnedBytes)} are pinned</li>}
         {absent > 0 && <li>{counted(absent, 'absent file')} remembered</li>}
         {store.partials > 0 && <li>{counted(store.partials, 'download')} stored in part</li>}
         {store.unchecked > 0 && (

@@ -91,7 +91,7 @@ export async function runServer(serving: Serving): Promise<void> {
   });
   const onWork = () => loopDelay.wake();
   const program = cacheProgram();
-  const status = openStatus({ config, metrics, events, services, open, full: () => store.full });
+  const status = openStatus({ config, metrics, events, services, tier, open, full: () => store.full });
   const house = new Housekeeping(config, { store, services, events, logins, status });
   const server = serverOver({ config, store, metrics, events, profiles, onWork, program, status }, services);
   const manager = serviceManagerOf(config, { store, events });

@@ -11,6 +11,7 @@ import { ModuleBrowser } from '../status/module-browser.ts';
 import { StatusBoard, type StatusParts } from '../status/status-board.ts';
 import { StoreCount } from '../status/store-count.ts';
 import { ReaderPool } from '../workers/reader-pool.ts';
+import type { BucketTier } from './bucket-tier.ts';
 import { clock } from './clock.ts';
 import type { Services } from './services.ts';
 
@@ -30,12 +31,21 @@ type StatusNeeds = Pick<StatusParts, 'open'> & {
   readonly metrics: Metrics;
   readonly events: Events;
   readonly services: Pick<Services, 'downloads' | 'upstream' | 'git' | 'vulndb'>;
+  readonly tier: Pick<BucketTier, 'bucket'> | undefined;
   /** Why nothing can be stored now. */
   readonly full: () => string | undefined;
 };
 
 /** Opens nothing before somebody looks. */
-export function openStatus({ config, metrics, events, services, open, full }: StatusNeeds): ServerStatus {
+export function openStatus({
+  config,
+  metrics,
+  events,
+  services,
+  open,
+  full,
+  tier,
+}: StatusNeeds): ServerStatus {
   const pool = ReaderPool.forBrowsing({
     dbPath: config.dbPath,
     onReads: (calls) => events.storeRead(calls),
@@ -65,6 +75,7 @@ export function openStatus({ config, metrics, events, services, open, full }: St
     upstreams: () => services.upstream.states,
     store: (writes) => count.figures(writes),
     git: services.git.copies,
+    bucket: () => tier && { isDown: tier.bucket.isDown },
   });
   return {
     board,

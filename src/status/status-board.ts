@@ -33,6 +33,7 @@ export type StatusParts = {
   /** Undefined: the store can't be counted. `writes`: how many there were so far. */
   readonly store: (writes: number) => Promise<StoreFigures | undefined>;
   readonly git: () => GitCopies | undefined;
+  readonly bucket: () => Status['bucket'];
 };
 
 type Look = Omit<Status, 'downloads' | 'atMs'>;
@@ -64,13 +65,22 @@ export class StatusBoard {
   }
 
   async #take(): Promise<Look> {
-    const { facts, counted, open, upstreams, store, git } = this.#parts;
+    const { facts, counted, open, upstreams, store, git, bucket } = this.#parts;
     const { total, hour } = await counted();
     const figures = await store(total.storeWrites);
     const { requests, connections } = open();
     // This very look is one of them.
     const others = { requests: Math.max(0, requests - 1), connections };
-    return { server: facts, open: others, hour, total, upstreams: upstreams(), store: figures, git: git() };
+    return {
+      server: facts,
+      open: others,
+      hour,
+      total,
+      upstreams: upstreams(),
+      store: figures,
+      git: git(),
+      bucket: bucket(),
+    };
   }
 
   /** Not shared: whoever may not read a module does not hear of it. */

@@ -22,6 +22,7 @@ export function statusText(status: Status, origin: string): string {
     ...(status.git === undefined
       ? []
       : [['git', `${count(status.git.copies)} copies of repositories, ${formatSize(status.git.bytes)}`]]),
+    ...(status.bucket === undefined ? [] : [['bucket', bucket(status.bucket, status.store)]]),
   ].map(([name = '', text = '']) => `${name.padEnd(12)} ${text}`);
   const up = `up ${duration(atMs - server.startedAtMs)}${server.isOffline ? ', offline' : ''}`;
   return [`Astera ${server.version} at ${origin}, ${up}`, '', ...steps, '', ...rows, ''].join('\n');
@@ -56,7 +57,9 @@ function store({ store }: Status): string {
   if (store === undefined) return 'not counted yet';
   const kinds = store.kinds.filter(({ kind }) => FILES.has(kind)).map(kindText);
   const full = store.full === undefined ? [] : [store.full];
-  return [formatSize(store.fileBytes + store.walBytes), ...kinds, ...full].join('; ');
+  const { fileBytes, walBytes, limit } = store;
+  const of = limit === undefined ? '' : ` of ${formatSize(limit.bytesMax)}`;
+  return [`${formatSize(fileBytes + walBytes)}${of}`, ...kinds, ...full].join('; ');
 }
 
 function kindText({ kind, entries, bytes }: KindFigures): string {
@@ -73,6 +76,12 @@ function buildCache({ store, total }: Status): string {
   if (store === undefined) return gets;
   const { outputs, bytes, storedBytes } = store.buildCache;
   return `${counted(outputs, 'output')} of ${formatSize(bytes)}, stored in ${formatSize(storedBytes)}; ${gets}`;
+}
+
+function bucket({ isDown }: NonNullable<Status['bucket']>, store: Status['store']): string {
+  const waiting = store === undefined ? '' : `; ${counted(store.uploads.waiting, 'file')} waiting for it`;
+  const refused = store?.uploads.refused ? `, ${count(store.uploads.refused)} refused` : '';
+  return `${isDown ? 'down' : 'up'}${waiting}${refused}`;
 }
 
 function count(number: number): string {

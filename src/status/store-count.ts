@@ -63,16 +63,23 @@ function figuresOf(stats: StoreStats, countedAtMs: number): StoreFigures {
   const { storeBytes, freeBytes, walBytes, tallies, partialCount, buildCache, unchecked, unconfirmed } =
     stats;
   const { actions, outputs, bytes, storedBytes } = buildCache;
+  const { bytesMax, pinned, uploads } = stats;
   const absent = tallies.filter(({ status }) => status !== 200);
   return {
     countedAtMs,
     fileBytes: storeBytes,
     freeBytes,
     walBytes,
+    limit: bytesMax === null ? undefined : { bytesMax, pinnedBytes: pinned.bytes },
     kinds: kindsOf(tallies.filter(({ status }) => status === 200)),
     absent: absent.reduce((sum, { entries }) => sum + entries, 0),
     partials: partialCount,
     buildCache: { actions, outputs, bytes, storedBytes },
+    uploads: {
+      waiting: uploads.waiting,
+      oldestAtMs: uploads.oldestAtMs ?? undefined,
+      refused: uploads.lost,
+    },
     unchecked,
     unconfirmed,
     full: undefined,

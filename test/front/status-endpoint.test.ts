@@ -82,6 +82,7 @@ async function serve(t: TestContext, { allow, hasLogins }: Rules): Promise<{ por
     upstreams: () => [{ name: 'proxy.example', isDown: false }],
     store: (writes) => count.figures(writes),
     git: () => undefined,
+    bucket: () => undefined,
   });
   const accounts = Object.entries(scopes).map(([name, scopes]) => {
     return { kind: 'token', name, scopes, sha256: hashToken(`astera_${name}`), expiresMs: Infinity } as const;

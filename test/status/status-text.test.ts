@@ -27,6 +27,7 @@ const idle: Status = {
   upstreams: [{ name: 'proxy.example', isDown: false }],
   store: undefined,
   git: undefined,
+  bucket: undefined,
 };
 
 const SETUP = `# Modules and checksums
@@ -85,6 +86,8 @@ test('a busy one', () => {
         { kind: 'zip', entries: 1_234, bytes: 1024 ** 3 },
         { kind: 'list', entries: 9, bytes: 10 },
       ],
+      limit: { bytesMax: 3 * 1024 ** 3, pinnedBytes: 5 },
+      uploads: { waiting: 3, oldestAtMs: 1, refused: 1 },
       absent: 1,
       partials: 0,
       buildCache: { actions: 3, outputs: 2, bytes: 4096, storedBytes: 1024 },
@@ -93,6 +96,7 @@ test('a busy one', () => {
       full: 'disk is full: 1 MiB free, 100 kept back',
     },
     git: { copies: 2, bytes: 2048, removed: 0, tidied: 0 },
+    bucket: { isDown: true },
   };
   assert.equal(
     statusText(busy, 'http://pi'),
@@ -105,9 +109,10 @@ coming       a.example/x v1.0.0: 1KiB of 4KiB
 coming       a.example/y v1.0.0: 10B
 upstreams    proxy.example (down), other.example (up); 1,234 requests, 2 failed
 policy       7 requests refused
-store        2GiB; 1,234 .zip 1GiB; disk is full: 1 MiB free, 100 kept back
+store        2GiB of 3GiB; 1,234 .zip 1GiB; disk is full: 1 MiB free, 100 kept back
 build cache  2 outputs of 4KiB, stored in 1KiB; 33.3 % of 3 gets found
 git          2 copies of repositories, 2KiB
+bucket       down; 3 files waiting for it, 1 refused
 `,
   );
   const offline = statusText({ ...busy, server: { ...busy.server, isOffline: true } }, 'http://pi');
