@@ -36,12 +36,16 @@ export function parseVersionPattern(text: string): VersionPattern {
     throw new BadRequest(`cannot read pattern ${quote(text)}: its path is none`);
   }
   const isOfAll = conditions.length === 0;
-  const matchesPrefix = prefixMatcher(glob);
+  const literal = /[*?[\\]/.test(glob) ? undefined : glob;
+  const matchesPrefix =
+    literal === undefined
+      ? prefixMatcher(glob)
+      : (module: ModulePath) => module === literal || module.startsWith(`${literal}/`);
   const count = glob.split('/').length;
   const tests = conditions.map((one) => parseCondition(one, text));
   return {
     text,
-    literal: /[*?[\\]/.test(glob) ? undefined : glob,
+    literal,
     isOfAll,
     // A version is one of one module: those below it have other versions.
     matchesModule: (module) => matchesPrefix(module) && (isOfAll || module.split('/').length === count),
