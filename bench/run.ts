@@ -36,6 +36,8 @@ const benches: readonly Bench[] = [
   { file: 'poor-line' },
   { file: 'import-export' },
   { file: 'commands' },
+  { file: 'eviction' },
+  { file: 'large-store', isLong: true },
   { file: 'page' },
   { file: 'git' },
   { file: 'git-large', isLong: true },

@@ -14,6 +14,9 @@ import type { ServerStatus } from './status.ts';
 /** Between two rounds; the status page counts by the minute. */
 const ROUND_MS = 60_000;
 
+/** Of free pages given back in a round: 4 MiB. */
+const STEPS = 4;
+
 type Parts = {
   readonly store: ThreadStore;
   readonly services: Pick<Services, 'vulndb' | 'zips' | 'cache' | 'lastUse' | 'usedActions'>;
@@ -78,9 +81,15 @@ export class Housekeeping {
       await this.#room.tidy();
       await services.vulndb?.lookForNews();
       // With a bound, free pages are for what comes next.
-      if (storeBytesMax === undefined) await store.shrink({ bytesMax: 0 });
+      if (storeBytesMax === undefined) await this.#giveBack();
     } catch (error) {
       if (!this.#isClosed) events.housekeepingFailed(messageOf(error));
     }
+  }
+
+  async #giveBack(): Promise<void> {
+    let isDone = false;
+    for (let step = 0; step < STEPS && !isDone; step++)
+      ({ isDone } = await this.#parts.store.shrink({ bytesMax: 0 }));
   }
 }

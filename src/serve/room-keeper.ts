@@ -29,8 +29,11 @@ export type RoomKeeperOptions = {
 const STEP_BYTES = 8 * MiB;
 
 /** After a step it rests so many times as long as the step took, unless downloads wait for room. */
-const REST_TIMES = 2;
+const REST_TIMES = 4;
 const REST_MS_MAX = 500;
+
+/** The same of steps that give room back to the disk. They cost ten times as much a byte, and nobody waits for them. */
+const SHRINK_REST_TIMES = 10;
 
 /** Where nothing can be dropped now it looks so often again before the store is full: answers end, and downloads. */
 const TRIES = 5;
@@ -138,17 +141,18 @@ export class RoomKeeper {
 
   async #shrink(): Promise<void> {
     const { store, bound } = this.#options;
-    while (bound.isTooLong && !this.#isClosed) {
-      await this.#paced(() => store.shrink({ bytesMax: bound.bytesMax }));
+    let isDone = false;
+    while (!isDone && bound.isTooLong && !this.#isClosed) {
+      ({ isDone } = await this.#paced(() => store.shrink({ bytesMax: bound.bytesMax }), SHRINK_REST_TIMES));
     }
   }
 
-  async #paced<T>(step: () => Promise<T>): Promise<T> {
+  async #paced<T>(step: () => Promise<T>, restTimes = REST_TIMES): Promise<T> {
     const { clock, bound } = this.#options;
     const startMs = clock.monotonicMs();
     const result = await step();
     const tookMs = clock.monotonicMs() - startMs;
-    if (!bound.isWaiting) await rest(Math.min(REST_MS_MAX, tookMs * REST_TIMES));
+    if (!bound.isWaiting) await rest(Math.min(REST_MS_MAX, tookMs * restTimes));
     return result;
   }
 }

@@ -13,6 +13,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { assertWhole, query } from '../store/stores.ts';
 import { Astera } from '../support/astera.ts';
 import { AsteraCommand } from '../support/astera-command.ts';
+import { ensureCorpus } from '../support/corpus.ts';
+import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
 import { madeUpFiles } from '../support/module-zip.ts';
 import { ask } from '../support/raw-client.ts';
@@ -116,10 +118,14 @@ async function runClients(astera: Astera, names: readonly string[]): Promise<voi
   await Promise.all(Array.from({ length: CLIENTS }, (_, client) => clientOf(client)));
 }
 
-async function startBoth(t: TestContext): Promise<{ upstream: LocalUpstream; start: () => Promise<Astera> }> {
+async function startBoth(
+  t: TestContext,
+  root?: string,
+): Promise<{ upstream: LocalUpstream; start: () => Promise<Astera> }> {
   const upstream = await LocalUpstream.start({
     endless: { prefix: 'made-up.example', contentBytes: ZIP_BYTES },
     madeUp: [LARGE],
+    ...(root !== undefined && { root }),
   });
   t.after(() => upstream.close());
   const db = join(tempDir(t), 'a.db');
@@ -177,8 +183,8 @@ test('under load the store keeps within its limit, and what is asked for most st
 });
 
 /** Fetches so many modules that nobody had before. */
-async function runOnlyNew(astera: Astera, count: number): Promise<void> {
-  for (let at = 0; at < count; at++) await fetchModule(astera, `new/m${at}`);
+async function runOnlyNew(astera: Astera, count: number, name = 'new'): Promise<void> {
+  for (let at = 0; at < count; at++) await fetchModule(astera, `${name}/m${at}`);
 }
 
 test('a client that reads slowly gets all of its zip, however much goes through meanwhile', {
@@ -197,3 +203,40 @@ test('a client that reads slowly gets all of its zip, however much goes through 
   await astera.stop();
   assertWhole(astera.db);
 });
+
+test('real go commands with empty module caches do well while zips are evicted', {
+  timeout: 300_000,
+}, async (t) => {
+  const root = await ensureCorpus();
+  const { start } = await startBoth(t, root);
+  const astera = await start();
+  let isLoaded = true;
+  const load = (async () => {
+    for (let at = 0; isLoaded; at++) await fetchModule(astera, `load/m${at}`);
+  })();
+  try {
+    for (let round = 0; round < 2; round++) {
+      await tidyAnew(astera);
+      await runOnlyNew(astera, LIMIT_MB / 2, `round${round}`);
+    }
+  } finally {
+    isLoaded = false;
+  }
+  await load;
+  const evicted = (await astera.metrics()).get('astera_evicted_files_total{kind="zip"}') ?? 0;
+  assert.ok(evicted > LIMIT_MB, `${evicted} zips`);
+  await astera.stop();
+  assertWhole(astera.db);
+});
+
+/** As on a machine that has nothing. */
+async function tidyAnew({ url }: Astera): Promise<void> {
+  const client = await GoClient.create(url);
+  try {
+    await client.take('small', 'whole');
+    const { code, stderr } = await client.run('mod', 'tidy');
+    assert.equal(code, 0, stderr);
+  } finally {
+    await client.dispose();
+  }
+}

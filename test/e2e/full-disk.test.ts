@@ -23,6 +23,9 @@ const MIB = 1024 * 1024;
 const DISK_BYTES = 64 * MIB;
 const CLIENTS = 40;
 
+/** Free bytes below which Astera stores nothing on such a disk. */
+const RESERVE_BYTES = DISK_BYTES / 10;
+
 const kept = noise('kept', 3 * MIB);
 const large = noise('large', 20 * MIB);
 const late = noise('late', 3 * MIB);
@@ -106,6 +109,36 @@ for (const { why, place, isBefore = false } of ways) {
     assertWhole(astera.db);
   });
 }
+
+test('with --max-size old zips make room on a disk that others fill, and storing never stops', {
+  timeout: 120_000,
+}, async (t) => {
+  const place = await onTmpfs(t, leaveLittle);
+  if (place === undefined) return t.diagnostic('mounting is not allowed here');
+  const many = Array.from({ length: 30 }, (_, at) => noise(`many/m${at}`, MIB));
+  const upstream = await LocalUpstream.start({ madeUp: [...many, late] });
+  t.after(() => upstream.close());
+  const astera = await Astera.start({
+    ...{ upstream: upstream.url, db: join(place.directory, 'a.db') },
+    flags: ['--verify', 'off', '--max-size', '50MB'],
+  });
+  t.after(() => astera.dispose());
+  for (const module of many) await assertServed(astera, module);
+  const evicted = async () => (await astera.metrics()).get('astera_evicted_files_total{kind="zip"}') ?? 0;
+  assert.equal(await evicted(), 0, 'nothing goes as long as there is room');
+
+  await place.takeRoom(astera);
+  await until(async () => {
+    assert.equal((await astera.get('readyz')).status, 200);
+    return (await evicted()) > 0;
+  });
+  await assertServed(astera, late);
+  await until(async () => storedOf(astera, late).length === 3);
+  const { bavail, bsize } = await statfs(place.directory);
+  assert.ok(bavail * bsize > RESERVE_BYTES, `${bavail * bsize} bytes are free`);
+  await astera.stop();
+  assertWhole(astera.db);
+});
 
 for (const verify of ['store', 'strict']) {
   test(`--verify=${verify}: a forged zip gets past no check because the disk fills`, {
@@ -215,6 +248,12 @@ async function onTmpfs(
     takeRoom: () => fill(directory),
     giveRoom: () => rm(join(directory, 'ballast')),
   };
+}
+
+/** So little that Astera makes room, and not so little that it stores nothing. */
+async function leaveLittle(directory: string): Promise<void> {
+  const { bavail, bsize } = await statfs(directory);
+  await writeFile(join(directory, 'ballast'), Buffer.alloc(bavail * bsize - 1.6 * RESERVE_BYTES, 1));
 }
 
 /** All that is free, and what the server frees meanwhile. */

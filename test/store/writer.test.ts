@@ -368,8 +368,9 @@ test('free pages are given back to the disk step by step, until the file is as l
   assert.deepEqual(shrink(fullBytes - 2 ** 20), { isDone: true });
   const first = writer.sizes({}).fileBytes;
   assert.ok(first <= fullBytes - 2 ** 20 && first > fullBytes - 2 ** 20 - 2 * 2 ** 14, `${first} bytes`);
-  // Twelve chunks are less than one step.
-  assert.deepEqual(shrink(0), { isDone: true });
+  let steps = 1;
+  while (!shrink(0).isDone) steps++;
+  assert.ok(steps === 2 || steps === 3, `${steps} steps of 1 MiB for the other 2 MiB`);
   assert.deepEqual(writer.sizes({}), { fileBytes: usedBytes, usedBytes }, 'nothing is free');
   writer.checkpoint({ truncate: true });
   assert.equal(statSync(path).size, usedBytes);
