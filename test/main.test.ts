@@ -168,17 +168,17 @@ const starts: { args: string[]; changed: Record<string, number>; runs: string; w
     runs: 'src/main.ts stats',
     why: 'sources after a half build',
   },
-  { args: ['connect', '1'], changed: {}, runs: 'dist/cacheprog.mjs connect 1', why: 'the small file' },
+  { args: ['connect', '1'], changed: {}, runs: 'dist/connect-main.cjs connect 1', why: 'the small file' },
   {
     args: ['cacheprog', '-x'],
     changed: {},
-    runs: 'dist/cacheprog.mjs -x',
+    runs: 'dist/cacheprog-main.cjs -x',
     why: 'the small file, as plain cacheprog',
   },
   {
     args: ['connect', '1'],
     changed: { 'src/git/a.ts': 11 },
-    runs: 'dist/cacheprog.mjs connect 1',
+    runs: 'dist/connect-main.cjs connect 1',
     why: 'the small file, which has nothing of that room',
   },
   {
@@ -199,7 +199,7 @@ for (const { args, changed, runs, why } of starts) {
   test(`bin/astera ${args.join(' ')} runs ${why}`, () => {
     const checkout = mkdtempSync(join(home, 'checkout-'));
     const files = ['main.ts', 'core/a.ts', 'git/a.ts', 'plugin/a.ts'].map((file) => `src/${file}`);
-    const built = ['dist/main.js', 'dist/cacheprog.mjs', 'dist/.built'];
+    const built = ['dist/main.js', 'dist/cacheprog-main.cjs', 'dist/connect-main.cjs', 'dist/.built'];
     const nodes = ['x64', 'arm64'].map((machine) => `node_modules/node-linux-${machine}/bin/node`);
     for (const file of [...files, ...built, ...nodes]) {
       mkdirSync(dirname(join(checkout, file)), { recursive: true });

@@ -92,7 +92,8 @@ async function fill(stage: string, target: Target, settings: string): Promise<vo
   const version = versionOf(target);
   const tree = installPlatform(home, target);
   const packages = await buildCode({ home, tree, target, version, out: stage });
-  copy(join(home, 'dist/cacheprog.mjs'), join(stage, 'dist/cacheprog.mjs'));
+  for (const name of ['cacheprog.mjs', 'cacheprog-main.cjs', 'connect-main.cjs', 'alone.cjs'])
+    copy(join(home, 'dist', name), join(stage, 'dist', name));
   for (const name of readdirSync(join(home, 'dist/page')))
     copy(join(home, 'dist/page', name), join(stage, 'dist/page', name));
   copy(nodeOf(tree, platform), join(stage, 'node_modules', `node-${platform}`, 'bin/node'));

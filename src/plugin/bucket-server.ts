@@ -5,9 +5,9 @@ import { type BucketAddress, bucketUrl } from '../bucket/bucket-address.ts';
 import type { Credentials } from '../bucket/credentials.ts';
 import { signed } from '../bucket/signing.ts';
 import { collect } from '../core/collect.ts';
-import { crypto } from './crypto.ts';
 import { HttpPeer, type PeerOptions, type RequestBody } from './http-peer.ts';
 import { BUCKET_BACKOFF_MS, BUCKET_ERROR_BYTES_MAX, BUCKET_TRIES } from './limits.ts';
+import { crypto } from './node-modules.ts';
 
 export type BucketServerOptions = Omit<PeerOptions, 'url'> & {
   readonly bucket: BucketAddress;

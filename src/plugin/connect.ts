@@ -3,60 +3,55 @@
  *
  * A build must neither fail nor stall for want of its cache. So requests are held until they are answered. When the server
  * is absent, silent, sends garbage or dies, a session of our own over a local directory takes them over, and all that follow.
+ *
+ * That session's code is only loaded where it is needed: `alone.ts`. Each `go` command pays for the start.
  */
 
 import { accessSync, constants } from 'node:fs';
 import type { Address } from '../core/address.ts';
 import { formatAddress } from '../core/address.ts';
+import type { Alone, AloneDoors } from './alone.ts';
 import type { ServerAnswer } from './answer-reader.ts';
+import { greeting } from './greeting.ts';
 import { HeldRequests } from './held-requests.ts';
-import type { PluginOptions } from './options.ts';
 import { Output } from './output.ts';
-import { PluginCache } from './plugin-cache.ts';
 import { RequestReader, type RequestSink } from './request-reader.ts';
 import { ServerLine } from './server-line.ts';
-import { greeting, Session } from './session.ts';
 import type { CommandName } from './session-name.ts';
 import { encodeName, NAME_COMMAND } from './told-name.ts';
+
+export type ConnectDoors = {
+  /** Makes the session of our own. */
+  readonly openAlone: (doors: AloneDoors) => Alone;
+  /** The `go` command's name; asked for where the server wants to know. */
+  readonly name: () => CommandName;
+};
 
 /**
  * Runs until `close` is answered or stdin ends, and ends the process.
  *
- * @param options of the session of our own
- * @param name the `go` command's; found out where the server wants to know
  * @throws {Error} stdin is not the `go` command's
  */
-export async function runConnect(
-  address: Address,
-  options: PluginOptions,
-  name: () => CommandName,
-): Promise<void> {
+export async function runConnect(address: Address, doors: ConnectDoors): Promise<void> {
   const output = new Output();
   output.write(greeting()); // `go` waits for it, and every server can do the same.
-  await new Connection({ address, options, name, output }).run();
+  await new Connection(address, doors, output).run();
   process.exit(0);
 }
 
-type ConnectionParts = {
-  readonly address: Address;
-  readonly options: PluginOptions;
-  readonly name: () => CommandName;
-  readonly output: Output;
-};
-
 class Connection {
-  readonly #options: PluginOptions;
+  readonly #openAlone: ConnectDoors['openAlone'];
   readonly #output: Output;
   readonly #held = new HeldRequests();
   readonly #server: string;
   readonly #line: ServerLine;
   /** Takes the requests: holds them for the server, or answers them itself. */
   #sink: RequestSink = this.#held;
-  #own: { readonly session: Session; readonly cache: PluginCache } | undefined;
+  #own: Alone | undefined;
   #finish: () => void = () => {};
 
-  constructor({ address, options, name, output }: ConnectionParts) {
-    this.#options = options;
+  constructor(address: Address, { openAlone, name }: ConnectDoors, output: Output) {
+    this.#openAlone = openAlone;
     this.#output = output;
     this.#server = formatAddress(address);
     this.#line = new ServerLine(address, {
@@ -88,11 +83,9 @@ class Connection {
       process.stdin.on('error', reject);
     });
     this.#line.close();
-    await this.#own?.session.end();
-    await this.#own?.cache.close();
-    this.#own?.session.answerClose();
+    await this.#own?.end();
     await this.#output.end();
-    await this.#own?.cache.trim();
+    await this.#own?.trim();
   }
 
   #answer({ id, hasFailed, path, line }: ServerAnswer): void {
@@ -111,22 +104,19 @@ class Connection {
 
   #goAlone(why: string): void {
     process.stderr.write(`astera connect: goes on without the server on ${this.#server}: ${why}\n`);
-    const session = this.#alone();
-    this.#sink = session;
-    this.#held.handOver(session);
+    const sink = this.#alone();
+    this.#sink = sink;
+    this.#held.handOver(sink);
     process.stdin.resume();
   }
 
-  #alone(): Session {
-    this.#own ??= this.#open();
-    return this.#own.session;
-  }
-
-  #open() {
-    const cache = new PluginCache(this.#options, (line) => process.stderr.write(`astera connect: ${line}\n`));
-    const session = new Session({ cache, write: (text) => this.#output.write(text) });
-    void session.closed.then(() => this.#finish());
-    return { session, cache };
+  #alone(): RequestSink {
+    this.#own ??= this.#openAlone({
+      write: (text) => this.#output.write(text),
+      onClose: () => this.#finish(),
+      warn: (line) => process.stderr.write(`astera connect: ${line}\n`),
+    });
+    return this.#own.sink;
   }
 }
 

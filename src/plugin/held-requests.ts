@@ -5,9 +5,9 @@
  */
 
 import * as fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PLUGIN_HELD_BYTES_MAX } from './limits.ts';
+import { os } from './node-modules.ts';
 import type { CacheRequest, RequestSink } from './request-reader.ts';
 
 export class HeldRequests implements RequestSink {
@@ -127,7 +127,7 @@ function readAll(
 
 /** Gone with this process, however that ends. */
 function openNameless(): number {
-  const directory = fs.mkdtempSync(join(tmpdir(), 'astera-connect-'));
+  const directory = fs.mkdtempSync(join(os().tmpdir(), 'astera-connect-'));
   const path = join(directory, 'body');
   const fd = fs.openSync(path, 'wx+', 0o600);
   try {

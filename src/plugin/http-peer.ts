@@ -5,7 +5,6 @@
 
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { createRequire } from 'node:module';
 import type { LocalEntry } from './cache-directory.ts';
 import {
   PLUGIN_PAUSE_MS,
@@ -15,11 +14,9 @@ import {
   PLUGIN_WHOLE_MS,
 } from './limits.ts';
 import { Line } from './line.ts';
+import { http, https, stream, tls } from './node-modules.ts';
 import type { PackedOutput } from './packed-output.ts';
 import type { UploadEnd } from './remote.ts';
-
-/** `import` of node:http would read all that it exports, a WebSocket client among it: 45 ms of each `go` command's start. */
-const load = createRequire(import.meta.url);
 
 export type PeerOptions = {
   readonly url: URL;
@@ -45,8 +42,8 @@ export class HttpPeer {
   readonly #options: PeerOptions;
   /** Where uploads go, for the user. */
   readonly #place: string;
-  readonly #client: typeof import('node:http') | typeof import('node:https');
-  readonly #agent: import('node:http').Agent;
+  /** Made with the first request: most commands find all that they ask for in the local directory. */
+  #connections: Connections | undefined;
   readonly line: Line;
   /** That were sent so far. */
   requests = 0;
@@ -59,9 +56,6 @@ export class HttpPeer {
     this.#options = options;
     this.#place = place;
     this.line = new Line(options.url.hostname);
-    const isHttps = options.url.protocol === 'https:';
-    this.#client = load(isHttps ? 'node:https' : 'node:http');
-    this.#agent = new this.#client.Agent({ keepAlive: true, maxSockets: 16, ...(isHttps && trusted()) });
   }
 
   /** Whether uploads make sense now. */
@@ -70,7 +64,7 @@ export class HttpPeer {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#connections?.agent.destroy();
   }
 
   /** How an upload ended. @param why its status, in words. @throws {Error} the server has failed */
@@ -112,10 +106,12 @@ export class HttpPeer {
     const idleMs = isUpload ? Math.max(timeoutMs, PLUGIN_UPLOAD_IDLE_MS) : timeoutMs;
     const wholeMs = PLUGIN_WHOLE_MS + (isUpload ? body.size / PLUGIN_UPLOAD_BYTES_PER_MS : 0);
     this.requests++;
+    this.#connections ??= connectionsTo(this.#options.url);
+    const { client, agent } = this.#connections;
     return new Promise((resolve, reject) => {
-      const request = this.#client.request(this.urlOf(path), {
+      const request = client.request(this.urlOf(path), {
         method,
-        agent: this.#agent,
+        agent,
         timeout: idleMs,
         headers: {
           ...headers,
@@ -143,8 +139,7 @@ export class HttpPeer {
       if (body === undefined) request.end();
       else if ('body' in body) request.end(body.body);
       else {
-        const stream: typeof import('node:stream') = load('node:stream');
-        const pieces = 'path' in body ? createReadStream(body.path) : stream.Readable.from(body.frames);
+        const pieces = 'path' in body ? createReadStream(body.path) : stream().Readable.from(body.frames);
         pieces.on('error', (error: Error) => request.destroy(error)).pipe(request);
       }
     });
@@ -180,9 +175,21 @@ export class HttpPeer {
   }
 }
 
+type Connections = {
+  readonly client: Pick<typeof import('node:http'), 'request'>;
+  readonly agent: import('node:http').Agent;
+};
+
+function connectionsTo({ protocol }: URL): Connections {
+  const isHttps = protocol === 'https:';
+  const client = isHttps ? https() : http();
+  const agent = new client.Agent({ keepAlive: true, maxSockets: 16, ...(isHttps && trusted()) });
+  return { client, agent };
+}
+
 /** The system's CAs beside Node's own, as `go` trusts them. A Node before 22.15 knows its own only, and NODE_EXTRA_CA_CERTS. */
 function trusted(): { readonly ca?: string[] } {
-  const tls: Partial<typeof import('node:tls')> = load('node:tls');
-  if (tls.getCACertificates === undefined) return {};
-  return { ca: [...tls.getCACertificates('default'), ...tls.getCACertificates('system')] };
+  const { getCACertificates } = tls();
+  if (getCACertificates === undefined) return {};
+  return { ca: [...getCACertificates('default'), ...getCACertificates('system')] };
 }

@@ -7,10 +7,10 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { CacheDirectory, type LocalEntry, type OutputName } from './cache-directory.ts';
-import { crypto } from './crypto.ts';
 import { DeltaBase } from './delta-base.ts';
 import { PLUGIN_SPARE_MS, PLUGIN_UNWRITTEN_MAX } from './limits.ts';
 import { LocalPut } from './local-put.ts';
+import { crypto } from './node-modules.ts';
 import { openSpareDirectory } from './spare-directory.ts';
 import { type TrimBounds, trimIfDue } from './trim.ts';
 

@@ -2,7 +2,7 @@
 
 import * as fs from 'node:fs';
 import type { CacheDirectory, LocalEntry, OutputName, Temporary } from './cache-directory.ts';
-import { crypto } from './crypto.ts';
+import { crypto } from './node-modules.ts';
 import { START_BYTES } from './shareable.ts';
 
 export type PutDoors = {

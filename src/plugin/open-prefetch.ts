@@ -1,10 +1,10 @@
 /** Joins a prefetch to what it comes from: packs of a bucket, or a server's stream, and how that is unpacked. */
 
 import type { IncomingMessage } from 'node:http';
-import { createRequire } from 'node:module';
 import { STREAM_WINDOW_LOG_MAX } from '../core/session-wire.ts';
 import { HeldActions } from './held-actions.ts';
 import type { LocalCache } from './local-cache.ts';
+import { stream, zlib } from './node-modules.ts';
 import type { PluginOptions } from './options.ts';
 import type { Packs } from './packs.ts';
 import { Prefetch, type PrefetchSource } from './prefetch.ts';
@@ -87,15 +87,5 @@ function unpacked(response: IncomingMessage): AsyncIterable<Buffer> | undefined 
   if (encoding === undefined) return response;
   const decoder = encoding === 'zstd' || encoding === 'br' ? makers[encoding]() : undefined;
   if (decoder === undefined) return undefined;
-  const { pipeline }: typeof import('node:stream') = load('node:stream');
-  return pipeline(response, decoder, () => {}); // What breaks it, its reader is told.
+  return stream().pipeline(response, decoder, () => {}); // What breaks it, its reader is told.
 }
-
-/** A Node before 22.15 has no zstd. */
-function zlib(): Partial<Pick<typeof import('node:zlib'), 'createZstdDecompress'>> &
-  Pick<typeof import('node:zlib'), 'createBrotliDecompress' | 'constants'> {
-  return load('node:zlib');
-}
-
-/** Loaded when a stream comes: each `go` command pays for its start. */
-const load = createRequire(import.meta.url);

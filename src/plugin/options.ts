@@ -3,7 +3,6 @@
  * it; then `ASTERA_NAME`, then go-cache-plugin's variables.
  */
 
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
   type BucketSettings,
@@ -16,6 +15,7 @@ import { isNamespace, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError, unknownName } from '../core/usage-error.ts';
+import { os } from './node-modules.ts';
 import type { ShareCgo } from './shareable.ts';
 
 export type PluginOptions = {
@@ -383,7 +383,7 @@ function parseSwitch(text: string): boolean {
 /** @throws {UsageError} the user has none */
 function home(): string {
   try {
-    return homedir();
+    return os().homedir();
   } catch {
     throw new UsageError('cannot find a home directory for the cache: set --cache-dir or HOME');
   }

@@ -1,12 +1,11 @@
 /** Outputs packed into a chunk, and a chunk's content. The layout: `pack-index.ts`. */
 
 import { closeSync, openSync, readSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { zstdFrames } from '../core/zstd-frames.ts';
 import type { LocalEntry } from './cache-directory.ts';
-import { crypto } from './crypto.ts';
 import type { RequestBody } from './http-peer.ts';
 import { PLUGIN_PACKED_BYTES_HELD_MAX } from './limits.ts';
+import { crypto, zlib } from './node-modules.ts';
 import { PACK_FRAME_BYTES, PACK_FRAME_STORED_BYTES_MAX, type PackChunk } from './pack-index.ts';
 
 /** What is packed of an output. */
@@ -98,10 +97,3 @@ const LEVEL = 7;
 
 /** Of a whole frame. */
 const WINDOW_LOG = 22;
-
-/** Loaded with the first chunk: each `go` command pays for the start. */
-function zlib(): typeof import('node:zlib') {
-  return load('node:zlib');
-}
-
-const load = createRequire(import.meta.url);

@@ -30,7 +30,7 @@ import { isCacheTime } from '../core/cache-id.ts';
 import { MiB, SESSION_ACTIONS_MAX } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
 import { decodeIndex, encodeIndex, type IndexRow } from '../core/session-wire.ts';
-import { crypto } from './crypto.ts';
+import { crypto } from './node-modules.ts';
 
 /**
  * Content of a frame: it is packed and unpacked as a whole. Of 104 MB of a build's outputs frames of 1 MiB leave 0.226, of 4 MiB

@@ -4,10 +4,9 @@
  */
 
 import type { IncomingMessage } from 'node:http';
-import { createRequire } from 'node:module';
 import type { PassThrough } from 'node:stream';
-import { crypto } from './crypto.ts';
 import { PACK_AHEAD_CHUNKS_MAX, PACK_TRIES } from './limits.ts';
+import { crypto, stream } from './node-modules.ts';
 import { chunkContent } from './pack-chunk.ts';
 import { type PackChunk, type PackIndex, type PackRow, shortId } from './pack-index.ts';
 import type { PrefetchSource } from './prefetch.ts';
@@ -237,10 +236,3 @@ function planReading({ index, isHere, bytesMax }: PackWish): ReadingPlan {
   }
   return { parts: [...parts.values()], others, wrong };
 }
-
-/** Loaded when a chunk comes: each `go` command pays for its start. */
-function stream(): typeof import('node:stream') {
-  return load('node:stream');
-}
-
-const load = createRequire(import.meta.url);

@@ -5,12 +5,12 @@
  */
 
 import { closeSync, openSync, readSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { FRAME_BYTES_MAX, FRAME_WINDOW_LOG_MAX } from '../core/build-cache-wire.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import { zstdFrames } from '../core/zstd-frames.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PLUGIN_PACKED_BYTES_HELD_MAX } from './limits.ts';
+import { zlib } from './node-modules.ts';
 
 export type PackedOutput = {
   /** Of all frames. */
@@ -84,10 +84,3 @@ const LEVEL = 3;
 async function* inOrder(frames: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, void> {
   yield* frames;
 }
-
-/** Loaded with the first body that is packed: each `go` command pays for the start. */
-function zlib(): typeof import('node:zlib') {
-  return load('node:zlib');
-}
-
-const load = createRequire(import.meta.url);

@@ -2,6 +2,7 @@
 
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
+import { openAlone } from './alone.ts';
 import { runConnect } from './connect.ts';
 import { connectFlags, type FindSetting, findIn, pluginFlags, readArgs, readOptions } from './options.ts';
 import { parsePluginAddress } from './plugin-address.ts';
@@ -38,7 +39,10 @@ export function connectCommand(words: readonly string[], find: FindSetting, env:
     throw new UsageError('connect needs the port of astera serve --plugin');
   const isOurs = (name: string) => connectFlags.some((flag) => flag.name === name);
   const options = readOptions((name) => (isOurs(name) ? find(name) : undefined));
-  return runConnect(parseServer(text), options, () => nameOwnSession(env));
+  return runConnect(parseServer(text), {
+    openAlone: (doors) => openAlone(doors, options),
+    name: () => nameOwnSession(env),
+  });
 }
 
 function parseServer(text: string) {

@@ -1,10 +1,11 @@
 /** The cache program on its own: joins its parts on this process' stdin, stdout and stderr, and ends the process. */
 
+import { greeting } from './greeting.ts';
 import type { PluginOptions } from './options.ts';
 import { Output } from './output.ts';
 import { PluginCache } from './plugin-cache.ts';
 import { RequestReader } from './request-reader.ts';
-import { greeting, Session } from './session.ts';
+import { Session } from './session.ts';
 import { type GoCommand, nameOwnSession } from './session-name.ts';
 
 /** Runs until `close` is answered or stdin ends. @throws {Error} stdin is not the `go` command's */

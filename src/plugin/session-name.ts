@@ -6,10 +6,10 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
 import type { SessionName } from '../core/session-port.ts';
+import { crypto } from './node-modules.ts';
 
 export type GoCommand = {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -137,6 +137,5 @@ const WITH_VALUE = new Set(['o', 'p', 'run', 'count', 'timeout', 'f']);
 const WITHOUT_EFFECT = /^--?(?:[vnx]|json|(?:o|p|run|count|timeout|f)=.*)$/s;
 
 function sha256(parts: readonly string[]): string {
-  const { createHash }: typeof import('node:crypto') = createRequire(import.meta.url)('node:crypto');
-  return createHash('sha256').update(parts.join('\0')).digest('hex');
+  return crypto().createHash('sha256').update(parts.join('\0')).digest('hex');
 }

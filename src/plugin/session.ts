@@ -27,12 +27,6 @@ export type SessionDoors = {
   readonly takesName?: boolean;
 };
 
-/** The first message, which `go` waits for. It knows no other commands, and overlooks them. */
-export function greeting({ takesName = false } = {}): string {
-  const commands = ['get', 'put', 'close', ...(takesName ? [NAME_COMMAND] : [])];
-  return `${JSON.stringify({ ID: 0, KnownCommands: commands })}\n`;
-}
-
 export class Session implements RequestSink {
   /** Settles when `close` is asked for. Its answer: {@link answerClose}. */
   readonly closed: Promise<void>;

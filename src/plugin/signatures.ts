@@ -14,8 +14,8 @@ import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { messageOf } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { crypto } from './crypto.ts';
 import { KEY_FILE_BYTES_MAX } from './limits.ts';
+import { crypto } from './node-modules.ts';
 
 /** An entry without its namespace: that is the client's own, or the main one. */
 export type PlacedEntry = Omit<SignedEntry, 'namespace'>;

@@ -5,14 +5,14 @@
  */
 
 import * as fs from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { os } from './node-modules.ts';
 
 /**
  * @returns a directory that only this user can write
  * @throws {Error} where not even the system's temporary directory can be written
  */
-export function openSpareDirectory(temporary = tmpdir()): string {
+export function openSpareDirectory(temporary = os().tmpdir()): string {
   const path = join(temporary, `${NAME}-${process.getuid?.() ?? 'user'}`);
   try {
     fs.mkdirSync(path, { mode: 0o700 });

@@ -9,7 +9,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, stat
 import { basename, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { Astera } from '../support/astera.ts';
-import { buildBundle, bundleOf, HERE, type Platform, unpackWith } from '../support/bundles.ts';
+import { buildBundle, bundleOf, HERE, type Platform, PROGRAMS, unpackWith } from '../support/bundles.ts';
 import { CHECKOUT } from '../support/corpus.ts';
 import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
@@ -152,6 +152,7 @@ suite('the bundle for this machine', () => {
     assert.equal(run('--version'), `astera ${version} (Node ${process.versions.node})\n`);
     assert.match(run('--help'), /--addr/);
     assert.match(run('cacheprog', '--cache-dir', join(directory, 'build-cache')), /"KnownCommands"/);
+    assert.match(run('connect', '1'), /"KnownCommands"/);
   });
 
   test('is the same, byte for byte, from another directory with another umask', () => {
@@ -159,7 +160,7 @@ suite('the bundle for this machine', () => {
     for (const path of ['src', 'deploy', 'bin', 'LICENSE', 'package.json', 'package-lock.json', '.npmrc']) {
       cpSync(join(CHECKOUT, path), join(elsewhere, path), { recursive: true });
     }
-    for (const path of ['dist/cacheprog.mjs', 'dist/page'])
+    for (const path of [...PROGRAMS, 'dist/page'])
       cpSync(join(CHECKOUT, path), join(elsewhere, path), { recursive: true });
     for (const path of ['node_modules', `.cache/bundle/node22/${HERE}`]) {
       mkdirSync(join(elsewhere, path, '..'), { recursive: true });

@@ -4,7 +4,7 @@
 // that misbehaves. Nothing waits for longer than the bounds of plugin/limits.ts.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -15,10 +15,13 @@ import { type TestContext, test } from 'node:test';
 import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
 import { PLUGIN_SESSIONS_MAX, PLUGIN_SILENCE_MS } from '../../src/plugin/limits.ts';
 import { CacheClient } from '../support/cache-client.ts';
+import { CHECKOUT } from '../support/corpus.ts';
 import { freePort } from '../support/free-port.ts';
 import { connect, PROGRAM, serve } from '../support/plugin-rig.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
+/** What `bin/astera` runs. */
+const SMALL = join(CHECKOUT, 'dist/connect-main.cjs');
 const BODY = Buffer.from('body');
 /** More than is held in memory, and than sockets and pipes hold. */
 const LARGE = Buffer.alloc(20 * 1024 * 1024, 'large');
@@ -89,20 +92,47 @@ test('only its owner may connect to a Unix socket; that of a dead server is take
   assert.ok(existsSync(file.slice('unix:'.length)));
 });
 
-test('without a server it goes on alone, with what it has put itself', async (t) => {
-  const cacheDir = join(tempDir(t), 'own');
-  const client = await connect(t, await freePort(), { cacheDir });
-  assert.equal((await client.get('a')).Miss, true);
-  const { DiskPath: path = '' } = await client.put('a', BODY);
-  assert.ok(path.startsWith(cacheDir), path);
-  assert.equal((await client.get('a')).DiskPath, path);
-  await client.close();
-  assert.equal(client.lines.length, 1);
-  assert.match(
-    client.lines[0] ?? '',
-    /^astera connect: goes on without the server on 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
-  );
-});
+const starts: { why: string; command: string; env: (directory: string) => Record<string, string> }[] = [
+  { why: 'the small file', command: SMALL, env: (directory) => ({ HOME: directory }) },
+  {
+    why: 'the small file with a setting',
+    command: SMALL,
+    env: (directory) => ({ ASTERA_CACHE_DIR: join(directory, '.cache/astera') }),
+  },
+  { why: 'the whole program', command: PROGRAM, env: (directory) => ({ HOME: directory }) },
+];
+for (const { why, command, env } of starts) {
+  test(`without a server ${why} goes on alone, with what it has put itself`, async (t) => {
+    const directory = tempDir(t);
+    const client = await CacheClient.start({
+      command: [process.execPath, command, 'connect', String(await freePort())],
+      env: { NODE_NO_WARNINGS: '1', ...env(directory) },
+    });
+    t.after(() => client.child.kill('SIGKILL'));
+    assert.equal((await client.get('a')).Miss, true);
+    const { DiskPath: path = '' } = await client.put('a', BODY);
+    assert.ok(path.startsWith(join(directory, '.cache/astera/')), path);
+    assert.equal((await client.get('a')).DiskPath, path);
+    await client.close();
+    assert.equal(client.lines.length, 1);
+    assert.match(
+      client.lines[0] ?? '',
+      /^astera connect: goes on without the server on 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
+    );
+  });
+}
+
+for (const { args, line } of [
+  { args: ['connect'], line: /needs the port/ },
+  { args: ['connect', 'x'], line: /bad server "x"/ },
+  { args: ['connect', '1', '--expiry=x'], line: /bad value for --expiry: "x"/ },
+]) {
+  test(`the small file refuses ${args.join(' ')}`, () => {
+    const { status, stderr } = spawnSync(process.execPath, [SMALL, ...args], { encoding: 'utf8', input: '' });
+    assert.match(stderr, line);
+    assert.equal(status, 2);
+  });
+}
 
 /** Whether a write or the end is seen first is chance. */
 const HUNG_UP = /it has hung up|EPIPE|ECONNRESET/;

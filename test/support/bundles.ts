@@ -29,8 +29,13 @@ export const HERE: Platform = process.arch === 'arm64' ? 'linux-arm64' : 'linux-
 /** The upstream in the settings of each. */
 const BUNDLED_UPSTREAM = 'http://127.0.0.1:1';
 
+/** The cache programs, which `npm run build` makes. */
+export const PROGRAMS = ['cacheprog.mjs', 'cacheprog-main.cjs', 'connect-main.cjs', 'alone.cjs'].map(
+  (name) => `dist/${name}`,
+);
+
 /** All that goes into a bundle, but for the packages' content, which the lock file stands for. */
-const INPUTS = ['src', 'deploy', 'bin', 'LICENSE', 'package.json', 'package-lock.json', 'dist/cacheprog.mjs'];
+const INPUTS = ['src', 'deploy', 'bin', 'LICENSE', 'package.json', 'package-lock.json', ...PROGRAMS];
 
 const KEPT = join(CHECKOUT, '.cache/test-bundles');
 

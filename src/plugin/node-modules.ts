@@ -1,0 +1,38 @@
+/** Modules of Node that not each run needs, loaded when they are first used: each `go` command pays for the start. */
+
+import { createRequire } from 'node:module';
+
+/** An `import` would read all that a module exports, and load what is behind: of node:http a WebSocket client, 45 ms. */
+const load = createRequire(import.meta.url);
+
+export function crypto(): typeof import('node:crypto') {
+  return load('node:crypto');
+}
+
+export function http(): typeof import('node:http') {
+  return load('node:http');
+}
+
+export function https(): typeof import('node:https') {
+  return load('node:https');
+}
+
+export function os(): typeof import('node:os') {
+  return load('node:os');
+}
+
+export function stream(): typeof import('node:stream') {
+  return load('node:stream');
+}
+
+/** A Node before 22.15 can't tell the system's CAs. */
+export function tls(): Partial<typeof import('node:tls')> {
+  return load('node:tls');
+}
+
+/** A Node before 22.15 has no zstd. */
+export function zlib(): typeof import('node:zlib') & Partial<Pick<typeof import('node:zlib'), Zstd>> {
+  return load('node:zlib');
+}
+
+type Zstd = 'zstdCompress' | 'zstdDecompressSync' | 'createZstdDecompress';
