@@ -9,7 +9,7 @@
  */
 
 import * as fs from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { crypto } from './node-modules.ts';
 
@@ -165,7 +165,8 @@ export class CacheDirectory {
 }
 
 function pathBelow(directory: string, kind: 'action' | 'output', id: string): string {
-  return join(directory, kind, id.slice(0, 2), id);
+  // `join` looks at each character: in code that runs a few hundred times that is a third of a get.
+  return `${directory}${sep}${kind}${sep}${id.slice(0, 2)}${sep}${id}`;
 }
 
 /** By a hash: names may be long, differ in case alone, or be `..`. */

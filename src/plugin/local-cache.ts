@@ -5,7 +5,7 @@
  */
 
 import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { sep } from 'node:path';
 import { CacheDirectory, type LocalEntry, type OutputName } from './cache-directory.ts';
 import { DeltaBase } from './delta-base.ts';
 import { PLUGIN_SPARE_MS, PLUGIN_UNWRITTEN_MAX } from './limits.ts';
@@ -84,7 +84,7 @@ export class LocalCache {
 
   /** Whether an entry lies in the directory itself. */
   isKept(entry: LocalEntry): boolean {
-    return entry.path.startsWith(join(this.#own.path, '/'));
+    return entry.path.startsWith(`${this.#own.path}${sep}`);
   }
 
   /** Trims the directory, and the spare one where it was used. Never rejects. */

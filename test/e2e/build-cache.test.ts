@@ -106,6 +106,7 @@ test('the second machine compiles nothing that the first has built, and asks for
 }, async (t) => {
   const astera = await serving(t);
   const relay = await SlowRelay.start(astera.url, 20);
+  relay.bytesPerMs = 6_250;
   t.after(() => relay.stop());
   const first = await machine(t, astera.url, PATIENT);
   assert.ok(compiles(await built(first.go, '-x')) > 20);
@@ -119,6 +120,8 @@ test('the second machine compiles nothing that the first has built, and asks for
   assert.ok(told(line, /requests/) < told(line, /hits/) / 3, stderr);
   assert.ok(told(line, /bytes prefetched/) > 1_000_000);
   assert.ok(told(line, /of them unused/) < 0.2 * told(line, /bytes prefetched/), stderr);
+  // Each output once, and packed.
+  assert.ok(relay.bytesDown < 0.4 * told(line, /bytes prefetched/), `${relay.bytesDown} bytes: ${stderr}`);
   await assertStoreWhole(astera);
 });
 

@@ -59,27 +59,43 @@ export class SlowRelay {
 
   /** @param count tells how long the bytes wait for the line. */
   #pass(from: Socket, to: Socket, count: (bytes: number) => number): void {
+    const line = new Line();
     let underWay = 0;
-    let lastMs = 0;
     this.#sockets.add(from);
     from.on('data', (bytes: Buffer) => {
-      const laterMs = count(bytes.length) + this.delayMs;
-      lastMs = performance.now() + laterMs;
       underWay += bytes.length;
       if (underWay > BYTES_UNDER_WAY_MAX) from.pause();
-      setTimeout(() => {
+      line.add(count(bytes.length) + this.delayMs, () => {
         to.write(bytes, () => {
           underWay -= bytes.length;
           from.resume();
         });
-      }, laterMs);
+      });
     });
-    // No earlier than the bytes before it.
-    from.on('end', () => {
-      setTimeout(() => to.end(), Math.max(this.delayMs, lastMs - performance.now() + 1));
-    });
+    from.on('end', () => line.add(this.delayMs, () => to.end()));
     from.on('error', () => to.destroy());
     from.on('close', () => this.#sockets.delete(from));
+  }
+}
+
+/** Keeps the order: a timer for each piece does not, where two are due at nearly the same time. */
+class Line {
+  readonly #pieces: { readonly dueMs: number; readonly deliver: () => void }[] = [];
+  #lastDueMs = 0;
+
+  add(laterMs: number, deliver: () => void): void {
+    this.#lastDueMs = Math.max(this.#lastDueMs, performance.now() + laterMs);
+    if (this.#pieces.push({ dueMs: this.#lastDueMs, deliver }) === 1) this.#wait();
+  }
+
+  #wait(): void {
+    const [first] = this.#pieces;
+    if (first !== undefined) setTimeout(() => this.#deliver(), first.dueMs - performance.now());
+  }
+
+  #deliver(): void {
+    while ((this.#pieces[0]?.dueMs ?? Infinity) <= performance.now()) this.#pieces.shift()?.deliver();
+    this.#wait();
   }
 }
 
