@@ -5,6 +5,7 @@
 
 import type { Writable } from 'node:stream';
 import { constants, createBrotliCompress, createZstdCompress } from 'node:zlib';
+import { noteZstdStream } from '../core/zstd-contexts.ts';
 
 /** As in `Content-Encoding`. */
 export type StreamEncoding = 'identity' | 'zstd' | 'br';
@@ -49,6 +50,7 @@ export async function* encoded(
   } finally {
     encoder.destroy();
     await feeding;
+    if (encoding === 'zstd') noteZstdStream(2 * 2 ** windowLog);
   }
 }
 

@@ -42,6 +42,30 @@ export async function* zstdFrames(
   if (filled > 0) throw new BadRequest('zstd frame that is cut');
 }
 
+/**
+ * Bytes that unpacking a frame needs to look back at, as its head says: a decoder allocates them at once.
+ *
+ * @returns Infinity where the head is cut; what is no frame has any number
+ */
+export function zstdWindowBytes(frame: Uint8Array): number {
+  const head = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  try {
+    const descriptor = head.getUint8(MAGIC.length);
+    const at = MAGIC.length + 1;
+    if ((descriptor & 0x20) === 0) {
+      const window = head.getUint8(at);
+      return 2 ** (10 + (window >> 3)) * (1 + (window & 7) / 8);
+    }
+    // A single segment: all of the content.
+    const from = at + ([0, 1, 2, 4][descriptor & 3] ?? 0);
+    if (descriptor >> 6 === 0) return head.getUint8(from);
+    if (descriptor >> 6 === 1) return head.getUint16(from, true) + 256;
+    return descriptor >> 6 === 2 ? head.getUint32(from, true) : Number(head.getBigUint64(from, true));
+  } catch {
+    return Infinity;
+  }
+}
+
 /** One frame's headers, read as they come: none of them twice. */
 class FrameWalk {
   /** Where the next header is. */

@@ -1,7 +1,7 @@
 /** Synchronous raw deflate, body after body, through one native stream and one buffer. */
 
 import { constants, createDeflateRaw } from 'node:zlib';
-import { PIECE_BYTES, ZlibHandle } from './zlib-handle.ts';
+import { PIECE_BYTES, ZlibHandle } from '../core/zlib-handle.ts';
 
 export class Deflater {
   readonly #handle: ZlibHandle;

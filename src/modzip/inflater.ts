@@ -1,7 +1,7 @@
 /** Synchronous raw inflate. One native stream is used again for every body, and all content passes through one buffer. */
 
 import { constants, createInflateRaw } from 'node:zlib';
-import { PIECE_BYTES, ZlibHandle } from './zlib-handle.ts';
+import { PIECE_BYTES, ZlibHandle } from '../core/zlib-handle.ts';
 
 /** The largest piece of content. */
 export const INFLATED_PIECE_BYTES = PIECE_BYTES;

@@ -1,12 +1,12 @@
 /** Chunks of build outputs, as they lie in the store and as they are: `zstd` is one frame a chunk. */
 
-import { constants, zstdDecompressSync } from 'node:zlib';
+import { constants, createZstdDecompress } from 'node:zlib';
 import type { Encoding } from '../core/build-cache-port.ts';
 import { FRAME_WINDOW_LOG_MAX } from '../core/build-cache-wire.ts';
-import { BadRequest, messageOf } from '../core/errors.ts';
-import { freeBytes } from '../core/free-bytes.ts';
-import { CHUNK_BYTES, KiB } from '../core/limits.ts';
-import { noteZstdCall } from '../core/zstd-contexts.ts';
+import { BadRequest } from '../core/errors.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
+import { PIECE_BYTES, ZlibHandle } from '../core/zlib-handle.ts';
+import { zstdWindowBytes } from '../core/zstd-frames.ts';
 
 /**
  * The content of one chunk.
@@ -19,25 +19,27 @@ export function unpackChunk(bytes: Uint8Array, encoding: Encoding): Uint8Array {
   throw new BadRequest(`chunk of ${content.byteLength} bytes: over ${CHUNK_BYTES}`);
 }
 
+/** One for each thread. A call of zlib makes a context for each chunk: 30 % more CPU, and Node frees it only when V8 collects. */
+let handle: ZlibHandle | undefined;
+
 function unpack(bytes: Uint8Array): Uint8Array {
-  try {
-    // zlib's own 16 KiB would be joined, at twice the CPU, and left to V8.
-    const room = Math.max(UNPACKED_BYTES_MIN, bytes.byteLength * UNPACKED_TIMES);
-    const chunkSize = Math.min(CHUNK_BYTES, room) + 1; // One that is filled has zlib make another.
-    const content = zstdDecompressSync(bytes, { maxOutputLength: CHUNK_BYTES, chunkSize, params: WINDOW });
-    noteZstdCall();
-    if (content.byteLength === content.buffer.byteLength) return content;
-    const exact = new Uint8Array(content);
-    freeBytes(new Uint8Array(content.buffer));
-    return exact;
-  } catch (cause) {
-    throw new BadRequest(`cannot unpack chunk: ${messageOf(cause)}`, { cause });
-  }
+  // A context that is used again has zlib's own bound, of 128 MiB.
+  if (zstdWindowBytes(bytes) > 2 ** FRAME_WINDOW_LOG_MAX)
+    throw new BadRequest('cannot unpack chunk: its window is too long');
+  handle ??= new ZlibHandle(createZstdDecompress({ chunkSize: 64 }));
+  handle.reset();
+  const { output, rest, failure } = handle.step(constants.ZSTD_e_end, bytes, 0);
+  const content = output.slice();
+  // One that fills the output to its last byte may have more.
+  const isOver = rest > 0 || (content.byteLength === PIECE_BYTES && hasMore(handle));
+  if (failure === '' && !isOver) return content;
+  handle = undefined; // An error stays in it.
+  throw new BadRequest(`cannot unpack chunk: ${failure || `not one frame of up to ${CHUNK_BYTES} bytes`}`);
 }
 
-const WINDOW = { [constants.ZSTD_d_windowLogMax]: FRAME_WINDOW_LOG_MAX };
+function hasMore(of: ZlibHandle): boolean {
+  const { output, failure } = of.step(constants.ZSTD_e_end, NOTHING, 0);
+  return failure !== '' || output.byteLength > 0;
+}
 
-/** Room for a chunk that is unpacked, by its packed length: Go's archives have some four times as much. */
-const UNPACKED_TIMES = 8;
-/** Less would lie in Node's pool of small buffers, which has others in it and must not be freed. */
-const UNPACKED_BYTES_MIN = Math.max(16 * KiB, Buffer.poolSize);
+const NOTHING = new Uint8Array(0);

@@ -2,10 +2,14 @@
 // Method: this process's own anonymous memory while it unpacks; contents of many sizes.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { zstdCompressSync } from 'node:zlib';
+import { constants, createZstdCompress, zstdCompressSync } from 'node:zlib';
+import { FRAME_WINDOW_LOG_MAX } from '../../src/core/build-cache-wire.ts';
 import { CHUNK_BYTES, MiB } from '../../src/core/limits.ts';
+import { zstdWindowBytes } from '../../src/core/zstd-frames.ts';
 import { unpackChunk } from '../../src/store/packing.ts';
 
 function rssAnonBytes(): number {
@@ -32,5 +36,39 @@ test('chunks of any size come out as they went in, in a buffer of their own', ()
     const bytes = unpackChunk(zstdCompressSync(content), 'zstd');
     assert.ok(content.equals(bytes));
     assert.equal(bytes.buffer.byteLength, size);
+  }
+});
+
+/** A frame as a stream makes it, whose length is not known before. */
+async function frameOf(content: Buffer, windowLog: number): Promise<Buffer> {
+  const encoder = createZstdCompress({ params: { [constants.ZSTD_c_windowLog]: windowLog } });
+  encoder.write(content);
+  await new Promise<void>((resolve) => {
+    encoder.flush(() => resolve());
+  });
+  encoder.end();
+  return buffer(encoder);
+}
+
+test('a chunk that is damaged is refused, or shorter, and the next one is unpacked all the same', async () => {
+  const content = Buffer.from(randomBytes(5000).toString('hex'));
+  const packed = zstdCompressSync(content);
+  const [long, small] = await Promise.all([frameOf(content, FRAME_WINDOW_LOG_MAX + 1), frameOf(content, 17)]);
+  assert.equal(zstdWindowBytes(long), 2 ** (FRAME_WINDOW_LOG_MAX + 1));
+  assert.equal(zstdWindowBytes(small), 2 ** 17);
+  assert.equal(zstdWindowBytes(packed), content.length);
+  assert.ok(content.equals(unpackChunk(small, 'zstd')));
+  const cut = unpackChunk(packed.subarray(0, -1000), 'zstd');
+  assert.ok(cut.byteLength < content.length);
+  for (const [why, bytes] of Object.entries({
+    'no frame': randomBytes(100),
+    'half a head': packed.subarray(0, 5),
+    'a window that is too long': long,
+    'two frames': Buffer.concat([packed, packed]),
+    'content of more than a chunk': zstdCompressSync(Buffer.alloc(CHUNK_BYTES + 1)),
+    'a head that lies': Buffer.from('28b52ffde0ffffffffffffff00', 'hex'),
+  })) {
+    assert.throws(() => unpackChunk(bytes, 'zstd'), /cannot unpack chunk/, why);
+    assert.ok(content.equals(unpackChunk(packed, 'zstd')), why);
   }
 });
