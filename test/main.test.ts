@@ -258,7 +258,6 @@ const wrong: { args: string[]; line: RegExp; why: string }[] = [
   },
   { args: ['--db.x', '1'], line: /unknown flag "--db\.x"/, why: 'a dot in a name' },
   { args: ['srve'], line: /unknown command "srve": did you mean serve\?/, why: 'a mistyped command' },
-  { args: ['push'], line: /unknown command "push"/, why: 'a command kept for later' },
   { args: ['backup'], line: /backup needs <file>: see 'astera backup --help'/, why: 'a backup to nowhere' },
   { args: ['connect'], line: /connect needs/, why: 'connect without a port' },
   { args: ['connect', '5930x'], line: /bad server "5930x": expected a port/, why: 'connect to no port' },

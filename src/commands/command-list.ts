@@ -10,7 +10,18 @@ import { pluginServerOptions, type ServeOption, serveOptions } from '../settings
 import { buildCacheCommands } from './build-cache-list.ts';
 import type { Command } from './command.ts';
 import { config, durationOf, isOn, toggle } from './command-flags.ts';
-import { backup, exportDir, forget, importDir, restore, stats, verify, warm } from './store-commands.ts';
+import {
+  backup,
+  exportDir,
+  forget,
+  importDir,
+  pull,
+  push,
+  restore,
+  stats,
+  verify,
+  warm,
+} from './store-commands.ts';
 
 /** Runs when no command is named. */
 const serve: Command = {
@@ -142,6 +153,8 @@ export const commands: readonly Command[] = [
   importDir,
   exportDir,
   warm,
+  push,
+  pull,
   forget,
   backup,
   restore,

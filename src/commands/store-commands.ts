@@ -1,5 +1,6 @@
 /** The commands that read or change a store: their names, flags and help, and how their code is loaded. */
 
+import { BUCKET_FLAGS, pluginFlags } from '../plugin/options.ts';
 import { type ServeOption, serveOptions } from '../settings/serve-options.ts';
 import type { Command } from './command.ts';
 import { config, isOn, toggle } from './command-flags.ts';
@@ -173,6 +174,62 @@ export const warm: Command = {
     const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
     const { warmCommand } = await import('./warm.ts');
     await warmCommand(loadStoreConfig({ flags }), words, () => loadConfig({ flags }));
+  },
+};
+
+const allStored: ServeOption = {
+  name: 'all',
+  help: 'all that is stored, not only what waits',
+  ...toggle(),
+};
+
+const bucketFlags = [...pluginFlags.filter(({ name }) => BUCKET_FLAGS.has(name)), serveOptions.bucketPrivate];
+
+export const push: Command = {
+  name: 'push',
+  help: 'Write to the bucket now what waits for it.',
+  flags: [...common, ...bucketFlags, serveOptions.upstream, serveOptions.privatePatterns, allStored],
+  examples: [
+    ['$0 push', "through the running server, with the server's bucket"],
+    ['$0 push --all --bucket corp-go', 'all that is stored, where no server runs'],
+  ],
+  run: async ({ flags }) => {
+    const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
+    const { pushCommand } = await import('./push.ts');
+    const isAll = isOn(flags, allStored);
+    const { all: _, ...settings } = flags; // It is no setting.
+    await pushCommand(loadStoreConfig({ flags: settings }), { isAll }, () => loadConfig({ flags: settings }));
+  },
+};
+
+const allInBucket: ServeOption = {
+  name: 'all',
+  help: 'all modules in the bucket',
+  ...toggle(),
+};
+
+export const pull: Command = {
+  name: 'pull',
+  help: 'Fetch from the bucket the modules that go.sum, go.mod, go.work or "go list -m -json all" files name.',
+  words: '[file..]',
+  flags: [
+    ...common,
+    ...bucketFlags,
+    serveOptions.upstream,
+    serveOptions.privatePatterns,
+    serveOptions.verify,
+    allInBucket,
+  ],
+  examples: [
+    ['$0 pull go.sum --bucket corp-go', 'a project, through the running server if there is one'],
+    ['$0 pull --all --bucket corp-go', 'all modules in the bucket'],
+  ],
+  run: async ({ flags, words }) => {
+    const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
+    const { pullCommand } = await import('./pull.ts');
+    const asked = { files: words, isAll: isOn(flags, allInBucket) };
+    const { all: _, ...settings } = flags;
+    await pullCommand(loadStoreConfig({ flags: settings }), asked, () => loadConfig({ flags: settings }));
   },
 };
 

@@ -16,10 +16,8 @@ import { KEYS_PER_CALL_MAX } from '../core/limits.ts';
 import { quote } from '../core/quote.ts';
 import { formOf, keysOf, usedDirectories, wantedOf } from '../core/wanted-files.ts';
 import { fetchWhole } from '../modules/fetch-whole.ts';
-import { Events } from '../observe/events.ts';
-import { createLogger } from '../observe/logger.ts';
-import { Metrics } from '../observe/metrics.ts';
 import { Progress } from '../observe/progress.ts';
+import { openBucketTier } from '../serve/bucket-tier.ts';
 import { clock } from '../serve/clock.ts';
 import { nameSigner } from '../serve/name-signer.ts';
 import { createServices, type Services } from '../serve/services.ts';
@@ -28,6 +26,7 @@ import type { Config, StoreConfig } from '../settings/config.ts';
 import { inLanes } from '../tree/lanes.ts';
 import { BuilderPool } from '../workers/builder-pool.ts';
 import type { ThreadStore } from '../workers/thread-store.ts';
+import { commandEvents } from './command-events.ts';
 import { openStoreForWriting } from './writable-store.ts';
 
 /** Fetches open at one time; a `go mod download` has some 20. At double, clients of the server wait behind them for the line. */
@@ -40,7 +39,7 @@ type Fetch = (request: { key: string }) => Promise<unknown>;
 /** The upstreams of a command that has no server to ask. */
 export type Fetcher = { readonly fetch: Fetch; readonly lookUp: Services['lookUp']; close(): Promise<void> };
 
-type Outcome = { fetched: number; failed: number };
+type Outcome = { fetched: number; failed: number; present: number };
 
 /**
  * @param loadConfig what a server would run with, for when none runs
@@ -51,18 +50,34 @@ export async function warmCommand(
   files: readonly string[],
   loadConfig: () => Promise<Config>,
 ): Promise<void> {
-  const signal = stopSignal();
   const wanted = [...new Set((await Promise.all(files.map(keysOfFile))).flat())];
+  await fetchWanted(config, inOne(wanted), loadConfig);
+}
+
+async function* inOne(keys: string[]): AsyncGenerator<string[]> {
+  yield keys;
+}
+
+/**
+ * Fetches those of the keys that are not stored, batch by batch.
+ *
+ * @throws {Error} something could not be fetched
+ */
+export async function fetchWanted(
+  config: StoreConfig,
+  wanted: AsyncIterable<readonly string[]>,
+  loadConfig: () => Promise<Config>,
+): Promise<void> {
+  const signal = stopSignal();
   const opened = await openStoreForWriting(config, { mayBeNew: true });
   let fetcher: Fetcher | undefined;
   try {
     fetcher = opened.own && (await ownFetcher(await loadConfig(), opened.own));
     const fetch = opened.server?.fetch ?? fetcher?.fetch ?? refuse;
-    const keys = await missingOf(opened.store, wanted);
-    const { outcome, elapsedMs } = await fetchAll(keys, fetch, signal);
-    const counts = `fetched ${outcome.fetched} files in ${(elapsedMs / 1000).toFixed(1)}s, ${wanted.length - keys.length} were stored before`;
+    const { fetched, failed, present, elapsedMs } = await fetchAll(opened.store, wanted, { fetch, signal });
+    const counts = `fetched ${fetched} files in ${(elapsedMs / 1000).toFixed(1)}s, ${present} were stored before`;
     process.stdout.write(`${counts}${signal.aborted ? '; stopped: run it again to go on' : ''}\n`);
-    if (outcome.failed > 0) throw new Error(`cannot fetch ${outcome.failed} of ${keys.length} files`);
+    if (failed > 0) throw new Error(`cannot fetch ${failed} of ${fetched + failed} files`);
   } finally {
     await fetcher?.close();
     await opened.close();
@@ -71,7 +86,8 @@ export async function warmCommand(
 
 const refuse: Fetch = () => Promise.reject(new BadRequest('cannot fetch: no store'));
 
-async function keysOfFile(file: string): Promise<string[]> {
+/** The keys of the files of modules that a file names. @throws {Error} it can't be read */
+export async function keysOfFile(file: string): Promise<string[]> {
   try {
     const text = file === '-' ? await readBounded(process.stdin) : await readBounded(createReadStream(file));
     const form = formOf(basename(file), text);
@@ -116,15 +132,27 @@ async function missingOf(store: WritableStore, wanted: readonly string[]): Promi
 }
 
 async function fetchAll(
-  keys: readonly string[],
-  fetch: Fetch,
-  signal: AbortSignal,
-): Promise<{ outcome: Outcome; elapsedMs: number }> {
+  store: WritableStore,
+  batches: AsyncIterable<readonly string[]>,
+  { fetch, signal }: { fetch: Fetch; signal: AbortSignal },
+): Promise<Outcome & { elapsedMs: number }> {
   const progress = new Progress({ verb: 'fetching', stream: process.stderr, now: clock.monotonicMs });
-  progress.setTotal({ files: keys.length, bytes: 0 });
-  const outcome = { fetched: 0, failed: 0 };
+  const outcome = { fetched: 0, failed: 0, present: 0 };
+  let total = 0;
+  const missing = async function* () {
+    for await (const keys of batches) {
+      const lacking = await missingOf(store, keys);
+      outcome.present += keys.length - lacking.length;
+      total += lacking.length;
+      progress.setTotal({ files: total, bytes: 0 });
+      for (const key of lacking) {
+        if (signal.aborted) return;
+        yield key;
+      }
+    }
+  };
   try {
-    await inLanes(each(keys, signal), LANES, async (key) => {
+    await inLanes(missing(), LANES, async (key) => {
       try {
         await fetch({ key });
         outcome.fetched++;
@@ -135,24 +163,15 @@ async function fetchAll(
       }
       progress.add({ files: 1, bytes: 0 });
     });
-    return { outcome, elapsedMs: progress.elapsedMs };
+    return { ...outcome, elapsedMs: progress.elapsedMs };
   } finally {
     progress.end();
   }
 }
 
-async function* each(keys: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
-  for (const key of keys) {
-    if (signal.aborted) return;
-    yield key;
-  }
-}
-
 /** The server's own services, over a store of this process. */
 export async function ownFetcher(config: Config, store: ThreadStore): Promise<Fetcher> {
-  // A line for each fetch belongs to a server's log; here the bar shows them.
-  const level = config.logLevel === 'info' ? 'warn' : config.logLevel;
-  const events = new Events(createLogger({ level, isTerminal: process.stderr.isTTY }), new Metrics());
+  const events = commandEvents(config);
   await nameSigner(config, { store, events });
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: 1 });
   const services = createServices({
@@ -160,6 +179,7 @@ export async function ownFetcher(config: Config, store: ThreadStore): Promise<Fe
     store,
     builder,
     events,
+    tier: config.bucket && openBucketTier(config.bucket, config, { store, events }),
   });
   return {
     fetch: ({ key }) => fetchWhole(services.modules, key),

@@ -70,6 +70,7 @@ class ControlClient implements ServerStore {
   readonly dropAction = this.#call('dropAction');
   readonly forgetActions = this.#call('forgetActions');
   readonly fetch = this.#call('fetch');
+  readonly pushUploads = this.#call('pushUploads');
   readonly lookUp = this.#call('lookUp');
   readonly forgetSumdb = this.#call('forgetSumdb');
   readonly refreshVulns = this.#call('refreshVulns');

@@ -17,7 +17,7 @@ import {
 } from '../core/limits.ts';
 
 /** Changes with every call that is added, goes or means something else: both ends must be of one Astera. */
-export const CONTROL_PROTOCOL = 6;
+export const CONTROL_PROTOCOL = 7;
 
 /** The first message of a connection, in place of a call. */
 export type Hello = { readonly protocol: number };
@@ -100,6 +100,7 @@ const parsers: Parsers = {
   dropAction: ({ namespace, actionId }) => ({ namespace: text(namespace), actionId: text(actionId) }),
   forgetActions: () => ({}),
   fetch: ({ key }) => ({ key: text(key) }),
+  pushUploads: ({ isAll }) => ({ isAll: isAll === true }),
   lookUp: ({ key }) => ({ key: text(key) }),
   forgetSumdb: ({ database }) => ({ database: text(database) }),
   refreshVulns: () => ({}),

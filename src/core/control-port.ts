@@ -29,6 +29,8 @@ export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartial
     fetch(request: { key: string }): Promise<{ origin: Origin }>;
     /** Asks the checksum database about the module version of the file `key`. */
     lookUp(request: { key: string }): Promise<Word>;
+    /** Has all uploaded now that waits for the bucket; `isAll`: and all that is stored. Fails with bad-request without a bucket. */
+    pushUploads(request: { isAll: boolean }): Promise<{ queued: number }>;
     /** Forgets a checksum database, in memory too: its stored files and its verdicts. */
     forgetSumdb(request: { database: string }): Promise<ForgottenSumdb>;
     /** Brings the vulnerability database up to date, with its reports about stored modules. Fails as a fetch would. */
@@ -65,7 +67,7 @@ export type SumdbLesson = {
 export type ControlCall = keyof ControlPort;
 
 /** Calls that only a running server can answer. */
-export type ServerCall = 'fetch' | 'lookUp' | 'forgetSumdb' | 'refreshVulns';
+export type ServerCall = 'fetch' | 'pushUploads' | 'lookUp' | 'forgetSumdb' | 'refreshVulns';
 
 /**
  * A store to write to: this process's own, or that of a running server. `putEntry` and `sealBlob` fail with `busy`

@@ -26,15 +26,7 @@ export function openBucketTier(
   config: Pick<Config, 'privatePatterns' | 'noProxyPatterns' | 'bucketPrivate'>,
   { store, events }: Parts,
 ) {
-  const bucket = new S3ObjectStore({
-    bucket: address,
-    findCredentials: () => findCredentials(env),
-    now: clock.monotonicMs,
-    events: {
-      request: (status) => events.bucketAnswered(status),
-      down: (why, forMs) => events.bucketDown(why, forMs),
-    },
-  });
+  const bucket = openBucket({ address, env }, events);
   const wrong = new WrongObjects((key, why) => events.bucketWrong(key, why));
   const hasPrivate = config.bucketPrivate;
   const isPrivate = privateMatcher(config);
@@ -64,6 +56,22 @@ export function openBucketTier(
     }),
     close: () => bucket.close(),
   };
+}
+
+/** @throws {UsageError} there are no credentials */
+export function openBucket(
+  { address, env }: Pick<BucketConfig, 'address' | 'env'>,
+  events: Events,
+): S3ObjectStore {
+  return new S3ObjectStore({
+    bucket: address,
+    findCredentials: () => findCredentials(env),
+    now: clock.monotonicMs,
+    events: {
+      request: (status) => events.bucketAnswered(status),
+      down: (why, forMs) => events.bucketDown(why, forMs),
+    },
+  });
 }
 
 function privateMatcher({

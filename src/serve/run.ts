@@ -235,7 +235,7 @@ async function renew(config: Config, { server, logins, log, services }: Renewabl
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { modules, outsideWrites, buildCache, lookUp, forgetSumdb, lessons, vulndb }: Services,
+  { modules, outsideWrites, buildCache, pushUploads, lookUp, forgetSumdb, lessons, vulndb }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
@@ -250,7 +250,17 @@ async function openControl(
   try {
     return await ControlServer.listen({
       path: controlPath(config.dbPath),
-      handlers: { ...store, ...own, fetch, lookUp, forgetSumdb, sumdbHead, sumdbLearn, refreshVulns },
+      handlers: {
+        ...store,
+        ...own,
+        fetch,
+        pushUploads,
+        lookUp,
+        forgetSumdb,
+        sumdbHead,
+        sumdbLearn,
+        refreshVulns,
+      },
       onRefused: (why) => events.controlRefused(why),
       onBug: (call, error) => events.bug(`control: ${call}`, error),
     });

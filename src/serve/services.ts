@@ -39,6 +39,7 @@ import { clock } from './clock.ts';
 import { joinMemory, joinModules } from './composition.ts';
 import { databasesOf, usable } from './databases.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
+import { pushUploadsBy } from './push-uploads.ts';
 import { Upstreams } from './upstreams.ts';
 import { vulndbOf } from './vulndb.ts';
 
@@ -119,6 +120,7 @@ export function createServices({ config, store, builder, events, logins, tier }:
     git,
     upstreams,
     lessons: new SumdbLessons({ logs, exemptPatterns }),
+    pushUploads: pushUploadsBy(store, tier),
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
     /** Undefined: there is none. */

@@ -16,17 +16,6 @@ export type BucketConfig = {
   readonly outputBytesMin: number;
 };
 
-/** Flags that say which bucket, and how to use it: with `--plugin` they are the plugin server's too. */
-export const BUCKET_FLAGS: ReadonlySet<string> = new Set([
-  'bucket',
-  'region',
-  's3-endpoint-url',
-  's3-path-style',
-  'prefix',
-  'u',
-  'min-upload-size',
-]);
-
 /** Undefined without a bucket. @throws {UsageError} bad value, or a flag that does not go with it */
 export function readBucketConfig(settings: Settings, env: Env): BucketConfig | undefined {
   const { bucket, uploads, uploadBytesMin } = readBucketOptions((name) => settings.find(name));

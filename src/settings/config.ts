@@ -27,11 +27,11 @@ import {
 import { UsageError } from '../core/usage-error.ts';
 import { checkMappingsMeet, parsePathMappings } from '../git/path-mapping.ts';
 import { isSafe } from '../oidc/issuer-get.ts';
-import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
+import { BUCKET_FLAGS, type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { parseRoutes, type Route } from '../upstream/route-syntax.ts';
 import { askGo } from './ask-go.ts';
-import { BUCKET_FLAGS, type BucketConfig, readBucketConfig } from './bucket-config.ts';
+import { type BucketConfig, readBucketConfig } from './bucket-config.ts';
 import { type Env, GoEnv } from './go-env.ts';
 import { type PluginConfig, readPlugin } from './plugin-config.ts';
 import { type PolicySettings, readPolicySettings } from './policy-settings.ts';

@@ -75,6 +75,7 @@ class Rig {
       forgetActions: answer('forgetActions', { actions: 1, outputs: 1, storedBytes: 5, isDone: true }),
       forget: answer('forget', { answers: 1, negatives: 0, partials: 0, bodyBytes: 5 }),
       fetch: answer('fetch', { origin: 'upstream' }),
+      pushUploads: answer('pushUploads', { queued: 3 }),
       lookUp: answer('lookUp', { kind: 'private' }),
       forgetSumdb: answer('forgetSumdb', { files: 1, verdicts: 2 }),
       refreshVulns: answer('refreshVulns', {}),

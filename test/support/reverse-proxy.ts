@@ -46,9 +46,15 @@ export class ReverseProxy {
    *
    * @param to the server's URL
    * @param edits more changes of the file
+   * @param name another file of `deploy/` than the one for a single server
    * @throws it exits instead
    */
-  static async start(kind: ProxyKind, to: string, edits: readonly Edit[] = []): Promise<ReverseProxy> {
+  static async start(
+    kind: ProxyKind,
+    to: string,
+    edits: readonly Edit[] = [],
+    name: string = files[kind],
+  ): Promise<ReverseProxy> {
     const directory = mkdtempSync(join(tmpdir(), 'astera-proxy-'));
     const port = await freePort();
     const listen = kind === 'nginx' ? 'listen' : 'bind';
@@ -59,7 +65,7 @@ export class ReverseProxy {
       ...edits,
     ].reduce(
       (before, { from, to: after }) => before.replace(from, after),
-      readFileSync(join(CHECKOUT, 'deploy', files[kind]), 'utf8'),
+      readFileSync(join(CHECKOUT, 'deploy', name), 'utf8'),
     );
     for (const { to: after } of edits) assert.ok(text.includes(after), after);
     const file = join(directory, files[kind]);
