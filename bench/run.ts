@@ -39,6 +39,7 @@ const benches: readonly Bench[] = [
   { file: 'eviction' },
   { file: 'large-store', isLong: true },
   { file: 'page' },
+  { file: 'bucket' },
   { file: 'git' },
   { file: 'git-large', isLong: true },
   { file: 'idle', isLong: true },
