@@ -192,17 +192,6 @@ export const pluginFlags: readonly PluginFlag[] = [
   },
 ];
 
-/** Flags that say which bucket, and how to use it: with `--plugin` they are the plugin server's too. */
-export const BUCKET_FLAGS: ReadonlySet<string> = new Set([
-  'bucket',
-  'region',
-  's3-endpoint-url',
-  's3-path-style',
-  'prefix',
-  'u',
-  'min-upload-size',
-]);
-
 /** The flags of `connect`: of the local directory that it goes on with alone. */
 export const connectFlags: readonly PluginFlag[] = pluginFlags.filter(({ name }) =>
   ['cache-dir', 'expiry', 'max-cache-size'].includes(name),

@@ -27,7 +27,8 @@ import {
 import { UsageError } from '../core/usage-error.ts';
 import { checkMappingsMeet, parsePathMappings } from '../git/path-mapping.ts';
 import { isSafe } from '../oidc/issuer-get.ts';
-import { BUCKET_FLAGS, type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
+import { BUCKET_FLAGS } from '../plugin/bucket-flags.ts';
+import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
 import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
 import { parseRoutes, type Route } from '../upstream/route-syntax.ts';
 import { askGo } from './ask-go.ts';
@@ -103,9 +104,8 @@ export type Config = PolicySettings & {
   readonly vulndb: string;
   /** Patterns of modules that no checksum database is asked about: GONOSUMDB's, else the private ones. */
   readonly noSumdbPatterns: string;
-  /** Behind the store; undefined: none. */
+  /** Behind the store; undefined: none. `bucketPrivate`: private modules go there, and come from there. */
   readonly bucket: BucketConfig | undefined;
-  /** Private modules go there, and come from there, too. */
   readonly bucketPrivate: boolean;
   readonly pprof: boolean;
   /** Import Go's download cache at the start. */

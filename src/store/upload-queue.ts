@@ -37,10 +37,9 @@ export class UploadQueue {
   };
 
   endUploads: UploadWriterPort['endUploads'] = ({ done, failed, queued, nowMs }) => {
-    for (const id of done) this.#sql.drop.run(id);
+    for (const id of done) this.#count(-this.#sql.drop.run(id).changes);
     for (const { id, why, afterMs, isLost } of failed)
       this.#sql.fail.run({ id, why: why.slice(0, WHY_LENGTH_MAX), afterMs, isLost: isLost ? 1 : 0 });
-    this.#waiting = undefined;
     for (const { kind, name } of queued) this.#add(kind, name, nowMs);
     return {};
   };
@@ -48,7 +47,6 @@ export class UploadQueue {
   retryUploads: UploadWriterPort['retryUploads'] = () => {
     const lost = this.#sql.revive.run().changes;
     this.#sql.hurry.run();
-    this.#waiting = undefined;
     return { lost };
   };
 
@@ -59,7 +57,7 @@ export class UploadQueue {
     );
     let queued = 0;
     for (const { name } of rows) queued += this.#sql.addNew.run(kind, name, nowMs).changes;
-    this.#waiting = undefined;
+    this.#count(queued);
     const last = rows.length < UPLOADS_QUEUED_PER_CALL ? undefined : rows.at(-1)?.id;
     return last === undefined ? { queued } : { queued, last };
   };
@@ -77,8 +75,13 @@ export class UploadQueue {
       this.#sql.skip.run();
       return;
     }
-    this.#sql.add.run(kind, name, nowMs);
-    this.#waiting++; // Of a row that replaces another one too: the next count sets it right.
+    // A row that is there gets a new ID: an upload of what it was may be under way.
+    this.#count(-this.#sql.dropOf.run(kind, name).changes);
+    this.#count(this.#sql.add.run(kind, name, nowMs).changes);
+  }
+
+  #count(change: number): void {
+    if (this.#waiting !== undefined) this.#waiting += change;
   }
 }
 
@@ -96,10 +99,10 @@ function prepare(db: Connection) {
        ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)`,
     ),
     waiting: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM upload'),
-    // A row that is there gets a new ID: an upload of what it was may be under way.
     add: db.prepare<[UploadKind, string, number]>(
-      'INSERT OR REPLACE INTO upload (kind, name, queued_at_ms) VALUES (?, ?, ?)',
+      'INSERT INTO upload (kind, name, queued_at_ms) VALUES (?, ?, ?)',
     ),
+    dropOf: db.prepare<[UploadKind, string]>('DELETE FROM upload WHERE kind = ? AND name = ?'),
     addNew: db.prepare<[UploadKind, string, number]>(
       'INSERT OR IGNORE INTO upload (kind, name, queued_at_ms) VALUES (?, ?, ?)',
     ),

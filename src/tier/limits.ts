@@ -17,6 +17,9 @@ export const PUMP_OBJECT_BYTES = 16 * KiB;
 /** What may go out at once after a rest. */
 export const PUMP_BURST_BYTES = 4 * MiB;
 
+/** Between a commit and the look at the queue: files come together, and most commits queue nothing. */
+export const PUMP_LOOK_MS = 250;
+
 /** After a bucket that can't be reached the pump looks again so often. */
 export const PUMP_RETRY_MS = 2_000;
 

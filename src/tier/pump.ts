@@ -15,6 +15,7 @@ import {
   PUMP_BURST_BYTES,
   PUMP_BYTES_PER_MS,
   PUMP_ENDS_MAX,
+  PUMP_LOOK_MS,
   PUMP_OBJECT_BYTES,
   PUMP_RETRY_MS,
   PUMP_ROWS_MAX,
@@ -113,6 +114,7 @@ export class Pump {
     const over = new AbortController();
     await Promise.race([this.#news.next(), this.#pause(ms, over.signal)]);
     over.abort();
+    if (!this.#isHurried) await this.#pause(PUMP_LOOK_MS);
   }
 
   #pause(ms: number, over = this.#stop.signal): Promise<void> {
