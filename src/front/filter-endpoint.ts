@@ -1,10 +1,11 @@
 /** `/cache/filter`: what clients rule out misses with. The wire: `core/action-filter.ts`. */
 
 import type { CacheRight } from '../access/cache-right.ts';
-import type { ActionFilters, HeldFilter } from '../buildcache/action-filters.ts';
+import type { ActionFilters } from '../buildcache/action-filters.ts';
 import { FILTER_HEADER, FILTER_PATH, parseFilterHeader } from '../core/action-filter.ts';
-import { namespaceOf, storedNamespace } from './cache-namespaces.ts';
+import { storedNamespace } from './cache-namespaces.ts';
 import type { Endpoint, Route } from './endpoint.ts';
+import { namespaceRoute } from './namespace-route.ts';
 import type { Target } from './target.ts';
 
 export type FilterEndpointOptions = {
@@ -22,22 +23,17 @@ export class FilterEndpoint implements Endpoint {
   route({ path }: Target): Route | undefined {
     if (`/${path}` !== FILTER_PATH) return undefined;
     const { filters, right } = this.#options;
-    let asked: { readonly namespace: string; readonly held: HeldFilter | undefined } | undefined;
-    return {
+    return namespaceRoute({
       name: 'cache-filter',
       methods: ['GET'],
-      module: undefined,
-      admit: ({ address, credentials }, header) => {
-        asked = { namespace: namespaceOf(header), held: parseFilterHeader(header(FILTER_HEADER)) };
-        return right.demandRead({ address, credentials, namespace: asked.namespace, header });
-      },
-      answer: async (client, responder) => {
-        if (asked === undefined) throw new Error('a route was not asked for its right');
-        const news = await filters.news(storedNamespace(asked.namespace), asked.held);
+      demand: (request) => right.demandRead(request),
+      read: (header) => parseFilterHeader(header(FILTER_HEADER)),
+      answer: async ({ client, namespace, said }, responder) => {
+        const body = await filters.news(storedNamespace(namespace), said);
         client.visibility = 'private';
         const whole = { size: undefined, sha256: undefined, lines: [] };
-        responder.answer(client, { ...whole, kind: 'output', status: 200, origin: 'store', body: news });
+        responder.answer(client, { ...whole, kind: 'output', status: 200, origin: 'store', body });
       },
-    };
+    });
   }
 }

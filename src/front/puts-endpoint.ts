@@ -12,8 +12,9 @@ import {
   PUTS_PATH,
   type PutRecord,
 } from '../core/puts-wire.ts';
-import { namespaceOf, storedNamespace } from './cache-namespaces.ts';
+import { storedNamespace } from './cache-namespaces.ts';
 import type { Endpoint, Route } from './endpoint.ts';
+import { namespaceRoute } from './namespace-route.ts';
 import type { Target } from './target.ts';
 
 export type PutsEndpointOptions = {
@@ -31,22 +32,18 @@ export class PutsEndpoint implements Endpoint {
   route({ path }: Target): Route | undefined {
     if (`/${path}` !== PUTS_PATH) return undefined;
     const { right } = this.#options;
-    let namespace = '';
-    return {
+    return namespaceRoute({
       name: 'cache-puts',
       methods: ['POST'],
-      module: undefined,
       bodyBytesMax: PUTS_BYTES_MAX,
-      admit: ({ address, credentials }, header) => {
-        namespace = namespaceOf(header);
-        return right.demandWrite({ address, credentials, namespace, header });
-      },
-      answer: async (client, responder) => {
+      demand: (request) => right.demandWrite(request),
+      read: () => undefined,
+      answer: async ({ client, namespace }, responder) => {
         const puts = putsOf(await client.takenBody.whole());
         const outcomes = await Promise.all(puts.map((put) => this.#put(storedNamespace(namespace), put)));
         responder.bytes(client, Uint8Array.from(outcomes), 'cache-puts');
       },
-    };
+    });
   }
 
   /** @throws what a put of its own throws, but for what is this put's own fault */

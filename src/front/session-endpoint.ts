@@ -4,7 +4,6 @@ import type { CacheRight } from '../access/cache-right.ts';
 import type { Sessions } from '../buildcache/sessions.ts';
 import { type StreamEncoding, streamEncodingOf } from '../buildcache/stream-encoding.ts';
 import { CACHE_PREFIX } from '../core/build-cache-wire.ts';
-import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { BadRequest } from '../core/errors.ts';
 import { SESSION_ACTIONS_MAX, SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
@@ -18,9 +17,9 @@ import {
   PROJECT_HEADER,
   SESSIONS_PATH,
 } from '../core/session-wire.ts';
-import { namespaceOf, searched, storedNamespace } from './cache-namespaces.ts';
-import type { Client } from './client.ts';
+import { searched, storedNamespace } from './cache-namespaces.ts';
 import { type Endpoint, READ_ONLY, type Route } from './endpoint.ts';
+import { type Asked, namespaceRoute } from './namespace-route.ts';
 import type { Responder } from './respond.ts';
 import type { Target } from './target.ts';
 
@@ -46,49 +45,42 @@ export class SessionEndpoint implements Endpoint {
     if (!path.startsWith(PREFIX)) return undefined;
     const key = path.slice(PREFIX.length);
     if (!isSessionKey(key)) throw new BadRequest('cannot find session: a key is 64 lower-case hex digits');
-    let headers: SessionHeaders | undefined;
-    return {
+    const { right } = this.#options;
+    return namespaceRoute({
       name: 'cache-session',
       methods: METHODS,
-      module: undefined,
       bodyBytesMax: SESSION_ACTIONS_MAX * SHORT_ID_BYTES,
-      admit: ({ method, address, credentials }, header) => {
-        headers = readHeaders(header);
-        const { right } = this.#options;
-        const request = { address, credentials, namespace: headers.namespace, header };
-        return method === 'PUT' ? right.demandWrite(request) : right.demandRead(request);
-      },
-      answer: async (client, responder) => {
-        if (headers === undefined) throw new Error('a route was not asked for its right');
-        await this.#answer(client, responder, key, headers);
-      },
-    };
+      demand: (request, method) =>
+        method === 'PUT' ? right.demandWrite(request) : right.demandRead(request),
+      read: readHeaders,
+      answer: (asked, responder) => this.#answer(asked, responder, key),
+    });
   }
 
   #list(): Route {
     const { sessions, right } = this.#options;
-    let namespace = MAIN_NAMESPACE;
-    return {
+    return namespaceRoute({
       name: 'cache-session',
       methods: READ_ONLY,
-      module: undefined,
-      admit: ({ address, credentials }, header) => {
-        namespace = namespaceOf(header);
-        return right.demandRead({ address, credentials, namespace, header });
-      },
-      answer: async (client, responder) => {
+      demand: (request) => right.demandRead(request),
+      read: () => undefined,
+      answer: async ({ client, namespace }, responder) => {
         const told = JSON.stringify(await sessions.list(searched(namespace)));
         responder.text(client, 200, `${told}\n`, { route: 'cache-session' });
       },
-    };
+    });
   }
 
-  async #answer(client: Client, responder: Responder, key: string, headers: SessionHeaders): Promise<void> {
+  async #answer(
+    { client, namespace, said }: Asked<SessionHeaders>,
+    responder: Responder,
+    key: string,
+  ): Promise<void> {
     const { sessions } = this.#options;
     const shortIds = await client.takenBody.whole();
     if (shortIds.byteLength % SHORT_ID_BYTES !== 0)
       throw new BadRequest('cannot read session: a short ID is cut');
-    const { namespace, project, label, bytesMax, encoding, takesDeltas } = headers;
+    const { project, label, bytesMax, encoding, takesDeltas } = said;
     if (client.method === 'PUT') {
       await sessions.put({ key, project, label, namespace: storedNamespace(namespace), actions: shortIds });
       responder.text(client, 201, 'noted\n', { route: 'cache-session' });
@@ -118,7 +110,6 @@ export class SessionEndpoint implements Endpoint {
 }
 
 type SessionHeaders = {
-  readonly namespace: string;
   readonly project: string;
   readonly label: string;
   readonly bytesMax: number;
@@ -136,7 +127,6 @@ function readHeaders(header: (name: string) => string): SessionHeaders {
       `cannot read session: ${PROJECT_HEADER}, ${LABEL_HEADER} or ${PREFETCH_HEADER} is malformed`,
     );
   return {
-    namespace: namespaceOf(header),
     project,
     label,
     bytesMax: Number(bytesMax),
