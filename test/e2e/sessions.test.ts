@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { ASTERA, Astera, runAstera } from '../support/astera.ts';
@@ -13,6 +14,7 @@ import { servePlugin } from '../support/plugin-process.ts';
 import { SlowRelay } from '../support/slow-relay.ts';
 import { suiteOwner } from '../support/suite-owner.ts';
 import { tempDir } from '../support/temp-dir.ts';
+import { times } from '../support/times.ts';
 
 /** `go test` needs what `build` made, and the packages of the tests. */
 const COMMANDS = {
@@ -89,6 +91,21 @@ test('so do the commands of an office whose plugin server has its cache elsewher
   assert.ok(counts.remoteHits > 100 && counts.requests < 40 + counts.remoteHits / 4, JSON.stringify(counts));
   assert.ok(counts.unused < 0.2 * counts.prefetched, JSON.stringify(counts));
   assertWhole(cacheDir);
+  const { code, stdout } = await runAstera(['verify', '--db', central.db]);
+  assert.equal(code, 0, stdout);
+});
+
+test('many go commands at once on one server and one directory', { timeout: 900_000 }, async (t) => {
+  const { go, cacheDir } = await machine(t, {});
+  const changed = 'package lib\n\nconst AtOnce = true\n';
+  await writeFile(join(go.project, 'lib/more.go'), changed);
+  const atOnce = times({ short: 8, long: 64 });
+  const results = await Promise.all(Array.from({ length: atOnce }, () => go.run('build', './lib')));
+  for (const { code, stderr } of results) assert.equal(code, 0, stderr);
+  assertWhole(cacheDir);
+  const second = await machine(t, {});
+  await writeFile(join(second.go.project, 'lib/more.go'), changed);
+  assertNothingMade((await succeeds(second.go, 'build', '-x', './lib')).stderr);
   const { code, stdout } = await runAstera(['verify', '--db', central.db]);
   assert.equal(code, 0, stdout);
 });
