@@ -1,5 +1,5 @@
 /**
- * Makes a small PNG of a browser's: at most 64 colours, the most frequent ones, and each other one as its nearest.
+ * Makes a small PNG of a browser's: at most 32 colours, the most frequent ones, and each other one as its nearest.
  *
  * A page has few colours but for the edges of its letters. Follows https://www.w3.org/TR/png-3/; takes only what Chromium
  * writes, 8 bits of RGB or RGBA without interlacing.
@@ -8,7 +8,7 @@
 import { crc32, deflateSync, inflateSync } from 'node:zlib';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-const COLOURS_MAX = 64;
+const COLOURS_MAX = 32;
 
 /** @throws {Error} another kind of PNG */
 export function palettePng(png: Buffer): Buffer {

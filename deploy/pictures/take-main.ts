@@ -81,6 +81,7 @@ async function take(page: Page, file: string): Promise<void> {
   await page.locator('.versions').waitFor();
   await page.mouse.move(0, 0);
   const picture = palettePng(await page.screenshot({ fullPage: true }));
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
   writeFileSync(file, picture);
   process.stdout.write(`${file}: ${picture.byteLength} bytes\n`);
   if (picture.byteLength > PICTURE_BYTES_MAX) throw new Error(`${file} has over ${PICTURE_BYTES_MAX} bytes`);

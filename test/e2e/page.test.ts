@@ -6,13 +6,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
-import { Astera } from '../support/astera.ts';
+import { Astera, runAstera } from '../support/astera.ts';
 import { Browser, type Look } from '../support/browser.ts';
 import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
+import { tempDir } from '../support/temp-dir.ts';
 import { VulnServer } from '../support/vuln-server.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -65,12 +67,12 @@ after(async () => {
 });
 
 /** Runs with a browser of its own, which must have seen nothing wrong and nobody but the server. */
-async function look(how: Look, work: (page: Page, browser: Browser) => Promise<void>): Promise<void> {
+async function look(how: Look, server: Astera, work: (page: Page) => Promise<void>): Promise<void> {
   const browser = await Browser.open(how);
   try {
-    await work(browser.page, browser);
+    await work(browser.page);
     assert.deepEqual(browser.faults, []);
-    assert.deepEqual([...browser.origins], [astera.url]);
+    assert.deepEqual([...browser.origins], [server.url]);
   } finally {
     await browser.close();
   }
@@ -86,7 +88,7 @@ async function faultsOf(page: Page): Promise<string[]> {
 
 suite('in a browser', () => {
   test('an empty server says what it lacks', async () => {
-    await look({}, async (page) => {
+    await look({}, astera, async (page) => {
       await page.goto(astera.url);
       for (const text of [
         'Running',
@@ -105,7 +107,7 @@ suite('in a browser', () => {
   });
 
   test('figures are live while go downloads, and all of it is small', async () => {
-    await look({}, async (page) => {
+    await look({}, astera, async (page) => {
       const bodies: Promise<Buffer>[] = [];
       page.on('response', (response) => void bodies.push(response.body()));
       await page.goto(astera.url);
@@ -136,7 +138,7 @@ suite('in a browser', () => {
   test('stored versions with known vulnerabilities are named', async () => {
     await fill();
     assert.equal((await astera.get('vulndb/index/modules.json.gz')).status, 200);
-    await look({}, async (page) => {
+    await look({}, astera, async (page) => {
       await page.goto(astera.url);
       const row = page.getByRole('row').filter({ hasText: 'example.com/Tools/x@v1.1.0' });
       await row.getByText('GO-2024-0001').waitFor();
@@ -148,7 +150,7 @@ suite('in a browser', () => {
 
   test('the search works by keyboard, and shows versions', async () => {
     await fill();
-    await look({}, async (page) => {
+    await look({}, astera, async (page) => {
       await page.goto(astera.url);
       await page.getByText('50 modules, and more').waitFor();
       const rows = page.locator('.modules > li');
@@ -179,7 +181,7 @@ suite('in a browser', () => {
   for (const [name, how] of Object.entries(looks)) {
     test(`axe-core finds nothing: ${name}`, async () => {
       await fill();
-      await look(how, async (page) => {
+      await look(how, astera, async (page) => {
         await page.goto(astera.url);
         await page.getByRole('button', { name: /Tools/ }).click();
         await page.locator('.versions').waitFor();
@@ -195,6 +197,41 @@ suite('in a browser', () => {
       });
     });
   }
+
+  test('with users a browser asks for a login, and names what it may read', async (t) => {
+    const users = join(tempDir(t), 'users');
+    const add = async (name: string, scopes: string) => {
+      const words = ['user', 'add', name, '--token', '--scopes', scopes, '--auth-file', users];
+      return (await runAstera(words)).stdout.trim();
+    };
+    const [admin, all] = [await add('admin', 'admin'), await add('all', 'admin,private')];
+    const flags = ['--auth-file', users, '--private-allow', 'none', '--private', 'example.com/Tools'];
+    const closed = await Astera.start({
+      upstream: upstream.url,
+      flags: [...flags, '--max-size', '100MB', '--sumdb', 'off', '--verify', 'off'],
+      env: { GONOPROXY: 'none' },
+    });
+    t.after(() => closed.dispose());
+    const asAll = { authorization: `Bearer ${all}` };
+    for (const path of ['example.com/!tools/x/@v/v1.1.0.mod', 'example.com/many/m1/@v/v0.1.0.mod'])
+      assert.equal((await closed.get(path, { headers: asAll })).status, 200, path);
+    const nobody = await Browser.open();
+    // It would ask whoever sits in front of it.
+    await assert.rejects(nobody.page.goto(closed.url), /ERR_INVALID_AUTH_CREDENTIALS/);
+    await nobody.close();
+    for (const [token, text] of [
+      [admin, /^example\.com\/many\/m1/],
+      [all, /^example\.com\/Tools\/x.*example\.com\/many\/m1/],
+    ] as const) {
+      await look({ httpCredentials: { username: 'me', password: token } }, closed, async (page) => {
+        await page.goto(closed.url);
+        await page.getByText(/of 95\.4\sMiB at most/).waitFor();
+        await page.locator('.modules > li').first().waitFor();
+        assert.match((await page.locator('.modules').textContent()) ?? '', text);
+        assert.deepEqual(await faultsOf(page), []);
+      });
+    }
+  });
 
   test('a hidden tab asks nothing, and a server that is gone is said until it is back', async () => {
     const other = await startElsewhere();

@@ -18,10 +18,7 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-export type Look = Pick<
-  BrowserContextOptions,
-  'colorScheme' | 'viewport' | 'extraHTTPHeaders' | 'deviceScaleFactor'
->;
+export type Look = Pick<BrowserContextOptions, 'colorScheme' | 'viewport' | 'httpCredentials'>;
 
 export class Browser {
   readonly page: Page;

@@ -351,3 +351,13 @@ test('wrong usage is said when the list is made', () => {
     (error) => error instanceof BadRequest && !error.message.includes('s3cret'),
   );
 });
+
+test('members are named by their hosts alone: no login, no path of a URL or of this machine', async () => {
+  const list = 'https://me:s3cret@proxy.example:8443/tok3n/go|file:///home/me/modules,direct';
+  const upstream = createUpstream({ list, instance: 'i', version: '0', clock: new HandClock() });
+  assert.deepEqual(upstream.states, [
+    { name: 'proxy.example:8443', isDown: false },
+    { name: 'a directory', isDown: false },
+  ]);
+  await upstream.close();
+});
