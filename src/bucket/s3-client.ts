@@ -141,10 +141,11 @@ export class S3Client {
   async #trySeveral(request: S3Request): Promise<IncomingMessage> {
     for (let tries = 1; ; tries++) {
       this.#refuseWhileDown();
-      const { response, why, mayWork } = await this.#try(request);
+      const { response, why, mayWork, isSilent } = await this.#try(request);
       if (response !== undefined) return response;
       if (!mayWork) throw new UpstreamFailed(`cannot ask ${this.name}: ${why}`);
-      if (tries < BUCKET_TRIES_MAX) {
+      // A server that hangs is not asked again: somebody waits.
+      if (tries < BUCKET_TRIES_MAX && isSilent !== true) {
         await delay(BUCKET_BACKOFF_MS * 2 ** (tries - 1) * (0.5 + Math.random() / 2));
         continue;
       }
@@ -154,7 +155,7 @@ export class S3Client {
   }
 
   /** One try. Without a `response` there is a reason; `mayWork`: another try, or one at another time, may go well. */
-  async #try(request: S3Request): Promise<{ response?: IncomingMessage; why: string; mayWork: boolean }> {
+  async #try(request: S3Request): Promise<Try> {
     const { events } = this.#options;
     let response: IncomingMessage;
     try {
@@ -162,7 +163,7 @@ export class S3Client {
     } catch (error) {
       if (isServeError(error)) throw error; // The body can't be read here: no fault of the bucket.
       events.request('error');
-      return { why: messageOf(error), mayWork: true };
+      return { why: messageOf(error), mayWork: true, isSilent: error instanceof Silence };
     }
     const { statusCode: status = 0 } = response;
     events.request(status);
@@ -217,7 +218,7 @@ export class S3Client {
     return new Promise((resolve, reject) => {
       const send = this.#isHttps ? requestHttps : requestHttp;
       const request = send(url, { method, headers, agent: this.#agent, timeout: timeoutMs });
-      request.on('timeout', () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
+      request.on('timeout', () => request.destroy(new Silence(`no answer in ${timeoutMs} ms`)));
       request.on('error', reject);
       request.on('response', (response) => {
         request.setTimeout(BUCKET_SILENCE_MS);
@@ -241,6 +242,15 @@ export class S3Client {
     if (this.isDown) throw new UpstreamDown(`cannot ask ${this.name}: it counts as down`);
   }
 }
+
+type Try = {
+  readonly response?: IncomingMessage;
+  readonly why: string;
+  readonly mayWork: boolean;
+  readonly isSilent?: boolean;
+};
+
+class Silence extends Error {}
 
 /** SlowDown is 503. */
 function isPutOff(status: number): boolean {

@@ -86,6 +86,17 @@ test('a bucket that fails is left alone, twice as long each time, and used when 
   assert.equal(store.isDown, false);
 });
 
+test('a bucket that hangs is asked once by each that waits, and then by nobody', async (t) => {
+  const { door, store } = await open(t);
+  door.fault = () => true;
+  const asks = Array.from({ length: BUCKET_FAILURES_MAX }, () => store.get('x'));
+  const ends = await Promise.allSettled(asks);
+  for (const end of ends)
+    assert.match(String(end.status === 'rejected' && end.reason), /no answer in \d+ ms/);
+  assert.equal(door.asked.length, BUCKET_FAILURES_MAX);
+  assert.equal(store.isDown, true);
+});
+
 test('a refusal is told with its code and is sent once; the bucket does not count as down', async (t) => {
   const { door, store } = await open(t);
   door.fault = s3Error(403, 'AccessDenied');
