@@ -54,8 +54,11 @@ export async function project(of: Built, program: string, env: Readonly<Record<s
 
 export type Cost = { readonly seconds: number; readonly cpuSeconds: number };
 
+/** A command's, and what it and all that it starts wrote to stderr. */
+export type RunCost = Cost & { readonly stderr: string };
+
 /** Wall time, and CPU of `go` and all that it starts. @throws {Error} the command fails */
-export async function cost(go: GoClient, ...args: readonly string[]): Promise<Cost> {
+export async function cost(go: GoClient, ...args: readonly string[]): Promise<RunCost> {
   const group = CpuGroup.open();
   try {
     const [startedMs, cpuMs] = [performance.now(), cpuWithChildrenMs(process.pid)];
@@ -63,7 +66,7 @@ export async function cost(go: GoClient, ...args: readonly string[]): Promise<Co
     if (code !== 0) throw new Error(`go ${args.join(' ')}: ${stderr.slice(-2000)}`);
     const seconds = (performance.now() - startedMs) / 1000;
     const cpuSeconds = (await group?.cpuSeconds()) ?? (cpuWithChildrenMs(process.pid) - cpuMs) / 1000;
-    return { seconds, cpuSeconds };
+    return { seconds, cpuSeconds, stderr };
   } finally {
     group?.close();
   }

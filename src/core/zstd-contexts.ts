@@ -5,13 +5,17 @@
  * its some 500 KiB: in a quiet heap a thousand of them gathered, and the server held 600 MB.
  */
 
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { createRequire } from 'node:module';
 import { MiB } from './limits.ts';
 
-/** To be called after each zstd call. Now and then it collects the young objects of its thread, which takes some 0.5 ms. */
-export function noteZstdCall(): void {
-  if (++calls < CALLS_MAX) return;
+/**
+ * To be called after each zstd call. Now and then it collects the young objects of its thread, which takes some 0.5 ms.
+ *
+ * @param weight for how many calls it counts: one of 1 MiB leaves a buffer of as much
+ */
+export function noteZstdCall(weight = 1): void {
+  calls += weight;
+  if (calls < CALLS_MAX) return;
   calls = 0;
   collect ??= findCollect();
   collect({ type: 'minor' });
@@ -43,8 +47,13 @@ let collect: ((options: { readonly type: 'minor' | 'major' }) => void) | undefin
 
 /** V8 shows its collector only to contexts that are made under the flag. */
 function findCollect(): NonNullable<typeof collect> {
+  const { setFlagsFromString }: typeof import('node:v8') = load('node:v8');
+  const { runInNewContext }: typeof import('node:vm') = load('node:vm');
   setFlagsFromString('--expose-gc');
   const found: NonNullable<typeof collect> = runInNewContext('gc');
   setFlagsFromString('--no-expose-gc');
   return found;
 }
+
+/** Loaded when it is due: the cache program pays for its start with each `go` command. */
+const load = createRequire(import.meta.url);

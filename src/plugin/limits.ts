@@ -146,12 +146,12 @@ export const PACK_SMALL_CHUNKS_MAX = 8;
 export const PACK_AHEAD_CHUNKS_MAX = 5;
 
 /** Bytes of chunks that a process holds ahead of their reading, over all commands. A chunk has some 4 MiB. */
-export const PACK_AHEAD_BYTES_MAX = 24 * MiB;
+export const PACK_AHEAD_BYTES_MAX = 12 * MiB;
 
 /** A chunk whose body breaks is asked for so often in all, and goes on where it broke. */
 export const PACK_TRIES = 2;
 
-/** Chunks that are packed and sent at one time: each holds up to 30 MB. */
+/** Chunks that are packed or sent at one time: each holds 4 MiB. One packer makes their frames. */
 export const PACK_WRITES_MAX = 2;
 
 /** Sets that are left to the next run; past it the oldest are not shared. */

@@ -11,6 +11,7 @@ import { chunkContent } from './pack-chunk.ts';
 import { type PackChunk, type PackIndex, type PackRow, shortId } from './pack-index.ts';
 import type { PrefetchSource } from './prefetch.ts';
 import type { StreamSink } from './session-stream.ts';
+import { ZstdUnpacker } from './zstd-streams.ts';
 
 export type PackDoors = {
   /** Opens a chunk's object; undefined: it is gone. @throws {Error} the bucket failed */
@@ -46,6 +47,7 @@ export class PackSource implements PrefetchSource {
   readonly #apart: ReadonlySet<string>;
   readonly #opened = new Map<Part, Opened>();
   readonly #answers = new Set<IncomingMessage>();
+  readonly #unpacker = new ZstdUnpacker();
   #isClosed = false;
 
   constructor(wish: PackWish, doors: PackDoors) {
@@ -82,6 +84,7 @@ export class PackSource implements PrefetchSource {
   close(): void {
     this.#isClosed = true;
     for (const answer of this.#answers) answer.destroy();
+    this.#unpacker.close();
     for (const part of this.#opened.keys()) this.#release(part);
   }
 
@@ -119,7 +122,7 @@ export class PackSource implements PrefetchSource {
 
   /** @returns the rows that do not come. @throws {Error} the bucket failed */
   async #readPart(part: Part, take: TakeBytes): Promise<readonly PackRow[]> {
-    const reading = new ChunkReading(part, take);
+    const reading = new ChunkReading(part, this.#unpacker, take);
     for (let tries = 1; ; tries++) {
       try {
         const body = await (this.#opened.get(part)?.body ?? this.#open(part.chunk));
@@ -142,14 +145,16 @@ type TakeBytes = (row: PackRow, bytes: Buffer) => void;
 /** One chunk as it is read: a second body goes on where the first one broke. */
 class ChunkReading {
   readonly #part: Part;
+  readonly #unpacker: ZstdUnpacker;
   readonly #take: TakeBytes;
   /** Rows that were handed on. */
   #done = 0;
   /** Bytes of the next one that were. */
   #given = 0;
 
-  constructor(part: Part, take: TakeBytes) {
+  constructor(part: Part, unpacker: ZstdUnpacker, take: TakeBytes) {
     this.#part = part;
+    this.#unpacker = unpacker;
     this.#take = take;
   }
 
@@ -175,7 +180,7 @@ class ChunkReading {
     };
     let position = 0;
     try {
-      for await (const content of chunkContent(watched())) {
+      for await (const content of chunkContent(watched(), this.#unpacker)) {
         this.#takeContent(content, position);
         position += content.length;
       }

@@ -17,6 +17,7 @@ import {
 } from './pack-index.ts';
 import type { PackIndexes, SetName } from './pack-indexes.ts';
 import { type PlanParts, planSet, type SetPlan } from './pack-plan.ts';
+import { ZstdPacker } from './zstd-streams.ts';
 
 /** A set, and what a command of it used. */
 export type PackJob = SetName & {
@@ -33,6 +34,7 @@ export type PackWriterDoors = Pick<PlanParts, 'find'> & {
 export class PackWriter {
   readonly #doors: PackWriterDoors;
   readonly #gate = new Gate({ placesMax: PACK_WRITES_MAX, queueMax: Infinity, full: '' });
+  #packer: ZstdPacker | undefined;
   /** Bytes of objects that were written. */
   bytes = 0;
 
@@ -90,7 +92,8 @@ export class PackWriter {
   /** Undefined: an output is gone or damaged. The next try does without it. */
   async #make(entries: readonly LocalEntry[]): Promise<MadeChunk | undefined> {
     try {
-      return await makeChunk(entries);
+      this.#packer ??= new ZstdPacker();
+      return await makeChunk(entries, this.#packer);
     } catch {
       for (const entry of entries) this.#doors.local.dropIfDamaged(entry);
       return undefined;
