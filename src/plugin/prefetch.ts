@@ -71,6 +71,8 @@ export class Prefetch {
   readonly #checkedBases = new Set<string>();
   /** The row that comes now. */
   #coming: { readonly number: number; readonly put: LocalPut } | undefined;
+  /** Bytes of the stream up to the last row that came. */
+  #reached = 0;
   #startedMs = 0;
   /** So long gets have waited for what did not come. Those that wait at the same time count once. */
   #vainMs = 0;
@@ -253,6 +255,7 @@ export class Prefetch {
     const path = put.seal();
     this.#coming = undefined;
     this.#fetched.add(row);
+    this.#reached = row.offset + row.size;
     const isShareable = this.#doors.isShareable(put.start, path);
     for (const twin of this.#byOutput.get(row.outputId) ?? []) {
       const isGood = isShareable && this.#doors.accepts(twin);
@@ -302,7 +305,7 @@ export class Prefetch {
     if (this.#vainMs >= PREFETCH_VAIN_MS_MAX) return false;
     const bytesPerMs = this.bytes / Math.max(1, this.#doors.now() - this.#startedMs);
     const first = this.#coming === undefined ? undefined : this.#rows[this.#coming.number];
-    const ahead = offset + size - (first?.offset ?? 0);
+    const ahead = offset + size - (first?.offset ?? this.#reached);
     return ahead <= Math.max(PREFETCH_NEAR_BYTES, bytesPerMs * PREFETCH_NEAR_MS);
   }
 
