@@ -235,14 +235,14 @@ async function renew(config: Config, { server, logins, log, services }: Renewabl
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { modules, outsideWrites, buildCache, pushUploads, lookUp, forgetSumdb, lessons, vulndb }: Services,
+  { unpoliced, outsideWrites, buildCache, pushUploads, lookUp, forgetSumdb, lessons, vulndb }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
   const { dropAction, dropOutput, forgetActions } = buildCache;
   const own = { putEntry, sealBlob, forget, dropAction, dropOutput, forgetActions };
   const { sumdbHead, sumdbLearn } = lessons;
-  const fetch = ({ key }: { key: string }) => fetchWhole(modules, key);
+  const fetch = ({ key }: { key: string }) => fetchWhole(unpoliced, key);
   const refreshVulns = async () => {
     await vulndb?.refresh();
     return {};

@@ -115,6 +115,8 @@ export function createServices({ config, store, builder, events, logins, tier }:
     ...joined,
     upstream,
     modules: policed,
+    /** For commands that store files, and give them to nobody: no policy holds back what they fetch. */
+    unpoliced: joined.modules,
     sumdb,
     /** Has all asked anew of Git that was refused or not found. */
     git,

@@ -96,6 +96,14 @@ test('a pinned go.sum still downloads', async (t) => {
   assert.deepEqual(await go.moduleFiles(), await author.moduleFiles());
   assert.match(await refused(await pinned(astera.url), 'mod', 'download'), TOO_YOUNG);
 
+  const warmed = await runAstera(['warm', join(author.project, 'go.sum'), '--db', astera.db]);
+  assert.equal(warmed.code, 0, warmed.stderr);
+  assert.equal(
+    (await astera.get(`${LIB}/@v/v1.2.0.info`)).status,
+    404,
+    'warm stores it, and it is as young as before',
+  );
+
   const { astera: open } = await start(t, ['--min-age', '7d', '--min-age-exact=off']);
   await done(await pinned(open.url), 'mod', 'download');
   const other = await client(t, open.url);

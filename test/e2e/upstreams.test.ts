@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Astera, runAstera } from '../support/astera.ts';
 import { makeCertificate } from '../support/certificate.ts';
+import { freePort } from '../support/free-port.ts';
 import { GoClient } from '../support/go.ts';
 import { LocalUpstream } from '../support/local-upstream.ts';
 import { type MadeUpModule, madeUpFiles } from '../support/module-zip.ts';
@@ -132,4 +133,16 @@ test('a malformed route is one line of text, and stops the start', async () => {
     const { code, stderr } = await runAstera(['serve', '--upstream', 'off', '--route', route]);
     assert.deepEqual([code, says.test(stderr)], [2, true], stderr);
   }
+});
+
+test('a route to this very server stops the start', async (t) => {
+  const port = await freePort();
+  const route = `corp.example=http://127.0.0.1:${port}`;
+  const place = ['--db', join(tempDir(t), 'a.db'), '--addr', `127.0.0.1:${port}`];
+  const { code, stderr } = await runAstera(['serve', ...place, '--upstream', 'off', '--route', route]);
+  assert.equal(code, 2, stderr);
+  assert.match(
+    stderr,
+    /^astera: cannot use 127\.0\.0\.1:\d+ as upstream of --route "corp\.example": it is this very server$/m,
+  );
 });
