@@ -9,9 +9,13 @@ import { Seldom } from './seldom.ts';
 /** A slower answer is logged at the default level. */
 const SLOW_MS = 1_000;
 
+/** Routes of those who look after the server: no client waits for them. */
+const OWN_ROUTES: ReadonlySet<string> = new Set(['healthz', 'readyz', 'metrics', 'profile']);
+
 export class Events {
   readonly #log: Logger;
   readonly #metrics: Metrics;
+  #answers = 0;
   /** When refused connections are worth a line again. */
   #refusedAgainMs = 0;
 
@@ -22,8 +26,14 @@ export class Events {
     this.#metrics = metrics;
   }
 
+  /** Requests of clients that were answered so far. */
+  get answers(): number {
+    return this.#answers;
+  }
+
   /** A request was answered, or its client is gone (`code` 499). */
   answered(route: string, code: number, source: string, ms: number, path: string): void {
+    if (!OWN_ROUTES.has(route)) this.#answers++;
     this.#metrics.counters.answered(route, code, source, ms);
     if (ms > SLOW_MS) this.#log.info({ path, code, source, ms: Math.round(ms) }, 'slow answer');
     else if (this.#log.isLevelEnabled('debug')) this.#log.debug({ path, code, source, ms }, 'answer');

@@ -51,6 +51,7 @@ export function openBucketTier(
       clock,
       events,
       isAllowed: (module) => hasPrivate || !isPrivate(module),
+      answers: () => events.answers,
       outputBytesMin,
       lanes: uploads,
     }),

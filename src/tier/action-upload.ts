@@ -4,7 +4,6 @@ import { createHash } from 'node:crypto';
 import { StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import { bodyOf, type ObjectBody } from '../core/object-store.ts';
-import type { Store } from '../core/store-port.ts';
 import { actionObject, outputObject } from './layout.ts';
 import { NOTHING_TO_DO, putOnce, type Uploaded, type UploadOptions } from './upload.ts';
 
@@ -17,7 +16,7 @@ export async function uploadAction(options: UploadOptions, actionId: string): Pr
   if (action === undefined || action.size < outputBytesMin) return NOTHING_TO_DO;
   const { outputId, size, time, note } = action;
   // Its hash is its name: another object there is wrong for sure.
-  const isNew = await putOnce(options, outputObject(outputId), outputBody(store, outputId, size), {
+  const isNew = await putOnce(options, outputObject(outputId), outputBody(options, outputId, size), {
     isSure: true,
   });
   const text = Buffer.from(`${outputId} ${time}`);
@@ -26,7 +25,11 @@ export async function uploadAction(options: UploadOptions, actionId: string): Pr
   return { bytes: (isNew ? size : 0) + text.byteLength, queued: [] };
 }
 
-function outputBody(store: Store, outputId: string, size: number): ObjectBody {
+function outputBody(
+  { store, pace }: Pick<UploadOptions, 'store' | 'pace'>,
+  outputId: string,
+  size: number,
+): ObjectBody {
   return {
     size,
     sha256: outputId,
@@ -37,6 +40,7 @@ function outputBody(store: Store, outputId: string, size: number): ObjectBody {
       for (let seq = 1; seq * CHUNK_BYTES < size; seq++) {
         const chunk = await store.getOutputChunk({ blob: output.blob, seq, body: 'plain' });
         if (chunk.bytes === undefined) throw new StoreFailed(`cannot read output ${outputId}: it is gone`);
+        await pace(chunk.bytes.byteLength);
         yield chunk.bytes;
       }
     },

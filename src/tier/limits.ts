@@ -8,14 +8,23 @@ export const PUMP_ROWS_MAX = 256;
 /** Rows whose ends are written in one transaction. A crash uploads them once more. */
 export const PUMP_ENDS_MAX = 64;
 
-/** The mean rate of uploads while clients are served: 16 MiB/s. At half, a night does not take a large import to the bucket; at double, a Pi's clients feel it (bench/bucket.ts). */
+/** The mean rate of uploads while no client is served: 16 MiB/s. At half, a night does not take a large import to the bucket. */
 export const PUMP_BYTES_PER_MS = 16 * KiB;
+
+/** The same within a second of a client's answer: 512 kB/s, or 32 objects a second. An upload shares the front's thread with answers (bench/bucket.ts). */
+export const PUMP_BUSY_BYTES_PER_MS = 512;
+
+/** So long after an answer the server counts as busy. */
+export const PUMP_BUSY_MS = 1_000;
+
+/** The longest wait for one piece: the rate may change meanwhile. */
+export const PACE_WAIT_MS_MAX = 2_000;
 
 /** What an object costs of that rate beside its bytes: at most 1,000 small objects a second. */
 export const PUMP_OBJECT_BYTES = 16 * KiB;
 
 /** What may go out at once after a rest. */
-export const PUMP_BURST_BYTES = 4 * MiB;
+export const PUMP_BURST_BYTES = MiB;
 
 /** Between a commit and the look at the queue: files come together, and most commits queue nothing. */
 export const PUMP_LOOK_MS = 250;

@@ -9,7 +9,7 @@ import { escapeModulePath, unescapeModulePath } from '../core/module-path.ts';
 import { bodyOf, type ObjectBody } from '../core/object-store.ts';
 import { quote } from '../core/quote.ts';
 import { parseResource, type Resource, resourceKey } from '../core/resource.ts';
-import type { EntryRow, Store } from '../core/store-port.ts';
+import type { EntryRow } from '../core/store-port.ts';
 import { moduleObject } from './layout.ts';
 import { listedFiles } from './listed-files.ts';
 import { NOTHING_TO_DO, putOnce, type Uploaded, type UploadOptions } from './upload.ts';
@@ -24,14 +24,18 @@ export async function uploadModuleFile(
   if (!isAllowed(resource.module)) return NOTHING_TO_DO;
   const { entry, bytes } = await store.getEntry({ key });
   if (entry?.status !== 200 || bytes === undefined) return NOTHING_TO_DO;
-  const body = storedBody(store, key, entry, bytes);
+  const body = storedBody(options, key, { entry, bytes });
   const isSure = entry.trust === 'confirmed';
   if (!(await putOnce(options, moduleObject(key), body, { isSure }))) return NOTHING_TO_DO;
   return { bytes: entry.size, queued: [{ kind: 'list', name: escapeModulePath(resource.module) }] };
 }
 
 /** A stored body. Its first piece is here; a new try reads that anew, as whoever takes a piece may free it. */
-function storedBody(store: Store, key: string, entry: EntryRow, bytes: Uint8Array): ObjectBody {
+function storedBody(
+  { store, pace }: Pick<UploadOptions, 'store' | 'pace'>,
+  key: string,
+  { entry, bytes }: { entry: EntryRow; bytes: Uint8Array },
+): ObjectBody {
   const { size, sha256, blob } = entry;
   if (blob === undefined || bytes.byteLength === size) return bodyOf(bytes, sha256);
   return {
@@ -42,6 +46,7 @@ function storedBody(store: Store, key: string, entry: EntryRow, bytes: Uint8Arra
         const chunk = await store.getChunk({ blob, seq });
         if (chunk.bytes === undefined)
           throw new StoreFailed(`cannot read ${quote(key)}: chunk ${seq} is gone`);
+        await pace(chunk.bytes.byteLength);
         yield chunk.bytes;
       }
     },

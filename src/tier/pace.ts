@@ -1,9 +1,11 @@
 /** Holds work to a mean rate, with a burst after a rest. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { PACE_WAIT_MS_MAX } from './limits.ts';
 
 export type PaceOptions = {
-  readonly bytesPerMs: number;
+  /** The rate now. */
+  readonly bytesPerMs: () => number;
   readonly burstBytes: number;
   /** Monotonic ms. */
   readonly now: () => number;
@@ -20,9 +22,11 @@ export class Pace {
 
   /** Resolves when `bytes` may go. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
-    const { bytesPerMs, burstBytes, now } = this.#options;
+    const { burstBytes, now } = this.#options;
+    const bytesPerMs = this.#options.bytesPerMs();
     const nowMs = now();
     this.#paidAtMs = Math.max(this.#paidAtMs, nowMs - burstBytes / bytesPerMs) + bytes / bytesPerMs;
+    this.#paidAtMs = Math.min(this.#paidAtMs, nowMs + PACE_WAIT_MS_MAX);
     const waitMs = this.#paidAtMs - nowMs;
     if (waitMs >= 1) await delay(waitMs, undefined, { signal, ref: false }).catch(() => {});
   }

@@ -8,11 +8,14 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ErrorKind, isServeError, messageOf } from '../core/errors.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
 import type { FailedUpload, UploadName, UploadRow } from '../core/upload-port.ts';
 import { WakeUp } from '../core/wake-up.ts';
 import { uploadAction } from './action-upload.ts';
 import {
   PUMP_BURST_BYTES,
+  PUMP_BUSY_BYTES_PER_MS,
+  PUMP_BUSY_MS,
   PUMP_BYTES_PER_MS,
   PUMP_ENDS_MAX,
   PUMP_LOOK_MS,
@@ -27,7 +30,9 @@ import { Pace } from './pace.ts';
 import { uploadSumdbFile } from './sumdb-upload.ts';
 import { NOTHING_TO_DO, type Uploaded, type UploadOptions } from './upload.ts';
 
-export type PumpOptions = UploadOptions & {
+export type PumpOptions = Omit<UploadOptions, 'pace'> & {
+  /** Answers that were given to clients so far. */
+  readonly answers: () => number;
   /** Uploads at one time. */
   readonly lanes: number;
   readonly events: {
@@ -38,8 +43,10 @@ export type PumpOptions = UploadOptions & {
 };
 
 export class Pump {
-  readonly #options: PumpOptions;
+  readonly #options: PumpOptions & UploadOptions;
   readonly #pace: Pace;
+  #answers = 0;
+  #busyUntilMs = Number.NEGATIVE_INFINITY;
   readonly #news = new WakeUp();
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
@@ -48,9 +55,9 @@ export class Pump {
   #isHurried = false;
 
   constructor(options: PumpOptions) {
-    this.#options = options;
+    this.#options = { ...options, pace: (bytes) => this.#wait(bytes) };
     this.#pace = new Pace({
-      bytesPerMs: PUMP_BYTES_PER_MS,
+      bytesPerMs: () => (this.#isBusy() ? PUMP_BUSY_BYTES_PER_MS : PUMP_BYTES_PER_MS),
       burstBytes: PUMP_BURST_BYTES,
       now: () => options.clock.monotonicMs(),
     });
@@ -131,11 +138,11 @@ export class Pump {
       for (const row of waiting) {
         if (unreachable !== undefined || this.#isStopped) return;
         try {
-          if (!this.#isHurried) await this.#pace.take(PUMP_OBJECT_BYTES, this.#stop.signal);
+          await this.#wait(PUMP_OBJECT_BYTES);
           const { bytes, queued } = await this.#upload(row);
           await ends.done(row, queued);
           this.#options.events.uploaded('done', bytes);
-          if (!this.#isHurried) await this.#pace.take(bytes, this.#stop.signal);
+          if (bytes <= CHUNK_BYTES) await this.#wait(bytes); // Longer ones were paced piece by piece.
         } catch (error) {
           if (isServeError(error) && OF_ITS_OWN.has(error.kind)) await this.#failed(row, error, ends);
           else unreachable = error;
@@ -145,6 +152,19 @@ export class Pump {
     await Promise.all(Array.from({ length: this.#options.lanes }, lane));
     await ends.flush();
     if (unreachable !== undefined) throw unreachable;
+  }
+
+  #wait(bytes: number): Promise<void> {
+    return this.#isHurried ? Promise.resolve() : this.#pace.take(bytes, this.#stop.signal);
+  }
+
+  /** Clients come first. */
+  #isBusy(): boolean {
+    const answers = this.#options.answers();
+    const nowMs = this.#options.clock.monotonicMs();
+    if (answers !== this.#answers) this.#busyUntilMs = nowMs + PUMP_BUSY_MS;
+    this.#answers = answers;
+    return nowMs < this.#busyUntilMs;
   }
 
   #upload({ kind, name }: UploadRow): Promise<Uploaded> {

@@ -15,6 +15,8 @@ export type UploadOptions = {
   readonly clock: Clock;
   /** Whether a module may be written to the bucket. */
   readonly isAllowed: (module: ModulePath) => boolean;
+  /** Resolves when so many bytes of a long body may go. */
+  readonly pace: (bytes: number) => Promise<void>;
   /** Smaller outputs of builds stay here. */
   readonly outputBytesMin: number;
 };

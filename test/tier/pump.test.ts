@@ -31,6 +31,7 @@ async function open(t: TestContext, options: Partial<PumpOptions> = {}) {
     wrong,
     clock,
     isAllowed: (module) => !module.startsWith('corp.example/'),
+    answers: () => 0,
     outputBytesMin: 0,
     lanes: 2,
     events: {
