@@ -185,3 +185,23 @@ test('reads that are under way, wait or come late when it closes are refused, an
   await Promise.all([underWay, waiting, read(), isClosed]);
   assert.deepEqual(deaths, []);
 });
+
+test('who looks at all of a store has a reader of his own, which is there only then', async (t) => {
+  const path = join(tempDir(t), 'a.db');
+  const writer = new StoreWriter(path);
+  put(writer, { key: 'example.com/a/@v/v1.0.0.mod', bytes: contentOf(7) });
+  writer.close();
+  const clients = new ReaderPool({ dbPath: path, threads: 1 });
+  const browsing = ReaderPool.forBrowsing({ dbPath: path });
+  assert.deepEqual(browsing.threadIds, [], 'no thread before somebody looks');
+  const { modules } = await browsing.call.findModules({ text: 'example', after: '', limit: 5 });
+  assert.deepEqual(modules, [{ module: 'example.com/a', versions: 1, bytes: 7 }]);
+  assert.equal((await browsing.call.getStats({})).tallies.length, 1);
+  assert.equal(browsing.threadIds.length, 1);
+  assert.ok(
+    !clients.threadIds.includes(browsing.threadIds[0] ?? 0),
+    'it is none of those that clients wait for',
+  );
+  await browsing.close();
+  await clients.close();
+});
