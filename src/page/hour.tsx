@@ -39,11 +39,7 @@ export function Hour({ status }: { readonly status: Status }) {
           {counted(open.connections, 'connection')}
         </Key>
       </dl>
-      {answers === 0 ? (
-        <p class="empty">Nobody has asked for a module in this hour.</p>
-      ) : (
-        <Chart hour={hour} />
-      )}
+      {answers === 0 ? <p class="empty">No module was given out in this hour.</p> : <Chart hour={hour} />}
     </section>
   );
 }

@@ -8,7 +8,7 @@ export const COUNT_MS = 15_000;
 export const COUNT_TIMES = 40;
 
 /** The first look waits so long for the store's figures. At half, a store of a few GB has none in it; at double, a page stays empty for too long. */
-export const COUNT_WAIT_MS = 500;
+export const COUNT_WAIT_MS = 1_000;
 
 /** Downloads that are named. At double, a page on a phone has more of them than of anything else. */
 export const DOWNLOADS_SHOWN_MAX = 50;

@@ -30,7 +30,7 @@ export function statusText(status: Status, origin: string): string {
 
 function lastHour({ hour }: Status): string {
   const answers = sumOfMinutes(hour, ANSWERS);
-  if (answers === 0) return 'nobody has asked for a file';
+  if (answers === 0) return 'no file was given out';
   const hits = percent(sumOfMinutes(hour, HITS), answers);
   const bytes = formatSize(sumOfMinutes(hour, ['upstreamBytes']));
   return `${count(answers)} answers, ${hits} out of memory and store; ${bytes} fetched`;

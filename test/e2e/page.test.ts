@@ -92,7 +92,7 @@ suite('in a browser', () => {
       await page.goto(astera.url);
       for (const text of [
         'Running',
-        'Nobody has asked for a module in this hour.',
+        'No module was given out in this hour.',
         'Nothing is being downloaded.',
         'Nothing is stored yet. The first request fills it.',
         'No machine shares its build results yet.',

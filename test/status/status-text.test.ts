@@ -43,7 +43,7 @@ test('a server that nobody has asked', () => {
     `Astera 1.2.3 at http://pi, up 5s
 
 ${SETUP}
-last hour    nobody has asked for a file
+last hour    no file was given out
 now          0 requests, 1 connection
 upstreams    proxy.example (up); 0 requests, 0 failed
 store        not counted yet
