@@ -166,7 +166,7 @@ suite('in a browser', () => {
       await page.keyboard.press('Tab');
       await page.keyboard.press('Enter');
       const row = page.getByRole('button', { name: 'example.com/Tools/x' });
-      await page.getByRole('rowheader').first().waitFor();
+      await page.locator('.versions tbody th').first().waitFor();
       assert.equal(await row.getAttribute('aria-expanded'), 'true');
       const versions = page.locator('.versions tbody th');
       assert.deepEqual(await versions.allTextContents(), ['v1.3.0', 'v1.2.0', 'v1.1.0']);
