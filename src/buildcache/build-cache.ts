@@ -21,7 +21,8 @@ import type { Memory } from '../flight/memory.ts';
 import type { ReadThrough } from '../flight/read-through.ts';
 import type { Events } from '../observe/events.ts';
 import type { ActionFilters } from './action-filters.ts';
-import { BUILD_ACTION_HELD_MS } from './limits.ts';
+import { undoneChunks } from './delta-upload.ts';
+import { BUILD_ACTION_HELD_MS, DELTA_PUTS_MAX } from './limits.ts';
 import { framedChunks, packedChunks, uploadOutput } from './output-upload.ts';
 import { PACKED_SEQ, PackedStream } from './packed-stream.ts';
 import { refuseFull } from './refuse-full.ts';
@@ -55,6 +56,8 @@ export type Form = 'stored' | 'plain';
 
 export class BuildCache {
   readonly #options: BuildCacheOptions;
+  /** That are under way. */
+  #deltaPuts = 0;
   /** Rises as stored outputs are dropped. */
   #drops = 0;
 
@@ -122,6 +125,33 @@ export class BuildCache {
     const chunks = packedSize === undefined ? packedChunks(body) : framedChunks(body, packedSize);
     const isNew = await uploadOutput({ store, clock, outputId, chunks });
     events.buildCacheAsked('put-output', isNew ? 'stored' : 'known');
+  }
+
+  /**
+   * Stores an output that comes as deltas.
+   *
+   * @param of `baseId`: what they are against; `size`: of the output, as its client states it
+   * @throws {NotFound} that one is not stored, or too many such puts are under way
+   * @throws as `putOutput`
+   */
+  async putOutputDelta(
+    outputId: string,
+    body: AsyncIterable<Uint8Array>,
+    { baseId, size }: { readonly baseId: string; readonly size: number },
+  ): Promise<void> {
+    const { store, clock, events } = this.#options;
+    refuseFull(store);
+    const { output: base } = await store.getOutput({ outputId: baseId, body: 'none' });
+    if (base === undefined || this.#deltaPuts >= DELTA_PUTS_MAX)
+      throw new NotFound(`cannot take deltas against output ${baseId}: put it whole`);
+    this.#deltaPuts++;
+    try {
+      const chunks = packedChunks(undoneChunks({ store, base, size, body }));
+      const isNew = await uploadOutput({ store, clock, outputId, chunks });
+      events.buildCacheAsked('put-delta', isNew ? 'stored' : 'known');
+    } finally {
+      this.#deltaPuts--;
+    }
   }
 
   /**

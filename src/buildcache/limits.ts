@@ -34,3 +34,6 @@ export const SESSION_STREAMS_MAX = 64;
 
 /** Of these, streams that are packed with a window of 16 MiB at one time, which each holds. Others have 2 MiB, and are a tenth longer. */
 export const SESSION_LONG_WINDOWS_MAX = 1;
+
+/** Puts of deltas at one time: each holds 1 MiB here, and up to 2 in a reader. Past it an output is put whole. At half, eight clients with four uploads each meet it often; at double, they take 64 MiB. */
+export const DELTA_PUTS_MAX = 16;

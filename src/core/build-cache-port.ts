@@ -96,6 +96,13 @@ export type BuildCacheReaderPort = {
     bytes?: Uint8Array;
   };
   /**
+   * What `getOutputDelta` does, backwards: chunk `seq` of an output of `size` bytes, whose delta is `bytes`. No `bytes` if the
+   * base is gone. Fails with bad-request if it is no delta.
+   */
+  undoOutputDelta(request: { size: number; base: Sized; seq: number; bytes: Uint8Array }): {
+    bytes?: Uint8Array;
+  };
+  /**
    * The short IDs of a namespace's actions, SHORT_IDS_PER_CALL_MAX for each call, whose IDs come after `after`; the first
    * call has an empty one, and the next has `last`. Without `last` there are no more.
    */

@@ -20,6 +20,11 @@
  * Bodies have a `Content-Length`. They are raw, or `Content-Encoding: zstd`: one frame for each CHUNK_BYTES of the output,
  * less in the last one, as the store keeps them. A packed body states the output's size. A GET gets one only if its
  * `Accept-Encoding` names zstd, and a PUT that is packed otherwise is a 400. A token travels as `Authorization: Bearer`.
+ *
+ * A PUT of an output with BASE_HEADER and `Content-Encoding: astera-delta` states the output's size too. Its body has for each
+ * CHUNK_BYTES of the output, less in the last one, 4 bytes, the length, little-endian, and a delta (`core/delta.ts`)
+ * against the output that the header names. It needs the right to read as well. 404: that one is not here, or too
+ * many such puts are under way. Whatever is wrong with it, the output may be put whole.
  */
 
 import { CHUNK_BYTES } from './limits.ts';
@@ -57,7 +62,11 @@ export function signedText({ namespace, actionId, outputId, size }: SignedEntry)
 
 const SIGNATURE = /^v1:[0-9a-f]{16}:[A-Za-z0-9_-]{86}$/;
 
-/** The size of the output, where the body is packed: bytes, decimal. */
+/** The ID of an older output, which a PUT's deltas are against. */
+export const BASE_HEADER = 'astera-base';
+export const DELTA_ENCODING = 'astera-delta';
+
+/** The size of the output, where the body is packed or has deltas: bytes, decimal. */
 export const SIZE_HEADER = 'astera-size';
 
 /** All paths of the build cache begin so. */

@@ -6,7 +6,9 @@ import { BUILD_OUTPUT_BYTES_MAX } from '../buildcache/limits.ts';
 import { streamEncodingOf } from '../buildcache/stream-encoding.ts';
 import type { ActionRow } from '../core/build-cache-port.ts';
 import {
+  BASE_HEADER,
   CACHE_PREFIX,
+  DELTA_ENCODING,
   isSignature,
   NAMESPACE_HEADER,
   OUTPUT_ID_HEADER,
@@ -23,7 +25,10 @@ import type { Responder } from './respond.ts';
 import type { Target } from './target.ts';
 
 export type CacheEndpointOptions = {
-  readonly cache: Pick<BuildCache, 'action' | 'output' | 'hasOutput' | 'putOutput' | 'putAction'>;
+  readonly cache: Pick<
+    BuildCache,
+    'action' | 'output' | 'hasOutput' | 'putOutput' | 'putOutputDelta' | 'putAction'
+  >;
   readonly right: Pick<CacheRight, 'demandRead' | 'demandWrite'>;
 };
 
@@ -82,6 +87,7 @@ export class CacheEndpoint implements Endpoint {
     const { cache } = this.#options;
     let form: Form = 'plain';
     let packedSize: number | undefined;
+    let baseId: string | undefined;
     return {
       name: 'cache-output',
       methods: METHODS,
@@ -89,8 +95,12 @@ export class CacheEndpoint implements Endpoint {
       bodyBytesMax: BUILD_OUTPUT_BYTES_MAX,
       admit: (client, header) => {
         form = formFor(header);
-        if (client.method === 'PUT') packedSize = packedSizeOf(header);
-        return this.#demand(client, header, undefined);
+        if (client.method !== 'PUT') return this.#demand(client, header, undefined);
+        packedSize = packedSizeOf(header);
+        baseId = baseOf(header);
+        return baseId === undefined
+          ? this.#demand(client, header, undefined)
+          : this.#demandBoth(client, header);
       },
       answer: async (client, responder) => {
         if (client.isHead) {
@@ -99,11 +109,25 @@ export class CacheEndpoint implements Endpoint {
             route: 'cache-output',
           });
         } else if (client.method === 'PUT') {
-          await cache.putOutput(outputId, client.takenBody.pieces(), packedSize);
+          const pieces = client.takenBody.pieces();
+          if (baseId === undefined || packedSize === undefined)
+            await cache.putOutput(outputId, pieces, packedSize);
+          else await cache.putOutputDelta(outputId, pieces, { baseId, size: packedSize });
           responder.text(client, 201, 'stored\n', { route: 'cache-output' });
         } else answer(client, responder, await cache.output(outputId, form));
       },
     };
+  }
+
+  /** Of deltas: who finds out whether the old output has certain bytes could read it all, byte by byte. */
+  async #demandBoth(client: Client, header: (name: string) => string): Promise<void> {
+    const { right } = this.#options;
+    const { address, credentials } = client;
+    const request = { address, credentials, namespace: undefined, header };
+    // Both at once: the headers are gone after the first wait.
+    const write = async () => right.demandWrite(request);
+    const read = async () => right.demandRead(request);
+    await Promise.all([write(), read()]);
   }
 
   #demand(
@@ -151,12 +175,26 @@ function formFor(header: (name: string) => string): Form {
 function packedSizeOf(header: (name: string) => string): number | undefined {
   const encoding = header('content-encoding');
   if (encoding === '' || encoding === 'identity') return undefined;
-  if (encoding !== 'zstd') throw new BadRequest('cannot take output: its encoding is not zstd');
+  if (encoding !== 'zstd' && encoding !== DELTA_ENCODING)
+    throw new BadRequest('cannot take output: its encoding is not zstd');
   const size = header(SIZE_HEADER);
   if (/^[0-9]{1,12}$/.test(size) && Number(size) <= BUILD_OUTPUT_BYTES_MAX) return Number(size);
   throw new BadRequest(
     `cannot take output: its header ${SIZE_HEADER} is not up to ${BUILD_OUTPUT_BYTES_MAX}`,
   );
+}
+
+/**
+ * What the deltas of a body are against; undefined of another body.
+ *
+ * @throws {BadRequest} one without the other
+ */
+function baseOf(header: (name: string) => string): string | undefined {
+  const baseId = header(BASE_HEADER);
+  const isDelta = header('content-encoding') === DELTA_ENCODING;
+  if (!isDelta && baseId === '') return undefined;
+  if (isDelta && isCacheId(baseId)) return baseId;
+  throw new BadRequest(`cannot take output: ${BASE_HEADER} and the encoding ${DELTA_ENCODING} go together`);
 }
 
 function answer(

@@ -181,6 +181,9 @@ export const NAMESPACES = 'namespace';
 /** The kept filters' names begin so: `miss-filter.ts`. */
 export const FILTER = 'filter-';
 
+/** Has the files of `package-versions.ts`. */
+export const VERSIONS = 'versions';
+
 /** A smaller number is a size, and the file's mtime is the time: go-cache-plugin's own form. In ns it is January 1970. */
 const NS_MIN = 1e15;
 

@@ -1,6 +1,7 @@
 /** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
 
 import { CHUNK_BYTES, KiB, MiB } from '../core/limits.ts';
+import { PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
 
 /** A request line of the `go` command to its cache program, without the body: real ones have under 300 bytes. */
 export const PLUGIN_LINE_BYTES_MAX = 64 * KiB;
@@ -159,3 +160,9 @@ export const PACK_LEFT_MAX = 16;
 
 /** Indexes that a process remembers, some 500 kB each. More are read again. */
 export const PACK_INDEXES_MAX = 16;
+
+/** A smaller output is uploaded whole: those go many in one request. */
+export const DELTA_PUT_BYTES_MIN = PUTS_OUTPUT_BYTES_MAX;
+
+/** Bytes of all deltas of one output that is uploaded: they are held until it is sent. */
+export const DELTA_PUT_BYTES_MAX = 2 * MiB;

@@ -59,7 +59,12 @@ export class LocalCache {
 
   /** Opens an output of the directory itself. @throws {Error} it is not there */
   openBase(outputId: string): DeltaBase {
-    return new DeltaBase(this.#own.outputPath(outputId), outputId);
+    return new DeltaBase(this.outputPath(outputId), outputId);
+  }
+
+  /** Where an output of the directory itself lies, if it is there. */
+  outputPath(outputId: string): string {
+    return this.#own.outputPath(outputId);
   }
 
   /** What is to be uploaded: an entry of its own namespace in the directory itself. */

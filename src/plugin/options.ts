@@ -136,7 +136,7 @@ export const pluginFlags: readonly PluginFlag[] = [
   },
   {
     name: 'deltas',
-    help: 'over a line, get only what has changed of a package (true)',
+    help: 'over a line, get and upload only what has changed of a package (true)',
     form: 'true or false',
     isSwitch: true,
   },

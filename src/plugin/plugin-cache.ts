@@ -6,12 +6,13 @@ import { inRegion } from '../bucket/bucket-address.ts';
 import { type BucketEnv, findCredentials } from '../bucket/credentials.ts';
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { BucketCache } from './bucket-cache.ts';
-import { FILTER } from './cache-directory.ts';
+import { FILTER, VERSIONS } from './cache-directory.ts';
 import { HostBound } from './host-bound.ts';
 import { LocalCache } from './local-cache.ts';
 import { MissFilter } from './miss-filter.ts';
 import { heldActions, openPrefetch } from './open-prefetch.ts';
 import type { PluginOptions } from './options.ts';
+import { PackageVersions } from './package-versions.ts';
 import { hasZstd } from './packed-output.ts';
 import { Packs } from './packs.ts';
 import type { Prefetch } from './prefetch.ts';
@@ -32,6 +33,7 @@ export class PluginCache {
   readonly uploads: Uploads | undefined;
   /** Of a bucket. */
   readonly #packs: Packs | undefined;
+  #deltaPuts: RemoteCache['deltaPuts'] | undefined;
   readonly #signatures: Signatures;
   readonly counts = {
     hits: 0,
@@ -89,8 +91,15 @@ export class PluginCache {
       options.tokenFile === undefined ? undefined : readFileSync(options.tokenFile, 'utf8').trim();
     const host = new HostBound({ env, memo: join(options.cacheDir, 'host'), warn });
     const signatures = this.#signatures;
-    const remote = new RemoteCache({ ...shared, url, token, host, namespace, signatures });
+    const versions = options.deltas
+      ? new PackageVersions({
+          files: this.local.ownPath(`${VERSIONS}/${encodeURIComponent(url.host)}`),
+          pathOf: (outputId) => this.local.outputPath(outputId),
+        })
+      : undefined;
+    const remote = new RemoteCache({ ...shared, url, token, host, namespace, signatures, versions });
     this.remote = remote;
+    this.#deltaPuts = remote.deltaPuts;
     this.sessions = new RemoteSessions(remote.server);
     this.#filters = [...new Set([namespace, MAIN_NAMESPACE])].map(
       (one) =>
@@ -168,9 +177,11 @@ export class PluginCache {
     const { refused } = this.#signatures;
     const unsigned = refused === 0 ? '' : `, ${refused} entries without a trusted signature`;
     const packed = this.#packs === undefined ? '' : `, ${this.#packs.bytesWritten} bytes of packs written`;
+    const { content = 0, bytes: deltaBytes } = this.#deltaPuts ?? {};
+    const deltaUploads = content === 0 ? '' : `, ${content} bytes uploaded as deltas of ${deltaBytes} bytes`;
     const wrong = this.remote?.wrong ? `, ${this.remote.wrong} wrong objects` : '';
     this.#warn(
-      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${packed}${unsigned}${wrong}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused, ${deltaContent} of them as deltas of ${delta} bytes`,
+      `${hits} hits, ${remoteHits} of them remote, ${misses} misses (${ruledOut} without a request), ${puts} puts of ${bytes} bytes, ${this.uploads?.done ?? 0} uploaded${packed}${unsigned}${wrong}, ${this.remote?.requests ?? 0} requests, ${prefetched} bytes prefetched, ${unused} of them unused, ${deltaContent} of them as deltas of ${delta} bytes${deltaUploads}`,
     );
   }
 

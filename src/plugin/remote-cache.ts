@@ -6,6 +6,8 @@
 import { readFileSync } from 'node:fs';
 import {
   actionPath,
+  BASE_HEADER,
+  DELTA_ENCODING,
   OUTPUT_ID_HEADER,
   outputPath,
   SIGNATURE_HEADER,
@@ -20,6 +22,7 @@ import { HOST_MARK, HOST_MARK_ID, type HostBound } from './host-bound.ts';
 import { PLUGIN_DOWNLOAD_BYTES_MAX, PLUGIN_WHOLE_MS } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { LocalPut } from './local-put.ts';
+import type { DeltaBody, PackageVersions } from './package-versions.ts';
 import { hasZstd, packOutput, unpacked } from './packed-output.ts';
 import type { NamedEntry, Remote, UploadEnd } from './remote.ts';
 import { RemoteServer, refusal, type ServerOptions } from './remote-server.ts';
@@ -33,6 +36,8 @@ export type RemoteOptions = ServerOptions & {
   readonly host: Pick<HostBound, 'actionFor'>;
   /** Decides which of the server's entries count. Each one must pass it. */
   readonly signatures: Pick<Signatures, 'accepts' | 'sign'>;
+  /** Undefined: outputs are put whole. */
+  readonly versions?: PackageVersions | undefined;
 };
 
 type FetchOptions = {
@@ -45,7 +50,10 @@ type FetchOptions = {
 
 export class RemoteCache implements Remote {
   readonly server: RemoteServer;
+  /** Bytes of outputs that were put as deltas, and bytes of these. */
+  readonly deltaPuts = { content: 0, bytes: 0 };
   readonly #options: RemoteOptions;
+  #takesDeltas = true;
 
   constructor(options: RemoteOptions) {
     this.#options = options;
@@ -224,6 +232,37 @@ export class RemoteCache implements Remote {
   }
 
   async #putOutput(entry: LocalEntry): Promise<number> {
+    const versions = this.server.line.isFar ? this.#options.versions : undefined;
+    const key = versions?.keyOf(entry);
+    if (versions === undefined || key === undefined) return this.#putWhole(entry);
+    const delta = this.#takesDeltas ? await versions.deltaOf(entry, key) : undefined;
+    const status = (delta && (await this.#putDelta(entry, delta))) ?? (await this.#putWhole(entry));
+    if (status >= 200 && status <= 299) versions.note(key, entry.outputId);
+    return status;
+  }
+
+  /** Undefined: the output is to be put whole. */
+  async #putDelta(entry: LocalEntry, { baseId, body }: DeltaBody): Promise<number | undefined> {
+    const headers = {
+      'content-encoding': DELTA_ENCODING,
+      [BASE_HEADER]: baseId,
+      [SIZE_HEADER]: String(entry.size),
+    };
+    const status = await this.server.status(
+      'PUT',
+      outputPath(entry.outputId),
+      { size: body.length, body },
+      headers,
+    );
+    // 400: an older server, or an old output that is damaged here. 401, 403: this client may not read.
+    if (status === 400 || status === 401 || status === 403) this.#takesDeltas = false;
+    if (status < 200 || status > 299) return undefined;
+    this.deltaPuts.content += entry.size;
+    this.deltaPuts.bytes += body.length;
+    return status;
+  }
+
+  async #putWhole(entry: LocalEntry): Promise<number> {
     const packed = this.server.line.isFar ? await packOutput(entry) : undefined;
     const headers =
       packed === undefined ? {} : { 'content-encoding': 'zstd', [SIZE_HEADER]: String(entry.size) };

@@ -4,7 +4,7 @@
 
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { FILTER, NAMESPACES } from './cache-directory.ts';
+import { FILTER, NAMESPACES, VERSIONS } from './cache-directory.ts';
 import { PLUGIN_KEPT_MS_MIN } from './limits.ts';
 
 export type TrimBounds = { readonly expiryMs: number; readonly bytesMax: number };
@@ -49,7 +49,7 @@ export async function trimDirectory(
 }
 
 /** Of a namespace's own directory: a spool that is as old was left by all later commands. */
-const KINDS: readonly string[] = ['action', 'sessions', 'spool'];
+const KINDS: readonly string[] = ['action', 'sessions', 'spool', VERSIONS];
 
 async function trimNamespace(own: string, oldestMs: number): Promise<void> {
   for (const kind of KINDS) {

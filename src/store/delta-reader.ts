@@ -1,8 +1,8 @@
 /** Reads outputs as deltas: `core/delta.ts`. */
 
 import type { BuildCacheReaderPort } from '../core/build-cache-port.ts';
-import { deltaRange, encodeDelta } from '../core/delta.ts';
-import { BadRequest } from '../core/errors.ts';
+import { type DeltaPiece, type DeltaWindow, decodeDelta, deltaRange, encodeDelta } from '../core/delta.ts';
+import { BadRequest, messageOf } from '../core/errors.ts';
 import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES, DELTA_GROWTH_BYTES_MAX } from '../core/limits.ts';
 import type { ActionReader } from './action-reader.ts';
@@ -18,8 +18,7 @@ export class DeltaReader {
   }
 
   getOutputDelta: BuildCacheReaderPort['getOutputDelta'] = ({ output, base, seq }) => {
-    if (Math.abs(output.size - base.size) > DELTA_GROWTH_BYTES_MAX)
-      throw new BadRequest(`no delta of ${output.size} bytes against ${base.size}`);
+    refuseGrowth(output.size, base.size);
     const content = this.#chunk(output.blob, seq);
     if (content === undefined) return { isPlain: true };
     const at = seq * CHUNK_BYTES;
@@ -40,6 +39,22 @@ export class DeltaReader {
     return { isPlain: false, bytes: delta };
   };
 
+  undoOutputDelta: BuildCacheReaderPort['undoOutputDelta'] = ({ size, base, seq, bytes }) => {
+    refuseGrowth(size, base.size);
+    const at = seq * CHUNK_BYTES;
+    const content = Buffer.alloc(Math.max(0, Math.min(CHUNK_BYTES, size - at)));
+    const window = this.#window(base.blob, deltaRange(at, content.length, { size, baseSize: base.size }));
+    if (window === undefined) return {};
+    try {
+      fill(content, window, decodeDelta(bytes, { at, baseSize: base.size }));
+    } catch (cause) {
+      throw new BadRequest(`cannot take delta: ${messageOf(cause)}`, { cause });
+    } finally {
+      freeBytes(window.bytes);
+    }
+    return { bytes: content };
+  };
+
   #window(blob: number, { from, to }: { readonly from: number; readonly to: number }) {
     const bytes = new Uint8Array(to - from);
     for (let seq = Math.floor(from / CHUNK_BYTES); seq * CHUNK_BYTES < to; seq++) {
@@ -56,4 +71,25 @@ export class DeltaReader {
   #chunk(blob: number, seq: number): Uint8Array | undefined {
     return this.#outputs.getOutputChunk({ blob, seq, body: 'plain' }).bytes;
   }
+}
+
+/** @throws {Error} pieces of another length, or from outside the window */
+function fill(content: Buffer, window: DeltaWindow, pieces: Iterable<DeltaPiece>): void {
+  let filled = 0;
+  for (const piece of pieces) {
+    const place = 'from' in piece ? piece.from - window.at : 0;
+    const bytes = 'bytes' in piece ? piece.bytes : window.bytes.subarray(place, place + piece.length);
+    const length = 'bytes' in piece ? bytes.byteLength : piece.length;
+    if (place < 0 || bytes.byteLength !== length) throw new Error('it copies from too far');
+    if (filled + length > content.length) throw new Error('it has too many bytes');
+    content.set(bytes, filled);
+    filled += length;
+  }
+  if (filled !== content.length) throw new Error('it has too few bytes');
+}
+
+/** @throws {BadRequest} */
+function refuseGrowth(size: number, baseSize: number): void {
+  if (Math.abs(size - baseSize) <= DELTA_GROWTH_BYTES_MAX) return;
+  throw new BadRequest(`no delta of ${size} bytes against ${baseSize}`);
 }

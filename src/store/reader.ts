@@ -37,6 +37,7 @@ export class StoreReader implements ReaderPort {
   readonly getOutput;
   readonly getOutputChunk;
   readonly getOutputDelta;
+  readonly undoOutputDelta;
   readonly getOutputsStored;
   readonly getShortIds;
   readonly getSession;
@@ -73,7 +74,9 @@ export class StoreReader implements ReaderPort {
     this.getAction = actions.getAction;
     this.getOutput = actions.getOutput;
     this.getOutputChunk = actions.getOutputChunk;
-    this.getOutputDelta = new DeltaReader(actions).getOutputDelta;
+    const deltas = new DeltaReader(actions);
+    this.getOutputDelta = deltas.getOutputDelta;
+    this.undoOutputDelta = deltas.undoOutputDelta;
     this.getOutputsStored = actions.getOutputsStored;
     this.getShortIds = actions.getShortIds;
     const sessions = new SessionReader(db, actions, new DeltaBases(db));

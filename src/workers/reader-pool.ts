@@ -53,6 +53,7 @@ const calls = [
   'getOutput',
   'getOutputChunk',
   'getOutputDelta',
+  'undoOutputDelta',
   'getOutputsStored',
   'getShortIds',
   'getSession',
@@ -194,4 +195,9 @@ function isChunk(request: Request | undefined): boolean {
   return request !== undefined && CHUNK_CALLS.has(request.call);
 }
 
-const CHUNK_CALLS: ReadonlySet<CallName> = new Set(['getChunk', 'getOutputChunk', 'getOutputDelta']);
+const CHUNK_CALLS: ReadonlySet<CallName> = new Set([
+  'getChunk',
+  'getOutputChunk',
+  'getOutputDelta',
+  'undoOutputDelta',
+]);

@@ -13,11 +13,16 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { zstdCompressSync } from 'node:zlib';
 import {
+  BASE_HEADER,
+  DELTA_ENCODING,
   NAMESPACE_HEADER,
   OUTPUT_ID_HEADER,
   SIZE_HEADER,
   TIME_HEADER,
 } from '../../src/core/build-cache-wire.ts';
+import { encodeDelta } from '../../src/core/delta.ts';
+import { encodeDeltaFrame } from '../../src/core/delta-frames.ts';
+import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { encodePut, PUTS_OUTPUT_BYTES_MAX, type PutRecord } from '../../src/core/puts-wire.ts';
 import { PROJECT_HEADER } from '../../src/core/session-wire.ts';
 import { Astera, type AsteraOptions, runAstera } from '../support/astera.ts';
@@ -413,6 +418,52 @@ function putAction(astera: Astera, headers: Record<string, string> = {}): Promis
   const named = { [OUTPUT_ID_HEADER]: OUTPUT_ID, [TIME_HEADER]: '1700000000000000000' };
   return put(astera, `cache/action/${ACTION_ID}`, { headers: { ...named, ...headers } });
 }
+
+test('an output may be put as deltas against another one; all that is wrong with them is refused, and nothing of it is kept', async (t) => {
+  const astera = await serving(t);
+  const old = randomBytes(600_000);
+  const changed = Buffer.concat([old.subarray(0, 70_000), Buffer.from('changed'), old.subarray(70_000)]);
+  const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+  const put = async (
+    frames: readonly Buffer[],
+    { of = changed, base = digest(old), size = changed.length, encoding = DELTA_ENCODING } = {},
+  ) => {
+    const { status } = await fetch(`${astera.url}/cache/output/${digest(of)}`, {
+      method: 'PUT',
+      body: Buffer.concat(frames),
+      headers: { 'content-encoding': encoding, [BASE_HEADER]: base, [SIZE_HEADER]: String(size) },
+    });
+    return status;
+  };
+  const good = [0, 1, 2].map((seq) => {
+    const at = seq * CHUNK_BYTES;
+    const content = changed.subarray(at, at + CHUNK_BYTES);
+    return encodeDeltaFrame(encodeDelta({ at, content }, { at: 0, bytes: old }));
+  });
+  assert.equal(await put(good), 404, 'what they are against is not here');
+  const whole = await fetch(`${astera.url}/cache/output/${digest(old)}`, { method: 'PUT', body: old });
+  assert.equal(whole.status, 201);
+  const far = encodeDeltaFrame(Buffer.from([0, 100, ...[0xc0, 0xcf, 0x48]])); // 100 bytes from 593,888 on.
+  const wrong: { why: string; status: Promise<number> }[] = [
+    { why: 'too few', status: put(good.slice(1)) },
+    { why: 'too many', status: put([...good, ...good]) },
+    { why: 'another order', status: put(good.toReversed()) },
+    { why: 'garbage', status: put([randomBytes(500)]) },
+    { why: 'another output', status: put(good, { of: randomBytes(changed.length) }) },
+    { why: 'another size', status: put(good, { size: 5 }) },
+    { why: 'a size that has grown too much', status: put(good, { size: 9_000_000 }) },
+    { why: 'a copy from too far', status: put([far], { of: old.subarray(593_888, 593_988), size: 100 }) },
+    { why: 'no base', status: put(good, { base: '' }) },
+    { why: 'a base and another encoding', status: put(good, { encoding: 'zstd' }) },
+  ];
+  for (const { why, status } of wrong) assert.equal(await status, 400, why);
+  const head = await fetch(`${astera.url}/cache/output/${digest(changed)}`, { method: 'HEAD' });
+  assert.equal(head.status, 404);
+  assert.equal(await put(good), 201);
+  const got = await fetch(`${astera.url}/cache/output/${digest(changed)}`);
+  assert.ok(Buffer.from(await got.arrayBuffer()).equals(changed));
+  await assertStoreWhole(astera);
+});
 
 test('what is put wrongly is refused, each with its status', async (t) => {
   const astera = await serving(t);
