@@ -45,6 +45,26 @@ test('beyond the bound a use is not noted, so that the next one is', async () =>
   assert.equal(file.usedAtMs, HOUR_MS);
 });
 
+test('a use that is too soon to be written is known, once, and written at the end', async () => {
+  const { lastUse, calls } = rig();
+  const file = { usedAtMs: HOUR_MS };
+  lastUse.note('A', file, HOUR_MS + 5);
+  lastUse.note('B', file, HOUR_MS + 6);
+  lastUse.note('A', file, HOUR_MS + 7);
+  await lastUse.flush(HOUR_MS + 8);
+  assert.deepEqual(calls, []);
+  assert.deepEqual([lastUse.takeUnwritten('B'), lastUse.takeUnwritten('B')], [true, false]);
+  lastUse.note('C', file, HOUR_MS + 9);
+  lastUse.note('D', { usedAtMs: 0 }, HOUR_MS + 9);
+  await lastUse.close(HOUR_MS + 10);
+  assert.deepEqual(calls.length, 2);
+  await lastUse.close(HOUR_MS + 11);
+  assert.deepEqual(calls, [
+    { names: ['D'], nowMs: HOUR_MS + 10 },
+    { names: ['A', 'C'], nowMs: HOUR_MS + 9 },
+  ]);
+});
+
 function rig(idOf?: (name: string) => string) {
   const calls: { names: string[]; nowMs: number }[] = [];
   const lastUse = new LastUse<string>(async (names, nowMs) => {
