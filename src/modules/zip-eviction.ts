@@ -69,6 +69,8 @@ class EvictionRound {
   readonly #options: ZipEvictionOptions;
   readonly #startMs: number;
   #after: Pick<ZipRow, 'usedAtMs' | 'key'> = BEGIN;
+  /** Read, and not looked at yet. What is used meanwhile, the writer does not let go. */
+  #rows: ZipRow[] = [];
   /** Whether it is each zip's first turn, where those that were used since get another chance. */
   #isFirstPass = true;
 
@@ -80,30 +82,39 @@ class EvictionRound {
   /** Evicts zips of `bytesMax`, or a little more. @returns undefined if there is none left that may go */
   async step(bytesMax: number): Promise<Evicted | undefined> {
     for (;;) {
-      const { zips } = await this.#options.store.getLeastUsedZips({ after: this.#after, limit: ROWS });
-      const [first] = zips;
+      if (this.#rows.length === 0) await this.#read();
+      const [first] = this.#rows;
       const isPassOver = first === undefined || (this.#isFirstPass && first.usedAtMs >= this.#startMs);
       if (isPassOver && !this.#isFirstPass) return undefined;
       if (isPassOver) {
         this.#isFirstPass = false;
         this.#after = BEGIN;
+        this.#rows = [];
         continue;
       }
-      const chosen = await this.#choose(zips, bytesMax);
+      const chosen = await this.#choose(bytesMax);
       const evicted = chosen.length > 0 ? await this.#evict(chosen) : undefined;
       if (evicted !== undefined && evicted.files > 0) return evicted;
     }
   }
 
-  async #choose(zips: readonly ZipRow[], bytesMax: number): Promise<ZipRow[]> {
+  async #read(): Promise<void> {
+    const { zips } = await this.#options.store.getLeastUsedZips({ after: this.#after, limit: ROWS });
+    this.#rows = zips;
+    this.#after = zips.at(-1) ?? this.#after;
+  }
+
+  /** Takes rows until there are enough. */
+  async #choose(bytesMax: number): Promise<ZipRow[]> {
     const { store, memory, readThrough, clock, isPinned } = this.#options;
     const open = new Set(memory.openBlobs);
     const chosen: ZipRow[] = [];
     const used: string[] = [];
     let bytes = 0;
-    for (const zip of zips) {
+    let looked = 0;
+    for (const zip of this.#rows) {
       if (bytes >= bytesMax || chosen.length >= KEYS_PER_CALL_MAX) break;
-      this.#after = zip;
+      looked++;
       if (isPinned(zip) || readThrough.isFetching(zip.key)) continue;
       if (zip.blob !== undefined && open.has(zip.blob)) continue;
       if (this.#isFirstPass && this.#wasUsed(zip.key)) {
@@ -113,6 +124,7 @@ class EvictionRound {
       chosen.push(zip);
       bytes += zip.size;
     }
+    this.#rows = this.#rows.slice(looked);
     if (used.length > 0) await store.touch({ keys: used, nowMs: clock.wallMs() });
     return chosen;
   }

@@ -25,7 +25,7 @@ export type RoomKeeperOptions = {
   readonly buildCacheBytesMax: number;
 };
 
-/** Bytes dropped in one step. At double, the server's own writes wait twice as long; at half, steps cost more than rows. */
+/** Bytes dropped in one step. At double, clients' answers wait longer (bench/eviction.ts); at half, steps cost more than rows. */
 const STEP_BYTES = 8 * MiB;
 
 /** After a step it rests so many times as long as the step took, unless downloads wait for room. */
@@ -120,16 +120,13 @@ export class RoomKeeper {
     const evicted = await round.step(bytesMax);
     await zips.dropLeaving();
     if (evicted !== undefined) events.evicted('zip', evicted.files, evicted.bytes);
-    const unusedMs = clock.wallMs() - (evicted?.usedAtMs ?? 0);
-    const outputBytes = await this.#expire(
-      evicted === undefined
-        ? { unusedMs: BUILD_CACHE_KEPT_MS, storedBytesMax: 0, mayDropRecent: true }
-        : {
-            unusedMs: Math.max(unusedMs, BUILD_CACHE_KEPT_MS),
-            storedBytesMax: this.#options.buildCacheBytesMax,
-          },
-    );
-    return (evicted?.bytes ?? 0) + outputBytes;
+    if (evicted === undefined) {
+      return this.#expire({ unusedMs: BUILD_CACHE_KEPT_MS, storedBytesMax: 0, mayDropRecent: true });
+    }
+    const unusedMs = clock.wallMs() - evicted.usedAtMs;
+    if (unusedMs < BUILD_CACHE_KEPT_MS) return evicted.bytes;
+    const { buildCacheBytesMax } = this.#options;
+    return evicted.bytes + (await this.#expire({ unusedMs, storedBytesMax: buildCacheBytesMax }));
   }
 
   async #expire(how: { unusedMs: number; storedBytesMax: number; mayDropRecent?: boolean }): Promise<number> {

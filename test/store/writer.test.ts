@@ -365,7 +365,7 @@ test('free pages are given back to the disk step by step, until the file is as l
   const { fileBytes, usedBytes } = writer.sizes({});
   assert.equal(fileBytes, fullBytes);
   assert.ok(usedBytes < fullBytes - 11 * CHUNK_BYTES, 'the free pages are still in the file');
-  assert.deepEqual(shrink(fullBytes - 2 ** 20), { isDone: true });
+  while (!shrink(fullBytes - 2 ** 20).isDone);
   const first = writer.sizes({}).fileBytes;
   assert.ok(first <= fullBytes - 2 ** 20 && first > fullBytes - 2 ** 20 - 2 * 2 ** 14, `${first} bytes`);
   let steps = 1;
