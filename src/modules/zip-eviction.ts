@@ -67,7 +67,8 @@ export class ZipEviction {
 
 class EvictionRound {
   readonly #options: ZipEvictionOptions;
-  readonly #startMs: number;
+  #startMs: number;
+  #hasEvicted = false;
   #after: Pick<ZipRow, 'usedAtMs' | 'key'> = BEGIN;
   /** Read, and not looked at yet. What is used meanwhile, the writer does not let go. */
   #rows: ZipRow[] = [];
@@ -87,14 +88,19 @@ class EvictionRound {
       const isPassOver = first === undefined || (this.#isFirstPass && first.usedAtMs >= this.#startMs);
       if (isPassOver && !this.#isFirstPass) return undefined;
       if (isPassOver) {
-        this.#isFirstPass = false;
+        // Only a pass that found nothing is a reason to take what was used since: clients may go on for long.
+        this.#isFirstPass = this.#hasEvicted;
+        this.#hasEvicted = false;
+        this.#startMs = this.#options.clock.wallMs();
         this.#after = BEGIN;
         this.#rows = [];
         continue;
       }
       const chosen = await this.#choose(bytesMax);
       const evicted = chosen.length > 0 ? await this.#evict(chosen) : undefined;
-      if (evicted !== undefined && evicted.files > 0) return evicted;
+      if (evicted === undefined || evicted.files === 0) continue;
+      this.#hasEvicted = true;
+      return evicted;
     }
   }
 
