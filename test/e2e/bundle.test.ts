@@ -21,6 +21,9 @@ const machines = { 'linux-arm64': 183, 'linux-x64': 62 } as const;
 const GLIBC_MINOR_MAX = 36;
 
 const ARCHIVE_BYTES_MAX = 60_000_000;
+
+/** Each command that is loaded when it is used makes a few. The packages as npm lays them out have thousands. */
+const FILES_MAX = 250;
 const MODULE = { path: 'example.com/bundled', version: 'v1.2.3', contentBytes: 300_000 };
 
 let directory: string;
@@ -49,7 +52,7 @@ for (const platform of Object.keys(machines) as Platform[]) {
 
     test('is small', () => {
       assert.ok(statSync(bundleOf(platform)).size < ARCHIVE_BYTES_MAX);
-      assert.ok(files.length < 150, `${files.length} files`);
+      assert.ok(files.length < FILES_MAX, `${files.length} files`);
     });
 
     test('has the sum of each file', () => {
