@@ -3,11 +3,15 @@
 // Method: the real `go` command, a directory for each machine, and a real S3 server on loopback behind a line of 20 ms.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { reachOfFile } from '../../src/plugin/shareable.ts';
 import { ASTERA } from '../support/astera.ts';
+import { BucketDoor } from '../support/bucket-door.ts';
 import { BUCKET_KEYS, BucketServer } from '../support/bucket-server.ts';
 import { assertWhole, buildClient, built, filesIn, programHash } from '../support/cached-build.ts';
 import { SlowRelay } from '../support/slow-relay.ts';
@@ -69,6 +73,28 @@ test('a machine that has nothing compiles nothing and asks a handful of times', 
   assert.ok(requestsOf(stderr) <= REQUESTS_MAX, stderr);
   assert.equal(programHash(second.go), programHash(first.go));
   assertWhole(second.cacheDir);
+
+  await t.test('a plugin server reads packs too, as its clients tell which command they serve', async (t) => {
+    const door = await BucketDoor.open(t, bucket.url);
+    const flags = [
+      '--bucket=bucket',
+      `--s3-endpoint-url=${door.url}`,
+      `--cache-dir=${join(tempDir(t), 'cache')}`,
+    ];
+    const { PATH, HOME } = process.env;
+    const server = spawn(ASTERA, ['serve', '--plugin=0', ...flags, ...PATIENT], {
+      env: { PATH, HOME, ...BUCKET_KEYS },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    t.after(() => server.kill('SIGKILL'));
+    const [line] = await once(createInterface({ input: server.stdout }), 'line');
+    const client = await buildClient({ program: `${ASTERA} connect ${/\d+$/.exec(line)?.[0]}` });
+    t.after(() => client.dispose());
+    assert.doesNotMatch((await built(client, '-x')).stderr, /\/compile /);
+    assert.equal(programHash(client), programHash(first.go));
+    assert.ok(door.count(/pack\/chunk/) > 0);
+    assert.ok(door.asked.length <= REQUESTS_MAX, `${door.asked}`);
+  });
 
   await t.test('a bucket that go-cache-plugin filled is read, and has packs from then on', async (t) => {
     rmSync(join(bucket.directory, 'pack'), { recursive: true });
