@@ -112,8 +112,9 @@ export class VulnDatabase {
   async #renewed(via: string | undefined): Promise<Origin> {
     const { store, clock } = this.#options;
     if (this.#freshUntilMs > clock.monotonicMs()) return 'store';
-    const renewal = this.#flight('index/modules', via, () => this.#renew(via));
     const [db, modules] = await Promise.all([store.get('index/db'), store.get('index/modules')]);
+    // Nothing is awaited while it has no handler: it may fail at once.
+    const renewal = this.#flight('index/modules', via, () => this.#renew(via));
     if (db === undefined || modules === undefined) return (await renewal).origin;
     return (await this.#staleOr('index/modules', modules, renewal)).origin;
   }

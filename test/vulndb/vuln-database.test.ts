@@ -119,6 +119,21 @@ test('a database that is down is answered for from the store; without it the cli
   await assert.rejects(get('ID/GO-2024-1.json.gz'), UpstreamDown);
 });
 
+test('a database that fails while the store is read is told to the client alone', async (t) => {
+  const { get, upstream, store } = world(t, [one]);
+  const getEntry = store.getEntry.bind(store);
+  Object.assign(store, {
+    getEntry: async (request: { key: string }) => {
+      await new Promise(setImmediate); // As through a thread. Meanwhile all else that can happen does.
+      return getEntry(request);
+    },
+  });
+  for (const path of [...upstream.says.keys()]) upstream.says.set(path, new UpstreamDown('no such host'));
+  for (const path of ['index/db.json', 'ID/GO-2024-1.json', 'index/modules.json.gz']) {
+    await assert.rejects(get(path), UpstreamDown, path);
+  }
+});
+
 test('a database with plain files alone is given packed too', async (t) => {
   const { get, publish, upstream } = world(t, []);
   publish([one], '.json');
