@@ -63,6 +63,11 @@ export class Events {
     this.#log.error({ path, err: error }, 'bug: answered 500');
   }
 
+  /** A failure that no code waited for. It ends nothing, but it is a bug that nobody was told of it. */
+  forgotten(error: Error): void {
+    this.#log.error({ err: error }, 'bug: nobody waited for this failure');
+  }
+
   fetched(key: string, upstream: string, bytes: number, ms: number): void {
     this.#metrics.upstreamBytes.inc(bytes);
     this.#log.info({ key, upstream, bytes, ms: Math.round(ms) }, 'fetched');

@@ -36,6 +36,7 @@ import { Background } from './background.ts';
 import { type BucketTier, openBucketTier } from './bucket-tier.ts';
 import { cacheProgram } from './cache-program.ts';
 import { connectionsMax } from './connection-limit.ts';
+import { watchForgotten } from './forgotten-failures.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { STOP_GRACE_MS } from './limits.ts';
 import { importLocalCache } from './local-cache.ts';
@@ -70,6 +71,7 @@ export type Written = { call: () => void };
 /** @throws {UsageError} the upstream is this very listener */
 export async function runServer(serving: Serving): Promise<void> {
   const { config, store, stop, log, metrics, events, profiles } = serving;
+  const endWatch = watchForgotten((error) => events.forgotten(error));
   const builder = new BuilderPool({ dbPath: config.dbPath, threads: BUILDERS });
   const logins = openLogins(config, events);
   const tier = tierOf(serving);
@@ -113,6 +115,7 @@ export async function runServer(serving: Serving): Promise<void> {
     await background.close();
     profiles?.close();
     loopDelay.stop();
+    endWatch();
   };
   try {
     await house.start();
