@@ -197,8 +197,8 @@ export class Server {
         this.#responder.text(client, 404, 'cannot find that: not a path of a GOPROXY\n');
       else {
         const rights = [
-          this.#demandRight(client, route),
-          route.admit?.(client, (name) => req.getHeader(name)),
+          heard(this.#demandRight(client, route)),
+          heard(route.admit?.(client, (name) => req.getHeader(name))),
         ].filter((right) => right !== undefined);
         this.#takeBody(client, route);
         const answer = () => (client.isOver ? undefined : route.answer(client, this.#responder));
@@ -256,4 +256,10 @@ export class Server {
     const text = `cannot ${client.method.slice(0, 20)}: only ${methods.join(' and ')}\n`;
     this.#responder.text(client, 405, text, { headers: [`Allow: ${methods.join(', ')}`] });
   }
+}
+
+/** What comes after a check that was begun may throw. Nobody awaits the check then, and its failure must not end the process. */
+function heard(right: Promise<void> | undefined): Promise<void> | undefined {
+  right?.catch(() => {});
+  return right;
 }

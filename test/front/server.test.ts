@@ -12,8 +12,9 @@ import { type TestContext, test } from 'node:test';
 import { Access } from '../../src/access/access.ts';
 import { type Answer, type ByteStream, StoredFile } from '../../src/core/answer.ts';
 import { Busy, Forbidden, NotFound, UpstreamDown } from '../../src/core/errors.ts';
+import { parseModulePath } from '../../src/core/module-path.ts';
 import { resourceKey } from '../../src/core/resource.ts';
-import type { Endpoint } from '../../src/front/endpoint.ts';
+import type { Endpoint, Route } from '../../src/front/endpoint.ts';
 import type { Tls } from '../../src/front/listener.ts';
 import { ModulesEndpoint } from '../../src/front/modules-endpoint.ts';
 import { OperationsEndpoint, type OperationsEndpointOptions } from '../../src/front/operations-endpoint.ts';
@@ -306,6 +307,41 @@ for (const { path, codes, why } of hostile) {
     assert.equal((await ask(served, '/healthz')).code, 200);
   });
 }
+
+test('a login that turns out wrong after its request was refused for another reason ends nothing', async (t) => {
+  const wrong = async () => {
+    await new Promise(setImmediate);
+    throw new Forbidden('cannot give that: the login is wrong');
+  };
+  const module = parseModulePath('example.com/a');
+  const about = { name: 'other', methods: ['GET'], isLook: false, answer: async () => {} } as const;
+  const routes: Record<string, Route> = {
+    '/module': { ...about, module },
+    '/admit': { ...about, module: undefined, admit: wrong },
+    '/both': {
+      ...about,
+      module,
+      admit: () => {
+        throw new Forbidden('cannot show that: the request comes from another web page');
+      },
+    },
+  };
+  const server = new Server({
+    endpoints: [{ route: ({ url }) => routes[url] }],
+    access: { decide: wrong, recalls: () => false, isTrusted: () => false },
+    hosts: new OwnHosts([]),
+    bodies: { bodyNow: () => undefined },
+    events: new SeenEvents(),
+    clientStallMs: 60_000,
+    connectionsMax: Infinity,
+  });
+  const port = await listen(t, server);
+  const headers = { 'content-length': '1000000' };
+  assert.equal((await ask({ port }, '/module', { headers })).code, 413);
+  assert.equal((await ask({ port }, '/admit', { headers })).code, 413);
+  assert.equal((await ask({ port }, '/both')).code, 403);
+  assert.equal((await ask({ port }, '/module')).code, 403, 'the process is alive');
+});
 
 test('a host that is not ours gets nothing, from memory neither', async (t) => {
   const served = await serve(t);
