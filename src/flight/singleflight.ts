@@ -55,6 +55,7 @@ export class Singleflight<V> {
     const land = () => this.#flights.delete(key);
     const answer = start((until) => {
       held = until;
+      until.catch(() => {}); // After a failed answer nobody asks how it ended.
     }).then(
       (value) => {
         flight.isAnswered = true;

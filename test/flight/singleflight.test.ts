@@ -115,6 +115,19 @@ test('a failed flight does not hold its key, even if it called hold', async () =
   assert.equal(flights.size, 0);
 });
 
+test('a flight may fail together with what holds its key', async () => {
+  const { flights } = makeFlights();
+  const landing = deferred<number>();
+  const call = flights.do('a', (hold) => {
+    hold(landing.promise.then(() => {}));
+    return landing.promise;
+  });
+  landing.reject(new TypeError('a bug'));
+  await assert.rejects(call, TypeError);
+  await new Promise(setImmediate); // A rejection that nobody has heard would end the process here.
+  assert.equal(flights.size, 0);
+});
+
 test('past the bound on flights a new key is refused with Busy; known keys are joined', async () => {
   const { flights } = makeFlights({ flightsMax: 2 });
   const landing = deferred<number>();
