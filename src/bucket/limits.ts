@@ -35,5 +35,8 @@ export const BUCKET_PAUSE_MS_MAX = 60_000;
 /** What a server says of an error: real ones have some 300 bytes of XML. */
 export const BUCKET_ERROR_BYTES_MAX = 8 * KiB;
 
-/** One page of a listing: 1000 keys of at most 1 KiB, escaped, and 300 bytes beside each. */
+/** Objects on one page of a listing: S3 never has more. */
+export const BUCKET_PAGE_KEYS_MAX = 1_000;
+
+/** One page of a listing: its keys of at most 1 KiB, escaped, and 300 bytes beside each. */
 export const BUCKET_PAGE_BYTES_MAX = 8 * MiB;

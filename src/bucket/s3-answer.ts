@@ -1,6 +1,7 @@
 /** What an S3 server says in XML: errors, and pages of a listing. Both are the server's own text, so little of it is believed. */
 
 import type { ListedObject, ObjectPage } from '../core/object-store.ts';
+import { BUCKET_PAGE_KEYS_MAX } from './limits.ts';
 
 /** The code of an error, such as `SlowDown`; empty if there is none. */
 export function errorCode(xml: string): string {
@@ -15,7 +16,10 @@ export function errorCode(xml: string): string {
  */
 export function parsePage(xml: string): ObjectPage {
   if (!/<ListBucketResult[\s>]/.test(xml)) throw new Error('no listing');
-  const objects = [...xml.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, inner = '']) => objectOf(inner));
+  // Not by one pattern: looking for each end anew takes hours where none of them has one.
+  const [, ...parts] = xml.split('<Contents>', 1 + BUCKET_PAGE_KEYS_MAX + 1);
+  if (parts.length > BUCKET_PAGE_KEYS_MAX) throw new Error(`a page of over ${BUCKET_PAGE_KEYS_MAX} objects`);
+  const objects = parts.map((part) => objectOf(part.split('</Contents>', 1)[0] ?? ''));
   const isMore = /<IsTruncated>\s*true\s*<\/IsTruncated>/.test(xml);
   const next = textOf(xml, 'NextContinuationToken');
   if (isMore && !next) throw new Error('a listing that breaks off');

@@ -11,6 +11,7 @@ import { type BucketEnv, findCredentials } from '../../src/bucket/credentials.ts
 import {
   BUCKET_FAILURES_MAX,
   BUCKET_PAGE_BYTES_MAX,
+  BUCKET_PAGE_KEYS_MAX,
   BUCKET_PAUSE_MS,
   BUCKET_PAUSE_MS_MAX,
   BUCKET_TRIES_MAX,
@@ -159,6 +160,9 @@ test('a listing of another form is refused, and so is one without an end', async
     '',
     '<html></html>',
     '<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>',
+    // Hostile ones: each would be looked through to its end once for each object, or has keys without number.
+    `<ListBucketResult>${'<Contents>'.repeat(20_000)}</ListBucketResult>`,
+    `<ListBucketResult>${'<Contents><Key>k</Key><Size>1</Size></Contents>'.repeat(BUCKET_PAGE_KEYS_MAX + 1)}</ListBucketResult>`,
   ])
     assert.throws(() => parsePage(xml));
   const { door, store } = await open(t);
