@@ -14,6 +14,7 @@ import { collect } from '../core/collect.ts';
 import { isServeError, messageOf, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
 import { Gate } from '../core/gate.ts';
 import type { ObjectBody } from '../core/object-store.ts';
+import { UsageError } from '../core/usage-error.ts';
 import { type BucketAddress, bucketUrl } from './bucket-address.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import type { Credentials } from './credentials.ts';
@@ -184,7 +185,12 @@ export class S3Client {
   /** Whether there are others than before. The answer to a HEAD does not say why it was refused. */
   #renewKeys(): boolean {
     const before = JSON.stringify(this.#credentials);
-    this.#credentials = this.#options.findCredentials();
+    try {
+      this.#credentials = this.#options.findCredentials();
+    } catch (error) {
+      // Whoever renews the file may have removed it first: what the bucket said is the failure.
+      if (!(error instanceof UsageError)) throw error;
+    }
     return JSON.stringify(this.#credentials) !== before;
   }
 

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { type BucketEnv, findCredentials } from '../../src/bucket/credentials.ts';
@@ -124,6 +124,19 @@ test('keys that ran out are read anew from their file', async (t) => {
     return door.asked.length === 1 && expired(...args);
   };
   assert.equal((await second.head('keys'))?.size, 1);
+});
+
+test('a file of keys that is gone when the bucket refuses them is a failure of the bucket', async (t) => {
+  const file = join(tempDir(t), 'credentials');
+  const keys = `aws_access_key_id = tester\naws_secret_access_key = ${BUCKET_KEYS.AWS_SECRET_ACCESS_KEY}\n`;
+  writeFileSync(file, `[default]\n${keys}`);
+  const { door, store } = await open(t, { AWS_SHARED_CREDENTIALS_FILE: file });
+  rmSync(file);
+  door.fault = s3Error(403, 'ExpiredToken');
+  await assert.rejects(store.get('x'), { name: 'UpstreamDown', message: /status 403 ExpiredToken$/ });
+  assert.equal(door.asked.length, BUCKET_TRIES_MAX);
+  door.fault = () => false;
+  assert.equal(await store.get('x'), undefined);
 });
 
 test('a body that is cut is an error, not an end', async (t) => {
