@@ -26,8 +26,10 @@ export async function uploadModuleFile(
   if (entry?.status !== 200 || bytes === undefined) return NOTHING_TO_DO;
   const body = storedBody(options, key, { entry, bytes });
   const isSure = entry.trust === 'confirmed';
-  if (!(await putOnce(options, moduleObject(key), body, { isSure }))) return NOTHING_TO_DO;
-  return { bytes: entry.size, queued: [{ kind: 'list', name: escapeModulePath(resource.module) }] };
+  const isNew = await putOnce(options, moduleObject(key), body, { isSure });
+  // After a file that was there too: whoever wrote it may have been killed before this was queued.
+  const list = { kind: 'list', name: escapeModulePath(resource.module) } as const;
+  return { bytes: isNew ? entry.size : 0, queued: [list] };
 }
 
 /** A stored body. Its first piece is here; a new try reads that anew, as whoever takes a piece may free it. */

@@ -68,6 +68,18 @@ test('modules come as a tree of a GOPROXY, with a list and @latest of what is th
   assert.deepEqual(await counts(), { waiting: 0, oldestAtMs: undefined, lost: 0, skipped: 0 });
 });
 
+test('files that a node wrote before it was killed come into the list at the next start', async (t) => {
+  const { pump, put, bucket, text, counts } = await open(t);
+  for (const ending of ['info', 'mod', 'zip']) {
+    bucket.lay(`mod/${AT}/v1.0.0.${ending}`, ending);
+    await put(`${AT}/v1.0.0.${ending}`, ending);
+  }
+  await pump.drain();
+  assert.equal(text(`mod/${AT}/list`), 'v1.0.0\n');
+  assert.equal(text('mod/example.com/!azure/@latest'), 'info');
+  assert.equal((await counts()).waiting, 0);
+});
+
 test('private modules and what came from the bucket stay here', async (t) => {
   const { pump, put, bucket } = await open(t);
   await put('corp.example/secret/@v/v1.0.0.mod', 'module corp.example/secret');
