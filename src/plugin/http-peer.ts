@@ -141,6 +141,8 @@ export class HttpPeer {
       else {
         const pieces = 'path' in body ? createReadStream(body.path) : stream().Readable.from(body.frames);
         pieces.on('error', (error: Error) => request.destroy(error)).pipe(request);
+        // A request that ends early reads no further, and the file would stay open.
+        request.on('close', () => pieces.destroy());
       }
     });
   }

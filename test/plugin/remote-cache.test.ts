@@ -4,7 +4,15 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -19,6 +27,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { OUTPUT_ID_HEADER, SIZE_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
+import { MiB } from '../../src/core/limits.ts';
 import { decodePuts, PUT_OUTCOME, PUTS_OUTPUT_BYTES_MAX } from '../../src/core/puts-wire.ts';
 import { HOST_MARK } from '../../src/plugin/host-bound.ts';
 import { PLUGIN_NEAR_MS, PLUGIN_WHOLE_MS } from '../../src/plugin/limits.ts';
@@ -444,6 +453,35 @@ for (const { why, answer } of [
     assert.ok(!existsSync(path));
     assert.equal(local.get(ACTION), undefined);
   });
+
+test('an upload that ends early leaves no file open', async (t) => {
+  const { remote, local } = await open(t, (request, response) => {
+    if (request.method === 'HEAD') response.writeHead(404).end();
+    else request.once('data', () => request.destroy());
+  });
+  const bytes = randomBytes(8 * MiB);
+  const put = local.beginPut({
+    outputId: createHash('sha256').update(bytes).digest('hex'),
+    size: bytes.length,
+  });
+  put.write(bytes);
+  const entry = put.finish({ actionId: ACTION });
+  assert.equal(await remote.put(ACTION, entry), 'later');
+  const untilMs = Date.now() + 10_000;
+  while (openFiles().includes(entry.path) && Date.now() < untilMs) await delay(5);
+  assert.ok(!openFiles().includes(entry.path));
+});
+
+/** Paths of this process's open files. */
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((name) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${name}`)];
+    } catch {
+      return []; // That of the listing itself.
+    }
+  });
+}
 
 test('uploads that a killed process had claimed are done by the next one, those of a running process are not', async (t) => {
   const { remote, local } = await open(t, (request, response) => {
