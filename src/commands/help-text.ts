@@ -29,7 +29,7 @@ function commandRows(commands: readonly Command[]): string[][] {
 
 function flagRow({ name, help, fallback, isSwitch }: ServeOption): string[] {
   const form = isSwitch ? `--${name}` : `--${name} <value>`;
-  return [form, fallback === undefined ? help : `${help} [default: ${fallback}]`];
+  return [form, fallback === undefined || fallback === '' ? help : `${help} [default: ${fallback}]`];
 }
 
 /** Each below its explanation: a long line beside it would leave it no room. */
