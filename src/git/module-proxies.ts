@@ -41,8 +41,9 @@ export class ModuleProxies {
       throw new UpstreamFailed(`a go-import tag names no module proxy: ${quote(oneLine(url))}`);
     const origin = new URL(parsed.origin);
     const { login = '', password = '' } = (await this.#options.loginFor(url)) ?? {};
-    origin.username = login;
-    origin.password = password;
+    // A comma would begin another proxy, and a percent sign an escape.
+    origin.username = encodeURIComponent(login);
+    origin.password = encodeURIComponent(password);
     const upstream = this.#upstreams.get(origin.href) ?? this.#begin(origin.href);
     return { upstream, prefix };
   }

@@ -9,6 +9,7 @@ import { Forbidden, UpstreamFailed } from '../../src/core/errors.ts';
 import type { Upstream } from '../../src/core/ports.ts';
 import { GIT_PROXIES_MAX } from '../../src/git/limits.ts';
 import { ModuleProxies } from '../../src/git/module-proxies.ts';
+import { parseProxyList } from '../../src/upstream/proxy-list-syntax.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { gitRig, request } from './git-rig.ts';
 
@@ -65,6 +66,25 @@ test('the login that Git would send goes to the proxy, and to no other', async (
   writeFileSync(join(home, '.netrc'), 'machine mods.corp.example login me password a/b@c\n');
   await rig.text('go.corp.example/a/@v/list');
   assert.equal(asked[0], 'https://me:a%2Fb%40c@mods.corp.example/');
+});
+
+test('a login is one of a single proxy, whatever is in it', async () => {
+  for (const password of ['1,x.example', 'a|b', '50%', '%41', 'a:b/c@d', 'é \'"\\']) {
+    const opened: string[] = [];
+    const open = (origin: string) => {
+      opened.push(origin);
+      return fake([]);
+    };
+    const proxies = new ModuleProxies({ open, loginFor: async () => ({ login: 'me,too', password }) });
+    await proxies.at('https://mods.corp.example/a');
+    const members = parseProxyList(opened[0] ?? '');
+    assert.equal(members.length, 1, password);
+    const [member] = members;
+    assert.ok(member?.kind === 'http');
+    assert.equal(member.url.host, 'mods.corp.example');
+    assert.equal(decodeURIComponent(member.url.username), 'me,too');
+    assert.equal(decodeURIComponent(member.url.password), password);
+  }
 });
 
 function world(t: { after(dispose: () => void): void }, content: string) {
