@@ -131,7 +131,7 @@ export const BUCKET_ERROR_BYTES_MAX = 4 * KiB;
 /** An output of so many bytes is asked for before it is uploaded. At half, most small ones cost a request more; at double, some are sent for nothing. */
 export const BUCKET_ASKED_BYTES_MIN = 64 * KiB;
 
-/** Objects of a bucket that a process remembers as wrong. More are not replaced. */
+/** Objects of a bucket, chunks of its packs and outputs in them that a process remembers as wrong, of each kind. More are not replaced. */
 export const BUCKET_WRONG_MAX = 10_000;
 
 /** Content of a chunk, unpacked: some 4 MiB of the bucket. An output that goes past it is the chunk's last one. At half, a fresh machine sends twice the requests; at double, the change of one commit weighs more. */

@@ -3,7 +3,7 @@
 import { collect } from '../core/collect.ts';
 import type { SessionName } from '../core/session-port.ts';
 import type { BucketObjects } from './bucket-objects.ts';
-import { PACK_INDEXES_MAX } from './limits.ts';
+import { BUCKET_WRONG_MAX, PACK_INDEXES_MAX } from './limits.ts';
 import {
   decodePackIndex,
   PACK_INDEX_BYTES_MAX,
@@ -21,6 +21,7 @@ export class PackIndexes {
   readonly #objects: BucketObjects;
   /** By the set's key: the last one that was read or written, last used last. */
   readonly #kept = new Map<string, PackIndex>();
+  /** Each index of a hostile bucket has some. */
   readonly #wrongChunks = new Set<string>();
   readonly #wrongOutputs = new Set<string>();
 
@@ -62,11 +63,11 @@ export class PackIndexes {
   }
 
   noteWrongChunk({ sha256 }: PackChunk): void {
-    this.#wrongChunks.add(sha256);
+    if (this.#wrongChunks.size < BUCKET_WRONG_MAX) this.#wrongChunks.add(sha256);
   }
 
   noteWrongRow({ outputId }: PackRow): void {
-    this.#wrongOutputs.add(outputId);
+    if (this.#wrongOutputs.size < BUCKET_WRONG_MAX) this.#wrongOutputs.add(outputId);
   }
 
   async #readOne(key: string): Promise<PackIndex | undefined> {

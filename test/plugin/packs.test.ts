@@ -11,6 +11,7 @@ import { after, before, type TestContext, test } from 'node:test';
 import { findCredentials } from '../../src/bucket/credentials.ts';
 import { BucketObjects } from '../../src/plugin/bucket-objects.ts';
 import {
+  BUCKET_WRONG_MAX,
   PACK_CONTENT_BYTES,
   PACK_MISSED_MAX,
   PACK_SMALL_CHUNKS_MAX,
@@ -26,6 +27,7 @@ import {
   type PackRow,
   packSetKey,
 } from '../../src/plugin/pack-index.ts';
+import { PackIndexes } from '../../src/plugin/pack-indexes.ts';
 import { Packs } from '../../src/plugin/packs.ts';
 import { BucketDoor, type Fault, s3Error } from '../support/bucket-door.ts';
 import { BUCKET_KEYS, BucketServer } from '../support/bucket-server.ts';
@@ -281,6 +283,22 @@ for (const { why, change, alsoLost } of [
     assert.deepEqual(await fetched(made.machine(), ONE), Object.keys(ONE));
   });
 }
+
+test('what is remembered as wrong is bounded, however many indexes name it', async (t) => {
+  const indexes = new PackIndexes((await rig(t)).machine().objects);
+  const row = (outputId: string): PackRow => ({
+    ...{ actionId: id('action'), outputId, size: 1, time: '1', note: undefined, offset: 0, missed: 0 },
+    chunk: { sha256: outputId, storedBytes: 1, contentBytes: 1 },
+  });
+  const wrong = Array.from({ length: BUCKET_WRONG_MAX + 1 }, (_, at) =>
+    row(at.toString(16).padStart(64, '0')),
+  );
+  for (const one of wrong) {
+    indexes.noteWrongRow(one);
+    if (one.chunk !== undefined) indexes.noteWrongChunk(one.chunk);
+  }
+  assert.equal(wrong.filter((one) => indexes.isWrong(one)).length, BUCKET_WRONG_MAX);
+});
 
 test('two that write at the same moment lose no more than what the other one added, until the next build', async (t) => {
   const made = await rig(t);
