@@ -5,7 +5,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { PassThrough } from 'node:stream';
-import { PACK_AHEAD_CHUNKS_MAX, PACK_TRIES } from './limits.ts';
+import { PACK_AHEAD_BYTES_MAX, PACK_AHEAD_CHUNKS_MAX, PACK_TRIES } from './limits.ts';
 import { crypto, stream } from './node-modules.ts';
 import { chunkContent } from './pack-chunk.ts';
 import { type PackChunk, type PackIndex, type PackRow, shortId } from './pack-index.ts';
@@ -36,7 +36,7 @@ export type PackWish = {
 /** A chunk, and its outputs that are wanted, by their offsets. */
 type Part = { readonly chunk: PackChunk; readonly rows: PackRow[] };
 
-/** Settles when the object's body is on its way; it comes whole, whether anybody takes it or not. */
+/** Settles when the object's body is on its way; up to PACK_AHEAD_BYTES_MAX it comes whole, whether anybody takes it or not. */
 type Opened = { readonly body: Promise<PassThrough | undefined>; readonly heldBytes: number };
 
 export class PackSource implements PrefetchSource {
@@ -110,7 +110,9 @@ export class PackSource implements PrefetchSource {
     }
     this.#answers.add(answer);
     const { PassThrough: Buffered, pipeline } = stream();
-    return pipeline(answer, new Buffered({ highWaterMark: chunk.storedBytes }), () => {
+    // What is read ahead is never longer. One that is read now need not come faster than that.
+    const highWaterMark = Math.min(chunk.storedBytes, PACK_AHEAD_BYTES_MAX);
+    return pipeline(answer, new Buffered({ highWaterMark }), () => {
       this.#answers.delete(answer); // What broke it, its reader is told.
     });
   }
