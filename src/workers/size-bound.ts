@@ -78,6 +78,8 @@ export class SizeBound {
   noteDisk(spareBytes: number): void {
     this.#diskBytesMax = this.#sizes.fileBytes + spareBytes;
     this.onChange();
+    // Where the disk has room again nothing needs to be dropped, so that no commit would tell those who wait.
+    if (!this.isWaiting) this.onRoom();
   }
 
   /** Whether all that may be dropped is dropped. Then nobody waits for room. */

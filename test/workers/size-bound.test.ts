@@ -73,3 +73,13 @@ test('a disk that others fill lowers the bound, to a half at most, and raises it
   bound.noteDisk(500 * MiB);
   assert.equal(bound.bytesMax, 1024 * MiB);
 });
+
+test('those who wait for room are told when the disk has some again', () => {
+  const bound = boundWith(900);
+  let looks = 0;
+  bound.onRoom = () => looks++;
+  bound.noteDisk(0);
+  assert.deepEqual([bound.isWaiting, looks], [true, 0]);
+  bound.noteDisk(500 * MiB);
+  assert.deepEqual([bound.isWaiting, looks], [false, 1]);
+});
