@@ -87,7 +87,7 @@ export class Pump {
     await this.#running;
   }
 
-  /** Uploads all that may be tried now. @throws {UpstreamDown} {Busy} the bucket can't be reached */
+  /** Uploads all that may be tried now. @throws {UpstreamDown} {Busy} the bucket can't be reached. @throws {StoreFailed} no end can be written */
   async drain(): Promise<void> {
     const { store, clock } = this.#options;
     while (!this.#isStopped) {
@@ -109,8 +109,10 @@ export class Pump {
         this.#isHurried = false;
         await this.#rest(UPLOAD_RETRY_MS);
       } catch (error) {
-        if (!isServeError(error)) this.#options.events.housekeepingFailed(`uploads: ${messageOf(error)}`);
-        await this.#pause(PUMP_RETRY_MS);
+        const isKnown = isServeError(error);
+        if (!isKnown) this.#options.events.housekeepingFailed(`uploads: ${messageOf(error)}`);
+        // Ends that can't be written are those of files that went over the line, and go over it again.
+        await this.#pause(isKnown && error.kind === 'store-failed' ? UPLOAD_RETRY_MS : PUMP_RETRY_MS);
       }
     }
   }
@@ -129,29 +131,38 @@ export class Pump {
     return delay(ms, undefined, { signal, ref: false }).catch(() => {});
   }
 
-  /** @throws {UpstreamDown} {Busy} after the ends of the others are written */
+  /** @throws {UpstreamDown} {Busy} {StoreFailed} after the ends of the others are written */
   async #uploadAll(rows: readonly UploadRow[]): Promise<void> {
     const ends = new Ends(this.#options);
     const waiting = rows[Symbol.iterator]();
-    let unreachable: unknown;
+    let failure: unknown;
     const lane = async () => {
       for (const row of waiting) {
-        if (unreachable !== undefined || this.#isStopped) return;
-        try {
-          await this.#wait(PUMP_OBJECT_BYTES);
-          const { bytes, queued } = await this.#upload(row);
-          await ends.done(row, queued);
-          this.#options.events.uploaded('done', bytes);
-          if (bytes <= CHUNK_BYTES) await this.#wait(bytes); // Longer ones were paced piece by piece.
-        } catch (error) {
-          if (isServeError(error) && OF_ITS_OWN.has(error.kind)) await this.#failed(row, error, ends);
-          else unreachable = error;
-        }
+        if (failure !== undefined || this.#isStopped) return;
+        await this.#uploadOne(row, ends).catch((error: unknown) => {
+          failure ??= error;
+        });
       }
     };
     await Promise.all(Array.from({ length: this.#options.lanes }, lane));
     await ends.flush();
-    if (unreachable !== undefined) throw unreachable;
+    if (failure !== undefined) throw failure;
+  }
+
+  /** @throws what stops all: the bucket can't be reached, or no end can be written */
+  async #uploadOne(row: UploadRow, ends: Ends): Promise<void> {
+    let uploaded: Uploaded;
+    try {
+      await this.#wait(PUMP_OBJECT_BYTES);
+      uploaded = await this.#upload(row);
+    } catch (error) {
+      if (!isServeError(error) || !OF_ITS_OWN.has(error.kind)) throw error;
+      return this.#failed(row, error, ends);
+    }
+    const { bytes, queued } = uploaded;
+    await ends.done(row, queued);
+    this.#options.events.uploaded('done', bytes);
+    if (bytes <= CHUNK_BYTES) await this.#wait(bytes); // Longer ones were paced piece by piece.
   }
 
   #wait(bytes: number): Promise<void> {

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { UpstreamFailed } from '../../src/core/errors.ts';
+import { StoreFailed, UpstreamFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
-import { UPLOAD_TRIES_MAX } from '../../src/tier/limits.ts';
+import { PUMP_ENDS_MAX, UPLOAD_TRIES_MAX } from '../../src/tier/limits.ts';
 import { Pump, type PumpOptions } from '../../src/tier/pump.ts';
 import { WrongObjects } from '../../src/tier/wrong-objects.ts';
 import { contentOf, sha256Of } from '../store/stores.ts';
@@ -176,6 +176,37 @@ test('a row that the bucket refuses holds up no other, waits longer each time, a
   const { waiting, lost } = await counts();
   assert.deepEqual({ waiting, lost }, { waiting: 0, lost: 1 });
   assert.ok(bucket.objects.has(`mod/${AT}/v1.0.0.mod`));
+});
+
+test('a store that can write no ends is no fault of the files: nothing more goes out, and none counts as failed', async (t) => {
+  const { store, put, bucket, clock, told } = await open(t);
+  const files = 3 * PUMP_ENDS_MAX;
+  for (let i = 0; i < files; i++) await put(`${AT}/v1.0.${i}.mod`, `m${i}`);
+  const endUploads = () => Promise.reject(new StoreFailed('SQLITE_FULL'));
+  const events = {
+    uploaded: (result: string) => told.push(result),
+    uploadFailed: (what: string, why: string) => told.push(`${what}: ${why}`),
+    housekeepingFailed: (why: string) => told.push(why),
+  };
+  const wrong = new WrongObjects(() => {});
+  const parts = {
+    bucket,
+    wrong,
+    clock,
+    isAllowed: () => true,
+    answers: () => 0,
+    outputBytesMin: 0,
+    lanes: 2,
+    events,
+  };
+  const pump = new Pump({ ...parts, store: { ...store, endUploads } });
+  pump.hurry();
+  await assert.rejects(pump.drain(), { name: 'StoreFailed' });
+  assert.ok(bucket.objects.size <= PUMP_ENDS_MAX + 2, `${bucket.objects.size} of ${files}`);
+  assert.deepEqual(
+    told.filter((line) => line !== 'done'),
+    [],
+  );
 });
 
 test('what was forgotten meanwhile, or is no file of ours, needs nothing', async (t) => {
