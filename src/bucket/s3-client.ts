@@ -56,6 +56,9 @@ export type S3Request = {
 /** The SHA-256 of nothing. */
 const NO_BODY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
+/** Answers to a condition, the last one of a server that knows none. */
+const SAYING: ReadonlySet<number> = new Set([304, 409, 412, 501]);
+
 /** Refusals of keys that ran out, or that this machine's clock is too far off for: with other keys, or later, it works. */
 const KEYS_REFUSED: ReadonlySet<string> = new Set([
   'ExpiredToken',
@@ -107,7 +110,7 @@ export class S3Client {
   }
 
   /**
-   * The first answer that says something: 2xx, 304, 404, 409, 412. Its body must be read or destroyed.
+   * The first answer that says something: 2xx, 304, 404, 409, 412, 501. Its body must be read or destroyed.
    *
    * @throws {UpstreamDown} none came
    * @throws {UpstreamFailed} the request is refused
@@ -168,7 +171,7 @@ export class S3Client {
     }
     const { statusCode: status = 0 } = response;
     events.request(status);
-    if ((status >= 200 && status <= 299) || status === 304 || status === 409 || status === 412) {
+    if ((status >= 200 && status <= 299) || SAYING.has(status)) {
       this.#breaker.worked();
       return { response, why: '', mayWork: true };
     }

@@ -22,6 +22,8 @@ const CHECKSUM = 'x-amz-checksum-sha256';
 export class S3ObjectStore implements ObjectStore {
   readonly #client: S3Client;
   readonly #prefix: string;
+  /** False: the server does not know `If-None-Match`. Then it is asked first. */
+  #isConditional = true;
 
   /** @throws {UsageError} there are no credentials */
   constructor(options: S3ClientOptions) {
@@ -70,9 +72,11 @@ export class S3ObjectStore implements ObjectStore {
   }
 
   async put(key: string, body: ObjectBody, { isOnce }: { isOnce: boolean }): Promise<'stored' | 'present'> {
+    const isConditional = isOnce && this.#isConditional;
+    if (isOnce && !isConditional && (await this.head(key)) !== undefined) return 'present';
     const headers: Record<string, string> = {
       [CHECKSUM]: Buffer.from(body.sha256, 'hex').toString('base64'),
-      ...(isOnce && { 'if-none-match': '*' }),
+      ...(isConditional && { 'if-none-match': '*' }),
       ...(body.note !== undefined && { [NOTE]: body.note }),
     };
     const response = await this.#client.send({ method: 'PUT', path: this.#path(key), headers, body });
@@ -81,6 +85,10 @@ export class S3ObjectStore implements ObjectStore {
     if (status >= 200 && status <= 299) return 'stored';
     // 409: somebody else writes it now.
     if (isOnce && (status === 412 || status === 409)) return 'present';
+    if (isConditional && status === 501) {
+      this.#isConditional = false;
+      return this.put(key, body, { isOnce });
+    }
     throw new UpstreamFailed(`cannot write to ${this.#client.name}: ${why}`);
   }
 

@@ -139,6 +139,16 @@ test('a file of keys that is gone when the bucket refuses them is a failure of t
   assert.equal(await store.get('x'), undefined);
 });
 
+test('a server that knows no condition is asked first, and nothing that is there is replaced', async (t) => {
+  const { door, store } = await open(t);
+  const unknown = s3Error(501, 'NotImplemented');
+  door.fault = (...args) => args[0].headers['if-none-match'] !== undefined && unknown(...args);
+  assert.equal(await store.put('plain', body('first'), { isOnce: true }), 'stored');
+  assert.equal(await store.put('plain', body('second one'), { isOnce: true }), 'present');
+  assert.equal((await store.head('plain'))?.size, 'first'.length);
+  assert.equal(door.count(/^PUT/), 2);
+});
+
 test('a body that is cut is an error, not an end', async (t) => {
   const { door, store } = await open(t);
   door.fault = (_, response) => {
