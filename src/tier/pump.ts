@@ -119,15 +119,15 @@ export class Pump {
 
   /** Until there is news, or until a refused row's time may have come. */
   async #rest(ms: number): Promise<void> {
-    if (this.#hasNews) return;
+    if (this.#hasNews || this.#isStopped) return;
     const over = new AbortController();
-    await Promise.race([this.#news.next(), this.#pause(ms, over.signal)]);
+    await Promise.race([this.#news.next(), this.#pause(ms, over.signal)]); // A stop is news too.
     over.abort();
     if (!this.#isHurried) await this.#pause(PUMP_LOOK_MS);
   }
 
-  #pause(ms: number, over = this.#stop.signal): Promise<void> {
-    const signal = AbortSignal.any([this.#stop.signal, over]);
+  /** By one signal: each that is joined with one that lives as long as the server stays in memory as long (Node 22). */
+  #pause(ms: number, signal = this.#stop.signal): Promise<void> {
     return delay(ms, undefined, { signal, ref: false }).catch(() => {});
   }
 
