@@ -80,7 +80,7 @@ export const pluginFlags: readonly PluginFlag[] = [
     name: 'bucket',
     variable: 'GOCACHE_S3_BUCKET',
     help: 'S3 bucket that shares the build cache without a server, with keys from AWS_ACCESS_KEY_ID or AWS_PROFILE',
-    form: 'the name of a bucket',
+    form: 'the name of a bucket, of 3 to 63 characters',
   },
   {
     name: 'region',

@@ -60,7 +60,10 @@ for (const { flags, message } of [
   { flags: { 'sign-key': 'x' }, message: /^--sign-key does not go with --bucket: .*signatures/ },
   { flags: { 'trust-key': 'x' }, message: /^--trust-key does not go with --bucket: .*signatures/ },
   { flags: { 'share-cgo': 'same-host' }, message: /^--share-cgo=same-host does not go with --bucket/ },
-  { flags: { bucket: 'x/y' }, message: /^bad value for --bucket: "x\/y": expected the name of a bucket$/ },
+  {
+    flags: { bucket: 'x/y' },
+    message: /^bad value for --bucket: "x\/y": expected the name of a bucket, of 3 to 63 characters$/,
+  },
   { flags: { prefix: '../x' }, message: /^bad value for --prefix: "..\/x": expected / },
   {
     flags: { 's3-endpoint-url': 'http://u:p@pi' },
