@@ -128,8 +128,9 @@ export class PackSource implements PrefetchSource {
     for (let tries = 1; ; tries++) {
       try {
         const body = await (this.#opened.get(part)?.body ?? this.#open(part.chunk));
-        const isGood = body === undefined ? this.#isClosed : await reading.read(body);
-        if (!isGood) this.#doors.onWrongChunk(part.chunk);
+        const isGood = body !== undefined && (await reading.read(body));
+        // Of one that was given up midway nobody knows.
+        if (!isGood && !this.#isClosed) this.#doors.onWrongChunk(part.chunk);
         return reading.left;
       } catch (error) {
         if (tries < PACK_TRIES && !this.#isClosed) continue;

@@ -38,8 +38,8 @@ class Turns {
   #take(use: (done: () => void) => void): Promise<Buffer[]> {
     const stream = this.#stream;
     return new Promise((resolve, reject) => {
-      if (stream.destroyed) throw stream.errored ?? new Error('a zstd stream that is closed');
-      const closed = () => reject(stream.errored ?? new Error('a zstd stream that is closed'));
+      if (stream.destroyed) throw stream.errored ?? new Error(CLOSED);
+      const closed = () => reject(stream.errored ?? new Error(CLOSED));
       stream.once('close', closed);
       use(() => {
         stream.off('close', closed);
@@ -52,6 +52,8 @@ class Turns {
     });
   }
 }
+
+const CLOSED = 'a zstd stream that is closed';
 
 /** Of a frame: V8 does not see its some MiB outside its heap, and would collect them by the hundred. */
 const CALL_WEIGHT = 4;
@@ -90,9 +92,11 @@ export class ZstdPacker {
 export class ZstdUnpacker {
   #stream: ZstdDecompress | undefined;
   #turns: Turns | undefined;
+  #isClosed = false;
 
-  /** The content of one frame, in pieces. @throws {Error} no frame, or one of over PACK_FRAME_BYTES */
+  /** The content of one frame, in pieces. @throws {Error} no frame, or one of over PACK_FRAME_BYTES, or it was closed */
   async unpack(frame: Uint8Array): Promise<readonly Buffer[]> {
+    if (this.#isClosed) throw new Error(CLOSED);
     const { stream, turns } = this.#open();
     return turns.take((done) => {
       stream.write(frame, done);
@@ -100,6 +104,7 @@ export class ZstdUnpacker {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#stream?.destroy();
   }
 
