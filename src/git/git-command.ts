@@ -171,6 +171,10 @@ export class GitCommand {
     if (run.gitDir !== undefined && !isDirectory(run.gitDir)) throw gone();
     const child = this.#spawn(args, run);
     const ended = settled(child);
+    if (!child.stdin) throw notStarted((await ended).error, run.gitDir); // No descriptor was left for pipes.
+    child.stdio[3]?.on('error', () => {});
+    child.stdin.on('error', () => {}); // It may end before it has read all; its exit code tells.
+    child.stdin.end(run.input);
     if (child.pid !== undefined) run.onStarted?.(child.pid);
     let isLate = false;
     const end = () => child.pid !== undefined && endProcessGroup(child.pid);
@@ -205,14 +209,14 @@ export class GitCommand {
   }
 
   #spawn(args: readonly string[], run: GitRun) {
-    const { gitDir, server, hasOwnSsh = false, input, settings = [] } = run;
+    const { gitDir, server, hasOwnSsh = false, settings = [] } = run;
     const place = gitDir === undefined ? [] : [`--git-dir=${gitDir}`];
     const more = settings.flatMap((setting) => ['-c', setting]);
     const words = [...gitSettings(this.#environment), ...more, ...place, ...args];
     const { isBackground = false } = run;
     const isLong = server !== undefined || isBackground;
     const script = isBackground ? GUARDED.replace('exec ', 'exec nice -n 19 ') : GUARDED;
-    const child = spawn(isLong ? 'sh' : 'git', isLong ? ['-c', script, 'git', ...words] : words, {
+    return spawn(isLong ? 'sh' : 'git', isLong ? ['-c', script, 'git', ...words] : words, {
       // A repository that the server's own directory lies in is none of its business.
       cwd: gitDir ?? '/',
       env: gitEnvironment(this.#environment, { protocols: server?.protocols ?? [], hasOwnSsh }),
@@ -220,10 +224,6 @@ export class GitCommand {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe', ...(isLong ? (['pipe'] as const) : [])],
     });
-    child.stdio[3]?.on('error', () => {});
-    child.stdin.on('error', () => {}); // It may end before it has read all; its exit code tells.
-    child.stdin.end(input);
-    return child;
   }
 }
 
@@ -274,10 +274,10 @@ async function collectWords(stderr: Readable): Promise<string> {
   return Buffer.concat([head, tail]).toString();
 }
 
-function notStarted(error: Error, gitDir: string | undefined): GitFailed {
+function notStarted(error: Error | undefined, gitDir: string | undefined): GitFailed {
   // A process can't start in a directory that is not there; the system's words are those for a missing program.
   if (gitDir !== undefined && !isDirectory(gitDir)) return gone();
-  return new GitFailed(`cannot start git: ${error.message}`, { reason: 'missing' });
+  return new GitFailed(`cannot start git: ${error?.message ?? 'no reason'}`, { reason: 'missing' });
 }
 
 function gone(): GitFailed {

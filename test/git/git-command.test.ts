@@ -2,6 +2,7 @@
 // Method: the real git, with aliases that run a shell where a process must hang or write without end.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -94,6 +95,32 @@ test('of a long error the beginning and the end are kept', async () => {
   assert.match(failed.words, /^first/);
   assert.match(failed.words, /last\n$/);
   assert.ok(failed.words.length < 10_000);
+});
+
+test('a process without a file descriptor for its pipes is a failed one, and ends nothing', () => {
+  const script = `
+    import { closeSync, openSync } from 'node:fs';
+    import { GitCommand } from ${JSON.stringify(new URL('../../src/git/git-command.ts', import.meta.url).href)};
+    const git = new GitCommand({ environment: process.env });
+    const taken = [];
+    try { for (;;) taken.push(openSync('/dev/null')); } catch {}
+    const why = await git.run(['--version']).catch((error) => error.name + ': ' + error.message);
+    for (const descriptor of taken) closeSync(descriptor);
+    console.log(why, (await git.run(['--version'])).toString());`;
+  const node = [
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    '--input-type=module',
+    '-e',
+    script,
+  ];
+  const { stdout, stderr, status } = spawnSync('sh', ['-c', 'ulimit -n 200; exec "$@"', 'sh', ...node]);
+  assert.match(
+    stdout.toString(),
+    /^GitFailed: cannot start git: spawn git E[MN]FILE git version/,
+    stderr.toString(),
+  );
+  assert.equal(status, 0);
 });
 
 test('no git on the server', async (t) => {
