@@ -110,7 +110,7 @@ export class S3Client {
   }
 
   /**
-   * The first answer that says something: 2xx, 304, 404, 409, 412, 501. Its body must be read or destroyed.
+   * The first answer that says something: 2xx, 304, 404, 409, 412, 501, and a refusal of a HEAD. Its body must be read or destroyed.
    *
    * @throws {UpstreamDown} none came
    * @throws {UpstreamFailed} the request is refused
@@ -180,8 +180,11 @@ export class S3Client {
       this.#breaker.worked();
       return { response, why, mayWork: true };
     }
-    const isRenewed = (status === 400 || status === 401 || status === 403) && this.#renewKeys();
+    const isRefused = status === 400 || status === 401 || status === 403;
+    const isRenewed = isRefused && this.#renewKeys();
     const mayWork = isPutOff(status) || isRenewed || KEYS_REFUSED.has(code) || code === 'NoSuchBucket';
+    // Such an answer does not say whether the keys ran out or the object is absent.
+    if (!mayWork && request.method === 'HEAD' && isRefused) return { response, why, mayWork };
     return { why, mayWork };
   }
 

@@ -67,7 +67,8 @@ export class S3ObjectStore implements ObjectStore {
     const { statusCode: status } = response;
     const size = sizeOf(response, 0);
     if (status === 200 && size !== undefined) return infoOf(response.headers, size);
-    if (status === 404) return undefined;
+    // A refusal has no words here: a get or a put will say why.
+    if (status === 404 || status === 400 || status === 401 || status === 403) return undefined;
     throw new UpstreamFailed(`cannot ask ${this.#client.name}: status ${status} without a length`);
   }
 

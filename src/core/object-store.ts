@@ -41,7 +41,7 @@ export type ObjectStore = {
   readonly isDown: boolean;
   /** An object; undefined if there is none. @param range `from`: skips so many bytes; `etag`: of this version alone */
   get(key: string, range?: { readonly from: number; readonly etag: string }): Promise<ObjectRead | undefined>;
-  /** All about an object but its body. */
+  /** All about an object but its body; undefined if there is none, or the store refuses to tell. */
   head(key: string): Promise<ObjectInfo | undefined>;
   /** Stores an object. With `isOnce` one that is there stays: `present`. */
   put(key: string, body: ObjectBody, how: { readonly isOnce: boolean }): Promise<'stored' | 'present'>;

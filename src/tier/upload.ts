@@ -48,7 +48,7 @@ export async function putOnce(
     if ((await bucket.put(key, body, { isOnce: true })) === 'stored') return true;
     if (!isSure) return false;
     const there = await bucket.head(key);
-    if (there !== undefined && isSame(there, body)) return false;
+    if (there === undefined || isSame(there, body)) return false;
     wrong.note(key, 'another size or hash than that of the checked file');
   }
   await bucket.put(key, body, { isOnce: false });

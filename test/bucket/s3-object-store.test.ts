@@ -149,6 +149,15 @@ test('a server that knows no condition is asked first, and nothing that is there
   assert.equal(door.count(/^PUT/), 2);
 });
 
+test('keys that ran out are no fault of a file: its question has no words for it, its upload has', async (t) => {
+  const { door, store } = await open(t);
+  for (const status of [400, 401, 403]) {
+    door.fault = s3Error(status, 'ExpiredToken');
+    assert.equal(await store.head('x'), undefined);
+  }
+  await assert.rejects(store.put('x', body('x'), { isOnce: true }), { name: 'UpstreamDown' });
+});
+
 test('a body that is cut is an error, not an end', async (t) => {
   const { door, store } = await open(t);
   door.fault = (_, response) => {
