@@ -41,7 +41,7 @@ export class Sightings {
     const write = this.#write(module, versions.map(escapeVersion), beforeMs).catch((error: unknown) =>
       events.housekeepingFailed(`cannot note versions of ${module}: ${messageOf(error)}`),
     );
-    this.#noted = Promise.all([this.#noted, write]);
+    this.#noted = Promise.all([this.#noted, write]).then(() => {}); // Else each would keep all before it.
   }
 
   /** By escaped version, the time at which the module's list did not have it yet: Unix time. */
