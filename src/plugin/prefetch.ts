@@ -204,8 +204,9 @@ export class Prefetch {
       put.write(bytes);
       this.bytes += bytes.length;
       if (put.isWhole) this.#finish(row, put);
-    } catch {
-      this.#source?.onWrong?.(number);
+    } catch (error) {
+      // A full disk says nothing of what came.
+      if (!isOfSystem(error)) this.#source?.onWrong?.(number);
       this.#fail(number);
     }
   }
@@ -324,4 +325,9 @@ export class Prefetch {
     this.#vainMs += toMs - Math.max(fromMs, this.#vainToMs);
     this.#vainToMs = toMs;
   }
+}
+
+/** Whether the operating system failed, as for a full disk. */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
 }

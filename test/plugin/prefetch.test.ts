@@ -15,6 +15,7 @@ import { HOST_MARK } from '../../src/plugin/host-bound.ts';
 import { PREFETCH_VAIN_MS_MAX, PREFETCH_WAIT_MS } from '../../src/plugin/limits.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { heldActions, openPrefetch } from '../../src/plugin/open-prefetch.ts';
+import { Prefetch } from '../../src/plugin/prefetch.ts';
 import { RemoteCache } from '../../src/plugin/remote-cache.ts';
 import { RemoteSessions } from '../../src/plugin/remote-sessions.ts';
 import { withChange } from '../support/go-archive.ts';
@@ -292,6 +293,43 @@ test('at the end of a command all that waits is let go', async (t) => {
   late.close();
   assert.equal(await late.get(ROWS[0]?.actionId ?? ''), 'alone');
 });
+
+for (const { why, write, wrong } of [
+  {
+    why: 'a full disk',
+    write: () => {
+      throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'write' });
+    },
+    wrong: [],
+  },
+  { why: 'another output', write: () => {}, wrong: [0] },
+]) {
+  test(`whether a row is told to be wrong: ${why}`, async () => {
+    const told: number[] = [];
+    const seal = () => {
+      throw new Error('body does not match its OutputID');
+    };
+    const put = { write, seal, abort: () => {}, isWhole: true };
+    const row = { actionId: id('a'), outputId: id('b'), size: 1, time: '1', note: undefined };
+    const prefetch = new Prefetch({
+      local: { beginPut: () => put } as unknown as LocalCache,
+      bytesMax: 10,
+      open: async () => ({
+        read: async (sink) => {
+          sink.onIndex([row]);
+          sink.onBytes(0, Buffer.from('x'));
+        },
+        onWrong: (number) => told.push(number),
+        close: () => {},
+      }),
+      accepts: () => true,
+      isShareable: () => true,
+      now: () => 0,
+    });
+    assert.equal(await prefetch.get(row.actionId), 'alone');
+    assert.deepEqual(told, wrong);
+  });
+}
 
 test('a list of held actions that is damaged names fewer of them', async (t) => {
   const { parts } = await rig(t, () => {});
