@@ -102,6 +102,7 @@ export class Sessions {
             seq,
           });
     if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
+    if (seq === 0) events.buildCacheAsked('session-output', 'hit');
     if (!isPlain) events.deltaSent(Math.min(CHUNK_BYTES, size - seq * CHUNK_BYTES), bytes.byteLength);
     return { bytes, isDelta: !isPlain };
   }

@@ -218,7 +218,8 @@ export class Metrics {
       upstreamRequests: sum(requests),
       upstreamFailures: sum(requests.filter(({ labels }) => /^(?:error|5)/.test(String(labels.code)))),
       upstreamBytes: sum(await samplesOf(this.upstreamBytes)),
-      buildHits: build('get', 'hit'),
+      // A client does not ask for what a session's stream has brought.
+      buildHits: build('get', 'hit') + build('session-output', 'hit'),
       buildMisses: build('get', 'miss'),
       buildPuts: build('put', 'stored'),
       storeWrites: sum(await samplesOf(this.storeWrites)),

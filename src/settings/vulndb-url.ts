@@ -1,6 +1,6 @@
 /** The URL of a vulnerability database, as GOVULNDB has it. */
 
-import { BadRequest } from '../core/errors.ts';
+import { BadRequest, messageOf } from '../core/errors.ts';
 import { type ListMember, parseProxyList } from '../upstream/proxy-list-syntax.ts';
 
 /**
@@ -9,11 +9,19 @@ import { type ListMember, parseProxyList } from '../upstream/proxy-list-syntax.t
  * @throws {BadRequest} it is not one https, http or file URL
  */
 export function placeOfDatabase(url: string): string | undefined {
-  const [member, more] = parseProxyList(url);
+  const [member, more] = membersOf(url);
   if (member === undefined || more !== undefined || member.kind === 'direct') {
     throw new BadRequest('it takes one URL, or off');
   }
   return placeOf(member);
+}
+
+function membersOf(url: string): readonly ListMember[] {
+  try {
+    return parseProxyList(url);
+  } catch (error) {
+    throw new BadRequest(messageOf(error).replace('cannot read upstream list: ', ''));
+  }
 }
 
 function placeOf(member: ListMember): string | undefined {

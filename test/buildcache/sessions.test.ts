@@ -15,6 +15,7 @@ import { decodeDelta } from '../../src/core/delta.ts';
 import { Busy, NotFound, StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { type IndexRow, shortIdsOf } from '../../src/core/session-wire.ts';
+import { Metrics } from '../../src/observe/metrics.ts';
 import { SessionStream } from '../../src/plugin/session-stream.ts';
 import { FakeClock, openLocalStore, readAll, SeenEvents } from '../support/fakes.ts';
 import { goArchive, withChange } from '../support/go-archive.ts';
@@ -32,7 +33,11 @@ function rig(t: TestContext) {
   t.after(() => store.close());
   const clock = new FakeClock();
   const used = lastUseOfActions(store);
-  const sessions = new Sessions({ store, used, clock, events: new SeenEvents() });
+  const metrics = new Metrics();
+  const events = Object.assign(new SeenEvents(), {
+    buildCacheAsked: (op: string, result: string) => metrics.buildCacheRequests.inc({ op, result }),
+  });
+  const sessions = new Sessions({ store, used, clock, events });
   const put = async (outputs: readonly Uint8Array[], { commit = '', namespace = '' } = {}) => {
     const actionIds: string[] = [];
     for (const [at, bytes] of outputs.entries()) {
@@ -54,7 +59,7 @@ function rig(t: TestContext) {
     const question = { ...NAME, namespaces, held: shortIdsOf(held), bytesMax, encoding, takesDeltas };
     return Buffer.from(await readAll(await sessions.stream(question)));
   };
-  return { store, clock, used, sessions, put, ask };
+  return { store, clock, used, sessions, metrics, put, ask };
 }
 
 async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -320,4 +325,11 @@ test('where the old output goes in the middle, the new one comes whole', async (
   const got = read(await ask({ held, takesDeltas: true }));
   assert.equal(got.deltas.size, 0);
   assert.ok(got.outputs.get(0)?.equals(changed));
+});
+
+test('outputs that a session sends count as hits: clients do not ask for them again', async (t) => {
+  const { put, ask, metrics } = rig(t);
+  await put([randomBytes(10), randomBytes(2 * CHUNK_BYTES), Buffer.alloc(0)]);
+  await ask();
+  assert.equal((await metrics.totals()).buildHits, 2);
 });

@@ -345,7 +345,7 @@ test('other methods are 405 with Allow', () =>
 
 /** Sent as they are: `fetch` would tidy some of them up. */
 const malformed: readonly { readonly path: string; readonly why: string }[] = [
-  { path: '/', why: 'no module' },
+  { path: '/mod/', why: 'no module' },
   { path: '/github.com', why: 'no request' },
   { path: '/@v/list', why: 'empty module path' },
   { path: '/github.com/Azure/x/@v/list', why: 'a raw capital' },
