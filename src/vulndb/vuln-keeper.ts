@@ -3,7 +3,7 @@
  * can say which stored versions are concerned. It goes on while the database answers, and begins anew with each index.
  */
 
-import { isServeError, messageOf } from '../core/errors.ts';
+import { type ErrorKind, isServeError, messageOf } from '../core/errors.ts';
 import { escapeModulePath } from '../core/module-path.ts';
 import type { Store } from '../core/store-port.ts';
 import { modulePathOf } from './indexed-module.ts';
@@ -77,8 +77,9 @@ export class VulnKeeper {
   }
 }
 
-/** One report that the database lacks keeps no other from being fetched. */
+/** One report that the database lacks, or that is none, keeps no other from being fetched. */
 function orMissing(error: unknown): void {
-  const isMissing = isServeError(error) && (error.kind === 'not-found' || error.kind === 'gone');
-  if (!isMissing) throw error;
+  if (!isServeError(error) || !OF_ONE_REPORT.has(error.kind)) throw error;
 }
+
+const OF_ONE_REPORT: ReadonlySet<ErrorKind> = new Set(['not-found', 'gone', 'upstream-failed']);

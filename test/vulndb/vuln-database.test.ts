@@ -232,6 +232,18 @@ test('reports about stored modules and Go itself are fetched ahead, and name the
   });
 });
 
+test('one report that is none keeps no other from being fetched ahead', async (t) => {
+  const { get, keeper, stopped, upstream, open } = world(t, [
+    { ...one, module: 'stdlib' },
+    { ...two, module: 'toolchain' },
+  ]);
+  upstream.says.set('ID/GO-2024-1.json.gz', '<html>pay here</html>');
+  await get('index/modules.json.gz');
+  await keeper.settled();
+  assert.deepEqual(stopped, []);
+  assert.equal((await get('ID/GO-2024-2.json', open({ isOffline: true }))).origin, 'store');
+});
+
 test('work ahead ends where the database fails, and says why', async (t) => {
   const { get, keeper, stopped, upstream } = world(t, [
     { ...one, module: 'stdlib' },
