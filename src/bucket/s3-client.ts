@@ -5,8 +5,10 @@
  * Keys are read anew when the server no longer takes them: another program may have renewed their file.
  */
 
-import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import type * as http from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type * as https from 'node:https';
+import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getCACertificates } from 'node:tls';
@@ -30,6 +32,11 @@ import {
 } from './limits.ts';
 import { errorCode } from './s3-answer.ts';
 import { signed } from './signing.ts';
+
+// Not by `import`: that reads all of their getters, one of which loads Node's own undici. Every start of a server paid for it.
+const require = createRequire(import.meta.url);
+const plain: typeof http = require('node:http');
+const tls: typeof https = require('node:https');
 
 export type S3ClientOptions = {
   readonly bucket: BucketAddress;
@@ -73,7 +80,7 @@ const KEYS_REFUSED: ReadonlySet<string> = new Set([
 export class S3Client {
   readonly #options: S3ClientOptions;
   readonly #url: URL;
-  readonly #agent: HttpAgent;
+  readonly #agent: http.Agent;
   readonly #gate: Gate;
   readonly #breaker: CircuitBreaker;
   #credentials: Credentials;
@@ -84,7 +91,7 @@ export class S3Client {
     this.#options = options;
     this.#url = bucketUrl(options.bucket);
     const settings = { keepAlive: true, maxSockets: BUCKET_REQUESTS_MAX, maxFreeSockets: 16 };
-    this.#agent = this.#isHttps ? new HttpsAgent({ ...settings, ca: trusted() }) : new HttpAgent(settings);
+    this.#agent = this.#isHttps ? new tls.Agent({ ...settings, ca: trusted() }) : new plain.Agent(settings);
     this.#gate = new Gate({
       placesMax: BUCKET_REQUESTS_MAX,
       queueMax: BUCKET_QUEUE_MAX,
@@ -228,7 +235,7 @@ export class S3Client {
   ): Promise<IncomingMessage> {
     const timeoutMs = body === undefined ? BUCKET_ANSWER_MS : BUCKET_UPLOAD_ANSWER_MS;
     return new Promise((resolve, reject) => {
-      const send = this.#isHttps ? requestHttps : requestHttp;
+      const send = this.#isHttps ? tls.request : plain.request;
       const request = send(url, { method, headers, agent: this.#agent, timeout: timeoutMs });
       request.on('timeout', () => request.destroy(new Silence(`no answer in ${timeoutMs} ms`)));
       request.on('error', reject);
