@@ -7,14 +7,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { lastingPort } from './free-port.ts';
 
 export type Gone = { readonly url: string; close(): Promise<void> };
 
-/** A port where nobody listens. */
+/** A port where nobody listens, nor will: a server that asks for any free port could get one of the kernel's. */
 export async function refusing(): Promise<Gone> {
-  const server = await listening(createServer());
-  await closed(server);
-  return { url: urlOf(server.port), close: async () => {} };
+  return { url: urlOf(await lastingPort()), close: async () => {} };
 }
 
 /** Connections are taken and requests read; nothing ever comes back. */
