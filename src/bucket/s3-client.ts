@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { getCACertificates } from 'node:tls';
+import { NO_BODY } from '../core/cache-id.ts';
 import { collect } from '../core/collect.ts';
 import { isServeError, messageOf, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
 import { Gate } from '../core/gate.ts';
@@ -59,9 +60,6 @@ export type S3Request = {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: ObjectBody;
 };
-
-/** The SHA-256 of nothing. */
-const NO_BODY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 /** Answers to a condition, the last one of a server that knows none. */
 const SAYING: ReadonlySet<number> = new Set([304, 409, 412, 501]);

@@ -10,6 +10,9 @@ export function isCacheId(text: unknown): text is string {
   return typeof text === 'string' && CACHE_ID.test(text);
 }
 
+/** The SHA-256 of nothing: the ID of an empty output, and what the signature of a request without a body has. */
+export const NO_BODY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+
 const CACHE_ID = /^[0-9a-f]{64}$/;
 
 /** Whether this is an action's time as it stands in headers and action files: Unix nanoseconds, decimal. */

@@ -6,10 +6,10 @@
  * can't be: who may write to the bucket may name another output.
  */
 
-import { isCacheId, isCacheTime } from '../core/cache-id.ts';
+import { isCacheId, isCacheTime, NO_BODY } from '../core/cache-id.ts';
 import { collect } from '../core/collect.ts';
 import { BucketObjects } from './bucket-objects.ts';
-import { type BucketServerOptions, NO_BODY, sha256 } from './bucket-server.ts';
+import { type BucketServerOptions, sha256 } from './bucket-server.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { BUCKET_ACTION_BYTES_MAX, PLUGIN_DOWNLOAD_BYTES_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { type BucketAddress, bucketUrl } from '../bucket/bucket-address.ts';
 import type { Credentials } from '../bucket/credentials.ts';
 import { signed } from '../bucket/signing.ts';
+import { NO_BODY } from '../core/cache-id.ts';
 import { collect } from '../core/collect.ts';
 import { HttpPeer, type PeerOptions, type RequestBody } from './http-peer.ts';
 import { BUCKET_BACKOFF_MS, BUCKET_ERROR_BYTES_MAX, BUCKET_TRIES } from './limits.ts';
@@ -79,9 +80,6 @@ export class BucketServer extends HttpPeer {
 export function sha256(bytes: Buffer): string {
   return crypto().createHash('sha256').update(bytes).digest('hex');
 }
-
-/** The SHA-256 of nothing. */
-export const NO_BODY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 /** SlowDown is 503. */
 function isPutOff(status: number): boolean {

@@ -1,13 +1,14 @@
 /** Uploads of the build cache: an action of the main namespace, after its output. */
 
 import { createHash } from 'node:crypto';
+import { STORED_MAIN } from '../core/cache-id.ts';
 import { StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import { bodyOf, type ObjectBody } from '../core/object-store.ts';
 import { actionObject, outputObject } from './layout.ts';
 import { NOTHING_TO_DO, putOnce, type Uploaded, type UploadOptions } from './upload.ts';
 
-const MAIN = [''];
+const MAIN = [STORED_MAIN];
 
 /** Uploads a stored action. One that is stored no more needs nothing. @throws as {@link putOnce} */
 export async function uploadAction(options: UploadOptions, actionId: string): Promise<Uploaded> {

@@ -5,7 +5,7 @@
  * may put to a server may. Clients that trust signatures alone tell it apart: signatures come with the action as its note.
  */
 
-import { isCacheId, isCacheTime } from '../core/cache-id.ts';
+import { isCacheId, isCacheTime, NO_BODY, STORED_MAIN } from '../core/cache-id.ts';
 import { collect } from '../core/collect.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
 import type { ObjectStore } from '../core/object-store.ts';
@@ -69,7 +69,14 @@ export class BucketActions {
     const action = await this.#action(actionId);
     if (action === undefined || !(await this.#bringOutput(actionId, action.outputId))) return false;
     const { outputId, time, notes } = action;
-    const put = { namespace: '', actionId, outputId, time, isInBucket: true, nowMs: clock.wallMs() } as const;
+    const put = {
+      namespace: STORED_MAIN,
+      actionId,
+      outputId,
+      time,
+      isInBucket: true,
+      nowMs: clock.wallMs(),
+    } as const;
     if (notes.length === 0) await store.putAction(put);
     for (const note of notes) await store.putAction({ ...put, note });
     return true;
@@ -120,9 +127,6 @@ export class BucketActions {
     this.#misses.set(actionId, this.#options.clock.monotonicMs() + ACTION_MISS_MS);
   }
 }
-
-/** The SHA-256 of nothing: such an output needs no object. */
-const NO_BODY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
