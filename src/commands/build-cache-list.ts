@@ -1,6 +1,6 @@
 /** The commands of the build cache on the machines that use it, for `command-list.ts`. */
 
-import { connectFlags, pluginFlags } from '../plugin/options.ts';
+import { connectFlags, pluginFlags } from '../plugin/flags.ts';
 import type { Command } from './command.ts';
 
 const cacheprog: Command = {

@@ -5,7 +5,7 @@
 
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { pluginFlags } from '../plugin/options.ts';
+import { pluginFlags } from '../plugin/flags.ts';
 import { pluginServerOptions, type ServeOption, serveOptions } from '../settings/serve-options.ts';
 import { buildCacheCommands } from './build-cache-list.ts';
 import type { Command } from './command.ts';

@@ -11,7 +11,8 @@ import { NAMESPACE_HEADER } from '../core/build-cache-wire.ts';
 import { messageOf } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
 import { SESSIONS_PATH, type SessionTold } from '../core/session-wire.ts';
-import { type PluginOptions, pluginFlags, readArgs, readOptions } from '../plugin/options.ts';
+import { pluginFlags } from '../plugin/flags.ts';
+import { type PluginOptions, readArgs, readOptions } from '../plugin/options.ts';
 import { factsOf } from '../plugin/session-name.ts';
 
 /** A thing that is wrong, and the line that mends it where there is one. */

@@ -1,7 +1,7 @@
 /** The commands that read or change a store: their names, flags and help, and how their code is loaded. */
 
 import { BUCKET_FLAGS } from '../plugin/bucket-flags.ts';
-import { pluginFlags } from '../plugin/options.ts';
+import { pluginFlags } from '../plugin/flags.ts';
 import { type ServeOption, serveOptions } from '../settings/serve-options.ts';
 import type { Command } from './command.ts';
 import { config, isOn, toggle } from './command-flags.ts';

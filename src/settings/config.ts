@@ -25,106 +25,95 @@ import {
   sizeFrom,
 } from '../core/setting.ts';
 import { UsageError } from '../core/usage-error.ts';
-import { checkMappingsMeet, parsePathMappings } from '../git/path-mapping.ts';
 import { isSafe } from '../oidc/issuer-get.ts';
 import { BUCKET_FLAGS } from '../plugin/bucket-flags.ts';
-import { type FindSetting, findIn, pluginFlags } from '../plugin/options.ts';
-import { parseProxyList } from '../upstream/proxy-list-syntax.ts';
-import { parseRoutes, type Route } from '../upstream/route-syntax.ts';
+import { pluginFlags } from '../plugin/flags.ts';
+import { type FindSetting, findIn } from '../plugin/options.ts';
+import type { Route } from '../upstream/route-syntax.ts';
+import type { ProxyEnv } from '../upstream/settings.ts';
 import { askGo } from './ask-go.ts';
 import { type BucketConfig, readBucketConfig } from './bucket-config.ts';
 import { type Env, GoEnv } from './go-env.ts';
+import {
+  type DatabaseSettings,
+  readDatabases,
+  readMappings,
+  readProxyEnv,
+  readRoutes,
+  readUpstream,
+  type UpstreamSettings,
+} from './outside-settings.ts';
 import { type PluginConfig, readPlugin } from './plugin-config.ts';
 import { type PolicySettings, readPolicySettings } from './policy-settings.ts';
 import { serveOptions } from './serve-options.ts';
-import { checked, type Found, nonEmpty, parseFound, Settings } from './sources.ts';
-import { placeOfDatabase } from './vulndb-url.ts';
+import { nonEmpty, Settings } from './sources.ts';
 
 /** Durations in ms, sizes in bytes; `serve-options.ts` explains each of them. */
-export type Config = PolicySettings & {
-  readonly addr: Address;
-  /** Names that clients may reach it by, beside its own, as `parseHostNames` gives them. */
-  readonly hosts: readonly string[];
-  /** Absolute. For a link, the path of its target. */
-  readonly dbPath: string;
-  /** A list in GOPROXY's form, as `parseProxyList` takes it; `off` if there is none and none is needed. */
-  readonly upstream: string;
-  /** The origin of `upstream`, for the log: `--upstream`, `go env GOPROXY`, … */
-  readonly upstreamFrom: string;
-  /** Modules with upstreams of their own; the first one that matches counts. */
-  readonly routes: readonly Route[];
-  /** As `matchPrefixPatterns` takes them; may be empty. */
-  readonly privatePatterns: string;
-  /** Patterns of modules that no upstream hears of; GONOPROXY's, else the private ones. */
-  readonly noProxyPatterns: string;
-  /** Where the repositories of private modules are, beside what their hosts say; undefined: none is fetched from Git. */
-  readonly gitMappings: string | undefined;
-  /** The directory of the repositories' copies; undefined: beside the database. */
-  readonly gitDir: string;
-  /** Patterns of private modules that may be asked for without TLS. */
-  readonly insecurePatterns: string;
-  /** The server's own, for the `git` program. */
-  readonly environment: Env;
-  /** Those of the command line, for settings that are read again. */
-  readonly flags: ConfigSources['flags'];
-  /** Patterns of modules that need a login, wherever they come from; may be empty. */
-  readonly loginPatterns: string;
-  /** The networks whose clients may read both without a login. */
-  readonly privateNetworks: readonly Network[];
-  /** Absolute; both or none. */
-  readonly tlsCert: string | undefined;
-  readonly tlsKey: string | undefined;
-  /** Absolute. */
-  readonly authFile: string | undefined;
-  /** Both or none. */
-  readonly oidcIssuer: string | undefined;
-  readonly oidcAudience: string | undefined;
-  readonly listTtlMs: number;
-  readonly negativeTtlMs: number;
-  readonly staleWaitMs: number;
-  readonly clientStallMs: number;
-  readonly firstByteWaitMs: number;
-  readonly offline: boolean;
-  readonly cacheBytesMax: number;
-  readonly cacheTtlMs: number;
-  readonly cacheWeakBytesMax: number;
-  readonly readers: number;
-  /** Bytes of the store's file; undefined: no zip is dropped. */
-  readonly storeBytesMax: number | undefined;
-  /** Of modules whose zips are never dropped, beside private ones, as `pinsOf` takes them; may be empty. */
-  readonly pinPatterns: string;
-  /** Bytes of the build cache in the store, and how long an unused output stays. */
-  readonly buildCacheBytesMax: number;
-  readonly buildCacheExpiryMs: number;
-  readonly cacheReadNeedsLogin: boolean;
-  readonly verify: 'off' | 'store' | 'strict';
-  /** As `parseDatabases` takes them; `off` for none. */
-  readonly sumdb: string;
-  /** The URL of a vulnerability database, as `placeOfDatabase` takes it; `off` for none. */
-  readonly vulndb: string;
-  /** Patterns of modules that no checksum database is asked about: GONOSUMDB's, else the private ones. */
-  readonly noSumdbPatterns: string;
-  /** Behind the store; undefined: none. `bucketPrivate`: private modules go there, and come from there. */
-  readonly bucket: BucketConfig | undefined;
-  readonly bucketPrivate: boolean;
-  readonly pprof: boolean;
-  /** Import Go's download cache at the start. */
-  readonly importLocalCache: boolean;
-  /** Absolute; undefined: the one that `go env GOMODCACHE` names. */
-  readonly localCacheDir: string | undefined;
-  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
-  readonly proxyEnv: ProxyEnv;
-  /** Systemd started this and waits for word; `watchdogMs`: how long it waits for the next. */
-  readonly systemd: { readonly watchdogMs: number | undefined } | undefined;
-};
+export type Config = PolicySettings &
+  UpstreamSettings &
+  DatabaseSettings & {
+    /** Modules with upstreams of their own; the first one that matches counts. */
+    readonly routes: readonly Route[];
+    /** Where the repositories of private modules are, beside what their hosts say; undefined: none is fetched from Git. */
+    readonly gitMappings: string | undefined;
 
-/** HTTP_PROXY, HTTPS_PROXY and NO_PROXY; empty means none. `isCgi`: REQUEST_METHOD is set, as in a CGI program. */
-export type ProxyEnv = {
-  readonly httpProxy: string;
-  readonly httpsProxy: string;
-  readonly noProxy: string;
-  readonly isCgi: boolean;
-};
+    readonly addr: Address;
+    /** Names that clients may reach it by, beside its own, as `parseHostNames` gives them. */
+    readonly hosts: readonly string[];
+    /** Absolute. For a link, the path of its target. */
+    readonly dbPath: string;
+    /** The directory of the repositories' copies; undefined: beside the database. */
+    readonly gitDir: string;
+    /** Patterns of private modules that may be asked for without TLS. */
+    readonly insecurePatterns: string;
+    /** The server's own, for the `git` program. */
+    readonly environment: Env;
+    /** Those of the command line, for settings that are read again. */
+    readonly flags: ConfigSources['flags'];
+    /** Patterns of modules that need a login, wherever they come from; may be empty. */
+    readonly loginPatterns: string;
+    /** The networks whose clients may read both without a login. */
+    readonly privateNetworks: readonly Network[];
+    /** Absolute; both or none. */
+    readonly tlsCert: string | undefined;
+    readonly tlsKey: string | undefined;
+    /** Absolute. */
+    readonly authFile: string | undefined;
+    /** Both or none. */
+    readonly oidcIssuer: string | undefined;
+    readonly oidcAudience: string | undefined;
+    readonly listTtlMs: number;
+    readonly negativeTtlMs: number;
+    readonly staleWaitMs: number;
+    readonly clientStallMs: number;
+    readonly firstByteWaitMs: number;
+    readonly offline: boolean;
+    readonly cacheBytesMax: number;
+    readonly cacheTtlMs: number;
+    readonly cacheWeakBytesMax: number;
+    readonly readers: number;
+    /** Bytes of the store's file; undefined: no zip is dropped. */
+    readonly storeBytesMax: number | undefined;
+    /** Of modules whose zips are never dropped, beside private ones, as `pinsOf` takes them; may be empty. */
+    readonly pinPatterns: string;
+    /** Bytes of the build cache in the store, and how long an unused output stays. */
+    readonly buildCacheBytesMax: number;
+    readonly buildCacheExpiryMs: number;
+    readonly cacheReadNeedsLogin: boolean;
+    readonly verify: 'off' | 'store' | 'strict';
+    /** Behind the store; undefined: none. `bucketPrivate`: private modules go there, and come from there. */
+    readonly bucket: BucketConfig | undefined;
+    readonly bucketPrivate: boolean;
+    readonly pprof: boolean;
+    /** Import Go's download cache at the start. */
+    readonly importLocalCache: boolean;
+    /** Absolute; undefined: the one that `go env GOMODCACHE` names. */
+    readonly localCacheDir: string | undefined;
+    readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+    readonly proxyEnv: Required<ProxyEnv>;
+    /** Systemd started this and waits for word; `watchdogMs`: how long it waits for the next. */
+    readonly systemd: { readonly watchdogMs: number | undefined } | undefined;
+  };
 
 export type ConfigSources = {
   /** The values on the command line, by the flags' names without dashes. `config` is among them. */
@@ -142,16 +131,16 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
   const settings = new Settings(flags, env);
   const goEnv = new GoEnv(env);
   const offline = settings.read(serveOptions.offline, parseSwitch, 'false');
-  const patterns = readSumdb(settings, goEnv);
+  const databases = readDatabases(settings, goEnv);
   const config = {
     addr: settings.readAddr(),
     hosts: settings.read(serveOptions.hosts, parseHostNames),
     dbPath: readDbPath(settings),
-    ...patterns,
-    routes: readRoutes(settings.find('route')),
+    ...databases,
+    routes: readRoutes(settings),
     loginPatterns: settings.readIfSet(serveOptions.loginPatterns, parsePatterns) ?? '',
     privateNetworks: settings.read(serveOptions.privateNetworks, parseNetworks),
-    gitMappings: readMappings(settings.find('git'), patterns.noProxyPatterns),
+    gitMappings: readMappings(settings, databases.noProxyPatterns),
     gitDir: readGitDir(settings),
     insecurePatterns: settings.read(serveOptions.insecurePatterns, parsePatterns),
     environment: env,
@@ -191,14 +180,11 @@ export async function loadConfig({ flags, env = process.env }: ConfigSources): P
     systemd: readSystemd(env),
   };
   // Last, as it may start a process: a mistyped value is told at once.
-  const found = await findUpstream(settings, { env, goEnv, offline });
-  return Object.freeze({ ...config, upstream: readUpstream(found), upstreamFrom: found.from });
+  return Object.freeze({ ...config, ...(await readUpstream(settings, { env, goEnv, offline })) });
 }
 
 /** The settings of a command that uses no network: the store, and the checksum databases. */
-export type StoreConfig = Pick<Config, 'dbPath' | 'gitDir' | 'sumdb' | 'vulndb' | PatternField>;
-
-type PatternField = 'privatePatterns' | 'noProxyPatterns' | 'noSumdbPatterns';
+export type StoreConfig = Pick<Config, 'dbPath' | 'gitDir'> & DatabaseSettings;
 
 /**
  * As {@link loadConfig}, for commands that go nowhere: no upstream is looked for.
@@ -210,7 +196,7 @@ export function loadStoreConfig({ flags, env = process.env }: ConfigSources): St
   return Object.freeze({
     dbPath: readDbPath(settings),
     gitDir: readGitDir(settings),
-    ...readSumdb(settings, new GoEnv(env)),
+    ...readDatabases(settings, new GoEnv(env)),
   });
 }
 
@@ -291,45 +277,6 @@ function readGitDir(settings: Settings): string {
   return settings.readIfSet(serveOptions.gitDir, parsePath) ?? `${readDbPath(settings)}.git`;
 }
 
-function readSumdb(settings: Settings, goEnv: GoEnv): Omit<StoreConfig, 'dbPath' | 'gitDir'> {
-  return {
-    sumdb: parseFound(serveOptions.sumdb, findSumdb(settings, goEnv), parseText),
-    vulndb: readVulndb(settings, goEnv),
-    ...readPatterns(settings, goEnv),
-  };
-}
-
-/** GOVULNDB is no setting of `go env`; gopls and govulncheck read it as one. */
-function readVulndb(settings: Settings, goEnv: GoEnv): string {
-  const fallback = { text: 'https://vuln.go.dev', from: 'default' };
-  const found = settings.find('vulndb') ?? goEnv.find('GOVULNDB') ?? fallback;
-  const url = parseFound(serveOptions.vulndb, found, parseText);
-  checked(serveOptions.vulndb, found, () => placeOfDatabase(url));
-  return url;
-}
-
-/** Undefined: off. */
-function readMappings(found: Found | undefined, noProxyPatterns: string): string | undefined {
-  if (found === undefined || found.text === '') return '';
-  const mappings = parseFound(serveOptions.gitMappings, found, parseText);
-  if (mappings === 'off') return undefined;
-  checked(serveOptions.gitMappings, found, () =>
-    checkMappingsMeet(parsePathMappings(mappings), noProxyPatterns),
-  );
-  return mappings;
-}
-
-/** As cmd/go/internal/cfg has it: GOPRIVATE is only the default of the other two, which may take it back by "none". */
-function readPatterns(settings: Settings, goEnv: GoEnv): Pick<StoreConfig, PatternField> {
-  const secret = settings.find('private') ?? goEnv.find('GOPRIVATE') ?? { text: '', from: 'default' };
-  const read = (found: Found) => parseFound(serveOptions.privatePatterns, found, parsePatterns);
-  return {
-    privatePatterns: read(secret),
-    noProxyPatterns: read(goEnv.find('GONOPROXY') ?? secret),
-    noSumdbPatterns: read(goEnv.find('GONOSUMDB') ?? secret),
-  };
-}
-
 const HOUR_MS = 3_600_000;
 
 /** A store of less has room for the smallest modules only. */
@@ -342,52 +289,10 @@ function defaultReaders(): string {
   return String(Math.min(READERS_MAX, Math.max(1, availableParallelism() - 1)));
 }
 
-/** Looked into at once, so that a mistyped list makes no store. The parser's own words hold no password. */
-function readUpstream({ text, from }: Found): string {
-  const list = parseFound(serveOptions.upstream, { text, from }, parseText);
-  checked(serveOptions.upstream, { text, from }, () => parseProxyList(list));
-  return list;
-}
-
-function readRoutes(found: Found | undefined): readonly Route[] {
-  if (found === undefined) return [];
-  const text = parseFound(serveOptions.routes, found, parseText);
-  return checked(serveOptions.routes, found, () => parseRoutes(text));
-}
-
-async function findUpstream(
-  settings: Settings,
-  { env, goEnv, offline }: { env: Env; goEnv: GoEnv; offline: boolean },
-): Promise<Found> {
-  const found = settings.find('upstream') ?? goEnv.find('GOPROXY');
-  if (found !== undefined) return found;
-  if (offline) return { text: 'off', from: '--offline' };
-  const text = await askGo('GOPROXY', env);
-  if (text !== undefined) return { text, from: 'go env GOPROXY' };
-  throw new UsageError(
-    'no upstream: pass --upstream https://proxy.example or set GOPROXY; --offline serves only what is stored',
-  );
-}
-
-function findSumdb(settings: Settings, goEnv: GoEnv): Found {
-  return settings.find('sumdb') ?? goEnv.find('GOSUMDB') ?? { text: 'sum.golang.org', from: 'default' };
-}
-
 /** The download cache of `go`; undefined without Go. */
 export async function findLocalCache(env: Env = process.env): Promise<string | undefined> {
   const modules = nonEmpty(env.GOMODCACHE) ?? (await askGo('GOMODCACHE', env));
   return modules && resolve(modules, 'cache/download');
-}
-
-/** Upper case first, as Go 1.26 has it. */
-function readProxyEnv(env: Env): ProxyEnv {
-  const either = (name: string) => nonEmpty(env[name]) ?? env[name.toLowerCase()] ?? '';
-  return Object.freeze({
-    httpProxy: either('HTTP_PROXY'),
-    httpsProxy: either('HTTPS_PROXY'),
-    noProxy: either('NO_PROXY'),
-    isCgi: nonEmpty(env.REQUEST_METHOD) !== undefined,
-  });
 }
 
 /** As sd_notify(3) and sd_watchdog_enabled(3) have it; a watchdog of another process is none of ours. */

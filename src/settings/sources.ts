@@ -7,7 +7,7 @@ import { type Address, parseAddress } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError, unknownName } from '../core/usage-error.ts';
-import { pluginFlags } from '../plugin/options.ts';
+import { pluginFlags } from '../plugin/flags.ts';
 import type { Env } from './go-env.ts';
 import { pluginServerOptions, type ServeOption, serveOptions } from './serve-options.ts';
 

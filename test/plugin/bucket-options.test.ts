@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { findIn, pluginFlags, readArgs, readOptions } from '../../src/plugin/options.ts';
+import { pluginFlags } from '../../src/plugin/flags.ts';
+import { findIn, readArgs, readOptions } from '../../src/plugin/options.ts';
 import { PluginCache } from '../../src/plugin/plugin-cache.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
