@@ -41,6 +41,18 @@ export const NAMESPACE_HEADER = 'astera-namespace';
 /** Of a put, the writer's signature; of an answer, all that were put, with spaces between. */
 export const SIGNATURE_HEADER = 'astera-signature';
 
+/** In a bucket, the same beside an action's object: a header of S3 for what users add to an object. */
+export const SIGNATURE_METADATA = 'x-amz-meta-astera-signature';
+
+/** Signatures of one entry in a bucket: S3 keeps 2 kB beside an object, and one has 107 bytes. */
+export const BUCKET_SIGNATURES_MAX = 4;
+
+/** Puts a signature before those that an entry has. What has another form is dropped. */
+export function joinSignatures(own: string, others: string | undefined): string {
+  const all = new Set([own, ...(others ?? '').split(' ').filter(isSignature)]);
+  return [...all].slice(0, BUCKET_SIGNATURES_MAX).join(' ');
+}
+
 /** Whether this has the form of one signature: version, key ID and 64 bytes in base64url. Not whether it is right. */
 export function isSignature(text: unknown): text is string {
   return typeof text === 'string' && SIGNATURE.test(text);

@@ -10,6 +10,16 @@ import type { RequestBody } from './http-peer.ts';
 import { BUCKET_ASKED_BYTES_MIN, BUCKET_WRONG_MAX } from './limits.ts';
 import type { UploadEnd } from './remote.ts';
 
+/** `there`: an object of that path was there before. */
+export type StoreEnd = UploadEnd | 'there';
+
+export type StoreOptions = {
+  /** Whatever is there now. */
+  readonly isReplaced?: boolean;
+  /** Headers that the server keeps beside the object. */
+  readonly metadata?: Readonly<Record<string, string>>;
+};
+
 export class BucketObjects {
   readonly server: BucketServer;
   readonly #options: BucketServerOptions;
@@ -70,18 +80,18 @@ export class BucketObjects {
     path: string,
     body: RequestBody,
     sha256: string,
-    { isReplaced = false } = {},
-  ): Promise<UploadEnd> {
+    { isReplaced = false, metadata = {} }: StoreOptions = {},
+  ): Promise<StoreEnd> {
     const isOnce = !isReplaced && this.#isConditional && !this.#wrong.has(path);
-    const condition = isOnce ? { 'if-none-match': '*' } : {};
-    const response = await this.server.send('PUT', path, condition, { ...body, sha256 });
+    const headers = { ...metadata, ...(isOnce && { 'if-none-match': '*' }) };
+    const response = await this.server.send('PUT', path, headers, { ...body, sha256 });
     const { statusCode: status = 0 } = response;
     const { code, why } = await this.server.refusal(response);
     // It is there, or somebody writes it now.
-    if (isOnce && (status === 412 || status === 409)) return 'stored';
+    if (isOnce && (status === 412 || status === 409)) return 'there';
     if (isOnce && status === 501) {
       this.#isConditional = false;
-      return this.store(path, body, sha256);
+      return this.store(path, body, sha256, { metadata });
     }
     // S3 says so of keys that ran out, too.
     if (status === 400 && !UNFIT.has(code)) throw new Error(`upload: ${why}`);

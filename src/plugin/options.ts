@@ -195,8 +195,6 @@ function readBucket(find: FindSetting, read: ReadSetting): BucketSettings | unde
 const NOT_WITH_BUCKET: Readonly<Record<string, string>> = {
   remote: 'set one of them',
   namespace: 'set another --prefix',
-  'sign-key': 'its layout has no place for signatures, so share by a server',
-  'trust-key': 'its layout has no place for signatures, so share by a server',
 };
 
 function parseRemote(text: string): URL {

@@ -50,12 +50,15 @@ export class PackIndexes {
     }
   }
 
-  /** Whether the set's last index says of an action where its output is, or that it is apart. */
-  lacks(key: string, actionIds: readonly string[]): string[] {
+  /** The actions that have no good row in the set's last index, and are not apart. */
+  lacks(key: string, actionIds: readonly string[], isGood: (row: PackRow) => boolean): string[] {
     const index = this.#kept.get(key);
-    const known = new Set(index?.rows.filter((row) => !this.isWrong(row)).map(({ actionId }) => actionId));
+    const rows = new Map(index?.rows.map((row) => [row.actionId, row]));
     const apart = new Set(index?.apart);
-    return actionIds.filter((id) => !known.has(id) && !apart.has(shortId(id)));
+    return actionIds.filter((id) => {
+      const row = rows.get(id);
+      return !(row !== undefined && !this.isWrong(row) && isGood(row)) && !apart.has(shortId(id));
+    });
   }
 
   isWrong({ chunk, outputId }: PackRow): boolean {

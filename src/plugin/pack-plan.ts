@@ -1,12 +1,19 @@
 /** What is to be written of a set after one more command, without I/O. The layout: `pack-index.ts`. */
 
+import { joinSignatures } from '../core/build-cache-wire.ts';
 import { SESSION_ACTIONS_MAX } from '../core/limits.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PACK_CONTENT_BYTES, PACK_MISSED_MAX, PACK_SMALL_CHUNKS_MAX } from './limits.ts';
 import { PACK_APART_MAX, type PackChunk, type PackIndex, type PackRow, shortId } from './pack-index.ts';
 
 /** An output of this machine that is to be shared; `apart`: no machine would take it. */
-export type Found = { readonly entry: LocalEntry; readonly note: string | undefined } | 'apart';
+export type Found =
+  | {
+      readonly entry: LocalEntry;
+      /** Its signature, where there is a key. */
+      readonly note: string | undefined;
+    }
+  | 'apart';
 
 export type PlanParts = {
   readonly index: PackIndex;
@@ -14,6 +21,8 @@ export type PlanParts = {
   readonly used: readonly string[];
   /** What this machine has of an action; undefined too for what is not to be shared. */
   readonly find: (actionId: string) => Found | undefined;
+  /** Whether a row has a signature that counts here. Where this machine signs, it signs those anew that have none. */
+  readonly isTrusted: (row: PackRow) => boolean;
   /** Whether what an index says of a row has turned out to be wrong. */
   readonly isBad: (row: PackRow) => boolean;
 };
@@ -27,7 +36,7 @@ export type SetPlan = {
 };
 
 /** Undefined: the index has all of it. */
-export function planSet({ index, used, find, isBad }: PlanParts): SetPlan | undefined {
+export function planSet({ index, used, find, isTrusted, isBad }: PlanParts): SetPlan | undefined {
   const old = new Map(index.rows.filter((row) => !isBad(row)).map((row) => [row.actionId, row]));
   const byOutput = new Map(Array.from(old.values(), (row) => [row.outputId, row]));
   const known = new Set(index.apart);
@@ -36,9 +45,10 @@ export function planSet({ index, used, find, isBad }: PlanParts): SetPlan | unde
   let isNew = false;
   const rows = used.flatMap((actionId): PackRow[] => {
     const before = old.get(actionId);
-    if (before !== undefined) return [{ ...before, missed: 0 }];
+    if (before !== undefined && isTrusted(before)) return [{ ...before, missed: 0 }];
     if (known.has(shortId(actionId))) return [];
     const found = find(actionId);
+    if (before !== undefined && noteOf(found) === undefined) return [{ ...before, missed: 0 }];
     if (found === undefined) return [];
     isNew = true;
     if (found === 'apart') {
@@ -48,7 +58,8 @@ export function planSet({ index, used, find, isBad }: PlanParts): SetPlan | unde
     const { outputId, size, time } = found.entry;
     const { chunk, offset = 0 } = byOutput.get(outputId) ?? {};
     if (chunk === undefined && size > 0) fresh.set(outputId, found.entry);
-    return [{ actionId, outputId, size, time, note: found.note, chunk, offset, missed: 0 }];
+    const note = found.note && joinSignatures(found.note, before?.outputId === outputId ? before.note : '');
+    return [{ actionId, outputId, size, time, note, chunk, offset, missed: 0 }];
   });
   if (!isNew) return undefined;
   const all = [...rows, ...carried(old, used)].slice(0, SESSION_ACTIONS_MAX);
@@ -101,6 +112,10 @@ function joined(plan: SetPlan, find: PlanParts['find']): SetPlan {
     return entry === undefined ? [] : [[outputId, entry] as const];
   });
   return { rows, fresh: new Map(inOrder), apart: plan.apart };
+}
+
+function noteOf(found: Found | undefined): string | undefined {
+  return found === undefined || found === 'apart' ? undefined : found.note;
 }
 
 function entryOf(found: Found | undefined): LocalEntry | undefined {

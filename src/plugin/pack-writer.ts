@@ -25,7 +25,7 @@ export type PackJob = SetName & {
   readonly used: readonly string[];
 };
 
-export type PackWriterDoors = Pick<PlanParts, 'find'> & {
+export type PackWriterDoors = Pick<PlanParts, 'find' | 'isTrusted'> & {
   readonly objects: BucketObjects;
   readonly local: LocalCache;
   readonly indexes: PackIndexes;
@@ -44,12 +44,12 @@ export class PackWriter {
 
   /** Whether it is done with; otherwise it should be tried again at another time. Never rejects. */
   async write(job: PackJob): Promise<boolean> {
-    const { objects, indexes, find } = this.#doors;
+    const { objects, indexes, find, isTrusted } = this.#doors;
     if (!objects.server.takesPuts) return false;
     try {
       // As it is now: another machine may have written it since.
       const index = (await indexes.read(job)) ?? { rows: [], apart: [] };
-      const plan = planSet({ index, used: job.used, find, isBad: (row) => indexes.isWrong(row) });
+      const plan = planSet({ index, used: job.used, find, isTrusted, isBad: (row) => indexes.isWrong(row) });
       if (plan === undefined) return true;
       const groups = groupsOf([...plan.fresh.values()]);
       const chunks = await Promise.all(groups.map((group) => this.#gate.run(() => this.#writeChunk(group))));
@@ -84,8 +84,8 @@ export class PackWriter {
     const path = objects.path(packChunkKey(chunk.sha256));
     if (await objects.has(path, chunk.storedBytes)) return chunk;
     const end = await objects.store(path, body, chunk.sha256);
-    if (end !== 'stored') return end;
-    this.bytes += chunk.storedBytes;
+    if (end === 'later' || end === 'refused') return end;
+    if (end === 'stored') this.bytes += chunk.storedBytes;
     return chunk;
   }
 

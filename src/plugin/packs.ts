@@ -7,13 +7,14 @@ import { isCacheId } from '../core/cache-id.ts';
 import type { BucketObjects } from './bucket-objects.ts';
 import { PACK_AHEAD_BYTES_MAX, PACK_LEFT_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
-import { type PackChunk, type PackIndex, packChunkKey } from './pack-index.ts';
+import { type PackChunk, type PackIndex, type PackRow, packChunkKey } from './pack-index.ts';
 import { PackIndexes, type SetName } from './pack-indexes.ts';
 import type { Found } from './pack-plan.ts';
 import { PackSource } from './pack-source.ts';
 import { type PackJob, PackWriter } from './pack-writer.ts';
 import type { PrefetchSource } from './prefetch.ts';
 import { reachOfFile, type ShareCgo } from './shareable.ts';
+import type { Signatures } from './signatures.ts';
 import { soon } from './soon.ts';
 import { Spool } from './spool.ts';
 
@@ -23,6 +24,7 @@ export type PacksOptions = {
   readonly shareCgo: ShareCgo;
   /** Smaller outputs stay here. */
   readonly uploadBytesMin: number;
+  readonly signatures: Pick<Signatures, 'isTrusted' | 'canSign' | 'sign'>;
   /** Bytes of outputs that are fetched for one command. */
   readonly prefetchBytesMax: number;
 };
@@ -47,6 +49,7 @@ export class Packs {
       local,
       indexes: this.#indexes,
       find: (actionId) => this.#find(actionId),
+      isTrusted: (row) => this.#isTrusted(row),
     });
   }
 
@@ -79,7 +82,8 @@ export class Packs {
 
   /** Writes what a command used and the set's last index lacks, behind all else. */
   note(name: SetName, used: readonly string[]): void {
-    const isNew = this.#indexes.lacks(name.key, used).some((id) => this.#find(id) !== undefined);
+    const isGood = (row: PackRow) => this.#isTrusted(row);
+    const isNew = this.#indexes.lacks(name.key, used, isGood).some((id) => this.#find(id) !== undefined);
     if (isNew) this.#write({ key: name.key, project: name.project, used });
   }
 
@@ -136,16 +140,29 @@ export class Packs {
     );
   }
 
+  /** What this machine can't sign itself stays as it is: it may count for others. */
+  #isTrusted(row: PackRow): boolean {
+    const { signatures } = this.#options;
+    return !signatures.canSign || signatures.isTrusted(row, row.note);
+  }
+
   /** What this machine has of an action that it may share. */
   #find(actionId: string): Found | undefined {
-    const { local, uploadBytesMin, shareCgo } = this.#options;
+    const { local, uploadBytesMin, shareCgo, signatures } = this.#options;
     const entry = local.getOwn(actionId);
     if (entry === undefined || !local.isKept(entry)) return undefined;
     try {
       const reach = reachOfFile(entry.path);
       if (reach === 'self') return 'apart';
       const isForAll = reach === 'all' || shareCgo === 'on';
-      return isForAll && entry.size >= uploadBytesMin ? { entry, note: undefined } : undefined;
+      if (!isForAll || entry.size < uploadBytesMin) return undefined;
+      return {
+        entry,
+        // Not all that is looked for is written.
+        get note() {
+          return signatures.sign({ ...entry, actionId });
+        },
+      };
     } catch {
       return undefined; // Its file is gone.
     }

@@ -74,7 +74,9 @@ export class PluginCache {
       },
       now,
     });
-    const shared = { timeoutMs: options.remoteTimeoutMs, shareCgo: options.shareCgo, now, warn };
+    const { remoteTimeoutMs: timeoutMs, shareCgo } = options;
+    const signatures = this.#signatures;
+    const shared = { timeoutMs, shareCgo, signatures, now, warn };
     if (bucket !== undefined) {
       const remote = new BucketCache({
         ...shared,
@@ -83,21 +85,21 @@ export class PluginCache {
       });
       this.remote = remote;
       this.uploads = this.#openUploads(remote);
-      if (hasZstd()) this.#packs = new Packs({ ...options, objects: remote.objects, local: this.local });
+      if (hasZstd())
+        this.#packs = new Packs({ ...options, signatures, objects: remote.objects, local: this.local });
       this.#packs?.takeSpool();
     }
     if (url === undefined) return;
     const token =
       options.tokenFile === undefined ? undefined : readFileSync(options.tokenFile, 'utf8').trim();
     const host = new HostBound({ env, memo: join(options.cacheDir, 'host'), warn });
-    const signatures = this.#signatures;
     const versions = options.deltas
       ? new PackageVersions({
           files: this.local.ownPath(`${VERSIONS}/${encodeURIComponent(url.host)}`),
           pathOf: (outputId) => this.local.outputPath(outputId),
         })
       : undefined;
-    const remote = new RemoteCache({ ...shared, url, token, host, namespace, signatures, versions });
+    const remote = new RemoteCache({ ...shared, url, token, host, namespace, versions });
     this.remote = remote;
     this.#deltaPuts = remote.deltaPuts;
     this.sessions = new RemoteSessions(remote.server);

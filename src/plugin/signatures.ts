@@ -54,16 +54,25 @@ export class Signatures {
    * @param signatures all that came with it, with spaces between
    */
   accepts(entry: PlacedEntry, signatures: string | undefined): boolean {
-    if (this.#privatePem === undefined && this.#publicPems.length === 0) return true;
-    this.#trusted ??= this.#readTrusted();
-    const isGood = (signatures ?? '').split(' ').some((one) => this.#isGood(entry, one));
-    if (isGood) return true;
+    if (this.isTrusted(entry, signatures)) return true;
     if (this.refused++ === 0) {
       this.#warn(
         `an entry without the signature of a trusted key counts as a miss, as all such do: action ${entry.actionId}`,
       );
     }
     return false;
+  }
+
+  /** The same, without a count. */
+  isTrusted(entry: PlacedEntry, signatures: string | undefined): boolean {
+    if (this.#privatePem === undefined && this.#publicPems.length === 0) return true;
+    this.#trusted ??= this.#readTrusted();
+    return (signatures ?? '').split(' ').some((one) => this.#isGood(entry, one));
+  }
+
+  /** Whether it has a key of its own to sign with. */
+  get canSign(): boolean {
+    return this.#privatePem !== undefined;
   }
 
   /** The signature of an entry that goes to this client's namespace; undefined where there is no key. */

@@ -17,6 +17,7 @@ import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { Uploads } from '../../src/plugin/uploads.ts';
 import { BUCKET_KEYS, BucketServer } from '../support/bucket-server.ts';
 import { filesIn } from '../support/cached-build.ts';
+import { NO_KEYS } from '../support/signing-keys.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const ACTION = sha256('action');
@@ -70,6 +71,7 @@ async function open(t: TestContext, options: Partial<BucketOptions> = {}) {
     findCredentials: () => findCredentials(BUCKET_KEYS),
     timeoutMs: 3_000,
     shareCgo: 'off',
+    signatures: NO_KEYS,
     now: () => clock.nowMs,
     warn,
     ...options,

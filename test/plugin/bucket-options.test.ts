@@ -58,8 +58,6 @@ for (const { why, flags = {}, env = {}, expected } of [
 for (const { flags, message } of [
   { flags: { remote: 'http://pi' }, message: /^--remote does not go with --bucket: set one of them$/ },
   { flags: { namespace: 'pr/7' }, message: /^--namespace does not go with --bucket: set another --prefix$/ },
-  { flags: { 'sign-key': 'x' }, message: /^--sign-key does not go with --bucket: .*signatures/ },
-  { flags: { 'trust-key': 'x' }, message: /^--trust-key does not go with --bucket: .*signatures/ },
   { flags: { 'share-cgo': 'same-host' }, message: /^--share-cgo=same-host does not go with --bucket/ },
   {
     flags: { bucket: 'x/y' },

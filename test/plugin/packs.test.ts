@@ -32,6 +32,7 @@ import { Packs } from '../../src/plugin/packs.ts';
 import { BucketDoor, type Fault, s3Error } from '../support/bucket-door.ts';
 import { BUCKET_KEYS, BucketServer } from '../support/bucket-server.ts';
 import { filesIn } from '../support/cached-build.ts';
+import { NO_KEYS } from '../support/signing-keys.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const NAME = { key: id('key'), project: id('project'), module: id('module'), label: 'go build' };
@@ -86,6 +87,7 @@ async function rig(t: TestContext) {
       uploadBytesMin: 0,
       prefetchBytesMax: 1e9,
       deltas: true,
+      signatures: NO_KEYS,
       ...options,
     } as const;
     return { directory, local, objects, options: shared, packs: new Packs({ ...shared, objects, local }) };
