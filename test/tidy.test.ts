@@ -30,8 +30,9 @@ const mayImport: Record<string, readonly string[]> = {
   front: ['core', 'access', 'modules', 'sumdb', 'vulndb', 'buildcache', 'status', 'observe'],
   settings: ['core', 'access', 'upstream', 'oidc', 'plugin', 'git', 'bucket', 'policy'],
   bucket: ['core'],
-  tier: ['core', 'sumdb'],
-  plugin: ['core', 'bucket'],
+  packs: ['core'],
+  tier: ['core', 'sumdb', 'packs'],
+  plugin: ['core', 'bucket', 'packs'],
 };
 
 /** package -> rooms that may know it. */

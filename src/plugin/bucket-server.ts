@@ -6,9 +6,9 @@ import type { Credentials } from '../bucket/credentials.ts';
 import { signed } from '../bucket/signing.ts';
 import { NO_BODY } from '../core/cache-id.ts';
 import { collect } from '../core/collect.ts';
+import { crypto } from '../core/node-modules.ts';
 import { HttpPeer, type PeerOptions, type RequestBody } from './http-peer.ts';
 import { BUCKET_BACKOFF_MS, BUCKET_ERROR_BYTES_MAX, BUCKET_TRIES } from './limits.ts';
-import { crypto } from './node-modules.ts';
 
 export type BucketServerOptions = Omit<PeerOptions, 'url'> & {
   readonly bucket: BucketAddress;

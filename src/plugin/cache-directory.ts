@@ -11,7 +11,7 @@
 import * as fs from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
-import { crypto } from './node-modules.ts';
+import { crypto } from '../core/node-modules.ts';
 
 export type LocalEntry = {
   readonly outputId: string;

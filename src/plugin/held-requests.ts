@@ -6,8 +6,8 @@
 
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { os } from '../core/node-modules.ts';
 import { PLUGIN_HELD_BYTES_MAX } from './limits.ts';
-import { os } from './node-modules.ts';
 import type { CacheRequest, RequestSink } from './request-reader.ts';
 
 export class HeldRequests implements RequestSink {

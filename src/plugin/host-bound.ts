@@ -6,8 +6,8 @@
  * build with cgo ever looks at headers.
  */
 
+import { crypto } from '../core/node-modules.ts';
 import { type HostEnv, hashHost } from './host-headers.ts';
-import { crypto } from './node-modules.ts';
 
 /** The output that stands for one which depends on the host. */
 export const HOST_MARK = Buffer.from('astera: this output depends on the host\n');

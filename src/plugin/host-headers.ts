@@ -8,8 +8,8 @@
 
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { crypto } from '../core/node-modules.ts';
 import { HEADER_BYTES_MAX, HEADER_FILES_MAX, HEADER_PROGRAM_MS } from './limits.ts';
-import { crypto } from './node-modules.ts';
 
 /** `go` gives its own variables to the programs that it starts. */
 export type HostEnv = Readonly<Record<string, string | undefined>>;

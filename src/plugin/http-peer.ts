@@ -5,6 +5,7 @@
 
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
+import { http, https, stream, tls } from '../core/node-modules.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import {
   PLUGIN_PAUSE_MS,
@@ -14,7 +15,6 @@ import {
   PLUGIN_WHOLE_MS,
 } from './limits.ts';
 import { Line } from './line.ts';
-import { http, https, stream, tls } from './node-modules.ts';
 import type { PackedOutput } from './packed-output.ts';
 import type { UploadEnd } from './remote.ts';
 

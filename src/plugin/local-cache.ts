@@ -6,11 +6,11 @@
 
 import { readFileSync, rmSync } from 'node:fs';
 import { sep } from 'node:path';
+import { crypto } from '../core/node-modules.ts';
 import { CacheDirectory, type LocalEntry, type OutputName } from './cache-directory.ts';
 import { DeltaBase } from './delta-base.ts';
 import { PLUGIN_SPARE_MS, PLUGIN_UNWRITTEN_MAX } from './limits.ts';
 import { LocalPut } from './local-put.ts';
-import { crypto } from './node-modules.ts';
 import { openSpareDirectory } from './spare-directory.ts';
 import { type TrimBounds, trimIfDue } from './trim.ts';
 

@@ -1,8 +1,8 @@
 /** An output on its way into the local cache. Its SHA-256 is checked before anybody sees it. */
 
 import * as fs from 'node:fs';
+import { crypto } from '../core/node-modules.ts';
 import type { CacheDirectory, LocalEntry, OutputName, Temporary } from './cache-directory.ts';
-import { crypto } from './node-modules.ts';
 import { START_BYTES } from './shareable.ts';
 
 export type PutDoors = {

@@ -1,10 +1,10 @@
 /** Joins a prefetch to what it comes from: packs of a bucket, or a server's stream, and how that is unpacked. */
 
 import type { IncomingMessage } from 'node:http';
+import { stream, zlib } from '../core/node-modules.ts';
 import { STREAM_WINDOW_LOG_MAX } from '../core/session-wire.ts';
 import { HeldActions } from './held-actions.ts';
 import type { LocalCache } from './local-cache.ts';
-import { stream, zlib } from './node-modules.ts';
 import type { PluginOptions } from './options.ts';
 import type { Packs } from './packs.ts';
 import { Prefetch, type PrefetchSource } from './prefetch.ts';

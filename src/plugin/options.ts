@@ -12,11 +12,11 @@ import {
   parseRegion,
 } from '../bucket/bucket-address.ts';
 import { isNamespace, MAIN_NAMESPACE } from '../core/cache-id.ts';
+import { os } from '../core/node-modules.ts';
 import { parseDuration, parseSize } from '../core/quantity.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError, unknownName } from '../core/usage-error.ts';
 import { type PluginFlag, pluginFlags } from './flags.ts';
-import { os } from './node-modules.ts';
 import type { ShareCgo } from './shareable.ts';
 
 export type PluginOptions = {

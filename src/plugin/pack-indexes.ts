@@ -2,8 +2,6 @@
 
 import { collect } from '../core/collect.ts';
 import type { SessionName } from '../core/session-port.ts';
-import type { BucketObjects } from './bucket-objects.ts';
-import { BUCKET_WRONG_MAX, PACK_INDEXES_MAX } from './limits.ts';
 import {
   decodePackIndex,
   PACK_INDEX_BYTES_MAX,
@@ -12,7 +10,9 @@ import {
   type PackRow,
   packSetKey,
   shortId,
-} from './pack-index.ts';
+} from '../packs/pack-index.ts';
+import type { BucketObjects } from './bucket-objects.ts';
+import { BUCKET_WRONG_MAX, PACK_INDEXES_MAX } from './limits.ts';
 
 /** What names a set. */
 export type SetName = Pick<SessionName, 'key' | 'project'>;

@@ -2,9 +2,15 @@
 
 import { joinSignatures } from '../core/build-cache-wire.ts';
 import { SESSION_ACTIONS_MAX } from '../core/limits.ts';
+import {
+  PACK_APART_MAX,
+  type PackChunk,
+  type PackIndex,
+  type PackRow,
+  shortId,
+} from '../packs/pack-index.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PACK_CONTENT_BYTES, PACK_MISSED_MAX, PACK_SMALL_CHUNKS_MAX } from './limits.ts';
-import { PACK_APART_MAX, type PackChunk, type PackIndex, type PackRow, shortId } from './pack-index.ts';
 
 /** An output of this machine that is to be shared; `apart`: no machine would take it. */
 export type Found =

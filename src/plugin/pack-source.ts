@@ -5,13 +5,14 @@
 
 import type { IncomingMessage } from 'node:http';
 import type { PassThrough } from 'node:stream';
+import { stream } from '../core/node-modules.ts';
+import { ChunkReading, type TakeBytes } from '../packs/chunk-reading.ts';
+import { type PackChunk, type PackRow, shortId } from '../packs/pack-index.ts';
+import { type PackWish, type Part, planReading } from '../packs/reading-plan.ts';
+import { ZstdUnpacker } from '../packs/zstd-streams.ts';
 import { PACK_AHEAD_BYTES_MAX, PACK_AHEAD_CHUNKS_MAX, PACK_TRIES } from './limits.ts';
-import { crypto, stream } from './node-modules.ts';
-import { chunkContent } from './pack-chunk.ts';
-import { type PackChunk, type PackIndex, type PackRow, shortId } from './pack-index.ts';
 import type { PrefetchSource } from './prefetch.ts';
 import type { StreamSink } from './session-stream.ts';
-import { ZstdUnpacker } from './zstd-streams.ts';
 
 export type PackDoors = {
   /** Opens a chunk's object; undefined: it is gone. @throws {Error} the bucket failed */
@@ -25,16 +26,6 @@ export type PackDoors = {
   readonly onWrongRow: (row: PackRow) => void;
   readonly onFailure: (error: unknown) => void;
 };
-
-export type PackWish = {
-  readonly index: PackIndex;
-  /** Whether an action is here already. */
-  readonly isHere: (actionId: string) => boolean;
-  readonly bytesMax: number;
-};
-
-/** A chunk, and its outputs that are wanted, by their offsets. */
-type Part = { readonly chunk: PackChunk; readonly rows: PackRow[] };
 
 /** Settles when the object's body is on its way; up to PACK_AHEAD_BYTES_MAX it comes whole, whether anybody takes it or not. */
 type Opened = { readonly body: Promise<PassThrough | undefined>; readonly heldBytes: number };
@@ -141,106 +132,4 @@ export class PackSource implements PrefetchSource {
       }
     }
   }
-}
-
-type TakeBytes = (row: PackRow, bytes: Buffer) => void;
-
-/** One chunk as it is read: a second body goes on where the first one broke. */
-class ChunkReading {
-  readonly #part: Part;
-  readonly #unpacker: ZstdUnpacker;
-  readonly #take: TakeBytes;
-  /** Rows that were handed on. */
-  #done = 0;
-  /** Bytes of the next one that were. */
-  #given = 0;
-
-  constructor(part: Part, unpacker: ZstdUnpacker, take: TakeBytes) {
-    this.#part = part;
-    this.#unpacker = unpacker;
-    this.#take = take;
-  }
-
-  get left(): readonly PackRow[] {
-    return this.#part.rows.slice(this.#done);
-  }
-
-  /** False: it is not what its name says. @throws {Error} the body broke */
-  async read(body: AsyncIterable<Buffer>): Promise<boolean> {
-    const { sha256, contentBytes } = this.#part.chunk;
-    const hash = crypto().createHash('sha256');
-    let broken: unknown;
-    const watched = async function* () {
-      try {
-        for await (const bytes of body) {
-          hash.update(bytes);
-          yield bytes;
-        }
-      } catch (error) {
-        broken = error;
-        throw error;
-      }
-    };
-    let position = 0;
-    try {
-      for await (const content of chunkContent(watched(), this.#unpacker)) {
-        this.#takeContent(content, position);
-        position += content.length;
-      }
-    } catch {
-      if (broken !== undefined) throw broken;
-      return false;
-    }
-    return position === contentBytes && hash.digest('hex') === sha256;
-  }
-
-  #takeContent(content: Buffer, position: number): void {
-    const end = position + content.length;
-    for (let row = this.left[0]; row !== undefined && row.offset < end; row = this.left[0]) {
-      const from = Math.max(row.offset + this.#given, position);
-      const bytes = content.subarray(from - position, row.offset + row.size - position);
-      this.#given += bytes.length;
-      const isLast = this.#given === row.size;
-      if (bytes.length > 0) this.#take(row, bytes);
-      if (!isLast) return;
-      this.#done++;
-      this.#given = 0;
-    }
-  }
-}
-
-type ReadingPlan = {
-  /** In the order in which a command needs them, each with its outputs once. */
-  readonly parts: readonly Part[];
-  /** Rows that come with those, or are empty. */
-  readonly others: readonly PackRow[];
-  /** Rows that begin before the end of another one. */
-  readonly wrong: readonly PackRow[];
-};
-
-function planReading({ index, isHere, bytesMax }: PackWish): ReadingPlan {
-  const parts = new Map<PackChunk, Part>();
-  const others: PackRow[] = [];
-  const outputs = new Set<string>();
-  let bytes = 0;
-  for (const row of index.rows) {
-    if (isHere(row.actionId)) continue;
-    if (row.chunk === undefined || outputs.has(row.outputId)) others.push(row);
-    else if (bytes + row.size <= bytesMax) {
-      bytes += row.size;
-      outputs.add(row.outputId);
-      const part = parts.get(row.chunk) ?? { chunk: row.chunk, rows: [] };
-      parts.set(row.chunk, part);
-      part.rows.push(row);
-    }
-  }
-  const wrong: PackRow[] = [];
-  for (const { rows } of parts.values()) {
-    let end = 0;
-    for (const row of rows.splice(0).sort((a, b) => a.offset - b.offset)) {
-      (row.offset < end ? wrong : rows).push(row);
-      end = Math.max(end, row.offset + row.size);
-    }
-  }
-  return { parts: [...parts.values()], others, wrong };
 }

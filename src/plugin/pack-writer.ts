@@ -1,12 +1,8 @@
 /** Writes what a command adds to its set: chunks first, then the index that names them. The layout: `pack-index.ts`. */
 
+import { closeSync, openSync, readSync } from 'node:fs';
 import { Gate } from '../core/gate.ts';
-import type { BucketObjects } from './bucket-objects.ts';
-import { sha256 } from './bucket-server.ts';
-import type { LocalEntry } from './cache-directory.ts';
-import { PACK_CONTENT_BYTES, PACK_WRITES_MAX } from './limits.ts';
-import type { LocalCache } from './local-cache.ts';
-import { type MadeChunk, makeChunk } from './pack-chunk.ts';
+import { type MadeChunk, makeChunk, type PackReader } from '../packs/pack-chunk.ts';
 import {
   encodePackIndex,
   type PackChunk,
@@ -14,10 +10,15 @@ import {
   type PackRow,
   packChunkKey,
   packSetKey,
-} from './pack-index.ts';
+} from '../packs/pack-index.ts';
+import { ZstdPacker } from '../packs/zstd-streams.ts';
+import type { BucketObjects } from './bucket-objects.ts';
+import { sha256 } from './bucket-server.ts';
+import type { LocalEntry } from './cache-directory.ts';
+import { PACK_CONTENT_BYTES, PACK_WRITES_MAX } from './limits.ts';
+import type { LocalCache } from './local-cache.ts';
 import type { PackIndexes, SetName } from './pack-indexes.ts';
 import { type PlanParts, planSet, type SetPlan } from './pack-plan.ts';
-import { ZstdPacker } from './zstd-streams.ts';
 
 /** A set, and what a command of it used. */
 export type PackJob = SetName & {
@@ -93,12 +94,20 @@ export class PackWriter {
   async #make(entries: readonly LocalEntry[]): Promise<MadeChunk | undefined> {
     try {
       this.#packer ??= new ZstdPacker();
-      return await makeChunk(entries, this.#packer);
+      return await makeChunk(entries, { packer: this.#packer, open: openFile });
     } catch {
       for (const entry of entries) this.#doors.local.dropIfDamaged(entry);
       return undefined;
     }
   }
+}
+
+function openFile({ path }: LocalEntry): PackReader {
+  const fd = openSync(path, 'r');
+  return {
+    read: (into, at) => readSync(fd, into, 0, into.length, at),
+    close: () => closeSync(fd),
+  };
 }
 
 /** Outputs that come into one chunk each. */

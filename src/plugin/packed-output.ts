@@ -7,10 +7,10 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { FRAME_BYTES_MAX, FRAME_WINDOW_LOG_MAX } from '../core/build-cache-wire.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
+import { zlib } from '../core/node-modules.ts';
 import { zstdFrames } from '../core/zstd-frames.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PLUGIN_PACKED_BYTES_HELD_MAX } from './limits.ts';
-import { zlib } from './node-modules.ts';
 
 export type PackedOutput = {
   /** Of all frames. */

@@ -4,10 +4,10 @@
  */
 
 import { isCacheId } from '../core/cache-id.ts';
+import { type PackChunk, type PackIndex, type PackRow, packChunkKey } from '../packs/pack-index.ts';
 import type { BucketObjects } from './bucket-objects.ts';
 import { PACK_AHEAD_BYTES_MAX, PACK_LEFT_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
-import { type PackChunk, type PackIndex, type PackRow, packChunkKey } from './pack-index.ts';
 import { PackIndexes, type SetName } from './pack-indexes.ts';
 import type { Found } from './pack-plan.ts';
 import { PackSource } from './pack-source.ts';

@@ -8,8 +8,8 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
+import { crypto } from '../core/node-modules.ts';
 import type { SessionName } from '../core/session-port.ts';
-import { crypto } from './node-modules.ts';
 
 export type GoCommand = {
   readonly env: Readonly<Record<string, string | undefined>>;

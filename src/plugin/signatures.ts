@@ -12,10 +12,10 @@ import { readFileSync, statSync } from 'node:fs';
 import { isSignature, type SignedEntry, signedText } from '../core/build-cache-wire.ts';
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { messageOf } from '../core/errors.ts';
+import { crypto } from '../core/node-modules.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { KEY_FILE_BYTES_MAX } from './limits.ts';
-import { crypto } from './node-modules.ts';
 
 /** An entry without its namespace: that is the client's own, or the main one. */
 export type PlacedEntry = Omit<SignedEntry, 'namespace'>;

@@ -6,7 +6,7 @@
 
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { os } from './node-modules.ts';
+import { os } from '../core/node-modules.ts';
 
 /**
  * @returns a directory that only this user can write

@@ -8,8 +8,8 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import { MiB } from '../../src/core/limits.ts';
+import { PACK_FRAME_BYTES } from '../../src/packs/pack-index.ts';
 import { PACK_AHEAD_BYTES_MAX } from '../../src/plugin/limits.ts';
-import { PACK_FRAME_BYTES } from '../../src/plugin/pack-index.ts';
 import { PackSource } from '../../src/plugin/pack-source.ts';
 
 /** A chunk of one output whose frames come as fast as they are taken, and what its reading tells. */

@@ -9,6 +9,14 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { findCredentials } from '../../src/bucket/credentials.ts';
+import {
+  decodePackIndex,
+  encodePackIndex,
+  PACK_FRAME_BYTES,
+  PACK_INDEX_BYTES_MAX,
+  type PackRow,
+  packSetKey,
+} from '../../src/packs/pack-index.ts';
 import { BucketObjects } from '../../src/plugin/bucket-objects.ts';
 import {
   BUCKET_WRONG_MAX,
@@ -19,14 +27,6 @@ import {
 } from '../../src/plugin/limits.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { heldActions, openPrefetch } from '../../src/plugin/open-prefetch.ts';
-import {
-  decodePackIndex,
-  encodePackIndex,
-  PACK_FRAME_BYTES,
-  PACK_INDEX_BYTES_MAX,
-  type PackRow,
-  packSetKey,
-} from '../../src/plugin/pack-index.ts';
 import { PackIndexes } from '../../src/plugin/pack-indexes.ts';
 import { Packs } from '../../src/plugin/packs.ts';
 import { BucketDoor, type Fault, s3Error } from '../support/bucket-door.ts';

@@ -1,35 +1,50 @@
 /** Outputs packed into a chunk, and a chunk's content. The layout: `pack-index.ts`. */
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { crypto } from '../core/node-modules.ts';
 import { zstdFrames } from '../core/zstd-frames.ts';
-import type { LocalEntry } from './cache-directory.ts';
-import type { RequestBody } from './http-peer.ts';
-import { PLUGIN_PACKED_BYTES_HELD_MAX } from './limits.ts';
-import { crypto } from './node-modules.ts';
+import { PACK_HELD_BYTES_MAX } from './limits.ts';
 import { PACK_FRAME_BYTES, PACK_FRAME_STORED_BYTES_MAX, type PackChunk } from './pack-index.ts';
 import type { ZstdPacker, ZstdUnpacker } from './zstd-streams.ts';
 
 /** What is packed of an output. */
-export type PackedEntry = Pick<LocalEntry, 'outputId' | 'size' | 'path'>;
+export type PackedEntry = { readonly outputId: string; readonly size: number };
+
+/** The content of an output, while it is packed. */
+export type PackReader = {
+  /** Copies bytes from `at` on into `into`, as many as come at once. @returns how many; 0: it is cut */
+  read(into: Buffer, at: number): number | Promise<number>;
+  close(): void;
+};
+
+export type PackTools<E extends PackedEntry> = {
+  readonly packer: ZstdPacker;
+  readonly open: (entry: E) => PackReader;
+};
 
 export type MadeChunk = {
   readonly chunk: PackChunk;
   /** Its frames are made again for each time that it is sent where they are too large to be held. */
-  readonly body: RequestBody;
+  readonly body: { readonly size: number } & (
+    | { readonly body: Buffer }
+    | { readonly frames: AsyncIterable<Buffer> }
+  );
 };
 
 /** Packs outputs in their order. @throws {Error} a file can't be read, or is not what its name says */
-export async function makeChunk(entries: readonly PackedEntry[], packer: ZstdPacker): Promise<MadeChunk> {
+export async function makeChunk<E extends PackedEntry>(
+  entries: readonly E[],
+  tools: PackTools<E>,
+): Promise<MadeChunk> {
   const hash = crypto().createHash('sha256');
   let held: Buffer[] | undefined = [];
   let size = 0;
-  for await (const frame of framesOf(entries, packer)) {
+  for await (const frame of framesOf(entries, tools)) {
     hash.update(frame);
     size += frame.length;
-    if (size > PLUGIN_PACKED_BYTES_HELD_MAX) held = undefined;
+    if (size > PACK_HELD_BYTES_MAX) held = undefined;
     held?.push(frame);
   }
-  const frames = { [Symbol.asyncIterator]: () => framesOf(entries, packer) };
+  const frames = { [Symbol.asyncIterator]: () => framesOf(entries, tools) };
   const contentBytes = entries.reduce((sum, entry) => sum + entry.size, 0);
   return {
     chunk: { sha256: hash.digest('hex'), storedBytes: size, contentBytes },
@@ -46,25 +61,29 @@ export async function* chunkContent(
     yield* await unpacker.unpack(frame);
 }
 
-async function* framesOf(
-  entries: readonly PackedEntry[],
-  packer: ZstdPacker,
+async function* framesOf<E extends PackedEntry>(
+  entries: readonly E[],
+  { packer, open }: PackTools<E>,
 ): AsyncGenerator<Buffer, void, void> {
-  for (const content of contentOf(entries)) yield await packer.pack(content);
+  for await (const content of contentOf(entries, open)) yield await packer.pack(content);
 }
 
 /** In pieces of PACK_FRAME_BYTES. Each has a buffer of its own. */
-function* contentOf(entries: readonly PackedEntry[]): Generator<Buffer, void, void> {
+async function* contentOf<E extends PackedEntry>(
+  entries: readonly E[],
+  open: PackTools<E>['open'],
+): AsyncGenerator<Buffer, void, void> {
   let left = entries.reduce((sum, { size }) => sum + size, 0);
   let piece = Buffer.allocUnsafe(Math.min(left, PACK_FRAME_BYTES));
   let filled = 0;
-  for (const { path, size, outputId } of entries) {
+  for (const entry of entries) {
+    const { outputId, size } = entry;
     const hash = crypto().createHash('sha256');
-    const fd = openSync(path, 'r');
+    const reader = open(entry);
     try {
       for (let at = 0; at < size; ) {
-        const count = readSync(fd, piece, filled, Math.min(piece.length - filled, size - at), at);
-        if (count === 0) throw new Error(`an output that is cut: ${path}`);
+        const count = await reader.read(piece.subarray(filled, filled + size - at), at);
+        if (count === 0) throw new Error(`an output that is cut: ${outputId}`);
         hash.update(piece.subarray(filled, filled + count));
         at += count;
         filled += count;
@@ -75,8 +94,8 @@ function* contentOf(entries: readonly PackedEntry[]): Generator<Buffer, void, vo
         filled = 0;
       }
     } finally {
-      closeSync(fd);
+      reader.close();
     }
-    if (hash.digest('hex') !== outputId) throw new Error(`an output that is damaged: ${path}`);
+    if (hash.digest('hex') !== outputId) throw new Error(`an output that is damaged: ${outputId}`);
   }
 }

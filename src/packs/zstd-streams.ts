@@ -7,8 +7,8 @@
 
 import type { Transform } from 'node:stream';
 import type { ZstdCompress, ZstdDecompress } from 'node:zlib';
+import { zlib } from '../core/node-modules.ts';
 import { noteZstdCall } from '../core/zstd-contexts.ts';
-import { zlib } from './node-modules.ts';
 import { PACK_FRAME_BYTES } from './pack-index.ts';
 
 /** A stream, and what it has given since the last call. Calls wait for each other. */

@@ -28,9 +28,9 @@
 
 import { isCacheTime } from '../core/cache-id.ts';
 import { MiB, SESSION_ACTIONS_MAX } from '../core/limits.ts';
+import { crypto } from '../core/node-modules.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
 import { decodeIndex, encodeIndex, type IndexRow } from '../core/session-wire.ts';
-import { crypto } from './node-modules.ts';
 
 /**
  * Content of a frame: it is packed and unpacked as a whole. Of 62 MB of a build's outputs frames of 1 MiB leave 14.5 MB, of 4 MiB

@@ -13,7 +13,7 @@ import {
   PACK_CHUNKS_MAX,
   type PackChunk,
   type PackRow,
-} from '../../src/plugin/pack-index.ts';
+} from '../../src/packs/pack-index.ts';
 
 function id(text: string): string {
   return createHash('sha256').update(text).digest('hex');
