@@ -168,12 +168,14 @@ test('under load the store keeps within its limit, and what is asked for most st
   assert.equal(metrics.get('astera_store_bytes_max'), LIMIT_MB * MB);
   await first.stop();
   assertWhole(first.db);
+  // As above: between two uses a hot one may go, if its clients waited for long.
+  const hotThen = storedOf(first, hot);
+  assert.ok(hotThen.length > HOT / 2, `${hotThen.length} hot zips are stored at the end`);
 
-  // Others than the hot ones would go before them, were it not for their last uses.
+  // They would go before others, were it not for their last uses.
   const second = await start();
   await runOnlyNew(second, LIMIT_MB * 0.4);
-  const stillHot = storedOf(second, hot).length;
-  assert.equal(stillHot, HOT, 'the uses before the restart count');
+  assert.deepEqual(storedOf(second, hotThen), hotThen, 'the uses before the restart count');
   await second.stop();
   assertWhole(second.db);
   const verify = await new AsteraCommand(['verify', '--db', second.db]).exited;
