@@ -85,7 +85,7 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
     const file = this.#options.modules.peek(key);
     if (this.#gate === undefined || file === undefined || file.kind === 'mod') return file;
     const verdict = this.#verdicts.get(file);
-    if (verdict === undefined) return file.kind === 'zip' ? this.#peekZip(key, file) : undefined;
+    if (verdict === undefined) return this.#peekUnjudged(this.#gate, key, file);
     const { untilMs } = verdict;
     return untilMs === Infinity || untilMs > this.#options.clock.wallMs() ? verdict.file : undefined;
   }
@@ -98,14 +98,9 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
   async get(request: ProxyRequest): Promise<Answer> {
     const gate = this.#gate;
     const { resource, key } = request;
-    if (gate === undefined || resource.kind === 'mod' || !gate.policy.concerns(resource.module)) {
-      return this.#options.modules.get(request);
-    }
+    if (gate === undefined || isGivenByName(gate, resource)) return this.#options.modules.get(request);
     if ('version' in resource) this.#demand(key, denied(gate.policy, resource.module, resource.version));
     else this.#demand(key, denied(gate.policy, resource.module, undefined));
-    if (resource.kind === 'zip' || (resource.kind === 'info' && !gate.delays(resource))) {
-      return this.#options.modules.get(request);
-    }
     return (await this.#judgeOnce(gate, { ...request, isHead: false })).answer;
   }
 
@@ -209,10 +204,10 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
     }
   }
 
-  #peekZip(key: string, file: StoredFile): StoredFile | undefined {
+  /** The file itself, where its name says that it is given; undefined where it does not. */
+  #peekUnjudged(gate: VersionGate, key: string, file: StoredFile): StoredFile | undefined {
     const resource = parseResource(key);
-    if (resource?.kind !== 'zip' || this.#gate?.policy.denialOf(resource.module, resource.version))
-      return undefined;
+    if (resource === undefined || !isGivenByName(gate, resource)) return undefined;
     this.#verdicts.set(file, { file, untilMs: Infinity });
     return file;
   }
@@ -238,4 +233,13 @@ export class PolicedModules implements Pick<ModuleProxy, 'get' | 'peek' | 'bodyN
     this.#options.events.refusedByPolicy(refusal.reason, key, refusal.error.message);
     throw refusal.error;
   }
+}
+
+/** Whether a policy gives a file whatever its content: its age and the versions in it need not be looked at. */
+function isGivenByName(gate: VersionGate, resource: Resource): boolean {
+  const { policy } = gate;
+  const { kind, module } = resource;
+  if (kind === 'mod' || !policy.concerns(module)) return true;
+  const isSettled = kind === 'zip' || (kind === 'info' && !gate.delays(resource));
+  return isSettled && policy.denialOf(module, resource.version) === undefined;
 }

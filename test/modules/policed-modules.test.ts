@@ -559,3 +559,15 @@ test('a module that no rule concerns is passed on as it is', async (t) => {
     ).status === 200,
   );
 });
+
+test('what a policy gives by its name goes the short way after a restart too', async (t) => {
+  const made = await rig(t, { deny: `${MODULE}@v1.1.0` }, { 'v1.0.0': 3, 'v1.1.0': 2 });
+  made.publish({ 'v1.0.0': 3 }, 'example.com/b');
+  const open = ['example.com/b/@v/list', 'example.com/b/@latest', 'example.com/b/@v/v1.0.0.info'];
+  const paths = [...open, file('v1.0.0', 'info'), file('v1.0.0', 'mod')];
+  for (const path of [...paths, LIST]) await made.ask(path);
+  await settled();
+  await made.modules.follow(policyOf({ deny: `${MODULE}@v1.1.0` }));
+  for (const path of paths) assert.equal(`200 ${made.hot(path)}`, await made.ask(path), path);
+  assert.equal(made.hot(LIST), undefined, 'a list is looked at first');
+});
