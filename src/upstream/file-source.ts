@@ -7,8 +7,8 @@
 
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Busy, messageOf, NotFound, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
+import { basename, join } from 'node:path';
+import { Busy, NotFound, UpstreamDown, UpstreamFailed } from '../core/errors.ts';
 import type { FetchEvent } from '../core/ports.ts';
 import { HUNG_READS_MAX } from './limits.ts';
 import { cannotFetch } from './redact.ts';
@@ -30,6 +30,8 @@ type Opened = { readonly file: FileHandle; readonly size: number };
 export class FileSource implements Source {
   readonly name: string;
   readonly #root: string;
+  /** The name in messages, which clients read: where the tree lies is the operator's own matter. */
+  readonly #shown: string;
   readonly #stallMs: number;
   readonly #disk: Disk;
   #hung = 0;
@@ -40,6 +42,7 @@ export class FileSource implements Source {
     this.#stallMs = stallMs;
     this.#disk = disk;
     this.name = `file://${root}`;
+    this.#shown = `file://…/${basename(root)}`;
   }
 
   /** Its disk hangs. */
@@ -100,7 +103,7 @@ export class FileSource implements Source {
     const info = await file.stat();
     if (info.isFile()) return { file, size: info.size };
     leave(file);
-    throw new NotFound(cannotFetch(path, this.name, 'no such file'));
+    throw new NotFound(cannotFetch(path, this.#shown, 'no such file'));
   }
 
   async #inTime<T>({ path, signal }: Ask, work: Promise<T>): Promise<T> {
@@ -117,22 +120,22 @@ export class FileSource implements Source {
 
   // A tree that is not mounted is unreachable; its files are not "not there".
   async #errorOf(error: unknown, path: string): Promise<Error> {
-    if (isOfThisMachine(error)) return new Busy(cannotFetch(path, this.name, reasonOf(error)));
-    if (!MISSING.has(codeOf(error))) return this.#failed(path, messageOf(error));
+    if (isOfThisMachine(error)) return new Busy(cannotFetch(path, this.#shown, reasonOf(error)));
+    if (!MISSING.has(codeOf(error))) return this.#failed(path, codeOf(error) || 'it cannot be read'); // Node's words name the file.
     const hasRoot = await this.#disk.stat(this.#root).then(
       (info) => info.isDirectory(),
       () => false,
     );
     if (!hasRoot) return this.#failed(path, 'no such directory');
-    return new NotFound(cannotFetch(path, this.name, 'no such file'));
+    return new NotFound(cannotFetch(path, this.#shown, 'no such file'));
   }
 
   #hangs(path: string): UpstreamDown {
-    return new UpstreamDown(cannotFetch(path, this.name, 'its disk does not answer'));
+    return new UpstreamDown(cannotFetch(path, this.#shown, 'its disk does not answer'));
   }
 
   #failed(path: string, why: string): UpstreamFailed {
-    return new UpstreamFailed(cannotFetch(path, this.name, why));
+    return new UpstreamFailed(cannotFetch(path, this.#shown, why));
   }
 }
 

@@ -2,7 +2,7 @@
 // Method: a temporary tree as GOMODCACHE/cache/download has it.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,6 +61,17 @@ for (const path of [
     await failure(upstream.head(ask(path)), 'not-found');
   });
 }
+
+test('messages do not tell where the tree lies', async (t) => {
+  const root = tree(t);
+  // Root may read all files: a name that leads to itself fails for everybody.
+  symlinkSync('loop', join(root, 'loop'));
+  const { upstream } = rig(t, href(root));
+  const absent = await failure(upstream.whole(ask('v2.0.0.zip')), 'not-found');
+  assert.equal(absent.message, 'cannot fetch "v2.0.0.zip" from file://…/download: no such file');
+  const looped = await failure(upstream.whole(ask('loop')), 'upstream-failed');
+  assert.equal(looped.message, 'cannot fetch "loop" from file://…/download: ELOOP');
+});
 
 test('nothing above the root is read', async (t) => {
   const { upstream } = rig(t, href(tree(t)));
