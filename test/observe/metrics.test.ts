@@ -9,6 +9,7 @@ import { EventLoopDelay } from '../../src/observe/event-loop.ts';
 import { Events } from '../../src/observe/events.ts';
 import { createLogger } from '../../src/observe/logger.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
+import { GAUGES } from '../support/gauges.ts';
 
 type Sample = { name: string; labels: Record<string, string>; value: number };
 type Family = { type: string; help: string; samples: Sample[] };
@@ -67,15 +68,7 @@ function makeEvents(): { events: Events; metrics: Metrics } {
   const log = createLogger({ level: 'error', isTerminal: false });
   log.level = 'silent';
   const metrics = new Metrics();
-  metrics.watch({
-    weakCache: () => ({ bytes: { strong: 10, weak: 20 }, size: 3 }),
-    loopDelay: () => ({ p50: 0.001, p99: 0.002, max: 0.003 }),
-    storeSizes: async () => ({ storeBytes: 1_000, walBytes: 200, unchecked: 7, unconfirmed: 4, unknown: 1 }),
-    open: () => ({ requests: 2, connections: 5 }),
-    storeBytesMax: () => 5e8,
-    uploads: async () => ({ waiting: 3, oldestAtMs: 1_000, lost: 1, skipped: 2 }),
-    gitCopies: () => ({ copies: 3, bytes: 9_000, removed: 2, tidied: 1 }),
-  });
+  metrics.watch(GAUGES);
   return { events: new Events(log, metrics), metrics };
 }
 
