@@ -40,7 +40,7 @@ import { joinMemory, joinModules } from './composition.ts';
 import { databasesOf, usable } from './databases.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
 import { pushUploadsBy } from './push-uploads.ts';
-import { Upstreams } from './upstreams.ts';
+import { statesOf, Upstreams } from './upstreams.ts';
 import { vulndbOf } from './vulndb.ts';
 
 export type ServicesOptions = {
@@ -63,6 +63,7 @@ export function createServices({ config, store, builder, events, logins, tier }:
   const near = config.offline ? undefined : tier;
   const upstreams = new Upstreams({ config, instance: store.instance, events });
   const upstream = upstreams.open(config.upstream);
+  const moduleRoutes = upstreams.routes();
   const pages = usable(() => new Pages({ version: asteraVersion(), proxyEnv: config.proxyEnv }));
   const lastUse = new LastUse<string>((keys, nowMs) => store.touch({ keys, nowMs }));
   const access = new Access({
@@ -93,7 +94,7 @@ export function createServices({ config, store, builder, events, logins, tier }:
     ...config,
     store,
     builder: builder.call,
-    moduleRoutes: upstreams.routes(),
+    moduleRoutes,
     outside: near === undefined ? [upstream] : [near.source, upstream],
     inside: near?.hasPrivate === true ? [near.source, ...git.sources] : git.sources,
     checksums: sumdb,
@@ -121,6 +122,10 @@ export function createServices({ config, store, builder, events, logins, tier }:
     /** Has all asked anew of Git that was refused or not found. */
     git,
     upstreams,
+    /** Those that modules come from. */
+    get upstreamStates() {
+      return statesOf([upstream, ...moduleRoutes.map(({ source }) => source)]);
+    },
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     pushUploads: pushUploadsBy(store, tier),
     lookUp: lookUpBy(sumdb),

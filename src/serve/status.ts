@@ -30,7 +30,7 @@ type StatusNeeds = Pick<StatusParts, 'open'> & {
   readonly config: Config;
   readonly metrics: Metrics;
   readonly events: Events;
-  readonly services: Pick<Services, 'downloads' | 'upstream' | 'git' | 'vulndb'>;
+  readonly services: Pick<Services, 'downloads' | 'upstreamStates' | 'git' | 'vulndb'>;
   readonly tier: Pick<BucketTier, 'bucket'> | undefined;
   /** Why nothing can be stored now. */
   readonly full: () => string | undefined;
@@ -72,7 +72,7 @@ export function openStatus({
         receivedBytes,
         sizeBytes,
       })),
-    upstreams: () => services.upstream.states,
+    upstreams: () => services.upstreamStates,
     store: (writes) => count.figures(writes),
     git: services.git.copies,
     bucket: () => tier && { isDown: tier.bucket.isDown },

@@ -2,6 +2,7 @@
 
 import { prefixMatcher } from '../core/glob.ts';
 import { netrcPath } from '../core/netrc.ts';
+import type { UpstreamState } from '../core/status.ts';
 import type { SourceRoute } from '../modules/sources.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
@@ -54,7 +55,7 @@ export class Upstreams {
   }
 
   /** The sources of `--route`, opened. */
-  routes(): SourceRoute[] {
+  routes(): (SourceRoute & { readonly source: UpstreamList })[] {
     return this.#options.config.routes.map(({ pattern, list }) => ({
       matches: prefixMatcher(pattern),
       source: this.open(list),
@@ -64,4 +65,12 @@ export class Upstreams {
   async close(): Promise<void> {
     await Promise.all(this.#open.map((upstream) => upstream.close()));
   }
+}
+
+/** The states of all members of some lists. A server that is in several is down if one of them finds it so. */
+export function statesOf(lists: readonly Pick<UpstreamList, 'states'>[]): UpstreamState[] {
+  const byName = new Map<string, UpstreamState>();
+  for (const { name, isDown } of lists.flatMap(({ states }) => states))
+    byName.set(name, { name, isDown: isDown || byName.get(name)?.isDown === true });
+  return [...byName.values()];
 }

@@ -1,7 +1,7 @@
 /** A status as plain text, for those who look at `/` with curl. */
 
 import { formatSize } from '../core/quantity.ts';
-import type { DownloadState, KindFigures, Status } from '../core/status.ts';
+import type { DownloadState, GitCopies, KindFigures, Status } from '../core/status.ts';
 import { ANSWERS, HITS, percent, shellSteps, sumOf, sumOfMinutes } from '../core/status-figures.ts';
 
 /** @param origin of the server, by the name that the client used */
@@ -19,9 +19,7 @@ export function statusText(status: Status, origin: string): string {
     ...(total.refused === 0 ? [] : [['policy', `${counted(total.refused, 'request')} refused`] as const]),
     ['store', store(status)],
     ['build cache', buildCache(status)],
-    ...(status.git === undefined
-      ? []
-      : [['git', `${count(status.git.copies)} copies of repositories, ${formatSize(status.git.bytes)}`]]),
+    ...(status.git === undefined ? [] : [['git', gitCopies(status.git)]]),
     ...(status.bucket === undefined ? [] : [['bucket', bucket(status.bucket, status.store)]]),
   ].map(([name = '', text = '']) => `${name.padEnd(12)} ${text}`);
   const up = `up ${duration(atMs - server.startedAtMs)}${server.isOffline ? ', offline' : ''}`;
@@ -34,6 +32,11 @@ function lastHour({ hour }: Status): string {
   const hits = percent(sumOfMinutes(hour, HITS), answers);
   const bytes = formatSize(sumOfMinutes(hour, ['upstreamBytes']));
   return `${count(answers)} answers, ${hits} out of memory and store; ${bytes} fetched`;
+}
+
+function gitCopies({ copies, bytes }: GitCopies): string {
+  const what = copies === 1 ? '1 copy of a repository' : `${count(copies)} copies of repositories`;
+  return `${what}, ${formatSize(bytes)}`;
 }
 
 function now({ open, downloads }: Status): string {

@@ -107,6 +107,10 @@ test('a route leads to a proxy that wants the login of the netrc file, and to no
     'the other upstream hears nothing of it',
   );
 
+  const page = await (await astera.get('')).text();
+  const [, named = ''] = /^upstreams +(.*);/m.exec(page) ?? [];
+  assert.equal(named, `${new URL(open.url).host} (up), ${company.host} (up)`, 'the page names both');
+
   const gone = await astera.get('corp.example/gone/@v/list');
   assert.equal(gone.status, 404);
   assert.match(await gone.text(), /says "off"/);

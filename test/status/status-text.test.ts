@@ -118,6 +118,8 @@ bucket       down; 3 files waiting for it, 1 refused
   const offline = statusText({ ...busy, server: { ...busy.server, isOffline: true } }, 'http://pi');
   assert.match(offline, /^Astera .*, up 1d 1h, offline$/m);
   assert.match(offline, /^upstreams {4}offline: nobody is asked$/m);
+  const one = statusText({ ...busy, git: { copies: 1, bytes: 2048, removed: 0, tidied: 0 } }, 'http://pi');
+  assert.match(one, /^git {10}1 copy of a repository, 2KiB$/m);
 });
 
 test('only all of it is 100 %', () => {
