@@ -35,6 +35,9 @@ export const SIGHTINGS_MAX = 100_000;
 /** Rows of the queue in one answer. */
 export const UPLOADS_PER_CALL_MAX = 1_000;
 
+/** The longest wait for another try, twice what `tier` asks for. A time that is farther off was written by a clock that was wrong. */
+export const UPLOAD_WAIT_MS_MAX = 2 * 3_600_000;
+
 /** Stored files that one transaction queues: some 10 ms, so that clients' writes come in between. */
 export const UPLOADS_QUEUED_PER_CALL = 2_000;
 

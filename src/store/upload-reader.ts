@@ -1,7 +1,7 @@
 /** Reads of the queue for the bucket. The words: `core/upload-port.ts`. */
 
 import type { UploadCounts, UploadReaderPort, UploadRow } from '../core/upload-port.ts';
-import { UPLOADS_PER_CALL_MAX } from './limits.ts';
+import { UPLOAD_WAIT_MS_MAX, UPLOADS_PER_CALL_MAX } from './limits.ts';
 import type { Connection } from './schema.ts';
 
 export class UploadReader {
@@ -12,7 +12,14 @@ export class UploadReader {
   }
 
   getUploads: UploadReaderPort['getUploads'] = ({ after, nowMs, limit }) => {
-    return { rows: this.#sql.due.all(after, nowMs, Math.min(limit, UPLOADS_PER_CALL_MAX)) };
+    return {
+      rows: this.#sql.due.all(
+        after,
+        nowMs,
+        nowMs + UPLOAD_WAIT_MS_MAX,
+        Math.min(limit, UPLOADS_PER_CALL_MAX),
+      ),
+    };
   };
 
   getUploadCounts: UploadReaderPort['getUploadCounts'] = () => {
@@ -31,8 +38,9 @@ export const UPLOAD_COUNTS = `SELECT coalesce(sum(is_lost = 0), 0) AS waiting, c
 
 function prepare(db: Connection) {
   return {
-    due: db.prepare<[number, number, number], UploadRow>(
-      `SELECT id, kind, name, tries FROM upload WHERE id > ? AND is_lost = 0 AND after_ms <= ? ORDER BY id LIMIT ?`,
+    due: db.prepare<[number, number, number, number], UploadRow>(
+      `SELECT id, kind, name, tries FROM upload
+       WHERE id > ? AND is_lost = 0 AND (after_ms <= ? OR after_ms > ?) ORDER BY id LIMIT ?`,
     ),
     counts: db.prepare<[], Omit<UploadCounts, 'oldestAtMs'> & { oldestAtMs: number | null }>(UPLOAD_COUNTS),
   };

@@ -131,6 +131,8 @@ test('a failed try waits for its time; one that was the last is kept, counted an
     [1, 2],
   );
   assert.equal(rows(100)[0]?.tries, 1);
+  end({ failed: [{ id: mod.id, why: 'status 400', afterMs: 90 * 86_400_000, isLost: false }] });
+  assert.equal(rows(100).length, 2, 'a clock that was set back by months leaves nothing behind');
   end({ failed: [{ id: mod.id, why: 'status 400', afterMs: 0, isLost: true }] });
   assert.deepEqual(reader.getUploadCounts({}), { waiting: 1, oldestAtMs: 9, lost: 1, skipped: 0 });
   assert.deepEqual(
