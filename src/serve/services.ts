@@ -40,7 +40,7 @@ import { joinMemory, joinModules } from './composition.ts';
 import { databasesOf, usable } from './databases.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
 import { pushUploadsBy } from './push-uploads.ts';
-import { statesOf, Upstreams } from './upstreams.ts';
+import { Upstreams } from './upstreams.ts';
 import { vulndbOf } from './vulndb.ts';
 
 export type ServicesOptions = {
@@ -62,8 +62,7 @@ const BOUNDS = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX }
 export function createServices({ config, store, builder, events, logins, tier }: ServicesOptions) {
   const near = config.offline ? undefined : tier;
   const upstreams = new Upstreams({ config, instance: store.instance, events });
-  const upstream = upstreams.open(config.upstream);
-  const moduleRoutes = upstreams.routes();
+  const { upstream, moduleRoutes } = upstreams.openForModules();
   const pages = usable(() => new Pages({ version: asteraVersion(), proxyEnv: config.proxyEnv }));
   const lastUse = new LastUse<string>((keys, nowMs) => store.touch({ keys, nowMs }));
   const access = new Access({
@@ -122,10 +121,6 @@ export function createServices({ config, store, builder, events, logins, tier }:
     /** Has all asked anew of Git that was refused or not found. */
     git,
     upstreams,
-    /** Those that modules come from. */
-    get upstreamStates() {
-      return statesOf([upstream, ...moduleRoutes.map(({ source }) => source)]);
-    },
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     pushUploads: pushUploadsBy(store, tier),
     lookUp: lookUpBy(sumdb),

@@ -30,7 +30,7 @@ type StatusNeeds = Pick<StatusParts, 'open'> & {
   readonly config: Config;
   readonly metrics: Metrics;
   readonly events: Events;
-  readonly services: Pick<Services, 'downloads' | 'upstreamStates' | 'git' | 'vulndb'>;
+  readonly services: Pick<Services, 'downloads' | 'upstreams' | 'git' | 'vulndb'>;
   readonly tier: Pick<BucketTier, 'bucket'> | undefined;
   /** Why nothing can be stored now. */
   readonly full: () => string | undefined;
@@ -72,7 +72,7 @@ export function openStatus({
         receivedBytes,
         sizeBytes,
       })),
-    upstreams: () => services.upstreamStates,
+    upstreams: () => services.upstreams.states,
     store: (writes) => count.figures(writes),
     git: services.git.copies,
     bucket: () => tier && { isDown: tier.bucket.isDown },

@@ -17,6 +17,7 @@ type UpstreamsOptions = { readonly config: Config; readonly instance: string; re
 export class Upstreams {
   readonly #options: UpstreamsOptions;
   readonly #open: UpstreamList[] = [];
+  readonly #forModules: UpstreamList[] = [];
   readonly #netrc: NetrcLogins;
 
   constructor(options: UpstreamsOptions) {
@@ -54,23 +55,31 @@ export class Upstreams {
     return upstream;
   }
 
-  /** The sources of `--route`, opened. */
-  routes(): (SourceRoute & { readonly source: UpstreamList })[] {
-    return this.#options.config.routes.map(({ pattern, list }) => ({
-      matches: prefixMatcher(pattern),
-      source: this.open(list),
+  /** Opens what modules come from: the one for all, and those of `--route`. @throws as {@link open} */
+  openForModules(): { readonly upstream: UpstreamList; readonly moduleRoutes: SourceRoute[] } {
+    const { upstream: list, routes } = this.#options.config;
+    const open = (one: string) => {
+      const upstream = this.open(one);
+      this.#forModules.push(upstream);
+      return upstream;
+    };
+    const upstream = open(list);
+    const moduleRoutes = routes.map((route) => ({
+      matches: prefixMatcher(route.pattern),
+      source: open(route.list),
     }));
+    return { upstream, moduleRoutes };
+  }
+
+  /** The states of those that modules come from. One that is in several lists is down if one of them finds it so. */
+  get states(): UpstreamState[] {
+    const byName = new Map<string, UpstreamState>();
+    for (const { name, isDown } of this.#forModules.flatMap(({ states }) => states))
+      byName.set(name, { name, isDown: isDown || byName.get(name)?.isDown === true });
+    return [...byName.values()];
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#open.map((upstream) => upstream.close()));
   }
-}
-
-/** The states of all members of some lists. A server that is in several is down if one of them finds it so. */
-export function statesOf(lists: readonly Pick<UpstreamList, 'states'>[]): UpstreamState[] {
-  const byName = new Map<string, UpstreamState>();
-  for (const { name, isDown } of lists.flatMap(({ states }) => states))
-    byName.set(name, { name, isDown: isDown || byName.get(name)?.isDown === true });
-  return [...byName.values()];
 }
