@@ -1,6 +1,6 @@
 /** The bounds that this room alone keeps. `core/limits.ts` has those of several rooms, and says how to read them. */
 
-import { CHUNK_BYTES, KiB, MiB } from '../core/limits.ts';
+import { CHUNK_BYTES, KiB, MiB, SESSION_ACTIONS_MAX } from '../core/limits.ts';
 import { PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
 
 /** A request line of the `go` command to its cache program, without the body: real ones have under 300 bytes. */
@@ -154,6 +154,12 @@ export const PACK_TRIES = 2;
 
 /** Chunks that are packed or sent at one time: each holds 4 MiB. One packer makes their frames. */
 export const PACK_WRITES_MAX = 2;
+
+/** Commands whose chunks are written while they run, in one plugin server. Others' are written at their end. */
+export const PACK_EARLY_SETS_MAX = 32;
+
+/** Outputs of one command that are packed while it runs: as many as a set has. */
+export const PACK_EARLY_OUTPUTS_MAX = SESSION_ACTIONS_MAX;
 
 /** Sets that are left to the next run; past it the oldest are not shared. */
 export const PACK_LEFT_MAX = 16;

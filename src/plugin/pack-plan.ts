@@ -10,6 +10,7 @@ import {
   shortId,
 } from '../packs/pack-index.ts';
 import type { LocalEntry } from './cache-directory.ts';
+import type { PackPlace } from './early-chunks.ts';
 import { PACK_CONTENT_BYTES, PACK_MISSED_MAX, PACK_SMALL_CHUNKS_MAX } from './limits.ts';
 
 /** An output of this machine that is to be shared; `apart`: no machine would take it. */
@@ -25,6 +26,8 @@ export type PlanParts = {
   readonly index: PackIndex;
   /** IDs of actions that the command used, in its order. */
   readonly used: readonly string[];
+  /** Where outputs lie that were packed while the command ran, by their IDs. */
+  readonly places: ReadonlyMap<string, PackPlace>;
   /** What this machine has of an action; undefined too for what is not to be shared. */
   readonly find: (actionId: string) => Found | undefined;
   /** Whether a row has a signature that counts here. Where this machine signs, it signs those anew that have none. */
@@ -42,7 +45,7 @@ export type SetPlan = {
 };
 
 /** Undefined: the index has all of it. */
-export function planSet({ index, used, find, isTrusted, isBad }: PlanParts): SetPlan | undefined {
+export function planSet({ index, used, places, find, isTrusted, isBad }: PlanParts): SetPlan | undefined {
   const old = new Map(index.rows.filter((row) => !isBad(row)).map((row) => [row.actionId, row]));
   const byOutput = new Map(Array.from(old.values(), (row) => [row.outputId, row]));
   const known = new Set(index.apart);
@@ -62,7 +65,7 @@ export function planSet({ index, used, find, isTrusted, isBad }: PlanParts): Set
       return [];
     }
     const { outputId, size, time } = found.entry;
-    const { chunk, offset = 0 } = byOutput.get(outputId) ?? {};
+    const { chunk, offset = 0 } = byOutput.get(outputId) ?? places.get(outputId) ?? {};
     if (chunk === undefined && size > 0) fresh.set(outputId, found.entry);
     const note = found.note && joinSignatures(found.note, before?.outputId === outputId ? before.note : '');
     return [{ actionId, outputId, size, time, note, chunk, offset, missed: 0 }];

@@ -1,4 +1,4 @@
-/** Writes what a command adds to its set: chunks first, then the index that names them. The layout: `pack-index.ts`. */
+/** Writes what a command adds to its set: chunks first, some while it runs, then the index that names them. The layout: `pack-index.ts`. */
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Gate } from '../core/gate.ts';
@@ -15,6 +15,7 @@ import { ZstdPacker } from '../packs/zstd-streams.ts';
 import type { BucketObjects } from './bucket-objects.ts';
 import { sha256 } from './bucket-server.ts';
 import type { LocalEntry } from './cache-directory.ts';
+import { EarlyChunks, type PackPlace } from './early-chunks.ts';
 import { PACK_CONTENT_BYTES, PACK_WRITES_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { PackIndexes, SetName } from './pack-indexes.ts';
@@ -35,48 +36,101 @@ export type PackWriterDoors = Pick<PlanParts, 'find' | 'isTrusted'> & {
 export class PackWriter {
   readonly #doors: PackWriterDoors;
   readonly #gate = new Gate({ placesMax: PACK_WRITES_MAX, queueMax: Infinity, full: '' });
+  readonly #early: EarlyChunks;
   #packer: ZstdPacker | undefined;
   /** Bytes of objects that were written. */
   bytes = 0;
 
   constructor(doors: PackWriterDoors) {
     this.#doors = doors;
+    this.#early = new EarlyChunks((entries) => this.#writeEarly(entries));
+  }
+
+  /** Takes what a command of the set has made, while it still runs. */
+  put(key: string, entry: LocalEntry): void {
+    this.#early.add(key, entry);
   }
 
   /** Whether it is done with; otherwise it should be tried again at another time. Never rejects. */
   async write(job: PackJob): Promise<boolean> {
-    const { objects, indexes, find, isTrusted } = this.#doors;
+    const { objects, indexes } = this.#doors;
+    const early = this.#early.take(job.key);
     if (!objects.server.takesPuts) return false;
     try {
       // As it is now: another machine may have written it since.
       const index = (await indexes.read(job)) ?? { rows: [], apart: [] };
-      const plan = planSet({ index, used: job.used, find, isTrusted, isBad: (row) => indexes.isWrong(row) });
+      // The process may be ended before the rest is written.
+      if (
+        early.places.size > 0 &&
+        !(await this.#writeIndex(job, this.#placedSoFar(job, index, early.places)))
+      )
+        return false;
+      await early.isWhole;
+      const plan = this.#plan(job, index, early.places);
       if (plan === undefined) return true;
       const groups = groupsOf([...plan.fresh.values()]);
-      const chunks = await Promise.all(groups.map((group) => this.#gate.run(() => this.#writeChunk(group))));
+      const chunks = await Promise.all(groups.map((group) => this.#writeChunk(group)));
       if (chunks.includes('later')) return false;
       const next = placed(plan, groups, chunks);
-      if (next === undefined) return true;
-      const body = encodePackIndex(next);
-      const hash = sha256(body);
-      // The project's is for commands that nobody has run before.
-      for (const key of new Set([job.key, job.project])) {
-        const object = { size: body.length, body };
-        const path = objects.path(packSetKey(key));
-        if ((await objects.store(path, object, hash, { isReplaced: true })) === 'later') return false;
-        this.bytes += body.length;
-      }
-      indexes.keep(job.key, next);
-      objects.server.worked();
-      return true;
+      return next === undefined || (await this.#writeIndex(job, next));
     } catch (error) {
       objects.server.failed(error);
       return false;
     }
   }
 
+  #plan(job: PackJob, index: PackIndex, places: ReadonlyMap<string, PackPlace>): SetPlan | undefined {
+    const { indexes, find, isTrusted } = this.#doors;
+    const isBad = (row: PackRow) => indexes.isWrong(row);
+    return planSet({ index, used: job.used, places, find, isTrusted, isBad });
+  }
+
+  /** The set with what is in the bucket already. */
+  #placedSoFar(job: PackJob, index: PackIndex, places: ReadonlyMap<string, PackPlace>): PackIndex {
+    const { rows, apart } = this.#plan(job, index, places) ?? index;
+    const before = new Map(index.rows.map((row) => [row.actionId, row]));
+    const there = rows.flatMap((row) => {
+      const isThere = row.chunk !== undefined || row.size === 0;
+      // What is to be packed anew lies where it did, until then.
+      return isThere ? [row] : (before.get(row.actionId) ?? []);
+    });
+    return { rows: there, apart };
+  }
+
+  /** False: it should be tried again at another time. @throws {Error} the bucket failed */
+  async #writeIndex(job: PackJob, index: PackIndex): Promise<boolean> {
+    const { objects, indexes } = this.#doors;
+    const body = encodePackIndex(index);
+    const hash = sha256(body);
+    // The project's is for commands that nobody has run before.
+    for (const key of new Set([job.key, job.project])) {
+      const object = { size: body.length, body };
+      const path = objects.path(packSetKey(key));
+      if ((await objects.store(path, object, hash, { isReplaced: true })) === 'later') return false;
+      this.bytes += body.length;
+    }
+    indexes.keep(job.key, index);
+    objects.server.worked();
+    return true;
+  }
+
+  async #writeEarly(entries: readonly LocalEntry[]): Promise<PackChunk | undefined> {
+    try {
+      const chunk = await this.#writeChunk(entries);
+      return typeof chunk === 'object' ? chunk : undefined;
+    } catch (error) {
+      this.#doors.objects.server.failed(error);
+      return undefined;
+    }
+  }
+
+  /** A few at a time. @throws {Error} the bucket failed */
+  #writeChunk(entries: readonly LocalEntry[]): Promise<PackChunk | 'later' | 'refused'> {
+    return this.#gate.run(() => this.#writeNow(entries));
+  }
+
   /** @throws {Error} the bucket failed */
-  async #writeChunk(entries: readonly LocalEntry[]): Promise<PackChunk | 'later' | 'refused'> {
+  async #writeNow(entries: readonly LocalEntry[]): Promise<PackChunk | 'later' | 'refused'> {
     const { objects } = this.#doors;
     if (!objects.server.takesPuts) return 'later';
     const made = await this.#make(entries);
@@ -131,7 +185,7 @@ function placed(
   groups: readonly (readonly LocalEntry[])[],
   chunks: readonly (PackChunk | string)[],
 ): PackIndex | undefined {
-  const places = new Map<string, Pick<PackRow, 'chunk' | 'offset'>>();
+  const places = new Map<string, PackPlace>();
   for (const [at, group] of groups.entries()) {
     const chunk = chunks[at];
     if (typeof chunk !== 'object') return undefined;

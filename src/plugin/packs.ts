@@ -6,6 +6,7 @@
 import { isCacheId } from '../core/cache-id.ts';
 import { type PackChunk, type PackIndex, type PackRow, packChunkKey } from '../packs/pack-index.ts';
 import type { BucketObjects } from './bucket-objects.ts';
+import type { LocalEntry } from './cache-directory.ts';
 import { PACK_AHEAD_BYTES_MAX, PACK_LEFT_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import { PackIndexes, type SetName } from './pack-indexes.ts';
@@ -80,6 +81,13 @@ export class Packs {
     }
   }
 
+  /** Takes what a command has made, while it still runs. */
+  put(name: SetName, actionId: string, entry: LocalEntry): void {
+    if (!this.#options.objects.server.takesPuts) return;
+    const found = this.#foundOf(actionId, entry);
+    if (found !== undefined && found !== 'apart') this.#writer.put(name.key, found.entry);
+  }
+
   /** Writes what a command used and the set's last index lacks, behind all else. */
   note(name: SetName, used: readonly string[]): void {
     const isGood = (row: PackRow) => this.#isTrusted(row);
@@ -148,9 +156,13 @@ export class Packs {
 
   /** What this machine has of an action that it may share. */
   #find(actionId: string): Found | undefined {
+    const entry = this.#options.local.getOwn(actionId);
+    return entry && this.#foundOf(actionId, entry);
+  }
+
+  #foundOf(actionId: string, entry: LocalEntry): Found | undefined {
     const { local, uploadBytesMin, shareCgo, signatures } = this.#options;
-    const entry = local.getOwn(actionId);
-    if (entry === undefined || !local.isKept(entry)) return undefined;
+    if (!local.isKept(entry)) return undefined;
     try {
       const reach = reachOfFile(entry.path);
       if (reach === 'self') return 'apart';

@@ -6,7 +6,7 @@ import { inRegion } from '../bucket/bucket-address.ts';
 import { type BucketEnv, findCredentials } from '../bucket/credentials.ts';
 import { MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { BucketCache } from './bucket-cache.ts';
-import { FILTER, VERSIONS } from './cache-directory.ts';
+import { FILTER, type LocalEntry, VERSIONS } from './cache-directory.ts';
 import { HostBound } from './host-bound.ts';
 import { LocalCache } from './local-cache.ts';
 import { MissFilter } from './miss-filter.ts';
@@ -125,6 +125,11 @@ export class PluginCache {
   uploadsOf(name: CommandName | undefined): Uploads | undefined {
     const isPacked = this.#packs !== undefined && name !== undefined && this.options.layout === 'packs';
     return isPacked ? undefined : this.uploads;
+  }
+
+  /** Takes what a session puts into its set's packs. */
+  pack(name: CommandName | undefined, actionId: string, entry: LocalEntry): void {
+    if (name !== undefined) this.#packs?.put(name, actionId, entry);
   }
 
   /** Whether neither the own namespace nor the main one has an action, as far as the server's filters tell. */

@@ -189,6 +189,7 @@ export class Session implements RequestSink {
   /** Never throws: the put is answered. */
   #share(actionId: string, { start, entry }: { readonly start: Buffer; readonly entry: LocalEntry }): void {
     const { local, options } = this.#cache;
+    this.#cache.pack(this.#name, actionId, entry);
     const uploads = this.#cache.uploadsOf(this.#name);
     if (uploads === undefined || !local.isKept(entry) || entry.size < options.uploadBytesMin) return;
     try {

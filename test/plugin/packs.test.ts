@@ -202,6 +202,37 @@ test('a command that nobody has run before takes what one of its project left', 
 /** Two chunks: `large` fills the first one. */
 const TWO: Outputs = { first: Buffer.from('first'), large: Buffer.alloc(PACK_CONTENT_BYTES, 'x'), ...ONE };
 
+test('a full chunk goes while the command runs, and the set names it before the rest is written', async (t) => {
+  const made = await rig(t);
+  const first = made.machine();
+  const [hasFirst, isHeld] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  made.door.fault = ({ method, url = '' }, response) => {
+    if (method !== 'PUT' || !url.includes('pack/chunk')) return false;
+    const isSecond = chunksOf(made).length > 0;
+    if (isSecond) isHeld.resolve();
+    else response.once('finish', hasFirst.resolve);
+    return isSecond;
+  };
+  const used = keep(first, TWO);
+  for (const actionId of used) {
+    const entry = first.local.getOwn(actionId);
+    if (entry !== undefined) first.packs.put(NAME, actionId, entry);
+  }
+  await hasFirst.promise;
+  assert.deepEqual(askedOf(made), ['PUT pack/chunk'], 'before the command has ended');
+  first.packs.note(NAME, used);
+  await isHeld.promise;
+  await first.packs.close(0);
+  made.door.fault = () => false;
+  assert.deepEqual(await fetched(made.machine(), TWO), ['first', 'large', 'empty']);
+  made.door.asked.length = 0;
+  const next = made.machine(first.directory);
+  next.packs.takeSpool();
+  await next.packs.close(CLOSE_MS);
+  assert.equal(made.door.count(/^PUT .*pack\/chunk/), 1, 'the rest alone');
+  assert.deepEqual(await fetched(made.machine(), TWO), Object.keys(TWO));
+});
+
 for (const { why, spoil } of [
   { why: 'gone', spoil: (path: string) => rmSync(path) },
   { why: 'cut', spoil: (path: string) => truncateSync(path, readFileSync(path).length - 1) },
