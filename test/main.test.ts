@@ -224,6 +224,17 @@ test('--version gives ours', () => {
   assert.ok(stdout.startsWith(`astera ${manifest.version} `), stdout);
 });
 
+test("bin/astera's flag of V8 is taken away, so that compiled code fits", () => {
+  const atExit =
+    'process.on("exit", () => console.log("tag", process.getBuiltinModule("v8").cachedDataVersionTag()))';
+  const tell = ['--import', `data:text/javascript,${atExit}`];
+  const tag = (...args: string[]) => /^tag (\d+)$/m.exec(node(args).stdout)?.[1];
+  const plain = tag(...tell, '--eval', '0');
+  assert.ok(plain !== undefined);
+  assert.notEqual(tag('--max-semi-space-size=8', ...tell, '--eval', '0'), plain);
+  assert.equal(tag('--max-semi-space-size=8', ...tell, main, '--version'), plain);
+});
+
 test('on another Node it says so before it loads anything', () => {
   const other =
     'const v = {...process.versions, node: "24.1.0"}; Object.defineProperty(process, "versions", { value: v })';

@@ -5,7 +5,7 @@
  * its some 500 KiB: in a quiet heap a thousand of them gathered, and the server held 600 MB.
  */
 
-import { createRequire } from 'node:module';
+import { type Collect, findCollector } from './collector.ts';
 import { MiB } from './limits.ts';
 
 /**
@@ -17,7 +17,7 @@ export function noteZstdCall(weight = 1): void {
   calls += weight;
   if (calls < CALLS_MAX) return;
   calls = 0;
-  collect ??= findCollect();
+  collect ??= findCollector();
   collect({ type: 'minor' });
 }
 
@@ -29,7 +29,7 @@ export function noteZstdStream(bytes: number): void {
   droppedBytes += bytes;
   if (droppedBytes < DROPPED_BYTES_MAX) return;
   droppedBytes = 0;
-  collect ??= findCollect();
+  collect ??= findCollector();
   // In a later turn: the stream's own functions still hold it.
   setImmediate(collect, { type: 'major' });
 }
@@ -43,17 +43,4 @@ let droppedBytes = 0;
 const CALLS_MAX = 32;
 
 let calls = 0;
-let collect: ((options: { readonly type: 'minor' | 'major' }) => void) | undefined;
-
-/** V8 shows its collector only to contexts that are made under the flag. */
-function findCollect(): NonNullable<typeof collect> {
-  const { setFlagsFromString }: typeof import('node:v8') = load('node:v8');
-  const { runInNewContext }: typeof import('node:vm') = load('node:vm');
-  setFlagsFromString('--expose-gc');
-  const found: NonNullable<typeof collect> = runInNewContext('gc');
-  setFlagsFromString('--no-expose-gc');
-  return found;
-}
-
-/** Loaded when it is due: the cache program pays for its start with each `go` command. */
-const load = createRequire(import.meta.url);
+let collect: Collect | undefined;

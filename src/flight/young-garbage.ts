@@ -6,8 +6,7 @@
  * are left to a minor collection after every few megabytes. It finds them all young and takes about a millisecond.
  */
 
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { type Collect, findCollector } from '../core/collector.ts';
 
 /** Bytes between two minor collections. At half, they cost 1 % of a fast line's CPU; at double, memory doubles. */
 const ROUND_BYTES = 16 * 1024 * 1024;
@@ -21,18 +20,14 @@ Buffer.poolSize = Math.min(Buffer.poolSize, FREED_BYTES_MIN / 2);
 /** It was made before, and may be larger. */
 const FIRST_POOL = Buffer.allocUnsafe(1).buffer;
 
-type Collect = (options: { type: 'minor' }) => void;
-
 export class YoungGarbage {
-  readonly #collect: Collect;
   readonly #roundBytes: number;
+  #collect: Collect | undefined;
   #bytes = 0;
 
   /** @param roundBytes garbage between two minor collections */
   constructor(roundBytes = ROUND_BYTES) {
     this.#roundBytes = roundBytes;
-    setFlagsFromString('--expose-gc');
-    this.#collect = runInNewContext('gc') as Collect;
   }
 
   /**
@@ -51,6 +46,7 @@ export class YoungGarbage {
     this.#bytes += bytes;
     if (this.#bytes < this.#roundBytes) return;
     this.#bytes = 0;
+    this.#collect ??= findCollector();
     this.#collect({ type: 'minor' });
   }
 }

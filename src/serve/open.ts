@@ -10,6 +10,7 @@ import type { PluginConfig } from '../settings/plugin-config.ts';
 import { lockStore } from '../store/lock.ts';
 import { lookAtStore } from '../store/look.ts';
 import type { PluginThread } from '../workers/plugin-thread.ts';
+import type { ReaderThreads } from '../workers/reader-pool.ts';
 import { openThreadStore, type ThreadStore } from '../workers/thread-store.ts';
 import type { WriterThread } from '../workers/writer-queue.ts';
 import { clock } from './clock.ts';
@@ -20,16 +21,16 @@ import { runServer, type Written } from './run.ts';
 import { aborted } from './stop-signal.ts';
 import { tlsOf } from './tls.ts';
 
-/** `writer`: its thread, where that is on its way already. */
 export type Started = {
   readonly stop: AbortSignal;
-  readonly writer: WriterThread | undefined;
+  /** The store's, where they are on their way already. */
+  readonly threads: StoreThreads | undefined;
   /** Served beside the rest. */
   readonly plugin: PluginConfig | undefined;
 };
 
 /** @throws what `serve` does */
-export async function openAndServe(config: Config, { stop, writer, plugin }: Started): Promise<void> {
+export async function openAndServe(config: Config, { stop, threads, plugin }: Started): Promise<void> {
   const metrics = new Metrics();
   const log = createLogger({
     level: config.logLevel,
@@ -49,7 +50,7 @@ export async function openAndServe(config: Config, { stop, writer, plugin }: Sta
     thread = plugin && (await startPlugin(plugin, log));
     void aborted(stop).then(() => thread?.stop(STOP_GRACE_MS));
     const written: Written = { call: () => {} };
-    const store = await openStore(config, { events, writer, written });
+    const store = await openStore(config, { events, threads, written });
     await store.keepUploads({ isOn: config.bucket !== undefined });
     await runServer({ config, store, stop, log, metrics, events, profiles, written });
   } finally {
@@ -58,16 +59,18 @@ export async function openAndServe(config: Config, { stop, writer, plugin }: Sta
   }
 }
 
+type StoreThreads = { readonly writer: WriterThread; readonly readers: ReaderThreads };
+
 type StoreParts = {
   readonly events: Events;
-  readonly writer: WriterThread | undefined;
+  readonly threads: StoreThreads | undefined;
   readonly written: Written;
 };
 
-function openStore(config: Config, { events, writer, written }: StoreParts): Promise<ThreadStore> {
+function openStore(config: Config, { events, threads, written }: StoreParts): Promise<ThreadStore> {
   return openThreadStore({
     dbPath: config.dbPath,
-    ...(writer !== undefined && { thread: writer }),
+    ...(threads !== undefined && { thread: threads.writer, started: threads.readers }),
     threads: config.readers,
     bytesMax: config.storeBytesMax,
     onReads: (calls) => events.storeRead(calls),

@@ -37,6 +37,7 @@ import { type BucketTier, openBucketTier } from './bucket-tier.ts';
 import { cacheProgram } from './cache-program.ts';
 import { connectionsMax } from './connection-limit.ts';
 import { watchForgotten } from './forgotten-failures.ts';
+import { boundHeapGrowth, endHeapBound } from './heap-growth.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { STOP_GRACE_MS } from './limits.ts';
 import { importLocalCache } from './local-cache.ts';
@@ -101,6 +102,7 @@ export async function runServer(serving: Serving): Promise<void> {
   let control: ControlServer | undefined;
   const takeDown = async () => {
     clearInterval(sweeping);
+    endHeapBound();
     background.stop();
     const pumpStopped = tier?.pump.stop();
     const controlStopped = control?.stop();
@@ -121,16 +123,13 @@ export async function runServer(serving: Serving): Promise<void> {
     await house.start();
     await services.modules.follow(readPolicy(config, config));
     await nameSigner(config, { store, events });
-    await importLocalCache(config, {
-      store,
-      builder: builder.call,
-      sumdb: services.lessons,
-      signal: stop,
-      log,
-    });
+    const { lessons: sumdb } = services;
+    await importLocalCache(config, { store, builder: builder.call, sumdb, signal: stop, log });
     if (!stop.aborted) {
       control = await openControl(config, store, services, events);
       await announce(config, server);
+      // No client can need it before this. Then all threads of the start are up.
+      void builder.start().then(() => stop.aborted || boundHeapGrowth());
       void services.git.check();
       const { sha256 } = await program().catch(() => ({ sha256: undefined }));
       log.info({ upstream: config.upstreamFrom, db: config.dbPath, cacheprogSha256: sha256 }, 'serving');

@@ -1,12 +1,13 @@
 /**
- * `astera serve`: has the writer's thread come up while all the rest of the server is loaded.
+ * `astera serve`: has the store's threads come up while all the rest of the server is loaded.
  *
- * The thread takes as long for that as the rest does, on a core of its own. So nothing may be imported
+ * They take as long for that as the rest does, on a core of their own. So nothing may be imported
  * here but what starts it.
  */
 
 import type { Config } from '../settings/config.ts';
 import type { PluginConfig } from '../settings/plugin-config.ts';
+import { startReaders } from '../workers/reader-pool.ts';
 import { startWriter } from '../workers/writer-queue.ts';
 import { serverStopSignal } from './stop-signal.ts';
 
@@ -20,7 +21,10 @@ import { serverStopSignal } from './stop-signal.ts';
 export async function serve(config: Config, plugin: PluginConfig | undefined): Promise<void> {
   const stop = serverStopSignal();
   // Profiles must be there before any thread is. It opens nothing yet: the store is not locked.
-  const writer = config.pprof ? undefined : startWriter(config.dbPath);
+  const { dbPath, readers } = config;
+  const threads = config.pprof
+    ? undefined
+    : { writer: startWriter(dbPath), readers: startReaders({ dbPath, threads: readers }) };
   const { openAndServe } = await import('./open.ts');
-  await openAndServe(config, { stop, writer, plugin });
+  await openAndServe(config, { stop, threads, plugin });
 }

@@ -36,41 +36,57 @@ const IDLE_MS = 10_000;
 export class BuilderPool {
   readonly call: Builder & FileBuilder;
   readonly buildZip: BuildZip;
-  readonly #pool: Piscina;
+  readonly #open: () => Piscina;
+  #pool: Piscina | undefined;
+  #up: Promise<void> | undefined;
 
   /** One for what nobody waits for, so that no client's zip queues up behind it. Costs nothing while idle. */
   static inBackground(dbPath: string): BuilderPool {
     return new BuilderPool({ dbPath, threads: 1, nice: NICE_BACKGROUND, idleMs: IDLE_MS });
   }
 
-  /** @param options `nice`: 0 where no front is to come first; `idleMs`: see {@link createPool} */
+  /**
+   * Its threads start with its first task, or by {@link BuilderPool.start}.
+   *
+   * @param options `nice`: 0 where no front is to come first; `idleMs`: see {@link createPool}
+   */
   constructor({
     nice = NICE,
     ...options
   }: { dbPath: string; threads: number; nice?: number; idleMs?: number }) {
-    this.#pool = createPool({
-      url: entryBeside(import.meta.url, 'builder-worker'),
-      ...options,
-      nice,
-      tasksPerThread: TASKS_PER_THREAD,
-    });
-    this.#pool.on('error', () => {}); // The task's own rejection says it.
-    this.buildZip = (order) => zipFrom(this.#pool, order);
+    const url = entryBeside(import.meta.url, 'builder-worker');
+    this.#open = () => createPool({ url, ...options, nice, tasksPerThread: TASKS_PER_THREAD });
+    this.buildZip = (order) => zipFrom(this.#start(), order);
     this.call = remoteOf(['checkZip', 'hashStored', 'checkZipFile'], (request) => this.#send(request));
   }
 
   get threadIds(): number[] {
-    return threadIdsOf(this.#pool);
+    return this.#pool === undefined ? [] : threadIdsOf(this.#pool);
+  }
+
+  /** Starts its threads, so that no task waits for them. Resolves when one is up. */
+  async start(): Promise<void> {
+    this.#start();
+    await this.#up;
   }
 
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await this.#pool?.destroy();
+  }
+
+  #start(): Piscina {
+    if (this.#pool !== undefined) return this.#pool;
+    const pool = this.#open();
+    pool.on('error', () => {}); // The task's own rejection says it.
+    this.#up = new Promise((resolve) => pool.once('workerCreate', () => resolve()));
+    this.#pool = pool;
+    return pool;
   }
 
   #send(request: Request): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const pending: Pending = { request, resolve, reject };
-      runBatch(this.#pool, [request]).then(
+      runBatch(this.#start(), [request]).then(
         ([reply]) => settle(pending, reply),
         (error: unknown) => reject(new StoreFailed(`cannot build: ${messageOf(error)}`)),
       );

@@ -5,7 +5,6 @@
  */
 
 import { extname } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { serveError } from '../core/errors.ts';
 import type { WriterMode } from '../store/schema.ts';
 import { type Frame, packFrame, transferListOf, unpackFrame } from '../wire/frame.ts';
@@ -54,8 +53,6 @@ const EXEC_ARGV = ['--no-experimental-require-module', '--disable-warning=Experi
 
 /** A Piscina pool of ours: a worker that dies is replaced. */
 export function createPool(options: PoolOptions): Piscina {
-  // That of bin/astera has done its work for the front, and would override what is said here.
-  setFlagsFromString('--max-semi-space-size=0');
   return new Piscina({
     filename: options.url.href,
     minThreads: options.idleMs === undefined ? options.threads : 0,

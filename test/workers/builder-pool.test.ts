@@ -85,6 +85,18 @@ test('of what is not stored there is no hash, nor of what was dropped', async (t
   assert.deepEqual(await call.hashStored({ ...owner, key, kind: 'zip' }), {});
 });
 
+test('its thread starts when it is told to, or with its first work', async (t) => {
+  const { dbPath, key } = keep(t, zipOf(100));
+  const started = open(t, dbPath);
+  const worked = open(t, dbPath);
+  assert.deepEqual([...started.threadIds, ...worked.threadIds], []);
+  await started.start();
+  await worked.call.hashStored({ ...owner, key, kind: 'zip' });
+  await worked.start(); // There already.
+  assert.equal(started.threadIds.length, 1);
+  assert.equal(worked.threadIds.length, 1);
+});
+
 test('the background has no thread before its first work', async (t) => {
   const { dbPath, key } = keep(t, zipOf(100));
   const pool = open(t, dbPath, true);
