@@ -37,3 +37,6 @@ export const SESSION_LONG_WINDOWS_MAX = 1;
 
 /** Puts of deltas at one time: each holds 1 MiB here, and up to 2 in a reader. Past it an output is put whole. At half, eight clients with four uploads each meet it often; at double, they take 64 MiB. */
 export const DELTA_PUTS_MAX = 16;
+
+/** What a stream of a session has waits no longer for what comes next, as that may come out of a bucket. At half, a busy machine sends smaller pieces. */
+export const SESSION_LATE_MS = 10;

@@ -78,6 +78,12 @@ export async function* packedChunks(
   }
 }
 
+/** An output of one chunk, packed if that pays. @param bytes at most CHUNK_BYTES; the caller gives them away */
+export async function* packedChunk(bytes: Uint8Array): AsyncGenerator<StoredChunk, void, void> {
+  const sizeSoFar = bytes.byteLength;
+  yield { ...(await new ChunkPacker().pack(bytes)), sizeSoFar };
+}
+
 /**
  * Chunks of an output that comes packed, one frame each. The writer unpacks them, and finds those that are not full.
  *

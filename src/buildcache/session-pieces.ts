@@ -10,10 +10,13 @@ import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { SessionAction } from '../core/session-port.ts';
 import { BASE_BYTES, encodeFrameHead, encodeIndex, FRAME, FRAME_HEAD_BYTES } from '../core/session-wire.ts';
-import { SESSION_AHEAD_BYTES_MAX, SESSION_AHEAD_CHUNKS_MAX } from './limits.ts';
+import type { ComingRow } from '../core/shared-sets.ts';
+import { soon } from '../core/soon.ts';
+import { SESSION_AHEAD_BYTES_MAX, SESSION_AHEAD_CHUNKS_MAX, SESSION_LATE_MS } from './limits.ts';
 
 export type SessionPiecesOptions = {
-  readonly actions: readonly SessionAction[];
+  /** Stored ones, and behind them those that are on their way into the store. */
+  readonly actions: readonly (SessionAction | ComingRow)[];
   /** Outputs past so many bytes are left out. */
   readonly bytesMax: number;
   /** One chunk of an output, which is given away. Rejects where it is gone or damaged. */
@@ -21,7 +24,10 @@ export type SessionPiecesOptions = {
 };
 
 /** What is kept of an action while its output is sent: a slow client takes its stream for minutes. */
-export type SessionOutput = Pick<SessionAction, 'blob' | 'size' | 'base'> & { readonly row: number };
+export type SessionOutput = { readonly row: number; readonly size: number } & (
+  | Pick<SessionAction, 'blob' | 'base'>
+  | (Pick<ComingRow, 'outputId' | 'landed'> & { readonly base?: never })
+);
 
 type Plan = {
   /** Given away with the first piece. */
@@ -57,8 +63,14 @@ async function* piecesOf(plan: Plan): AsyncGenerator<Uint8Array, void, void> {
     piece.set(content, length + FRAME_HEAD_BYTES);
     length += FRAME_HEAD_BYTES + content.byteLength;
   };
-  for await (const { row, base, seq, content } of readAhead(plan)) {
+  for await (const { row, base, seq, loaded } of readAhead(plan)) {
     if (gone.has(row)) continue;
+    if (length > 0 && (await isLate(loaded))) {
+      // What has come must not wait for it.
+      yield piece.subarray(0, length);
+      length = 0;
+    }
+    const content = await loaded;
     const bytes = content?.bytes ?? NOTHING;
     if (length + HEADS_BYTES + bytes.byteLength > PIECE_BYTES) {
       yield piece.subarray(0, length);
@@ -76,6 +88,12 @@ async function* piecesOf(plan: Plan): AsyncGenerator<Uint8Array, void, void> {
   if (length > 0) yield piece.subarray(0, length);
 }
 
+/** Whether it takes so long that the client should not wait. */
+export async function isLate(work: Promise<unknown>): Promise<boolean> {
+  const isThere = work.then(() => true);
+  return (await soon(isThere, SESSION_LATE_MS)) === undefined;
+}
+
 function takeIndex(plan: Plan): Uint8Array {
   const { index = NOTHING } = plan;
   plan.index = undefined;
@@ -90,7 +108,8 @@ const HEADS_BYTES = 2 * FRAME_HEAD_BYTES + BASE_BYTES;
 /** One chunk and its heads. Small outputs go out together: each piece is a call into uWebSockets or zlib. */
 const PIECE_BYTES = CHUNK_BYTES + HEADS_BYTES;
 
-async function* readAhead(plan: Plan) {
+/** Each of `loaded` is awaited, or nobody wants it. */
+async function* readAhead(plan: Plan): AsyncGenerator<Chunk, void, void> {
   const chunks = chunksOf(plan);
   const ahead: Chunk[] = [];
   let bytesAhead = 0;
@@ -104,7 +123,7 @@ async function* readAhead(plan: Plan) {
     const next = ahead.shift();
     if (next === undefined) return;
     bytesAhead -= next.length;
-    yield { ...next, content: await next.loaded };
+    yield next;
   }
 }
 
@@ -112,11 +131,15 @@ async function* readAhead(plan: Plan) {
 function outputsOf({ actions, bytesMax }: SessionPiecesOptions): SessionOutput[] {
   const known = new Set<string>();
   let left = bytesMax;
-  return actions.flatMap(({ outputId, blob, size, base }, row) => {
+  return actions.flatMap((action, row): SessionOutput[] => {
+    const { outputId, size } = action;
     if (known.has(outputId) || size > left) return [];
     known.add(outputId);
     left -= size;
-    return size === 0 ? [] : [{ row, blob, size, ...(base !== undefined && { base }) }];
+    if (size === 0) return [];
+    if ('landed' in action) return [{ row, size, outputId, landed: action.landed }];
+    const { blob, base } = action;
+    return [{ row, size, blob, ...(base !== undefined && { base }) }];
   });
 }
 

@@ -6,11 +6,13 @@
 
 import type { ByteStream } from '../core/answer.ts';
 import type { ActionName } from '../core/build-cache-port.ts';
-import { NotFound, StoreFailed } from '../core/errors.ts';
+import { STORED_MAIN } from '../core/cache-id.ts';
+import { isServeError, NotFound, StoreFailed } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
-import type { SessionName } from '../core/session-port.ts';
-import { type SessionTold, STREAM_WINDOW_LOG_MAX } from '../core/session-wire.ts';
+import { type SessionName, SHORT_ID_BYTES } from '../core/session-port.ts';
+import { type SessionTold, STREAM_WINDOW_LOG_MAX, shortIdsOf } from '../core/session-wire.ts';
+import type { ComingRow, SharedSet, SharedSets } from '../core/shared-sets.ts';
 import type { Store } from '../core/store-port.ts';
 import type { LastUse } from '../flight/last-use.ts';
 import type { Events } from '../observe/events.ts';
@@ -25,6 +27,8 @@ export type SessionsOptions = {
   readonly used: LastUse<ActionName>;
   readonly clock: Clock;
   readonly events: Events;
+  /** Sets of other servers. Absent: there are none. */
+  readonly shared?: SharedSets | undefined;
 };
 
 export type SessionQuestion = Pick<SessionName, 'key' | 'project'> & {
@@ -66,7 +70,7 @@ export class Sessions {
   /** The last ones of these namespaces, newest first, without what they asked for. */
   async list(namespaces: readonly string[]): Promise<SessionTold[]> {
     const { sessions } = await this.#options.store.getSessions({ namespaces });
-    return sessions.map(({ label, usedAtMs }) => ({ label, usedAtMs }));
+    return sessions.flatMap(({ label, usedAtMs }) => (label === OTHERS_LABEL ? [] : { label, usedAtMs }));
   }
 
   /**
@@ -77,22 +81,44 @@ export class Sessions {
   async stream({ bytesMax, encoding, takesDeltas, ...question }: SessionQuestion): Promise<ByteStream> {
     const { store, used, clock, events } = this.#options;
     this.#refuseFull();
-    const { session, actions } = await store.getSession({ ...question, wantsBases: takesDeltas });
+    const shared = await this.#findShared(question);
+    const also = shared && { also: shortIdsOf(shared.rows.map(({ actionId }) => actionId)) };
+    const { session, actions } = await store.getSession({ ...question, ...also, wantsBases: takesDeltas });
     this.#refuseFull(); // Others may have begun meanwhile.
-    events.buildCacheAsked('get-session', session === undefined ? 'miss' : 'hit');
-    if (session === undefined)
-      throw new NotFound(`cannot find session ${question.key}: not in the build cache`);
+    const isMiss = session === undefined && shared === undefined;
+    events.buildCacheAsked('get-session', isMiss ? 'miss' : 'hit');
+    if (isMiss) throw new NotFound(`cannot find session ${question.key}: not in the build cache`);
     for (const { namespace, actionId, usedAtMs } of actions)
       used.note({ namespace, actionId }, { usedAtMs }, clock.wallMs());
+    const coming =
+      shared === undefined ? [] : bringOthers(shared, { actions, held: question.held, bytesMax });
+    if (session === undefined && shared !== undefined) this.#keepOthers(question, shared);
     const load = (output: SessionOutput, seq: number) => this.#load(output, seq);
     // They keep no actions: of these there are many, and a slow client takes minutes.
-    const pieces = sessionPieces({ actions, bytesMax, load });
+    const pieces = sessionPieces({ actions: [...actions, ...coming], bytesMax, load });
     return new GeneratedBody(this.#counted(pieces, encoding));
   }
 
+  /** Other servers know the main namespace alone. */
+  async #findShared({ namespaces, key, project }: SharedQuestion): Promise<SharedSet | undefined> {
+    return namespaces.includes(STORED_MAIN) ? this.#options.shared?.find({ key, project }) : undefined;
+  }
+
+  /** Under the name that it has there: clients that only read must not fill the table with names of their own. */
+  #keepOthers({ project }: SharedQuestion, { key, rows }: SharedSet): void {
+    const { store, clock } = this.#options;
+    const actions = shortIdsOf(rows.map(({ actionId }) => actionId));
+    const name = { namespace: STORED_MAIN, key, project, label: OTHERS_LABEL };
+    store.putSession({ ...name, actions, isShared: true, nowMs: clock.wallMs() }).catch((error: unknown) => {
+      if (!isServeError(error)) throw error;
+    });
+  }
+
   /** Past the memory: whoever got an output here does not ask for it again, and modules would have to leave. */
-  async #load({ blob, size, base }: SessionOutput, seq: number): Promise<Loaded> {
+  async #load(output: SessionOutput, seq: number): Promise<Loaded> {
+    if ('landed' in output) return this.#loadLanded(output, seq);
     const { store, events } = this.#options;
+    const { blob, size, base } = output;
     const { bytes, isPlain } =
       base === undefined
         ? { ...(await store.getOutputChunk({ blob, seq, body: 'plain' })), isPlain: true }
@@ -105,6 +131,22 @@ export class Sessions {
     if (seq === 0) events.buildCacheAsked('session-output', 'hit');
     if (!isPlain) events.deltaSent(Math.min(CHUNK_BYTES, size - seq * CHUNK_BYTES), bytes.byteLength);
     return { bytes, isDelta: !isPlain };
+  }
+
+  /** Of an output that may only just be on its way into the store. */
+  async #loadLanded(
+    { outputId, landed }: Pick<ComingRow, 'outputId' | 'landed'>,
+    seq: number,
+  ): Promise<Loaded> {
+    const { store, events } = this.#options;
+    if (!(await landed)) throw new StoreFailed(`cannot read output ${outputId}: it has not come`);
+    const { output, bytes: first } = await store.getOutput({ outputId, body: seq === 0 ? 'plain' : 'none' });
+    const blob = output?.blob;
+    const later = seq === 0 || blob === undefined ? undefined : { blob, seq, body: 'plain' as const };
+    const bytes = later === undefined ? first : (await store.getOutputChunk(later)).bytes;
+    if (bytes === undefined) throw new StoreFailed(`cannot read output ${outputId}: no chunk ${seq}`);
+    if (seq === 0) events.buildCacheAsked('session-output', 'hit');
+    return { bytes, isDelta: false };
   }
 
   /** @throws {NotFound} */
@@ -128,6 +170,27 @@ export class Sessions {
       if (isLong) this.#longWindows--;
     }
   }
+}
+
+type SharedQuestion = Pick<SessionQuestion, 'namespaces' | 'key' | 'project'>;
+
+/** Of sets that came from other servers: they do not say how their clients call them. */
+const OTHERS_LABEL = '';
+
+type Others = {
+  readonly actions: readonly { readonly actionId: string }[];
+  readonly held: Uint8Array;
+  readonly bytesMax: number;
+};
+
+/** What of another server's set neither this one nor the client has. */
+function bringOthers(shared: SharedSet, { actions, held, bytesMax }: Others): readonly ComingRow[] {
+  const short = (actionId: string) => actionId.slice(0, 2 * SHORT_ID_BYTES);
+  const here = new Set(actions.map(({ actionId }) => short(actionId)));
+  const ids = Buffer.from(held.buffer, held.byteOffset, held.byteLength);
+  for (let at = 0; at < ids.length; at += SHORT_ID_BYTES)
+    here.add(ids.toString('hex', at, at + SHORT_ID_BYTES));
+  return shared.bring({ isHere: (actionId) => here.has(short(actionId)), bytesMax });
 }
 
 const LONG_WINDOW_LOG = STREAM_WINDOW_LOG_MAX;

@@ -6,6 +6,7 @@
 import type { Writable } from 'node:stream';
 import { constants, createBrotliCompress, createZstdCompress } from 'node:zlib';
 import { noteZstdStream } from '../core/zstd-contexts.ts';
+import { isLate } from './session-pieces.ts';
 
 /** As in `Content-Encoding`. */
 export type StreamEncoding = 'identity' | 'zstd' | 'br';
@@ -33,12 +34,16 @@ export async function* encoded(
     encoding === 'zstd' ? createZstdCompress(zstd(windowLog)) : createBrotliCompress(brotli(windowLog));
   const feed = async () => {
     let isFirst = true;
-    for await (const piece of pieces) {
-      if (encoder.destroyed) return; // Nobody reads it any more.
+    for (let next = pieces.next(); ; ) {
+      const { value: piece } = await next;
+      if (piece === undefined) break;
+      if (encoder.destroyed) return void pieces.return(); // Nobody reads it any more.
       const isTaken = written(encoder, piece);
       if (isFirst) encoder.flush();
       isFirst = false;
       await isTaken;
+      next = pieces.next();
+      if (await isLate(next)) encoder.flush();
     }
     encoder.end();
   };

@@ -51,6 +51,8 @@ export type SessionReaderPort = {
     project: string;
     /** Short IDs of actions to leave out, last used ones first. */
     held: Uint8Array;
+    /** Short IDs that count as the last ones of the set, even if there is none: those that other servers' sets have. */
+    also?: Uint8Array;
     /** Whether to look among these for older versions of the others' outputs. Only actions of `namespaces` count. */
     wantsBases: boolean;
   }): { session?: SessionRow; actions: SessionAction[] };
@@ -68,6 +70,8 @@ export type SessionWriterPort = {
       namespace: string;
       /** Short IDs in the order in which they were asked for: at most SESSION_ACTIONS_MAX. */
       actions: Uint8Array;
+      /** It is another server's set. */
+      isShared?: true;
       nowMs: number;
     },
   ): Record<never, never>;

@@ -30,7 +30,7 @@ export class ChunkReading {
   }
 
   /** False: it is not what its name says. @throws {Error} the body broke */
-  async read(body: AsyncIterable<Buffer>): Promise<boolean> {
+  async read(body: AsyncIterable<Uint8Array>): Promise<boolean> {
     const { sha256, contentBytes } = this.#part.chunk;
     const hash = crypto().createHash('sha256');
     let broken: unknown;

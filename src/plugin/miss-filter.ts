@@ -13,8 +13,8 @@ import {
 } from '../core/action-filter.ts';
 import { FILTER_FRESH_MS } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
+import { soon } from '../core/soon.ts';
 import { FILTER_WAIT_MS } from './limits.ts';
-import { soon } from './soon.ts';
 
 export type MissFilterDoors = {
   /** Where it is kept. */

@@ -4,6 +4,7 @@
  */
 
 import { isCacheId } from '../core/cache-id.ts';
+import { soon } from '../core/soon.ts';
 import { type PackChunk, type PackIndex, type PackRow, packChunkKey } from '../packs/pack-index.ts';
 import type { BucketObjects } from './bucket-objects.ts';
 import type { LocalEntry } from './cache-directory.ts';
@@ -16,7 +17,6 @@ import { type PackJob, PackWriter } from './pack-writer.ts';
 import type { PrefetchSource } from './prefetch.ts';
 import { reachOfFile, type ShareCgo } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
-import { soon } from './soon.ts';
 import { Spool } from './spool.ts';
 
 export type PacksOptions = {

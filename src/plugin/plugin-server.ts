@@ -10,13 +10,13 @@
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Address } from '../core/address.ts';
+import { soon } from '../core/soon.ts';
 import { greeting } from './greeting.ts';
 import { PLUGIN_ANSWERS_BYTES_MAX, PLUGIN_BEAT_MS, PLUGIN_GETS_MAX, PLUGIN_SESSIONS_MAX } from './limits.ts';
 import { socketOptions } from './plugin-address.ts';
 import type { PluginCache } from './plugin-cache.ts';
 import { RequestReader } from './request-reader.ts';
 import { Session } from './session.ts';
-import { soon } from './soon.ts';
 
 export type PluginServerOptions = {
   readonly address: Address;

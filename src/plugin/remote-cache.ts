@@ -17,6 +17,7 @@ import {
 import { isCacheId, isCacheTime } from '../core/cache-id.ts';
 import { collect } from '../core/collect.ts';
 import { encodePut, PUT_OUTCOME, PUTS_BYTES_MAX, PUTS_PATH, type PutRecord } from '../core/puts-wire.ts';
+import { soon } from '../core/soon.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { HOST_MARK, HOST_MARK_ID, type HostBound } from './host-bound.ts';
 import { PLUGIN_DOWNLOAD_BYTES_MAX, PLUGIN_WHOLE_MS } from './limits.ts';
@@ -28,7 +29,6 @@ import type { NamedEntry, Remote, UploadEnd } from './remote.ts';
 import { RemoteServer, refusal, type ServerOptions } from './remote-server.ts';
 import { isShareable, reachOf, reachOfFile, type ShareCgo } from './shareable.ts';
 import type { Signatures } from './signatures.ts';
-import { soon } from './soon.ts';
 
 export type RemoteOptions = ServerOptions & {
   readonly shareCgo: ShareCgo;

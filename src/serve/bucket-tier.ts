@@ -2,7 +2,7 @@
 
 import { findCredentials } from '../bucket/credentials.ts';
 import { S3ObjectStore } from '../bucket/s3-object-store.ts';
-import { packedChunks, uploadOutput } from '../buildcache/output-upload.ts';
+import { packedChunk, packedChunks, uploadOutput } from '../buildcache/output-upload.ts';
 import { prefixMatcher } from '../core/glob.ts';
 import type { ModulePath } from '../core/module-path.ts';
 import type { Store } from '../core/store-port.ts';
@@ -12,6 +12,10 @@ import type { Config } from '../settings/config.ts';
 import { BucketActions } from '../tier/bucket-actions.ts';
 import { BucketSource } from '../tier/bucket-source.ts';
 import { BucketSumdb } from '../tier/bucket-sumdb.ts';
+import type { KeepOutputs } from '../tier/output-arrivals.ts';
+import { PackArrivals } from '../tier/pack-arrivals.ts';
+import { PackIndexes } from '../tier/pack-indexes.ts';
+import { packSets } from '../tier/pack-sets.ts';
 import { Pump } from '../tier/pump.ts';
 import { WrongObjects } from '../tier/wrong-objects.ts';
 import { clock } from './clock.ts';
@@ -30,20 +34,30 @@ export function openBucketTier(
   const wrong = new WrongObjects((key, why) => events.bucketWrong(key, why));
   const hasPrivate = config.bucketPrivate;
   const isPrivate = privateMatcher(config);
-  const actions = new BucketActions({
-    bucket,
-    store,
-    wrong,
-    clock,
-    events,
+  const shared = { bucket, store, wrong, clock, events };
+  const keepOutputs: KeepOutputs = {
     keepOutput: (outputId, body) => uploadOutput({ store, clock, outputId, chunks: packedChunks(body) }),
+    keepSmallOutput: (outputId, bytes) =>
+      uploadOutput({ store, clock, outputId, chunks: packedChunk(bytes) }),
+  };
+  const indexes = new PackIndexes(shared);
+  const arrivals = new PackArrivals({ ...shared, ...keepOutputs, indexes });
+  const actions = new BucketActions({
+    ...shared,
+    ...keepOutputs,
+    packs: {
+      isApart: (actionId) => indexes.isApart(actionId),
+      landing: (actionId) => arrivals.landing(actionId),
+    },
   });
+  const isIdle = () => bucket.isDown || store.full !== undefined;
   return {
     bucket,
     hasPrivate,
     source: new BucketSource({ bucket, wrong, label: `bucket ${address.name}` }),
     sumdb: (name: string) => new BucketSumdb(bucket, name),
     bringAction: (actionId: string) => actions.fetch(actionId),
+    packSets: packSets({ indexes, arrivals, isIdle }),
     pump: new Pump({
       store,
       bucket,

@@ -3,7 +3,7 @@
 import { CacheRight } from '../access/cache-right.ts';
 import type { Logins } from '../access/logins.ts';
 import { ActionFilters } from '../buildcache/action-filters.ts';
-import { BuildCache, type BuildCacheOptions } from '../buildcache/build-cache.ts';
+import { BuildCache } from '../buildcache/build-cache.ts';
 import { lastUseOfActions } from '../buildcache/last-use-of-actions.ts';
 import { Sessions } from '../buildcache/sessions.ts';
 import type { Store } from '../core/store-port.ts';
@@ -13,6 +13,7 @@ import { Singleflight } from '../flight/singleflight.ts';
 import type { Events } from '../observe/events.ts';
 import type { Config } from '../settings/config.ts';
 import { READ_QUEUE_MAX } from '../workers/limits.ts';
+import type { BucketTier } from './bucket-tier.ts';
 import { clock } from './clock.ts';
 import { FETCH_FLIGHTS_MAX, FLIGHT_WAITERS_MAX } from './limits.ts';
 
@@ -22,10 +23,10 @@ type BuildCacheParts = {
   readonly memory: Memory;
   readonly events: Events;
   readonly logins: Logins | undefined;
-  readonly bring: BuildCacheOptions['bring'];
+  readonly near: Pick<BucketTier, 'bringAction' | 'packSets'> | undefined;
 };
 
-export function joinBuildCache({ config, store, memory, events, logins, bring }: BuildCacheParts) {
+export function joinBuildCache({ config, store, memory, events, logins, near }: BuildCacheParts) {
   const usedActions = lastUseOfActions(store);
   const filters = new ActionFilters(store);
   const bounds = { flightsMax: FETCH_FLIGHTS_MAX, waitersMax: FLIGHT_WAITERS_MAX };
@@ -39,10 +40,10 @@ export function joinBuildCache({ config, store, memory, events, logins, bring }:
       filters,
       clock,
       events,
-      bring,
+      bring: near?.bringAction,
     }),
     filters,
-    sessions: new Sessions({ store, used: usedActions, clock, events }),
+    sessions: new Sessions({ store, used: usedActions, clock, events, shared: near?.packSets }),
     cacheRight: new CacheRight({ logins, readNeedsLogin: config.cacheReadNeedsLogin }),
     usedActions,
   };

@@ -109,7 +109,7 @@ export function createServices({ config, store, builder, events, logins, tier }:
   const vulndb = vulndbOf({ config, store, events, open: (url) => upstreams.open(url) });
   return {
     access,
-    ...joinBuildCache({ config, store, memory: held.memory, events, logins, bring: near?.bringAction }),
+    ...joinBuildCache({ config, store, memory: held.memory, events, logins, near }),
     zips: new ZipEviction({ ...held, ...joined, store, clock, isPinned: pinsOf(pinnedBy(config)) }),
     ...held,
     ...joined,

@@ -35,21 +35,20 @@ export class SessionReader {
     );
   }
 
-  getSession: SessionReaderPort['getSession'] = ({ namespaces, key, project, held, wantsBases }) => {
+  getSession: SessionReaderPort['getSession'] = ({ namespaces, key, project, held, also, wantsBases }) => {
     checkNamespaces(namespaces);
-    const found = this.#find(namespaces, idBytes(key), idBytes(project));
-    if (found === undefined) return { actions: [] };
-    const { set, ...session } = found;
+    const { set, ...session } = this.#find(namespaces, idBytes(key), idBytes(project)) ?? { set: NOTHING };
     const left = new Set(shortIdsOf(held));
+    const own = Array.from(itemsOf(set), ({ id }) => id);
     const actions = [];
-    for (const { id } of itemsOf(set)) {
+    for (const id of new Set([...own, ...shortIdsOf(also ?? NOTHING)])) {
       if (left.has(id)) continue;
       const action = this.#actions.byShortId(namespaces, Buffer.from(id, 'latin1'));
       if (action === undefined) continue;
       const base = wantsBases ? this.#bases.find(namespaces, action, left) : undefined;
       actions.push(base === undefined ? action : { ...action, base });
     }
-    return { session, actions };
+    return 'key' in session ? { session, actions } : { actions };
   };
 
   getSessions: SessionReaderPort['getSessions'] = ({ namespaces }) => {
@@ -70,6 +69,8 @@ export class SessionReader {
     return undefined;
   }
 }
+
+const NOTHING = Buffer.alloc(0);
 
 function checkNamespaces(namespaces: readonly string[]): void {
   if (namespaces.length > NAMESPACES_PER_CALL_MAX)

@@ -5,12 +5,13 @@
  * may put to a server may. Clients that trust signatures alone tell it apart: signatures come with the action as its note.
  */
 
-import { isCacheId, isCacheTime, NO_BODY, STORED_MAIN } from '../core/cache-id.ts';
+import { isCacheId, isCacheTime, NO_BODY } from '../core/cache-id.ts';
 import { collect } from '../core/collect.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
 import type { ObjectStore } from '../core/object-store.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
+import { keepAction } from './kept-action.ts';
 import { actionObject, outputObject } from './layout.ts';
 import { ACTION_MISS_MS, ACTION_MISSES_MAX, ACTION_OBJECT_BYTES_MAX, ACTION_WAIT_MS } from './limits.ts';
 import type { WrongObjects } from './wrong-objects.ts';
@@ -22,10 +23,17 @@ export type BucketActionsOptions = {
   readonly clock: Clock;
   /** Stores an output whose bytes come plain. @throws {BadRequest} they are of another output */
   readonly keepOutput: (outputId: string, body: AsyncIterable<Uint8Array>) => Promise<unknown>;
+  /** What packs know of an action. */
+  readonly packs: {
+    /** Whether no machine takes its output from another one. */
+    isApart(actionId: string): boolean;
+    /** Settles when it has come out of a pack, or has not; undefined: it is not on its way. Never rejects. */
+    landing(actionId: string): Promise<boolean> | undefined;
+  };
   readonly events: { bucketActionAsked(result: 'hit' | 'miss' | 'failed'): void };
 };
 
-type ActionObject = { readonly outputId: string; readonly time: string; readonly notes: readonly string[] };
+type ActionObject = { readonly outputId: string; readonly time: string; readonly note: string | undefined };
 
 export class BucketActions {
   readonly #options: BucketActionsOptions;
@@ -39,15 +47,24 @@ export class BucketActions {
 
   /** Fetches an action into the store. Never rejects. @returns whether it is stored now */
   fetch(actionId: string): Promise<boolean> {
+    const { packs } = this.#options;
+    const landing = packs.landing(actionId);
+    // The client knows best: it waits for what it expects soon, and asks alone for what it needs before.
+    const alone = packs.isApart(actionId) ? undefined : this.#alone(actionId);
+    if (landing === undefined && alone === undefined) return Promise.resolve(false);
+    return within(ACTION_WAIT_MS, firstTrue([landing, alone]));
+  }
+
+  #alone(actionId: string): Promise<boolean> | undefined {
     const { bucket, clock, store } = this.#options;
     const isMiss = (this.#misses.get(actionId) ?? 0) > clock.monotonicMs();
-    if (isMiss || bucket.isDown || store.full !== undefined) return Promise.resolve(false);
+    if (isMiss || bucket.isDown || store.full !== undefined) return undefined;
     let fetch = this.#fetches.get(actionId);
     if (fetch === undefined) {
       fetch = this.#fetch(actionId).finally(() => this.#fetches.delete(actionId));
       this.#fetches.set(actionId, fetch);
     }
-    return within(ACTION_WAIT_MS, fetch);
+    return fetch;
   }
 
   async #fetch(actionId: string): Promise<boolean> {
@@ -65,20 +82,9 @@ export class BucketActions {
   }
 
   async #bring(actionId: string): Promise<boolean> {
-    const { store, clock } = this.#options;
     const action = await this.#action(actionId);
     if (action === undefined || !(await this.#bringOutput(actionId, action.outputId))) return false;
-    const { outputId, time, notes } = action;
-    const put = {
-      namespace: STORED_MAIN,
-      actionId,
-      outputId,
-      time,
-      isInBucket: true,
-      nowMs: clock.wallMs(),
-    } as const;
-    if (notes.length === 0) await store.putAction(put);
-    for (const note of notes) await store.putAction({ ...put, note });
+    await keepAction(this.#options, { actionId, ...action });
     return true;
   }
 
@@ -90,7 +96,7 @@ export class BucketActions {
     const text = (await collect(object.body, ACTION_OBJECT_BYTES_MAX))?.toString('latin1') ?? '';
     const [outputId, time, ...more] = text.trim().split(/\s+/);
     if (isCacheId(outputId) && isCacheTime(time) && more.length === 0)
-      return { outputId, time, notes: object.note?.split(' ').filter((note) => note !== '') ?? [] };
+      return { outputId, time, note: object.note };
     wrong.note(key, 'no action');
     return undefined;
   }
@@ -129,6 +135,15 @@ export class BucketActions {
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+/** Whether one of these is true, as soon as that is known. */
+function firstTrue(works: readonly (Promise<boolean> | undefined)[]): Promise<boolean> {
+  const all = works.flatMap((work) => work ?? []);
+  return new Promise((resolve, reject) => {
+    for (const work of all) work.then((isTrue) => isTrue && resolve(true), reject);
+    Promise.all(all).then(() => resolve(false), reject);
+  });
+}
 
 function within(ms: number, work: Promise<boolean>): Promise<boolean> {
   return new Promise((resolve, reject) => {

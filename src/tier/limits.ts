@@ -61,3 +61,34 @@ export const ACTION_WAIT_MS = 5_000;
 
 /** A download out of the bucket that breaks is gone on with so often without progress. */
 export const DOWNLOAD_TRIES_MAX = 3;
+
+/** An index of a set counts as new for so long: forty machines that start together read it once. At double, what another node has just packed is asked for one by one. */
+export const PACK_INDEX_FRESH_MS = 5_000;
+
+/** A request for a set waits so long for its index in the bucket; the program's own limit is a second. */
+export const PACK_INDEX_WAIT_MS = 600;
+
+/** Indexes in memory, by their number and by their bytes in the bucket; in memory they take some three times as many. A set of 2,700 actions has 250 kB. */
+export const PACK_INDEXES_MAX = 64;
+export const PACK_INDEXES_BYTES_MAX = 16 * MiB;
+
+/** Indexes that are read at one time: each has up to PACK_INDEX_BYTES_MAX. */
+export const PACK_INDEX_READS_MAX = 4;
+
+/** Indexes that wait for that; more are not read. */
+export const PACK_INDEX_READS_WAITING_MAX = 256;
+
+/** Chunks of packs that are read at one time, over all clients: each holds 3 MiB. At half, a line of 20 ms stands still between two. */
+export const PACK_CHUNKS_READ_MAX = 5;
+
+/** Outputs out of chunks that are on their way into the store at one time: small ones are held whole, so 8 MiB. At half, the writer waits for the next ones. */
+export const PACK_OUTPUTS_MAX = 32;
+
+/** Bytes of outputs that one client's request brings: a client may state any bound. */
+export const PACK_BRING_BYTES_MAX = 4096 * MiB;
+
+/** Actions on their way out of packs, over all clients, some 1 kB each. */
+export const PACK_COMING_MAX = 65_536;
+
+/** A chunk whose body breaks is asked for so often in all, and goes on where it broke. */
+export const PACK_TRIES = 2;

@@ -16,6 +16,11 @@ export class WrongObjects {
     this.#onWrong(key, why);
   }
 
+  /** Of an object that is wrong in part, or is written anew in any case: others still read it. */
+  tell(key: string, why: string): void {
+    this.#onWrong(key, why);
+  }
+
   has(key: string): boolean {
     return this.#keys.has(key);
   }

@@ -155,6 +155,7 @@ test('an action comes with its output and notes, once for all that ask; a miss i
     keepOutput: async (_, body) => {
       for await (const bytes of body) assert.ok(bytes.byteLength > 0);
     },
+    packs: { isApart: () => false, landing: () => undefined },
     events: { bucketActionAsked: (result) => results.push(result) },
   });
   assert.deepEqual(await Promise.all([actions.fetch(id), actions.fetch(id)]), [true, true]);
