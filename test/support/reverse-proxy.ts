@@ -40,6 +40,7 @@ export class ReverseProxy {
   readonly url: string;
   readonly #directory: string;
   readonly #child: ChildProcess;
+  #said = '';
 
   /**
    * Resolves when it takes connections.
@@ -83,6 +84,11 @@ export class ReverseProxy {
     this.#child = child;
   }
 
+  /** What it has written to stderr: nginx's errors. */
+  get log(): string {
+    return this.#said;
+  }
+
   /** Open files that nginx keeps answers in; it unlinks each at once. */
   get temporaryFiles(): string[] {
     const descriptors = `/proc/${this.#child.pid}/fd`;
@@ -98,12 +104,11 @@ export class ReverseProxy {
   }
 
   async #ready(): Promise<void> {
-    let said = '';
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
+      this.#said += text;
     });
     while (!(await takesConnections(new URL(this.url)))) {
-      assert.equal(this.#child.exitCode, null, said);
+      assert.equal(this.#child.exitCode, null, this.#said);
       await delay(20);
     }
   }
