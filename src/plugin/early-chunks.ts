@@ -3,12 +3,11 @@
  * machine of CI, which is thrown away then, leaves its packs to others. The layout: `pack-index.ts`.
  */
 
-import type { PackChunk, PackRow } from '../packs/pack-index.ts';
+import { PACK_CONTENT_BYTES } from '../packs/limits.ts';
+import type { PackChunk } from '../packs/pack-index.ts';
+import type { PackPlace } from '../packs/set-chunks.ts';
 import type { LocalEntry } from './cache-directory.ts';
-import { PACK_CONTENT_BYTES, PACK_EARLY_OUTPUTS_MAX, PACK_EARLY_SETS_MAX } from './limits.ts';
-
-/** Where an output lies. */
-export type PackPlace = Pick<PackRow, 'chunk' | 'offset'>;
+import { PACK_EARLY_OUTPUTS_MAX, PACK_EARLY_SETS_MAX } from './limits.ts';
 
 /** Writes a chunk of these outputs in their order; undefined: it is not there, and they are packed with the rest. Never rejects. */
 export type WriteEarly = (entries: readonly LocalEntry[]) => Promise<PackChunk | undefined>;

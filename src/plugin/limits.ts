@@ -134,15 +134,6 @@ export const BUCKET_ASKED_BYTES_MIN = 64 * KiB;
 /** Objects of a bucket, chunks of its packs and outputs in them that a process remembers as wrong, of each kind. More are not replaced. */
 export const BUCKET_WRONG_MAX = 10_000;
 
-/** Content of a chunk, unpacked: some 4 MiB of the bucket. An output that goes past it is the chunk's last one. At half, a fresh machine sends twice the requests; at double, the change of one commit weighs more. */
-export const PACK_CONTENT_BYTES = 16 * MiB;
-
-/** Commands in a row that did without an action before it leaves its set. At half, two branches drop each other's; at double, a set is heavier by the changes of four commits. */
-export const PACK_MISSED_MAX = 3;
-
-/** Chunks of less than half of PACK_CONTENT_BYTES in a set before they are joined: each commit adds one. At half, they are packed anew more often; at double, a fresh machine sends eight requests more. */
-export const PACK_SMALL_CHUNKS_MAX = 8;
-
 /** Chunks of one command that are fetched at one time, the one that is read among them. At half, a line of 20 ms stands still between two; at double, each is later. */
 export const PACK_AHEAD_CHUNKS_MAX = 5;
 

@@ -11,15 +11,16 @@ import {
   packChunkKey,
   packSetKey,
 } from '../packs/pack-index.ts';
+import { groupsOf, type PackPlace, placed } from '../packs/set-chunks.ts';
+import { type PlanParts, planSet, type SetPlan } from '../packs/set-plan.ts';
 import { ZstdPacker } from '../packs/zstd-streams.ts';
 import type { BucketObjects } from './bucket-objects.ts';
 import { sha256 } from './bucket-server.ts';
 import type { LocalEntry } from './cache-directory.ts';
-import { EarlyChunks, type PackPlace } from './early-chunks.ts';
-import { PACK_CONTENT_BYTES, PACK_WRITES_MAX } from './limits.ts';
+import { EarlyChunks } from './early-chunks.ts';
+import { PACK_WRITES_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { PackIndexes, SetName } from './pack-indexes.ts';
-import { type PlanParts, planSet, type SetPlan } from './pack-plan.ts';
 
 /** A set, and what a command of it used. */
 export type PackJob = SetName & {
@@ -27,7 +28,7 @@ export type PackJob = SetName & {
   readonly used: readonly string[];
 };
 
-export type PackWriterDoors = Pick<PlanParts, 'find' | 'isTrusted'> & {
+export type PackWriterDoors = Pick<PlanParts<LocalEntry>, 'find' | 'isTrusted'> & {
   readonly objects: BucketObjects;
   readonly local: LocalCache;
   readonly indexes: PackIndexes;
@@ -79,7 +80,11 @@ export class PackWriter {
     }
   }
 
-  #plan(job: PackJob, index: PackIndex, places: ReadonlyMap<string, PackPlace>): SetPlan | undefined {
+  #plan(
+    job: PackJob,
+    index: PackIndex,
+    places: ReadonlyMap<string, PackPlace>,
+  ): SetPlan<LocalEntry> | undefined {
     const { indexes, find, isTrusted } = this.#doors;
     const isBad = (row: PackRow) => indexes.isWrong(row);
     return planSet({ index, used: job.used, places, find, isTrusted, isBad });
@@ -162,39 +167,4 @@ function openFile({ path }: LocalEntry): PackReader {
     read: (into, at) => readSync(fd, into, 0, into.length, at),
     close: () => closeSync(fd),
   };
-}
-
-/** Outputs that come into one chunk each. */
-function groupsOf(entries: readonly LocalEntry[]): LocalEntry[][] {
-  const groups: LocalEntry[][] = [];
-  let bytes = PACK_CONTENT_BYTES;
-  for (const entry of entries) {
-    if (bytes >= PACK_CONTENT_BYTES) {
-      groups.push([]);
-      bytes = 0;
-    }
-    groups.at(-1)?.push(entry);
-    bytes += entry.size;
-  }
-  return groups;
-}
-
-/** The index with the new chunks; undefined where one of them was refused. */
-function placed(
-  plan: SetPlan,
-  groups: readonly (readonly LocalEntry[])[],
-  chunks: readonly (PackChunk | string)[],
-): PackIndex | undefined {
-  const places = new Map<string, PackPlace>();
-  for (const [at, group] of groups.entries()) {
-    const chunk = chunks[at];
-    if (typeof chunk !== 'object') return undefined;
-    let offset = 0;
-    for (const { outputId, size } of group) {
-      places.set(outputId, { chunk, offset });
-      offset += size;
-    }
-  }
-  const rows = plan.rows.map((row) => ({ ...row, ...(row.chunk === undefined && places.get(row.outputId)) }));
-  return { rows, apart: plan.apart };
 }

@@ -6,12 +6,12 @@
 import { isCacheId } from '../core/cache-id.ts';
 import { soon } from '../core/soon.ts';
 import { type PackChunk, type PackIndex, type PackRow, packChunkKey } from '../packs/pack-index.ts';
+import type { Found } from '../packs/set-plan.ts';
 import type { BucketObjects } from './bucket-objects.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PACK_AHEAD_BYTES_MAX, PACK_LEFT_MAX } from './limits.ts';
 import type { LocalCache } from './local-cache.ts';
 import { PackIndexes, type SetName } from './pack-indexes.ts';
-import type { Found } from './pack-plan.ts';
 import { PackSource } from './pack-source.ts';
 import { type PackJob, PackWriter } from './pack-writer.ts';
 import type { PrefetchSource } from './prefetch.ts';
@@ -155,12 +155,12 @@ export class Packs {
   }
 
   /** What this machine has of an action that it may share. */
-  #find(actionId: string): Found | undefined {
+  #find(actionId: string): Found<LocalEntry> | undefined {
     const entry = this.#options.local.getOwn(actionId);
     return entry && this.#foundOf(actionId, entry);
   }
 
-  #foundOf(actionId: string, entry: LocalEntry): Found | undefined {
+  #foundOf(actionId: string, entry: LocalEntry): Found<LocalEntry> | undefined {
     const { local, uploadBytesMin, shareCgo, signatures } = this.#options;
     if (!local.isKept(entry)) return undefined;
     try {

@@ -9,6 +9,7 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { findCredentials } from '../../src/bucket/credentials.ts';
+import { PACK_CONTENT_BYTES, PACK_MISSED_MAX, PACK_SMALL_CHUNKS_MAX } from '../../src/packs/limits.ts';
 import {
   decodePackIndex,
   encodePackIndex,
@@ -18,13 +19,7 @@ import {
   packSetKey,
 } from '../../src/packs/pack-index.ts';
 import { BucketObjects } from '../../src/plugin/bucket-objects.ts';
-import {
-  BUCKET_WRONG_MAX,
-  PACK_CONTENT_BYTES,
-  PACK_MISSED_MAX,
-  PACK_SMALL_CHUNKS_MAX,
-  PLUGIN_PAUSE_MS,
-} from '../../src/plugin/limits.ts';
+import { BUCKET_WRONG_MAX, PLUGIN_PAUSE_MS } from '../../src/plugin/limits.ts';
 import { LocalCache } from '../../src/plugin/local-cache.ts';
 import { heldActions, openPrefetch } from '../../src/plugin/open-prefetch.ts';
 import { PackIndexes } from '../../src/plugin/pack-indexes.ts';

@@ -2,34 +2,36 @@
 
 import { joinSignatures } from '../core/build-cache-wire.ts';
 import { SESSION_ACTIONS_MAX } from '../core/limits.ts';
-import {
-  PACK_APART_MAX,
-  type PackChunk,
-  type PackIndex,
-  type PackRow,
-  shortId,
-} from '../packs/pack-index.ts';
-import type { LocalEntry } from './cache-directory.ts';
-import type { PackPlace } from './early-chunks.ts';
 import { PACK_CONTENT_BYTES, PACK_MISSED_MAX, PACK_SMALL_CHUNKS_MAX } from './limits.ts';
+import type { PackedEntry } from './pack-chunk.ts';
+import { PACK_APART_MAX, type PackChunk, type PackIndex, type PackRow, shortId } from './pack-index.ts';
+import type { PackPlace } from './set-chunks.ts';
+
+/** An action's output, as a machine has it. */
+export type OwnEntry = PackedEntry & {
+  /** Unix ns, decimal. */
+  readonly time: string;
+};
 
 /** An output of this machine that is to be shared; `apart`: no machine would take it. */
-export type Found =
+export type Found<E extends OwnEntry> =
   | {
-      readonly entry: LocalEntry;
+      readonly entry: E;
       /** Its signature, where there is a key. */
       readonly note: string | undefined;
     }
   | 'apart';
 
-export type PlanParts = {
+export type PlanParts<E extends OwnEntry> = {
   readonly index: PackIndex;
   /** IDs of actions that the command used, in its order. */
   readonly used: readonly string[];
+  /** Short IDs of actions that are apart, where `find` does not say so. */
+  readonly apart?: readonly string[];
   /** Where outputs lie that were packed while the command ran, by their IDs. */
   readonly places: ReadonlyMap<string, PackPlace>;
   /** What this machine has of an action; undefined too for what is not to be shared. */
-  readonly find: (actionId: string) => Found | undefined;
+  readonly find: (actionId: string) => Found<E> | undefined;
   /** Whether a row has a signature that counts here. Where this machine signs, it signs those anew that have none. */
   readonly isTrusted: (row: PackRow) => boolean;
   /** Whether what an index says of a row has turned out to be wrong. */
@@ -37,21 +39,22 @@ export type PlanParts = {
 };
 
 /** Rows of the new index in their order. Those of `fresh` have outputs that are in no chunk yet. */
-export type SetPlan = {
+export type SetPlan<E extends OwnEntry> = {
   readonly rows: readonly PackRow[];
   /** By output ID, in the order in which they are to be packed. */
-  readonly fresh: ReadonlyMap<string, LocalEntry>;
+  readonly fresh: ReadonlyMap<string, E>;
   readonly apart: readonly string[];
 };
 
 /** Undefined: the index has all of it. */
-export function planSet({ index, used, places, find, isTrusted, isBad }: PlanParts): SetPlan | undefined {
+export function planSet<E extends OwnEntry>(parts: PlanParts<E>): SetPlan<E> | undefined {
+  const { index, used, places, find, isTrusted, isBad } = parts;
   const old = new Map(index.rows.filter((row) => !isBad(row)).map((row) => [row.actionId, row]));
   const byOutput = new Map(Array.from(old.values(), (row) => [row.outputId, row]));
   const known = new Set(index.apart);
-  const apart = new Set<string>();
-  const fresh = new Map<string, LocalEntry>();
-  let isNew = false;
+  const apart = new Set(parts.apart?.filter((id) => !known.has(id)));
+  const fresh = new Map<string, E>();
+  let isNew = apart.size > 0;
   const rows = used.flatMap((actionId): PackRow[] => {
     const before = old.get(actionId);
     if (before !== undefined && isTrusted(before)) return [{ ...before, missed: 0 }];
@@ -91,7 +94,7 @@ function carried(old: ReadonlyMap<string, PackRow>, used: readonly string[]): Pa
 }
 
 /** Packs the outputs of chunks anew that are not worth their requests or their weight, where this machine has all of them. */
-function joined(plan: SetPlan, find: PlanParts['find']): SetPlan {
+function joined<E extends OwnEntry>(plan: SetPlan<E>, find: PlanParts<E>['find']): SetPlan<E> {
   const fresh = new Map(plan.fresh);
   const chunks = new Map<PackChunk, Map<string, PackRow>>();
   for (const row of plan.rows) {
@@ -123,10 +126,10 @@ function joined(plan: SetPlan, find: PlanParts['find']): SetPlan {
   return { rows, fresh: new Map(inOrder), apart: plan.apart };
 }
 
-function noteOf(found: Found | undefined): string | undefined {
+function noteOf(found: Found<OwnEntry> | undefined): string | undefined {
   return found === undefined || found === 'apart' ? undefined : found.note;
 }
 
-function entryOf(found: Found | undefined): LocalEntry | undefined {
+function entryOf<E extends OwnEntry>(found: Found<E> | undefined): E | undefined {
   return found === undefined || found === 'apart' ? undefined : found.entry;
 }
