@@ -1,7 +1,7 @@
 /** Where a bucket is: its name, and the server's URL, as S3 and what speaks like it have them. */
 
-import { isIP } from 'node:net';
 import { posix } from 'node:path';
+import { net } from '../core/node-modules.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 
@@ -65,7 +65,7 @@ export function parsePrefix(text: string): string {
 export function bucketUrl({ name, region, endpoint, isPathStyle }: BucketAddress): URL {
   const url = new URL(endpoint ?? `https://s3.${region}.amazonaws.com`);
   // A certificate for *.host has no name with more dots, and an address has no names below it.
-  const hasHostOfItsOwn = /^[a-z0-9-]+$/.test(name) && isIP(url.hostname.replace(/^\[|\]$/g, '')) === 0;
+  const hasHostOfItsOwn = /^[a-z0-9-]+$/.test(name) && net().isIP(url.hostname.replace(/^\[|\]$/g, '')) === 0;
   if (isPathStyle || !hasHostOfItsOwn) url.pathname = `${url.pathname.replace(/\/$/, '')}/${name}`;
   else url.hostname = `${name}.${url.hostname}`;
   return url;

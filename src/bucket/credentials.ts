@@ -4,9 +4,9 @@
  */
 
 import { readFileSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../core/errors.ts';
+import { os } from '../core/node-modules.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError } from '../core/usage-error.ts';
 
@@ -32,7 +32,7 @@ export function findCredentials(env: BucketEnv): Credentials {
   });
   if (found !== undefined) return found;
   const profile = env.AWS_PROFILE || 'default';
-  const path = env.AWS_SHARED_CREDENTIALS_FILE || join(env.HOME || homedir(), '.aws', 'credentials');
+  const path = env.AWS_SHARED_CREDENTIALS_FILE || join(env.HOME || os().homedir(), '.aws', 'credentials');
   const inFile = toCredentials(readProfile(path, profile));
   if (inFile !== undefined) return inFile;
   throw new UsageError(

@@ -1,6 +1,6 @@
 /** V8's collector, for the few places that know of garbage which V8 cannot weigh. */
 
-import { createRequire } from 'node:module';
+import { v8, vm } from './node-modules.ts';
 
 /** Collects the young objects of its thread, or all of them. */
 export type Collect = (options: { readonly type: 'minor' | 'major' }) => void;
@@ -14,8 +14,8 @@ export type Collect = (options: { readonly type: 'minor' | 'major' }) => void;
  * @throws {Error} V8 does not show it
  */
 export function findCollector(): Collect {
-  const { setFlagsFromString }: typeof import('node:v8') = load('node:v8');
-  const { runInNewContext }: typeof import('node:vm') = load('node:vm');
+  const { setFlagsFromString } = v8();
+  const { runInNewContext } = vm();
   for (let tries = 0; tries < TRIES; tries++) {
     setFlagsFromString('--expose-gc');
     const found: Collect | undefined = runInNewContext('globalThis.gc');
@@ -27,6 +27,3 @@ export function findCollector(): Collect {
 
 /** Flags are the process's: another thread that looks at the same time may take the flag away. */
 const TRIES = 1000;
-
-/** Loaded when it is due: the cache program pays for its start with each `go` command. */
-const load = createRequire(import.meta.url);

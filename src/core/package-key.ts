@@ -8,7 +8,7 @@
  * its end there, but what follows it differs.
  */
 
-import { hash } from 'node:crypto';
+import { crypto } from './node-modules.ts';
 
 /** Bytes of a key. */
 export const PACKAGE_KEY_BYTES = 8;
@@ -48,7 +48,8 @@ export class PackageScan {
     let length = 0;
     while (length < first.length && first[length] === second[length]) length++;
     const path = first.toString('latin1', 0, length);
-    return hash('sha256', `${this.#target}\n${path}`, 'buffer').subarray(0, PACKAGE_KEY_BYTES);
+    const hash = crypto().createHash('sha256').update(`${this.#target}\n${path}`);
+    return hash.digest().subarray(0, PACKAGE_KEY_BYTES);
   }
 
   /** @param room bytes from a name on that must be there: otherwise it is found again when more came */

@@ -32,9 +32,15 @@ export class EarlyChunks {
   readonly #write: WriteEarly;
   /** By the set's key. The one that was put to last is last. */
   readonly #sets = new Map<string, EarlySet>();
+  #open = 0;
 
   constructor(write: WriteEarly) {
     this.#write = write;
+  }
+
+  /** Whether no chunk is being written. */
+  get isIdle(): boolean {
+    return this.#open === 0;
   }
 
   /** Takes an output that a command of the set has made. A chunk is written as soon as it is full. */
@@ -68,7 +74,9 @@ export class EarlyChunks {
   }
 
   async #writeOf(set: EarlySet, entries: readonly LocalEntry[]): Promise<void> {
+    this.#open++;
     const chunk = await this.#write(entries);
+    this.#open--;
     if (chunk === undefined) return;
     let offset = 0;
     for (const { outputId, size } of entries) {

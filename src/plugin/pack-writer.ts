@@ -47,6 +47,11 @@ export class PackWriter {
     this.#early = new EarlyChunks((entries) => this.#writeEarly(entries));
   }
 
+  /** Whether no chunk of a running command is being written. */
+  get isIdle(): boolean {
+    return this.#early.isIdle;
+  }
+
   /** Takes what a command of the set has made, while it still runs. */
   put(key: string, entry: LocalEntry): void {
     this.#early.add(key, entry);

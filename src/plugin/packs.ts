@@ -59,6 +59,11 @@ export class Packs {
     return this.#writer.bytes;
   }
 
+  /** Whether none is being written. */
+  get isIdle(): boolean {
+    return this.#underWay.size === 0 && this.#writer.isIdle;
+  }
+
   /**
    * What packs have for a command. Never rejects.
    *

@@ -116,20 +116,26 @@ export class PluginCache {
     this.uploads = this.#openUploads(remote);
   }
 
+  /** Whether nothing goes on behind the sessions. */
+  get isIdle(): boolean {
+    const isWriting = this.uploads?.isIdle === false || this.#packs?.isIdle === false;
+    return !isWriting && this.#reports.size === 0;
+  }
+
   /** Whether it makes use of a session's name. */
   get knowsSets(): boolean {
     return this.sessions !== undefined || this.#packs !== undefined;
   }
 
   /** Takes what a session puts, one by one; undefined where nothing takes it, or packs do. */
-  uploadsOf(name: CommandName | undefined): Uploads | undefined {
-    const isPacked = this.#packs !== undefined && name !== undefined && this.options.layout === 'packs';
+  uploadsOf({ isNamed }: { readonly isNamed: boolean }): Uploads | undefined {
+    const isPacked = this.#packs !== undefined && isNamed && this.options.layout === 'packs';
     return isPacked ? undefined : this.uploads;
   }
 
   /** Takes what a session puts into its set's packs. */
-  pack(name: CommandName | undefined, actionId: string, entry: LocalEntry): void {
-    if (name !== undefined) this.#packs?.put(name, actionId, entry);
+  pack(name: (() => CommandName) | undefined, actionId: string, entry: LocalEntry): void {
+    if (name !== undefined) this.#packs?.put(name(), actionId, entry);
   }
 
   /** Whether neither the own namespace nor the main one has an action, as far as the server's filters tell. */

@@ -1,6 +1,7 @@
 /** The cache program on its own: joins its parts on this process' stdin, stdout and stderr, and ends the process. */
 
 import { greeting } from './greeting.ts';
+import { readInput } from './input.ts';
 import type { PluginOptions } from './options.ts';
 import { Output } from './output.ts';
 import { PluginCache } from './plugin-cache.ts';
@@ -16,9 +17,15 @@ export async function runPlugin(options: PluginOptions, env: GoCommand['env']): 
   const session = new Session({
     cache,
     write: (text) => output.write(text),
-    ...(cache.knowsSets && { name: nameOwnSession(env) }),
+    ...(cache.knowsSets && { name: once(() => nameOwnSession(env)) }),
   });
-  await Promise.race([session.closed, readInput(new RequestReader(session))]);
+  const reader = new RequestReader(session);
+  const input = readInput({
+    push: (bytes) => reader.push(bytes),
+    mayBlock: () => session.waiting === 0 && cache.isIdle,
+    isOver: () => session.isClosed,
+  });
+  await Promise.race([session.closed, input]);
   await session.end();
   await cache.close();
   session.answerClose();
@@ -27,19 +34,12 @@ export async function runPlugin(options: PluginOptions, env: GoCommand['env']): 
   process.exit(0);
 }
 
-/** Until its end. Rejects where it is not the `go` command's. */
-function readInput(reader: RequestReader): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdin.on('data', (bytes: Buffer) => {
-      try {
-        reader.push(bytes);
-      } catch (error) {
-        reject(error);
-      }
-    });
-    process.stdin.on('end', resolve);
-    process.stdin.on('error', reject);
-  });
+function once<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 function warn(line: string): void {

@@ -1,8 +1,9 @@
 /** The line to a plugin server. It tells of the server's end, garbage or silence once, and then carries nothing. */
 
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Address } from '../core/address.ts';
 import { messageOf } from '../core/errors.ts';
+import { net } from '../core/node-modules.ts';
 import { AnswerReader, type ServerAnswer } from './answer-reader.ts';
 import { PLUGIN_CONNECT_MS, PLUGIN_SILENCE_MS } from './limits.ts';
 import { socketOptions } from './plugin-address.ts';
@@ -32,7 +33,7 @@ export class ServerLine {
 
   constructor(address: Address, doors: ServerLineDoors) {
     this.#doors = doors;
-    this.#socket = connect(socketOptions(address));
+    this.#socket = net().connect(socketOptions(address));
     this.#socket.setNoDelay(true);
     const reader = new AnswerReader((answer) => this.#take(answer));
     this.#socket.on('data', (bytes: Buffer) => {

@@ -21,8 +21,8 @@ import { NAME_COMMAND } from './told-name.ts';
 export type SessionDoors = {
   readonly cache: PluginCache;
   readonly write: (text: string) => void;
-  /** The `go` command, where it is known. */
-  readonly name?: CommandName;
+  /** Names the `go` command, where that can be known; asked for with the first get that the remote must answer. */
+  readonly name?: () => CommandName;
   /** Its first request may name the command. */
   readonly takesName?: boolean;
 };
@@ -36,7 +36,7 @@ export class Session implements RequestSink {
   #put: { readonly request: CacheRequest; readonly file: LocalPut; error: unknown } | undefined;
   #close: () => void = () => {};
   #closeId: number | undefined;
-  #name: CommandName | undefined;
+  #name: (() => CommandName) | undefined;
   #mayBeNamed: boolean;
   #ended: Promise<void> | undefined;
   /** Actions in the order in which they were asked for or put, and whether each was there or was put. */
@@ -53,6 +53,11 @@ export class Session implements RequestSink {
     this.closed = new Promise((resolve) => {
       this.#close = resolve;
     });
+  }
+
+  /** Whether `close` was asked for. */
+  get isClosed(): boolean {
+    return this.#closeId !== undefined;
   }
 
   /** Gets that wait for the remote. */
@@ -80,7 +85,7 @@ export class Session implements RequestSink {
     // One that found all in the local directory has nothing new to tell.
     if (this.#name === undefined || !this.#hasAskedRemote) return;
     const used = [...this.#asked].flatMap(([id, isThere]) => (isThere ? [id] : []));
-    this.#cache.report(this.#name, { used, alsoHere });
+    this.#cache.report(this.#name(), { used, alsoHere });
   }
 
   /** To be called last: `go` then waits for the end of the output only. */
@@ -92,8 +97,10 @@ export class Session implements RequestSink {
     const { id, command, actionId, outputId, bodySize } = request;
     const mayBeNamed = this.#mayBeNamed;
     this.#mayBeNamed = false;
-    if (command === NAME_COMMAND && mayBeNamed) this.#name = request.name;
-    else if (command === 'close') {
+    if (command === NAME_COMMAND && mayBeNamed) {
+      const { name } = request;
+      this.#name = name && (() => name);
+    } else if (command === 'close') {
       this.#closeId = id;
       this.#close();
     } else if (command === 'get') this.#get(request);
@@ -160,7 +167,7 @@ export class Session implements RequestSink {
     if (!this.#hasAskedRemote) {
       this.#hasAskedRemote = true;
       this.#cache.refreshFilters();
-      if (this.#name !== undefined) this.#prefetch = this.#cache.joinPrefetch(this.#name);
+      if (this.#name !== undefined) this.#prefetch = this.#cache.joinPrefetch(this.#name());
     }
     const found = (await this.#prefetch?.get(actionId)) ?? 'alone';
     if (found !== 'alone') return found.entry;
@@ -190,7 +197,7 @@ export class Session implements RequestSink {
   #share(actionId: string, { start, entry }: { readonly start: Buffer; readonly entry: LocalEntry }): void {
     const { local, options } = this.#cache;
     this.#cache.pack(this.#name, actionId, entry);
-    const uploads = this.#cache.uploadsOf(this.#name);
+    const uploads = this.#cache.uploadsOf({ isNamed: this.#name !== undefined });
     if (uploads === undefined || !local.isKept(entry) || entry.size < options.uploadBytesMin) return;
     try {
       if (mayLeave(start, entry.path, options)) uploads.add(actionId);

@@ -35,6 +35,11 @@ export class Uploads {
     this.#openMax = openMax;
   }
 
+  /** Whether no upload is under way. */
+  get isIdle(): boolean {
+    return this.#open === 0;
+  }
+
   add(actionId: string): void {
     if (this.#waiting.size >= PLUGIN_UPLOADS_WAITING_MAX) return;
     this.#waiting.add(actionId);
