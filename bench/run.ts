@@ -46,6 +46,7 @@ const benches: readonly Bench[] = [
   { file: 'cacheprog', isLong: true },
   { file: 'cache-equality', isLong: true },
   { file: 'latency', isLong: true },
+  { file: 'unseen', isLong: true },
   { file: 'packs', isLong: true },
   { file: 'growth', isLong: true },
   { file: 'soak', isLong: true },
