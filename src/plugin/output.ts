@@ -19,6 +19,11 @@ export class Output {
   #stream: Socket | undefined = this.#fd === undefined ? openStream() : undefined;
   #isGone = false;
 
+  /** Whether no answer waits for the event loop, as one does that its reader has no room for. */
+  get isWritten(): boolean {
+    return this.#stream === undefined || this.#stream.writableLength === 0;
+  }
+
   write(text: string): void {
     if (this.#fd !== undefined) this.#writeAtOnce(this.#fd, Buffer.from(text));
     else if (this.#stream === undefined) writeAll(Buffer.from(text));

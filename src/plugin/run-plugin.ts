@@ -22,7 +22,7 @@ export async function runPlugin(options: PluginOptions, env: GoCommand['env']): 
   const reader = new RequestReader(session);
   const input = readInput({
     push: (bytes) => reader.push(bytes),
-    mayBlock: () => session.waiting === 0 && cache.isIdle,
+    mayBlock: () => session.waiting === 0 && cache.isIdle && output.isWritten,
     isOver: () => session.isClosed,
   });
   await Promise.race([session.closed, input]);

@@ -6,10 +6,11 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { OUTPUT_ID_HEADER, TIME_HEADER } from '../../src/core/build-cache-wire.ts';
@@ -143,6 +144,34 @@ test('answers that nobody reads yet hold up no request', async (t) => {
     Array.from({ length: REQUESTS + 2 }, (_, at) => at),
   );
 });
+
+test('answers that their reader had no room for come without another request', async (t) => {
+  const directory = tempDir(t);
+  const [cacheDir, gate] = [join(directory, 'cache'), join(directory, 'gate')];
+  assert.equal(spawnSync('mkfifo', [gate]).status, 0);
+  const command = 'cat | "$1" "$2" "--cache-dir=$3" | { read word < "$4"; cat; }';
+  const child = spawn('sh', ['-c', command, 'sh', process.execPath, ONE_FILE, cacheDir, gate], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.after(() => child.stdin.destroy());
+  for (let id = 1; id <= REQUESTS; id++)
+    child.stdin.write(
+      `{"ID":${id},"Command":"get","ActionID":"${Buffer.alloc(32, id).toString('base64')}"}\n\n`,
+    );
+  // When the last one's file is there, all before it were answered.
+  const body = Buffer.from('last').toString('base64');
+  const last = { ActionID: id('last'), OutputID: id('last'), BodySize: 4 };
+  child.stdin.write(`{"ID":${REQUESTS + 1},"Command":"put",${JSON.stringify(last).slice(1)}\n\n"${body}"\n`);
+  const file = join(cacheDir, 'action', sha256('last').slice(0, 2), sha256('last'));
+  while (!existsSync(file)) await new Promise((resolve) => setImmediate(resolve));
+  writeFileSync(gate, 'go\n');
+  const lines = createInterface({ input: child.stdout });
+  for await (const line of lines) if (JSON.parse(line).ID === REQUESTS + 1) break;
+});
+
+function id(text: string): string {
+  return Buffer.from(sha256(text), 'hex').toString('base64');
+}
 
 const REQUESTS = 40_000;
 
