@@ -258,7 +258,10 @@ function parsePath(text: string): string {
 
 /** As it stands: tokens must name it letter by letter. */
 function parseIssuer(text: string): string {
-  if (!isSafe(new URL(text))) throw new Error('neither https nor loopback');
+  const url = new URL(text);
+  if (!isSafe(url)) throw new Error('neither https nor loopback');
+  // No token names an issuer so, and no request would send it.
+  if (url.username !== '' || url.password !== '') throw new Error('it has a login');
   return text;
 }
 

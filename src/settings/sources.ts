@@ -8,6 +8,7 @@ import { messageOf } from '../core/errors.ts';
 import { quote } from '../core/quote.ts';
 import { UsageError, unknownName } from '../core/usage-error.ts';
 import { pluginFlags } from '../plugin/flags.ts';
+import { withoutUserinfo } from '../upstream/redact.ts';
 import type { Env } from './go-env.ts';
 import { pluginServerOptions, type ServeOption, serveOptions } from './serve-options.ts';
 
@@ -80,7 +81,7 @@ export function parseFound<T>(option: ServeOption, { text, from }: Found, parse:
   try {
     return parse(text);
   } catch (cause) {
-    const value = quote(text.slice(0, 200));
+    const value = quote(withoutUserinfo(text).slice(0, 200));
     throw new UsageError(`bad value for ${whereOf(option, from)}: ${value}: expected ${option.form}`, {
       cause,
     });
