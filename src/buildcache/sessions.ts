@@ -31,6 +31,12 @@ export type SessionsOptions = {
   readonly shared?: SharedSets | undefined;
 };
 
+export type SessionPut = SessionName & {
+  readonly namespace: string;
+  readonly actions: Uint8Array;
+  readonly apart?: number;
+};
+
 export type SessionQuestion = Pick<SessionName, 'key' | 'project'> & {
   /** In the order in which they are asked. */
   readonly namespaces: readonly string[];
@@ -57,10 +63,11 @@ export class Sessions {
   /**
    * Notes one session.
    *
-   * @param put `actions`: short IDs, in the order in which they were asked for
+   * @param put `actions`: short IDs, in the order in which they were asked for; `apart`: how many of them, the last ones, have outputs
+   *   that no machine takes from another one
    * @throws {Busy} nothing can be stored now. @throws {BadRequest} too many actions
    */
-  async put(put: SessionName & { readonly namespace: string; readonly actions: Uint8Array }): Promise<void> {
+  async put(put: SessionPut): Promise<void> {
     const { store, clock, events } = this.#options;
     refuseFull(store);
     await store.putSession({ ...put, nowMs: clock.wallMs() });

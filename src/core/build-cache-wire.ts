@@ -47,9 +47,9 @@ export const SIGNATURE_METADATA = 'x-amz-meta-astera-signature';
 /** Signatures of one entry in a bucket: S3 keeps 2 kB beside an object, and one has 107 bytes. */
 export const BUCKET_SIGNATURES_MAX = 4;
 
-/** Puts a signature before those that an entry has. What has another form is dropped. */
+/** Puts one signature or more before those that an entry has. What has another form is dropped. */
 export function joinSignatures(own: string, others: string | undefined): string {
-  const all = new Set([own, ...(others ?? '').split(' ').filter(isSignature)]);
+  const all = new Set(`${own} ${others ?? ''}`.split(' ').filter(isSignature));
   return [...all].slice(0, BUCKET_SIGNATURES_MAX).join(' ');
 }
 

@@ -55,14 +55,19 @@ export type SessionReaderPort = {
     also?: Uint8Array;
     /** Whether to look among these for older versions of the others' outputs. Only actions of `namespaces` count. */
     wantsBases: boolean;
-  }): { session?: SessionRow; actions: SessionAction[] };
+  }): {
+    session?: SessionRow;
+    actions: SessionAction[];
+    /** Short IDs of the set's actions whose outputs no machine takes from another one. */
+    apart?: Uint8Array;
+  };
   /** Up to KEYS_PER_CALL_MAX sessions of these namespaces, last used first. */
   getSessions(request: { namespaces: readonly string[] }): { sessions: SessionRow[] };
 };
 
 export type SessionWriterPort = {
   /**
-   * Notes one session: its actions come first in the set, in their order. Actions of the set that SESSION_MISSED_MAX
+   * Notes one session, and queues its set for the bucket: its actions come first in the set, in their order. Actions of the set that SESSION_MISSED_MAX
    * sessions in a row did without leave it. Past SESSIONS_MAX and SESSIONS_BYTES_MAX the least used sets go.
    */
   putSession(
@@ -70,7 +75,9 @@ export type SessionWriterPort = {
       namespace: string;
       /** Short IDs in the order in which they were asked for: at most SESSION_ACTIONS_MAX. */
       actions: Uint8Array;
-      /** It is another server's set. */
+      /** How many of these, the last ones, have outputs that no machine takes from another one. */
+      apart?: number;
+      /** It is another server's set, so it is not queued for the bucket. */
       isShared?: true;
       nowMs: number;
     },

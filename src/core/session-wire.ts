@@ -13,7 +13,7 @@
  * | `GET /cache/sessions`       | JSON: the last sessions, newest first, as SessionTold                         |
  *
  * `<key>` is 64 lower-case hex digits that stand for the command: module, target, flags and arguments. Headers:
- * PROJECT_HEADER in both, LABEL_HEADER in a put, PREFETCH_HEADER in a POST, and NAMESPACE_HEADER as for actions. A put needs
+ * PROJECT_HEADER in both, LABEL_HEADER and APART_HEADER in a put, PREFETCH_HEADER in a POST, and NAMESPACE_HEADER as for actions. A put needs
  * the right to put actions. Short IDs have SHORT_ID_BYTES each, one after the other (`core/session-port.ts`).
  *
  * The stream is, after its `Content-Encoding` (zstd or br as in `Accept-Encoding`, or none):
@@ -41,6 +41,9 @@ export const PROJECT_HEADER = 'astera-project';
 
 /** The label of a session: printable ASCII. */
 export const LABEL_HEADER = 'astera-label';
+
+/** How many of a session's actions, the last ones, have outputs that no machine takes from another one: decimal. */
+export const APART_HEADER = 'astera-apart';
 
 /** Bytes of outputs, unpacked, that a client takes at most: decimal. */
 export const PREFETCH_HEADER = 'astera-prefetch';

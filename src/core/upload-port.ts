@@ -7,9 +7,9 @@
 
 /**
  * `entry`: a stored answer by its key; `action`: of the main namespace, by its ID, with its output; `list`: a module (escaped
- * path) whose list in the bucket is to be written anew.
+ * path) whose list in the bucket is to be written anew; `set`: of actions of the main namespace, by its key.
  */
-export type UploadKind = 'entry' | 'action' | 'list';
+export type UploadKind = 'entry' | 'action' | 'list' | 'set';
 
 export type UploadName = { readonly kind: UploadKind; readonly name: string };
 
@@ -56,7 +56,7 @@ export type UploadWriterPort = {
   /** Has all rows tried again at once, those that were given up too. */
   retryUploads(request: Record<never, never>): { lost: number };
   /** Queues what is stored, UPLOADS_QUEUED_PER_CALL rows for each call, after the row `after` (0 at first). Without `last` all is done. */
-  queueStored(request: { kind: 'entry' | 'action'; after: number; nowMs: number }): {
+  queueStored(request: { kind: 'entry' | 'action' | 'set'; after: number; nowMs: number }): {
     queued: number;
     last?: number;
   };

@@ -8,6 +8,7 @@ import { BadRequest } from '../core/errors.ts';
 import { SESSION_ACTIONS_MAX, SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
 import {
+  APART_HEADER,
   DELTA_FORM,
   DELTA_HEADER,
   isLabel,
@@ -80,9 +81,10 @@ export class SessionEndpoint implements Endpoint {
     const shortIds = await client.takenBody.whole();
     if (shortIds.byteLength % SHORT_ID_BYTES !== 0)
       throw new BadRequest('cannot read session: a short ID is cut');
-    const { project, label, bytesMax, encoding, takesDeltas } = said;
+    const { project, label, apart, bytesMax, encoding, takesDeltas } = said;
     if (client.method === 'PUT') {
-      await sessions.put({ key, project, label, namespace: storedNamespace(namespace), actions: shortIds });
+      const name = { key, project, label, namespace: storedNamespace(namespace) };
+      await sessions.put({ ...name, actions: shortIds, apart });
       responder.text(client, 201, 'noted\n', { route: 'cache-session' });
       return;
     }
@@ -112,6 +114,7 @@ export class SessionEndpoint implements Endpoint {
 type SessionHeaders = {
   readonly project: string;
   readonly label: string;
+  readonly apart: number;
   readonly bytesMax: number;
   readonly encoding: StreamEncoding;
   readonly takesDeltas: boolean;
@@ -121,14 +124,16 @@ type SessionHeaders = {
 function readHeaders(header: (name: string) => string): SessionHeaders {
   const project = header(PROJECT_HEADER);
   const label = header(LABEL_HEADER);
-  const bytesMax = header(PREFETCH_HEADER) || '0';
-  if (!isSessionKey(project) || !isLabel(label, SESSION_LABEL_LENGTH_MAX) || !/^\d{1,15}$/.test(bytesMax))
+  const [bytesMax, apart] = [header(PREFETCH_HEADER) || '0', header(APART_HEADER) || '0'];
+  const areNumbers = /^\d{1,15}$/.test(bytesMax) && /^\d{1,6}$/.test(apart);
+  if (!isSessionKey(project) || !isLabel(label, SESSION_LABEL_LENGTH_MAX) || !areNumbers)
     throw new BadRequest(
-      `cannot read session: ${PROJECT_HEADER}, ${LABEL_HEADER} or ${PREFETCH_HEADER} is malformed`,
+      `cannot read session: ${PROJECT_HEADER}, ${LABEL_HEADER}, ${APART_HEADER} or ${PREFETCH_HEADER} is malformed`,
     );
   return {
     project,
     label,
+    apart: Number(apart),
     bytesMax: Number(bytesMax),
     encoding: streamEncodingOf(header('accept-encoding')),
     takesDeltas: header(DELTA_HEADER) === DELTA_FORM,

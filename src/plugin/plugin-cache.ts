@@ -19,7 +19,7 @@ import type { Prefetch } from './prefetch.ts';
 import { Prefetches } from './prefetches.ts';
 import type { Remote } from './remote.ts';
 import { RemoteCache } from './remote-cache.ts';
-import { RemoteSessions } from './remote-sessions.ts';
+import { RemoteSessions, type SessionUse } from './remote-sessions.ts';
 import type { CommandName } from './session-name.ts';
 import { Signatures } from './signatures.ts';
 import { Uploads } from './uploads.ts';
@@ -163,13 +163,15 @@ export class PluginCache {
   /** Tells the server which actions a session used, behind all else, and notes that they are here. */
   report(
     name: CommandName,
-    { used, alsoHere }: { readonly used: readonly string[]; readonly alsoHere: readonly string[] },
+    { used, apart, alsoHere }: SessionUse & { readonly alsoHere: readonly string[] },
   ): void {
     if (!this.knowsSets || used.length === 0) return;
     heldActions({ name, local: this.local, now: Date.now }).add([...used, ...alsoHere]);
     this.#packs?.note(name, used);
     if (this.sessions === undefined) return;
-    const report = this.sessions.putSession(name, used).finally(() => this.#reports.delete(report));
+    const report = this.sessions
+      .putSession(name, { used, apart })
+      .finally(() => this.#reports.delete(report));
     this.#reports.add(report);
   }
 

@@ -6,6 +6,7 @@ import { NAMESPACE_HEADER, outputPath } from '../core/build-cache-wire.ts';
 import { collect } from '../core/collect.ts';
 import type { SessionName } from '../core/session-port.ts';
 import {
+  APART_HEADER,
   DELTA_FORM,
   DELTA_HEADER,
   LABEL_HEADER,
@@ -26,6 +27,14 @@ export type SessionWish = {
   readonly takesDeltas: boolean;
 };
 
+/** What a session used. */
+export type SessionUse = {
+  /** IDs of actions in their order. */
+  readonly used: readonly string[];
+  /** Those of them whose outputs no machine takes from another one, as far as that was seen. */
+  readonly apart: ReadonlySet<string>;
+};
+
 export class RemoteSessions {
   readonly #server: RemoteServer;
 
@@ -34,15 +43,16 @@ export class RemoteSessions {
   }
 
   /** Tells the server which actions a session used. Never rejects: it is a hint for others. */
-  async putSession({ key, project, label }: SessionName, actionIds: Iterable<string>): Promise<void> {
+  async putSession({ key, project, label }: SessionName, { used, apart }: SessionUse): Promise<void> {
     if (!this.#server.takesPuts) return;
     try {
       const headers = {
         ...this.#server.namespaceHeaders(),
         [PROJECT_HEADER]: project,
         [LABEL_HEADER]: label,
+        ...(apart.size > 0 && { [APART_HEADER]: String(apart.size) }),
       };
-      const body = shortIdsOf(actionIds);
+      const body = shortIdsOf([...used.filter((id) => !apart.has(id)), ...apart]);
       const response = await this.#server.send('PUT', sessionPath(key), headers, { size: body.length, body });
       response.resume();
     } catch {

@@ -15,7 +15,7 @@ import type { Prefetch } from './prefetch.ts';
 import type { Remote } from './remote.ts';
 import type { CacheRequest, RequestSink } from './request-reader.ts';
 import type { CommandName } from './session-name.ts';
-import { mayLeave } from './shareable.ts';
+import { isApart, mayLeave } from './shareable.ts';
 import { NAME_COMMAND } from './told-name.ts';
 
 export type SessionDoors = {
@@ -41,6 +41,8 @@ export class Session implements RequestSink {
   #ended: Promise<void> | undefined;
   /** Actions in the order in which they were asked for or put, and whether each was there or was put. */
   readonly #asked = new Map<string, boolean>();
+  /** Actions that were put, and whose outputs no machine takes from another one. */
+  readonly #apart = new Set<string>();
   /** Undefined until the remote is needed. */
   #prefetch: Prefetch | undefined;
   #hasAskedRemote = false;
@@ -85,7 +87,8 @@ export class Session implements RequestSink {
     // One that found all in the local directory has nothing new to tell.
     if (this.#name === undefined || !this.#hasAskedRemote) return;
     const used = [...this.#asked].flatMap(([id, isThere]) => (isThere ? [id] : []));
-    this.#cache.report(this.#name(), { used, alsoHere });
+    const apart = new Set(used.filter((id) => this.#apart.has(id)));
+    this.#cache.report(this.#name(), { used, apart, alsoHere });
   }
 
   /** To be called last: `go` then waits for the end of the output only. */
@@ -132,6 +135,7 @@ export class Session implements RequestSink {
       const entry = put.file.finish({ actionId });
       // What is only put, such as what a compiler printed, is asked for by the next command, which finds the package.
       this.#note(actionId, true);
+      if (isApart(put.file.start)) this.#apart.add(actionId);
       this.#cache.counts.puts++;
       this.#cache.counts.bytes += entry.size;
       this.#answer({ ID: id, DiskPath: entry.path });

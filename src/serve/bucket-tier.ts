@@ -67,6 +67,7 @@ export function openBucketTier(
       isAllowed: (module) => hasPrivate || !isPrivate(module),
       answers: () => events.answers,
       outputBytesMin,
+      indexes,
       lanes: uploads,
     }),
     close: () => bucket.close(),

@@ -24,7 +24,7 @@ export function pushUploadsBy(
 /** Queues all that is stored. @returns how many were not queued before */
 async function queueAll(store: Store): Promise<number> {
   let queued = 0;
-  for (const kind of ['entry', 'action'] as const) {
+  for (const kind of ['entry', 'action', 'set'] as const) {
     for (let after: number | undefined = 0; after !== undefined; ) {
       const step: Awaited<ReturnType<Store['queueStored']>> = await store.queueStored({
         kind,

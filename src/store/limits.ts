@@ -43,3 +43,6 @@ export const UPLOADS_QUEUED_PER_CALL = 2_000;
 
 /** Versions of one module that are sorted for a list. The largest real modules have some 5,000; past it the list lacks some. At double, a Pi's thread takes a fifth of a second for it. */
 export const VERSIONS_SORTED_MAX = 10_000;
+
+/** After a session its set waits so long for the bucket: what a cold build has put may still be on its way. At half, a slow line's last results wait for the next session; at double, so does whoever builds the same next. */
+export const SET_UPLOAD_AFTER_MS = 20_000;

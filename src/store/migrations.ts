@@ -212,4 +212,25 @@ export const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX sighting_absent ON sighting (absent_at_ms);
   `,
+  `
+  -- Sets of actions are written to the bucket too: by the set's key in hex.
+  DROP VIEW waiting_upload;
+  ALTER TABLE upload RENAME TO old_upload;
+  CREATE TABLE upload (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('entry', 'action', 'list', 'set')),
+    name TEXT NOT NULL,
+    queued_at_ms INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    after_ms INTEGER NOT NULL DEFAULT 0,
+    failure TEXT,
+    is_lost INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (kind, name)
+  ) STRICT;
+  INSERT INTO upload SELECT * FROM old_upload;
+  DROP TABLE old_upload;
+  -- What must not leave the store before it is in the bucket: an entry by its key, an action by its ID in hex.
+  CREATE VIEW waiting_upload AS SELECT kind, name FROM upload
+    WHERE is_lost = 0 AND EXISTS (SELECT 1 FROM setting WHERE setting.name = 'uploads' AND value = 'on');
+  `,
 ];

@@ -39,7 +39,7 @@ export class SessionReader {
     checkNamespaces(namespaces);
     const { set, ...session } = this.#find(namespaces, idBytes(key), idBytes(project)) ?? { set: NOTHING };
     const left = new Set(shortIdsOf(held));
-    const own = Array.from(itemsOf(set), ({ id }) => id);
+    const { own, apart } = partsOf(set);
     const actions = [];
     for (const id of new Set([...own, ...shortIdsOf(also ?? NOTHING)])) {
       if (left.has(id)) continue;
@@ -48,7 +48,7 @@ export class SessionReader {
       const base = wantsBases ? this.#bases.find(namespaces, action, left) : undefined;
       actions.push(base === undefined ? action : { ...action, base });
     }
-    return 'key' in session ? { session, actions } : { actions };
+    return 'key' in session ? { session, actions, apart } : { actions };
   };
 
   getSessions: SessionReaderPort['getSessions'] = ({ namespaces }) => {
@@ -71,6 +71,14 @@ export class SessionReader {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+/** `own`: as Latin-1. */
+function partsOf(set: Buffer): { readonly own: readonly string[]; readonly apart: Uint8Array } {
+  const { own = [], apart = [] } = Object.groupBy(itemsOf(set), ({ isApart }) => (isApart ? 'apart' : 'own'));
+  const bytes = new Uint8Array(apart.length * SHORT_ID_BYTES);
+  for (const [at, { id }] of apart.entries()) bytes.set(Buffer.from(id, 'latin1'), at * SHORT_ID_BYTES);
+  return { own: own.map(({ id }) => id), apart: bytes };
+}
 
 function checkNamespaces(namespaces: readonly string[]): void {
   if (namespaces.length > NAMESPACES_PER_CALL_MAX)

@@ -7,25 +7,32 @@ import { idBytes } from './cache-id.ts';
 import { SESSION_MISSED_MAX, SESSIONS_BYTES_MAX, SESSIONS_MAX } from './limits.ts';
 import type { Connection } from './schema.ts';
 import { mergeSet } from './session-set.ts';
+import type { UploadQueue } from './upload-queue.ts';
 
 export class SessionWriter {
   readonly #sql;
+  readonly #uploads: Pick<UploadQueue, 'addSet'>;
 
-  constructor(db: Connection) {
+  constructor(db: Connection, uploads: Pick<UploadQueue, 'addSet'>) {
     this.#sql = prepare(db);
+    this.#uploads = uploads;
   }
 
-  putSession: SessionWriterPort['putSession'] = ({ namespace, key, project, label, actions, nowMs }) => {
+  putSession: SessionWriterPort['putSession'] = (put) => {
+    const { namespace, key, project, label, actions, apart = 0, isShared, nowMs } = put;
     if (
       actions.byteLength > SESSION_ACTIONS_MAX * SHORT_ID_BYTES ||
-      actions.byteLength % SHORT_ID_BYTES !== 0
+      actions.byteLength % SHORT_ID_BYTES !== 0 ||
+      actions.byteLength < apart * SHORT_ID_BYTES
     )
       throw new BadRequest(`no set of actions: ${actions.byteLength} bytes`);
     if (namespace.length > NAMESPACE_LENGTH_MAX || label.length > SESSION_LABEL_LENGTH_MAX)
       throw new BadRequest("a session's namespace or label is too long");
     const name = { namespace, key: idBytes(key) };
     const before = this.#sql.find.get(name)?.actions;
-    const set = mergeSet(before, actions, { missedMax: SESSION_MISSED_MAX, actionsMax: SESSION_ACTIONS_MAX });
+    const bounds = { missedMax: SESSION_MISSED_MAX, actionsMax: SESSION_ACTIONS_MAX };
+    const set = mergeSet(before, actions, { ...bounds, apart });
+    if (isShared !== true) this.#uploads.addSet({ namespace, key, nowMs });
     this.#sql.put.run({ ...name, project: idBytes(project), label, actions: set, nowMs });
     this.#trim();
     return {};

@@ -2,7 +2,7 @@
 
 import type { EntryKind } from '../core/entry-kind.ts';
 import type { UploadKind, UploadWriterPort } from '../core/upload-port.ts';
-import { UPLOADS_QUEUED_PER_CALL, UPLOADS_WAITING_MAX } from './limits.ts';
+import { SET_UPLOAD_AFTER_MS, UPLOADS_QUEUED_PER_CALL, UPLOADS_WAITING_MAX } from './limits.ts';
 import type { Connection } from './schema.ts';
 
 /** What never changes, and what only grows. Lists are made of what the bucket holds. */
@@ -30,6 +30,14 @@ export class UploadQueue {
     if (action.namespace === '') this.#add('action', action.actionId.toString('hex'), action.nowMs);
   }
 
+  /** A session was put. Its set goes a while later, as the uploads of its actions may come still; more sessions put it off no further. */
+  addSet(set: { namespace: string; key: string; nowMs: number }): void {
+    if (set.namespace !== '') return;
+    const name = set.key;
+    const due = this.#sql.due.get(name)?.afterMs ?? Infinity;
+    this.#add('set', name, set.nowMs, Math.min(due, set.nowMs + SET_UPLOAD_AFTER_MS));
+  }
+
   keepUploads: UploadWriterPort['keepUploads'] = ({ isOn }) => {
     this.#sql.keep.run(isOn ? 'on' : 'off');
     this.#isOn = isOn;
@@ -51,10 +59,7 @@ export class UploadQueue {
   };
 
   queueStored: UploadWriterPort['queueStored'] = ({ kind, after, nowMs }) => {
-    const rows = (kind === 'entry' ? this.#sql.entries : this.#sql.actions).all(
-      after,
-      UPLOADS_QUEUED_PER_CALL,
-    );
+    const rows = this.#sql[kind].all(after, UPLOADS_QUEUED_PER_CALL);
     let queued = 0;
     for (const { name } of rows) queued += this.#sql.addNew.run(kind, name, nowMs).changes;
     this.#count(queued);
@@ -68,7 +73,7 @@ export class UploadQueue {
     this.#isOn = this.#sql.isOn.get()?.value === 'on';
   }
 
-  #add(kind: UploadKind, name: string, nowMs: number): void {
+  #add(kind: UploadKind, name: string, nowMs: number, afterMs = 0): void {
     if (!this.#isOn) return;
     this.#waiting ??= this.#sql.waiting.get()?.n ?? 0;
     if (this.#waiting >= UPLOADS_WAITING_MAX) {
@@ -77,7 +82,7 @@ export class UploadQueue {
     }
     // A row that is there gets a new ID: an upload of what it was may be under way.
     this.#count(-this.#sql.dropOf.run(kind, name).changes);
-    this.#count(this.#sql.add.run(kind, name, nowMs).changes);
+    this.#count(this.#sql.add.run(kind, name, nowMs, afterMs).changes);
   }
 
   #count(change: number): void {
@@ -99,8 +104,11 @@ function prepare(db: Connection) {
        ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)`,
     ),
     waiting: db.prepare<[], { n: number }>('SELECT count(*) AS n FROM upload'),
-    add: db.prepare<[UploadKind, string, number]>(
-      'INSERT INTO upload (kind, name, queued_at_ms) VALUES (?, ?, ?)',
+    add: db.prepare<[UploadKind, string, number, number]>(
+      'INSERT INTO upload (kind, name, queued_at_ms, after_ms) VALUES (?, ?, ?, ?)',
+    ),
+    due: db.prepare<[string], { afterMs: number }>(
+      "SELECT after_ms AS afterMs FROM upload WHERE kind = 'set' AND name = ? AND tries = 0",
     ),
     dropOf: db.prepare<[UploadKind, string]>('DELETE FROM upload WHERE kind = ? AND name = ?'),
     addNew: db.prepare<[UploadKind, string, number]>(
@@ -112,12 +120,15 @@ function prepare(db: Connection) {
     ),
     revive: db.prepare('UPDATE upload SET is_lost = 0, tries = 0 WHERE is_lost = 1'),
     hurry: db.prepare('UPDATE upload SET after_ms = 0 WHERE after_ms > 0'),
-    entries: db.prepare<[number, number], Row>(
+    entry: db.prepare<[number, number], Row>(
       `SELECT id, key AS name FROM entry WHERE id > ? AND status = 200 AND kind IN ('info', 'mod', 'zip', 'sumdb')
        ORDER BY id LIMIT ?`,
     ),
-    actions: db.prepare<[number, number], Row>(
+    action: db.prepare<[number, number], Row>(
       "SELECT id, lower(hex(action_id)) AS name FROM action WHERE id > ? AND namespace = '' ORDER BY id LIMIT ?",
+    ),
+    set: db.prepare<[number, number], Row>(
+      "SELECT id, lower(hex(key)) AS name FROM session WHERE id > ? AND namespace = '' ORDER BY id LIMIT ?",
     ),
   };
 }

@@ -113,7 +113,7 @@ export class StoreWriter implements WriterPort {
     this.touchActions = actions.touchActions;
     this.dropAction = actions.dropAction;
     this.dropOutput = actions.dropOutput;
-    const sessions = new SessionWriter(db);
+    const sessions = new SessionWriter(db, uploads);
     this.putSession = sessions.putSession;
     const expiry = new ActionExpiry(db, { actions, outputs, use, sessions });
     this.expireActions = expiry.expireActions;

@@ -8,6 +8,9 @@ export const PUMP_ROWS_MAX = 256;
 /** Rows whose ends are written in one transaction. A crash uploads them once more. */
 export const PUMP_ENDS_MAX = 64;
 
+/** Sets that are packed at one time: each holds a chunk of 4 MiB and 10 MB of zstd. */
+export const PUMP_SETS_MAX = 2;
+
 /** The mean rate of uploads while no client is served: 16 MiB/s. At half, a night does not take a large import to the bucket. */
 export const PUMP_BYTES_PER_MS = 16 * KiB;
 
@@ -92,3 +95,9 @@ export const PACK_COMING_MAX = 65_536;
 
 /** A chunk whose body breaks is asked for so often in all, and goes on where it broke. */
 export const PACK_TRIES = 2;
+
+/** What a server has read or written of an index counts as known for so long, before a set that it seems to have is looked up again. */
+export const PACK_KNOWN_MS = 60_000;
+
+/** Content of packs for each byte that goes out: uploads keep their rate as they are packed. */
+export const PACK_PLAIN_BYTES_A_BYTE = 4;

@@ -63,13 +63,17 @@ export class PackIndexes {
   }
 
   /**
-   * The index of a set, or the last one of its project, without rows that are known to be wrong. At most PACK_INDEX_FRESH_MS old.
+   * The index of a set, or the last one of its project, without rows that are known to be wrong.
    *
+   * @param ageMsMax it may be so old
    * @returns undefined: neither is there. @throws {UpstreamDown} {UpstreamFailed} {Busy}
    */
-  async find({ key, project }: SetName): Promise<{ key: string; index: PackIndex } | undefined> {
+  async find(
+    { key, project }: SetName,
+    ageMsMax = PACK_INDEX_FRESH_MS,
+  ): Promise<{ key: string; index: PackIndex } | undefined> {
     for (const one of new Set([key, project])) {
-      const { index } = await this.#get(one);
+      const { index } = await this.#get(one, ageMsMax);
       if (index === undefined) continue;
       const rows = index.rows.filter((row) => !this.isWrong(row));
       return { key: one, index: { rows, apart: index.apart } };
@@ -94,10 +98,27 @@ export class PackIndexes {
     this.#options.wrong.tell(chunk === undefined ? `output ${outputId}` : packChunkKey(chunk.sha256), why);
   }
 
-  #get(key: string): Kept | Promise<Kept> {
+  /** Notes what was written: its rows are right now. @param bytes of the object */
+  written(key: string, index: PackIndex, bytes: number): void {
+    for (const { outputId } of index.rows) this.#wrongOutputs.delete(outputId);
+    this.#keep(key, index, bytes);
+  }
+
+  #keep(key: string, index: PackIndex | undefined, bytes: number): Kept {
+    const kept = { index, apart: new Set(index?.apart), bytes, readAtMs: this.#options.clock.monotonicMs() };
+    this.#drop(key);
+    this.#kept.set(key, kept);
+    this.#keptBytes += kept.bytes;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= PACK_INDEXES_MAX && this.#keptBytes <= PACK_INDEXES_BYTES_MAX) break;
+      this.#drop(oldest);
+    }
+    return kept;
+  }
+
+  #get(key: string, ageMsMax: number): Kept | Promise<Kept> {
     const kept = this.#kept.get(key);
-    const isFresh =
-      kept !== undefined && this.#options.clock.monotonicMs() < kept.readAtMs + PACK_INDEX_FRESH_MS;
+    const isFresh = kept !== undefined && this.#options.clock.monotonicMs() < kept.readAtMs + ageMsMax;
     if (isFresh) return kept;
     let read = this.#reads.get(key);
     if (read === undefined) {
@@ -108,7 +129,7 @@ export class PackIndexes {
   }
 
   async #read(key: string): Promise<Kept> {
-    const { bucket, wrong, clock } = this.#options;
+    const { bucket, wrong } = this.#options;
     const object = await bucket.get(packSetKey(key));
     const bytes = object && ((await collect(object.body, PACK_INDEX_BYTES_MAX)) ?? Buffer.alloc(0));
     let index: PackIndex | undefined;
@@ -117,20 +138,7 @@ export class PackIndexes {
     } catch (error) {
       wrong.tell(packSetKey(key), messageOf(error)); // The next one is written over it in any case.
     }
-    const size = index === undefined ? 0 : (bytes?.length ?? 0);
-    const kept = { index, apart: new Set(index?.apart), bytes: size, readAtMs: clock.monotonicMs() };
-    this.#keep(key, kept);
-    return kept;
-  }
-
-  #keep(key: string, kept: Kept): void {
-    this.#drop(key);
-    this.#kept.set(key, kept);
-    this.#keptBytes += kept.bytes;
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= PACK_INDEXES_MAX && this.#keptBytes <= PACK_INDEXES_BYTES_MAX) return;
-      this.#drop(oldest);
-    }
+    return this.#keep(key, index, index === undefined ? 0 : (bytes?.length ?? 0));
   }
 
   #drop(key: string): void {

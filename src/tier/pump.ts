@@ -8,6 +8,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ErrorKind, isServeError, messageOf } from '../core/errors.ts';
+import { Gate } from '../core/gate.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { FailedUpload, UploadName, UploadRow } from '../core/upload-port.ts';
 import { WakeUp } from '../core/wake-up.ts';
@@ -22,15 +23,17 @@ import {
   PUMP_OBJECT_BYTES,
   PUMP_RETRY_MS,
   PUMP_ROWS_MAX,
+  PUMP_SETS_MAX,
   UPLOAD_RETRY_MS,
   UPLOAD_TRIES_MAX,
 } from './limits.ts';
 import { moduleFileOf, uploadList, uploadModuleFile } from './module-upload.ts';
 import { Pace } from './pace.ts';
+import { type SetUploadOptions, uploadSet } from './set-upload.ts';
 import { uploadSumdbFile } from './sumdb-upload.ts';
-import { NOTHING_TO_DO, type Uploaded, type UploadOptions } from './upload.ts';
+import { NOTHING_TO_DO, type Uploaded } from './upload.ts';
 
-export type PumpOptions = Omit<UploadOptions, 'pace'> & {
+export type PumpOptions = Omit<SetUploadOptions, 'pace'> & {
   /** Answers that were given to clients so far. */
   readonly answers: () => number;
   /** Uploads at one time. */
@@ -43,8 +46,9 @@ export type PumpOptions = Omit<UploadOptions, 'pace'> & {
 };
 
 export class Pump {
-  readonly #options: PumpOptions & UploadOptions;
+  readonly #options: PumpOptions & SetUploadOptions;
   readonly #pace: Pace;
+  readonly #sets = new Gate({ placesMax: PUMP_SETS_MAX, queueMax: Infinity, full: '' });
   #answers = 0;
   #busyUntilMs = Number.NEGATIVE_INFINITY;
   readonly #news = new WakeUp();
@@ -180,6 +184,7 @@ export class Pump {
 
   #upload({ kind, name }: UploadRow): Promise<Uploaded> {
     if (kind === 'action') return uploadAction(this.#options, name);
+    if (kind === 'set') return this.#sets.run(() => uploadSet(this.#options, name));
     if (kind === 'list') return uploadList(this.#options, name);
     if (name.startsWith('sumdb/')) return uploadSumdbFile(this.#options, name);
     const resource = moduleFileOf(name);

@@ -3,12 +3,12 @@
 // Method: the real `go` command, servers whose outside is dead, and a real S3 server on loopback behind a door that counts.
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Astera } from '../support/astera.ts';
 import { BucketDoor } from '../support/bucket-door.ts';
-import { startNode } from '../support/bucket-nodes.ts';
+import { pushed, startNode } from '../support/bucket-nodes.ts';
 import { BUCKET_KEYS, BucketServer } from '../support/bucket-server.ts';
 import { assertWhole, buildClient, built, filesIn, programHash } from '../support/cached-build.ts';
 import { CHECKOUT } from '../support/corpus.ts';
@@ -75,4 +75,26 @@ test('a machine at a fresh server compiles nothing of what cache programs packed
     assert.equal(fourth.hash, expected);
     assert.ok(fourth.compiles > 20);
   });
+});
+
+test('what clients of a server have built is packed for all others', { timeout: 300_000 }, async (t) => {
+  const bucket = await BucketServer.start(tempDir(t));
+  t.after(() => bucket.stop());
+  const first = await fresh(t, bucket);
+  assert.ok(first.compiles > 20);
+  await pushed(first.node);
+  assert.ok(filesIn(join(bucket.directory, 'action')).length > 50);
+  // From now on packs alone.
+  for (const name of ['action', 'output']) rmSync(join(bucket.directory, name), { recursive: true });
+
+  const second = await fresh(t, bucket);
+  assert.deepEqual([second.hash, second.compiles], [first.hash, 0]);
+  assert.ok(second.door.asked.length <= REQUESTS_MAX, `${second.door.asked.join('\n')}`);
+  await pushed(second.node);
+  assert.equal(second.door.count(/^PUT/), 0, `${second.door.asked.join('\n')}`);
+
+  const direct = ['--bucket=bucket', `--s3-endpoint-url=${bucket.url}`];
+  const third = await machine(t, direct, BUCKET_KEYS);
+  assert.doesNotMatch((await built(third.go, '-x')).stderr, /\/compile /);
+  assert.equal(programHash(third.go), first.hash);
 });

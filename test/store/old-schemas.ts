@@ -188,6 +188,16 @@ const TENTH = `
   ALTER TABLE output ADD COLUMN package_key BLOB CHECK (length(package_key) = 8);
   CREATE INDEX output_package ON output (package_key, blob) WHERE package_key IS NOT NULL;`;
 
+const ELEVENTH = `
+  -- Versions that a list got while it was known: they are no older than the last list without them.
+  CREATE TABLE sighting (
+    module TEXT NOT NULL,
+    version TEXT NOT NULL,
+    absent_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (module, version)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX sighting_absent ON sighting (absent_at_ms);`;
+
 /** What makes a store of each version, by that version. */
 export const oldSchemas: Readonly<Record<number, string>> = {
   1: FIRST,
@@ -200,4 +210,5 @@ export const oldSchemas: Readonly<Record<number, string>> = {
   8: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH,
   9: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH + NINTH,
   10: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH + NINTH + TENTH,
+  11: FIRST + SECOND + THIRD + FOURTH + FIFTH + SIXTH + SEVENTH + EIGHTH + NINTH + TENTH + ELEVENTH,
 };

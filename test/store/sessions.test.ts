@@ -9,7 +9,7 @@ import { BadRequest } from '../../src/core/errors.ts';
 import { SESSION_ACTIONS_MAX } from '../../src/core/limits.ts';
 import { SHORT_ID_BYTES } from '../../src/core/session-port.ts';
 import { shortIdsOf } from '../../src/core/session-wire.ts';
-import { SESSION_MISSED_MAX, SESSIONS_MAX } from '../../src/store/limits.ts';
+import { SESSION_MISSED_MAX, SESSIONS_MAX, SET_UPLOAD_AFTER_MS } from '../../src/store/limits.ts';
 import { StoreReader } from '../../src/store/reader.ts';
 import { itemsOf, mergeSet } from '../../src/store/session-set.ts';
 import { StoreWriter } from '../../src/store/writer.ts';
@@ -38,13 +38,17 @@ function open(t: TestContext) {
     reader.close();
     writer.close();
   });
-  const note = (actions: readonly string[], { key = 'key', namespace = '', nowMs = NOW_MS } = {}) =>
+  const note = (
+    actions: readonly string[],
+    { key = 'key', namespace = '', nowMs = NOW_MS, apart = 0 } = {},
+  ) =>
     writer.putSession({
       namespace,
       key: id(key),
       project: id('project'),
       label: 'go build example.com/app',
       actions: shortIdsOf(actions),
+      apart,
       nowMs,
     });
   const ask = ({ key = 'key', project = 'project', namespaces = [''], held = NONE as Uint8Array } = {}) =>
@@ -163,3 +167,37 @@ const sets = [
 for (const { why, sessions, set } of sets) {
   test(`a set follows its sessions: ${why}`, () => assert.equal(merged(...sessions), set));
 }
+
+test('what is apart is told beside the actions, and stays so when a session does not say it again', (t) => {
+  const { writer, reader, note } = open(t);
+  const ask = () => {
+    const [key, project] = [id('key'), id('project')];
+    const { actions, apart } = reader.getSession({
+      ...{ namespaces: [''], key, project, held: NONE, wantsBases: false },
+    });
+    return { ids: actions.map(({ actionId }) => actionId), apart: Buffer.from(apart ?? []) };
+  };
+  const [own, index] = [id('own'), id('index')];
+  for (const [blob, actionId] of [own, index].entries()) putAction(writer, { actionId, blob });
+  note([own, index], { apart: 1 });
+  assert.deepEqual(ask(), { ids: [own], apart: shortIdsOf([index]) });
+  note([index, own]);
+  assert.deepEqual(ask(), { ids: [own], apart: shortIdsOf([index]) });
+  for (let times = 0; times <= SESSION_MISSED_MAX; times++) note([own]);
+  assert.deepEqual(ask(), { ids: [own], apart: shortIdsOf([]) });
+  assert.throws(() => note([own], { apart: 2 }), BadRequest);
+});
+
+test('a set of the main namespace is queued for the bucket a while later, and sessions put it off no further', (t) => {
+  const { writer, reader, note } = open(t);
+  writer.keepUploads({ isOn: true });
+  note([id('a')]);
+  note([id('a'), id('b')], { nowMs: NOW_MS + SET_UPLOAD_AFTER_MS - 1 });
+  note([id('c')], { key: 'other', namespace: 'mine' });
+  const name = { namespace: '', key: id('theirs'), project: id('project'), label: '' };
+  writer.putSession({ ...name, actions: shortIdsOf([id('a')]), isShared: true, nowMs: NOW_MS });
+  const due = (nowMs: number) =>
+    reader.getUploads({ after: 0, nowMs, limit: 10 }).rows.map(({ kind, name: of }) => [kind, of]);
+  assert.deepEqual(due(NOW_MS + SET_UPLOAD_AFTER_MS - 1), []);
+  assert.deepEqual(due(NOW_MS + SET_UPLOAD_AFTER_MS), [['set', id('key')]]);
+});

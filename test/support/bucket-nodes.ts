@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Astera, type AsteraOptions, total } from './astera.ts';
+import { Astera, type AsteraOptions, runAstera, total } from './astera.ts';
 import { BUCKET_KEYS } from './bucket-server.ts';
 
 /** A server behind which the bucket at `url` is. */
@@ -22,4 +22,10 @@ export async function uploaded(node: Astera): Promise<void> {
     if (total(metrics, 'astera_bucket_queue_length') === 0) return;
     await delay(50);
   }
+}
+
+/** Has a node upload all that waits now, sets of the build cache too, which otherwise wait a while. */
+export async function pushed(node: Astera): Promise<void> {
+  const { code, stderr } = await runAstera(['push', '--db', node.db]);
+  assert.equal(code, 0, `${stderr}\n${node.log}`);
 }

@@ -9,6 +9,7 @@ import { StoreFailed, UpstreamFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { WakeUp } from '../../src/core/wake-up.ts';
 import { PUMP_ENDS_MAX, UPLOAD_TRIES_MAX } from '../../src/tier/limits.ts';
+import { PackIndexes } from '../../src/tier/pack-indexes.ts';
 import { Pump, type PumpOptions } from '../../src/tier/pump.ts';
 import { WrongObjects } from '../../src/tier/wrong-objects.ts';
 import { contentOf, sha256Of } from '../store/stores.ts';
@@ -34,6 +35,7 @@ async function open(t: TestContext, options: Partial<PumpOptions> = {}) {
     isAllowed: (module) => !module.startsWith('corp.example/'),
     answers: () => 0,
     outputBytesMin: 0,
+    indexes: new PackIndexes({ bucket, wrong, clock }),
     lanes: 2,
     events: {
       uploaded: (result) => told.push(result),
@@ -197,6 +199,7 @@ test('a store that can write no ends is no fault of the files: nothing more goes
     isAllowed: () => true,
     answers: () => 0,
     outputBytesMin: 0,
+    indexes: new PackIndexes({ bucket, wrong, clock }),
     lanes: 2,
     events,
   };
@@ -219,8 +222,15 @@ test('rests leave nothing in memory, and a stop ends each of them', { timeout: 3
     looked.call();
     return store.getUploads(request);
   };
+  const [wrong, clock] = [new WrongObjects(() => {}), new FakeClock()];
   const other = new Pump({
-    ...{ bucket, store: { ...store, getUploads }, wrong: new WrongObjects(() => {}), clock: new FakeClock() },
+    ...{
+      bucket,
+      store: { ...store, getUploads },
+      wrong,
+      clock,
+      indexes: new PackIndexes({ bucket, wrong, clock }),
+    },
     ...{ isAllowed: () => true, answers: () => 0, outputBytesMin: 0, lanes: 1 },
     events: { uploaded: () => {}, uploadFailed: () => {}, housekeepingFailed: () => {} },
   });
