@@ -44,6 +44,7 @@ const benches: readonly Bench[] = [
   { file: 'git-large', isLong: true },
   { file: 'idle', isLong: true },
   { file: 'cacheprog', isLong: true },
+  { file: 'cache-memory', isLong: true },
   { file: 'cache-equality', isLong: true },
   { file: 'latency', isLong: true },
   { file: 'unseen', isLong: true },

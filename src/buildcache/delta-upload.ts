@@ -3,6 +3,7 @@
 import type { OutputRow } from '../core/build-cache-port.ts';
 import { deltaFrames } from '../core/delta-frames.ts';
 import { BadRequest, NotFound } from '../core/errors.ts';
+import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Store } from '../core/store-port.ts';
 
@@ -15,7 +16,7 @@ export type DeltaUpload = {
 };
 
 /**
- * Gives the output's bytes, chunk by chunk. Whether they are the right ones, their SHA-256 must tell.
+ * Gives the output's bytes, chunk by chunk; each is lent until the next one is asked for. Whether they are the right ones, their SHA-256 must tell.
  *
  * @throws {BadRequest} other deltas than an output of this size has. @throws {NotFound} the base went meanwhile
  */
@@ -33,6 +34,7 @@ export async function* undoneChunks({
     if (bytes === undefined) throw new NotFound('cannot take output: what its deltas are against is gone');
     seq++;
     yield bytes;
+    freeBytes(bytes);
   }
   if (seq < count) throw new BadRequest(`cannot take output: ${seq} deltas of ${count}`);
 }

@@ -40,3 +40,6 @@ export const DELTA_PUTS_MAX = 16;
 
 /** What a stream of a session has waits no longer for what comes next, as that may come out of a bucket. At half, a busy machine sends smaller pieces. */
 export const SESSION_LATE_MS = 10;
+
+/** Chunks that are packed at one time, each by a stream of 1.3 MB: libuv has so many threads. More wait, and their uploads with them. */
+export const FRAME_PACKERS_MAX = 4;

@@ -3,6 +3,7 @@
 import type { Encoding } from '../core/build-cache-port.ts';
 import { FRAME_BYTES_MAX } from '../core/build-cache-wire.ts';
 import { BadRequest, isServeError, messageOf, TooLarge } from '../core/errors.ts';
+import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import type { Store } from '../core/store-port.ts';
@@ -25,7 +26,7 @@ export type OutputUpload = {
   >;
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly outputId: string;
-  /** At least one; rejects where no more can come. */
+  /** At least one; rejects where no more can come. Their bytes are given away: they are freed. */
   readonly chunks: AsyncIterable<StoredChunk>;
 };
 
@@ -50,13 +51,19 @@ export async function uploadOutput({ store, clock, outputId, chunks }: OutputUpl
         isOpened = true;
         await store.waitForRoom();
         await store.putChunk({ blob, seq: seq++, bytes: last.bytes });
+        freeBytes(last.bytes);
       }
       last = chunk;
     }
     if (last === undefined) throw new BadRequest('cannot take output: no chunk of it');
     const { encoding, bytes, sizeSoFar: size } = last;
-    if (!isOpened) return (await store.putOutput({ blob, outputId, size, nowMs, encoding, bytes })).isNew;
+    if (!isOpened) {
+      const { isNew } = await store.putOutput({ blob, outputId, size, nowMs, encoding, bytes });
+      freeBytes(bytes);
+      return isNew;
+    }
     await store.putChunk({ blob, seq, bytes });
+    freeBytes(bytes);
     return (await store.sealOutput({ blob, outputId, size, nowMs })).isNew;
   } catch (error) {
     if (isOpened) await store.dropBlob({ blob }).catch(() => {}); // The tidy does it later.
@@ -66,7 +73,7 @@ export async function uploadOutput({ store, clock, outputId, chunks }: OutputUpl
   }
 }
 
-/** Chunks of an output that comes plain, packed if that pays. */
+/** Chunks of an output that comes plain, packed if that pays. @param body each piece is lent until the next one is asked for */
 export async function* packedChunks(
   body: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<StoredChunk, void, void> {
@@ -87,6 +94,7 @@ export async function* packedChunk(bytes: Uint8Array): AsyncGenerator<StoredChun
 /**
  * Chunks of an output that comes packed, one frame each. The writer unpacks them, and finds those that are not full.
  *
+ * @param body each piece is lent until the next one is asked for
  * @param size the output's, as its client states it: it bounds the frames, and the writer checks it
  * @throws {BadRequest} no zstd, or other frames than an output of that size has
  */
@@ -103,22 +111,49 @@ export async function* framedChunks(
   if (frames < count) throw new BadRequest(`cannot take output: ${frames} frames of ${count}`);
 }
 
-/** Chunks of CHUNK_BYTES, the last one less; one empty chunk of an empty body. Each has a buffer of its own. */
+/**
+ * Chunks of CHUNK_BYTES, the last one less; one empty chunk of an empty body. Each has a buffer of its own.
+ *
+ * @param pieces each is lent until the next one is asked for
+ */
 async function* chunksOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
-  let chunk = new Uint8Array(CHUNK_BYTES);
-  let filled = 0;
+  const chunk = new GrowingChunk();
   for await (const piece of pieces) {
     for (let at = 0; at < piece.byteLength; ) {
-      if (filled === CHUNK_BYTES) {
-        yield chunk;
-        chunk = new Uint8Array(CHUNK_BYTES);
-        filled = 0;
-      }
-      const part = piece.subarray(at, at + CHUNK_BYTES - filled);
-      chunk.set(part, filled);
-      filled += part.byteLength;
+      if (chunk.size === CHUNK_BYTES) yield chunk.take();
+      const part = piece.subarray(at, at + CHUNK_BYTES - chunk.size);
+      chunk.add(part);
       at += part.byteLength;
     }
   }
-  yield chunk.slice(0, filled);
+  yield chunk.take();
+}
+
+/** Holds little more than what has come: with 256 puts in one request, a buffer of a chunk for each would take 64 MiB. */
+class GrowingChunk {
+  #buffer = new Uint8Array(0);
+  size = 0;
+
+  /** @param part it fits in */
+  add(part: Uint8Array): void {
+    const size = this.size + part.byteLength;
+    if (size > this.#buffer.byteLength) this.#grow(this.size === 0 ? size : Math.min(2 * size, CHUNK_BYTES));
+    this.#buffer.set(part, this.size);
+    this.size = size;
+  }
+
+  take(): Uint8Array {
+    const taken = this.size === this.#buffer.byteLength ? this.#buffer : this.#buffer.slice(0, this.size);
+    if (taken !== this.#buffer) freeBytes(this.#buffer);
+    this.#buffer = new Uint8Array(0);
+    this.size = 0;
+    return taken;
+  }
+
+  #grow(bytes: number): void {
+    const grown = new Uint8Array(bytes);
+    grown.set(this.#buffer.subarray(0, this.size));
+    freeBytes(this.#buffer);
+    this.#buffer = grown;
+  }
 }

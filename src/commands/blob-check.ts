@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { isServeError, messageOf } from '../core/errors.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { AuditedBlob, StoreAudit } from '../store/audit.ts';
-import { unpackChunk } from '../store/packing.ts';
+import { lendChunk } from '../store/packing.ts';
 
 export type BlobCheckOptions = {
   readonly audit: StoreAudit;
@@ -62,7 +62,7 @@ export class BlobCheck {
     for (let seq = 0; seq < count; seq++) {
       const chunk = this.#audit.chunk(id, seq);
       if (chunk === undefined) break;
-      const content = unpackChunk(chunk, encoding);
+      const content = lendChunk(chunk, encoding);
       digest.update(content);
       bytes += content.byteLength;
       stored += chunk.byteLength;

@@ -5,5 +5,6 @@
  * @param bytes that nobody reads any more; those in a larger buffer stay, as that may have others in it
  */
 export function freeBytes({ byteLength, buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0);
+  // An empty one may be a constant.
+  if (byteLength > 0 && buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0);
 }

@@ -10,6 +10,7 @@ import { BadRequest } from './errors.ts';
 /**
  * Gives frame by frame; each has a buffer of its own. What is in a frame is not looked at.
  *
+ * @param pieces each is lent until the next one is asked for
  * @param frameBytesMax a longer frame is refused
  * @throws {BadRequest} not the frames of a zstd stream, one over the bound, or one that is cut
  */
@@ -17,13 +18,14 @@ export async function* zstdFrames(
   pieces: AsyncIterable<Uint8Array>,
   frameBytesMax: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
-  const buffer = new Uint8Array(frameBytesMax);
+  let buffer = new Uint8Array(0);
   let filled = 0;
   let walk = new FrameWalk();
   for await (const piece of pieces) {
     for (let from = 0; from < piece.byteLength; ) {
       const part = piece.subarray(from, from + frameBytesMax - filled);
       if (part.byteLength === 0) throw new BadRequest(`zstd frame of over ${frameBytesMax} bytes`);
+      buffer = withRoom(buffer, filled, part.byteLength, frameBytesMax);
       buffer.set(part, filled);
       filled += part.byteLength;
       from += part.byteLength;
@@ -40,6 +42,19 @@ export async function* zstdFrames(
     }
   }
   if (filled > 0) throw new BadRequest('zstd frame that is cut');
+}
+
+/** Not more than has come, and as much again: many short bodies are read at one time. */
+function withRoom(
+  buffer: Uint8Array<ArrayBuffer>,
+  filled: number,
+  bytes: number,
+  bytesMax: number,
+): Uint8Array<ArrayBuffer> {
+  if (filled + bytes <= buffer.byteLength) return buffer;
+  const grown = new Uint8Array(filled === 0 ? bytes : Math.min(2 * (filled + bytes), bytesMax));
+  grown.set(buffer.subarray(0, filled));
+  return grown;
 }
 
 /**

@@ -18,6 +18,7 @@ import {
 } from '../core/build-cache-wire.ts';
 import { isCacheId, isCacheTime, MAIN_NAMESPACE } from '../core/cache-id.ts';
 import { BadRequest } from '../core/errors.ts';
+import type { BodyRoom } from './body-room.ts';
 import { namespaceOf, searched, storedNamespace } from './cache-namespaces.ts';
 import type { Client } from './client.ts';
 import type { Endpoint, Route } from './endpoint.ts';
@@ -30,6 +31,7 @@ export type CacheEndpointOptions = {
     'action' | 'output' | 'hasOutput' | 'putOutput' | 'putOutputDelta' | 'putAction'
   >;
   readonly right: Pick<CacheRight, 'demandRead' | 'demandWrite'>;
+  readonly bodyRoom: Pick<BodyRoom, 'turn'>;
 };
 
 const METHODS: readonly string[] = ['GET', 'HEAD', 'PUT'];
@@ -105,6 +107,7 @@ export class CacheEndpoint implements Endpoint {
       answer: async (client, responder) => {
         if (client.isHead) {
           const isStored = await cache.hasOutput(outputId);
+          if (!isStored) await this.#options.bodyRoom.turn(); // Its client sends it at once.
           responder.text(client, isStored ? 200 : 404, isStored ? 'stored\n' : 'not stored\n', {
             route: 'cache-output',
           });
@@ -113,6 +116,7 @@ export class CacheEndpoint implements Endpoint {
           if (baseId === undefined || packedSize === undefined)
             await cache.putOutput(outputId, pieces, packedSize);
           else await cache.putOutputDelta(outputId, pieces, { baseId, size: packedSize });
+          await client.takenBody.finish();
           responder.text(client, 201, 'stored\n', { route: 'cache-output' });
         } else answer(client, responder, await cache.output(outputId, form));
       },

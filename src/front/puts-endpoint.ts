@@ -4,6 +4,7 @@ import type { CacheRight } from '../access/cache-right.ts';
 import type { BuildCache } from '../buildcache/build-cache.ts';
 import { isCacheTime } from '../core/cache-id.ts';
 import { BadRequest, isServeError, messageOf } from '../core/errors.ts';
+import { freeBytes } from '../core/free-bytes.ts';
 import {
   decodePuts,
   PUT_OUTCOME,
@@ -39,8 +40,12 @@ export class PutsEndpoint implements Endpoint {
       demand: (request) => right.demandWrite(request),
       read: () => undefined,
       answer: async ({ client, namespace }, responder) => {
-        const puts = putsOf(await client.takenBody.whole());
+        const body = await client.takenBody.whole();
+        client.takenBody.keep();
+        const puts = putsOf(body);
         const outcomes = await Promise.all(puts.map((put) => this.#put(storedNamespace(namespace), put)));
+        freeBytes(body);
+        await client.takenBody.finish();
         responder.bytes(client, Uint8Array.from(outcomes), 'cache-puts');
       },
     });

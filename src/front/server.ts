@@ -15,6 +15,7 @@ import type { StoredFile } from '../core/answer.ts';
 import type { ModulePath } from '../core/module-path.ts';
 import type { ModuleProxy } from '../modules/module-proxy.ts';
 import type { Events } from '../observe/events.ts';
+import { BodyRoom } from './body-room.ts';
 import { announcedBytes, Client } from './client.ts';
 import { DescriptorPause } from './descriptor-pause.ts';
 import { type Endpoint, type HotFiles, READ_ONLY, type Route, routeOf } from './endpoint.ts';
@@ -22,7 +23,7 @@ import { UNREAD_BODY_BYTES_MAX } from './limits.ts';
 import { Listener, type Tls } from './listener.ts';
 import type { OwnHosts } from './own-hosts.ts';
 import { PumpKeeper } from './pump.ts';
-import { BodyRoom, RequestBody, tooLarge } from './request-body.ts';
+import { RequestBody, tooLarge } from './request-body.ts';
 import { Responder } from './respond.ts';
 import { hotKey, parseTarget } from './target.ts';
 
@@ -40,6 +41,8 @@ export type ServerOptions = {
   readonly isStoring?: () => boolean;
   /** Connections at one time; more are closed as they come. */
   readonly connectionsMax: number;
+  /** Of all requests' bodies together. By default a room of its own. */
+  readonly bodyRoom?: BodyRoom;
   /** Told of each connection, and of each request but hot ones and looks, before anything is done for it. */
   readonly onWork?: () => void;
 };
@@ -49,7 +52,7 @@ export class Server {
   readonly #responder: Responder;
   readonly #hot: readonly HotFiles[];
   readonly #keeper: PumpKeeper;
-  readonly #bodyRoom = new BodyRoom();
+  readonly #bodyRoom: BodyRoom;
   readonly #open = new Set<Client>();
   readonly #listeners: Listener[] = [];
   readonly #pause: DescriptorPause;
@@ -60,7 +63,8 @@ export class Server {
     this.#options = options;
     this.#hot = options.endpoints.flatMap(({ hot }) => hot ?? []);
     this.#keeper = new PumpKeeper({ stallMs: options.clientStallMs, now: () => performance.now() });
-    const { events, isStoring = () => true } = options;
+    const { events, isStoring = () => true, bodyRoom = new BodyRoom() } = options;
+    this.#bodyRoom = bodyRoom;
     this.#responder = new Responder({ events, keeper: this.#keeper, isStoring });
     this.#pause = new DescriptorPause({
       pause: () => {
@@ -249,7 +253,7 @@ export class Server {
       return;
     }
     if (announcedBytes !== Infinity && announcedBytes > bodyBytesMax) throw tooLarge(bodyBytesMax);
-    client.body = new RequestBody({ res, bytesMax: bodyBytesMax, room: this.#bodyRoom });
+    client.body = new RequestBody({ res, bytesMax: bodyBytesMax, announcedBytes, room: this.#bodyRoom });
   }
 
   #refuseMethod(client: Client, methods: readonly string[]): void {

@@ -7,6 +7,7 @@ import type { Logins } from '../access/logins.ts';
 import { controlPath } from '../control/control-path.ts';
 import { ControlServer } from '../control/control-server.ts';
 import { messageOf } from '../core/errors.ts';
+import { BodyRoom } from '../front/body-room.ts';
 import { CacheEndpoint } from '../front/cache-endpoint.ts';
 import { ChecksumsEndpoint } from '../front/checksums-endpoint.ts';
 import { FilterEndpoint } from '../front/filter-endpoint.ts';
@@ -183,13 +184,14 @@ function serverOver(
   { access, modules, sumdb, vulndb, buildCache, filters, sessions, cacheRight }: Services,
 ): Server {
   const { instance } = store;
+  const bodyRoom = new BodyRoom();
   const notReady = async () => store.full ?? (await unreadable(store));
   return new Server({
     endpoints: [
       new OperationsEndpoint({ metricsText: () => metrics.text(), notReady, access, profiles }),
       new ProgramEndpoint(program),
       new StatusEndpoint({ ...status, file: pageFiles(), access, isSecure: config.tlsCert !== undefined }),
-      new CacheEndpoint({ cache: buildCache, right: cacheRight }),
+      new CacheEndpoint({ cache: buildCache, right: cacheRight, bodyRoom }),
       new PutsEndpoint({ cache: buildCache, right: cacheRight }),
       // A filter of this store's actions would rule out those that only the bucket has.
       ...(config.bucket === undefined ? [new FilterEndpoint({ filters, right: cacheRight })] : []),
@@ -205,6 +207,7 @@ function serverOver(
     clientStallMs: config.clientStallMs,
     isStoring: () => store.full === undefined,
     connectionsMax: connectionsMax(),
+    bodyRoom,
     onWork,
   });
 }

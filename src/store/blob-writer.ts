@@ -13,7 +13,7 @@ import { BlobOwners } from './blob-owners.ts';
 import type { FileSource } from './file-source.ts';
 import { type Content, ContentLook, GrowingHashes } from './growing-hashes.ts';
 import { OUTPUT_PARTIAL_KEPT_MS, PARTIAL_KEPT_MS } from './limits.ts';
-import { unpackChunk } from './packing.ts';
+import { lendChunk } from './packing.ts';
 import { type Connection, chunkId } from './schema.ts';
 
 /** A whole blob. */
@@ -66,7 +66,7 @@ export class BlobWriter {
     // A chunk whose transaction failed leaves a gap. The next download could not go on behind it.
     const hasGap = seq > 0 && this.#sql.hasChunk.get(chunkId(blob, seq - 1)) === undefined;
     if (hasGap) throw new StoreFailed(`cannot store chunk ${seq}: the one before it is not stored`);
-    const content = unpackChunk(bytes, growing.encoding);
+    const content = lendChunk(bytes, growing.encoding);
     this.#grown.add(blob);
     this.#sql.putChunk.run(id, bytes);
     this.#hashes.add(blob, seq, content);
@@ -180,7 +180,7 @@ export class BlobWriter {
           `cannot seal blob: ${look.size} bytes before chunk ${seq}, not ${seq * CHUNK_BYTES}`,
         );
       }
-      look.add(unpackChunk(bytes, encoding));
+      look.add(lendChunk(bytes, encoding));
     }
     return look.end();
   }

@@ -9,7 +9,7 @@ import { CheckFailed, isServeError, messageOf, StoreFailed } from '../core/error
 import type { BlobWriter } from './blob-writer.ts';
 import { idBytes } from './cache-id.ts';
 import { type Content, ContentLook } from './growing-hashes.ts';
-import { unpackChunk } from './packing.ts';
+import { lendChunk } from './packing.ts';
 import type { Connection } from './schema.ts';
 
 export class OutputWriter {
@@ -26,7 +26,7 @@ export class OutputWriter {
   putOutput: BuildCacheWriterPort['putOutput'] = ({ blob, outputId, size, encoding, bytes, nowMs }) => {
     const stored = this.#use(outputId, nowMs);
     if (stored !== undefined) return { blob: stored, isNew: false };
-    const unpacked = unpackChunk(bytes, encoding);
+    const unpacked = lendChunk(bytes, encoding);
     const look = new ContentLook();
     look.add(unpacked);
     const content = look.end();

@@ -14,6 +14,12 @@ import { zstdWindowBytes } from '../core/zstd-frames.ts';
  * @throws {BadRequest} it can't be unpacked, or has over CHUNK_BYTES of content
  */
 export function unpackChunk(bytes: Uint8Array, encoding: Encoding): Uint8Array {
+  const content = lendChunk(bytes, encoding);
+  return content === bytes ? bytes : content.slice();
+}
+
+/** The same, to be read before the next call: then its bytes are others. A hash needs no copy. */
+export function lendChunk(bytes: Uint8Array, encoding: Encoding): Uint8Array {
   const content = encoding === 'zstd' ? unpack(bytes) : bytes;
   if (content.byteLength <= CHUNK_BYTES) return content;
   throw new BadRequest(`chunk of ${content.byteLength} bytes: over ${CHUNK_BYTES}`);
@@ -29,10 +35,9 @@ function unpack(bytes: Uint8Array): Uint8Array {
   handle ??= new ZlibHandle(createZstdDecompress({ chunkSize: 64 }));
   handle.reset();
   const { output, rest, failure } = handle.step(constants.ZSTD_e_end, bytes, 0);
-  const content = output.slice();
   // One that fills the output to its last byte may have more.
-  const isOver = rest > 0 || (content.byteLength === PIECE_BYTES && hasMore(handle));
-  if (failure === '' && !isOver) return content;
+  const isOver = rest > 0 || (output.byteLength === PIECE_BYTES && hasMore(handle));
+  if (failure === '' && !isOver) return output;
   handle = undefined; // An error stays in it.
   throw new BadRequest(`cannot unpack chunk: ${failure || `not one frame of up to ${CHUNK_BYTES} bytes`}`);
 }

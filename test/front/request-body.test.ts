@@ -11,11 +11,16 @@ import { pipeline } from 'node:stream/promises';
 import { type TestContext, test } from 'node:test';
 import { StoredFile } from '../../src/core/answer.ts';
 import { BadRequest, Unauthorized } from '../../src/core/errors.ts';
+import { BodyRoom } from '../../src/front/body-room.ts';
 import type { Client } from '../../src/front/client.ts';
 import type { Endpoint, Route } from '../../src/front/endpoint.ts';
-import { REQUEST_BODY_AHEAD_BYTES, UNREAD_BODY_BYTES_MAX } from '../../src/front/limits.ts';
+import {
+  REQUEST_BODIES_AHEAD_BYTES,
+  REQUEST_BODY_AHEAD_BYTES,
+  SHORT_BODY_BYTES,
+  UNREAD_BODY_BYTES_MAX,
+} from '../../src/front/limits.ts';
 import { OwnHosts } from '../../src/front/own-hosts.ts';
-import { BodyRoom } from '../../src/front/request-body.ts';
 import { Server } from '../../src/front/server.ts';
 import { SeenEvents } from '../support/fakes.ts';
 
@@ -24,7 +29,11 @@ const MAX = 64 * 1024 * 1024;
 type Read = (client: Client) => Promise<string>;
 
 /** `PUT /put` answers what `read` says, and so does a GET of it, which has no body; `GET /get` takes no body; `GET /hot` is in memory. */
-async function serve(t: TestContext, read: Read): Promise<{ port: number; events: SeenEvents }> {
+async function serve(
+  t: TestContext,
+  read: Read,
+  bodyRoom = new BodyRoom(),
+): Promise<{ port: number; events: SeenEvents }> {
   const events = new SeenEvents();
   const put: Route = {
     name: 'put',
@@ -61,6 +70,7 @@ async function serve(t: TestContext, read: Read): Promise<{ port: number; events
     events,
     clientStallMs: 60_000,
     connectionsMax: Infinity,
+    bodyRoom,
   });
   const port = await server.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
   assert.ok(port !== undefined);
@@ -270,10 +280,18 @@ test('a client that hangs up in its body ends the reading', async (t) => {
   assert.equal((await send(served, { body: bytes(5) })).code, 200);
 });
 
-test('bodies that nobody has read yet have room together, and give it back', () => {
-  const room = new BodyRoom(10);
-  assert.equal(room.take(6), true);
-  assert.equal(room.take(6), false, 'it would be more than there is');
-  room.give(6);
-  assert.equal(room.take(10), true);
+test('without room a long body waits for its turn, a short one does not', async (t) => {
+  const room = new BodyRoom();
+  const served = await serve(t, async (client) => digest(await bodyOf(client).whole()), room);
+  room.gathered(REQUEST_BODIES_AHEAD_BYTES);
+  const long = bytes(32_000_000);
+  const answered = send(served, { body: long });
+  const isDone = answered.then(() => true);
+  for (let round = 0; round < 10; round++) {
+    const short = bytes(SHORT_BODY_BYTES);
+    assert.equal((await send(served, { body: short })).body, digest(short));
+  }
+  assert.equal(await Promise.race([isDone, false]), false, 'the long one was taken');
+  room.done(REQUEST_BODIES_AHEAD_BYTES);
+  assert.equal((await answered).body, digest(long));
 });
