@@ -1,9 +1,11 @@
 /**
- * The code of a bundle: `src` and its packages in few files, and the native parts of one platform beside them.
+ * The code that bin/astera runs: `src` and its packages in few files, and the native parts of one platform beside them.
  *
- *     dist/main.js            the entry that bin/astera starts
- *     dist/parts/*.js         thread entries, and code that is loaded when it is used
- *     dist/parts/*.node       native parts
+ *     dist/main.js                 the entry: it turns the compile cache on, and loads the next one
+ *     dist/parts/command-line.js   the main thread: each command, and code that is run when it is used
+ *     dist/parts/*-worker.js       thread entries
+ *     dist/parts/worker.js         Piscina's own
+ *     dist/parts/*.node            native parts
  *
  * The code of `parts` finds `package.json` and its neighbours by the same relative paths as the sources' rooms.
  */
@@ -11,7 +13,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
-import { build, type Metafile, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { cpuOf, type NodeMajor, type Target } from './platform.ts';
 
 /** Node's ABI for each major version. uWebSockets.js has a binary for each. */
@@ -26,7 +28,7 @@ const repacks: Readonly<Record<NodeMajor, { readonly entry: string; readonly bin
 export type CodeOptions = {
   /** The checkout, absolute. */
   readonly home: string;
-  /** That target's packages, as `installPlatform` gives them. */
+  /** A directory whose `node_modules` has that target's packages, as `installPlatform` gives them. */
   readonly tree: string;
   readonly target: Target;
   /** What the server says of itself. */
@@ -36,27 +38,47 @@ export type CodeOptions = {
 };
 
 /**
- * Writes the code of a bundle. The same sources and packages give the same bytes.
+ * Writes the code. The same sources and packages give the same bytes.
  *
  * @returns the packages that are in it, by their path below `node_modules`, sorted
  * @throws {Error} a file that cannot be bundled
  */
-export async function buildCode({ home, tree, target, version, out }: CodeOptions): Promise<string[]> {
+export async function buildCode(options: CodeOptions): Promise<string[]> {
+  const { home } = options;
   const workers = readdirSync(join(home, 'src/workers')).filter((name) => name.endsWith('-worker.ts'));
-  const { metafile } = await build({
+  const results = await Promise.all([
+    build({
+      ...shared(options),
+      entryPoints: [{ in: 'src/main.ts', out: 'main' }],
+      plugins: [...shared(options).plugins, commandLineBeside],
+    }),
+    // One file. In parts that others share it was some 75, and each costs a start 0.5 ms of CPU.
+    build({ ...shared(options), entryPoints: [{ in: 'src/command-line.ts', out: 'parts/command-line' }] }),
+    build({
+      ...shared(options),
+      entryPoints: [
+        ...workers.map((name) => ({
+          in: `src/workers/${name}`,
+          out: `parts/${name.slice(0, -'.ts'.length)}`,
+        })),
+        { in: 'node_modules/piscina/dist/worker.js', out: 'parts/worker' },
+      ],
+      // Piscina's marks are symbols of one copy of it: within a thread, its entry and our code must share that copy.
+      splitting: true,
+    }),
+  ]);
+  for (const { metafile } of results) checkOutputs(metafile);
+  return [...new Set(results.flatMap(({ metafile }) => packagesOf(metafile)))].sort();
+}
+
+function shared({ home, tree, target, version, out }: CodeOptions) {
+  return {
     absWorkingDir: home,
-    entryPoints: [
-      { in: 'src/main.ts', out: 'main' },
-      ...workers.map((name) => ({ in: `src/workers/${name}`, out: `parts/${name.slice(0, -'.ts'.length)}` })),
-      { in: 'node_modules/piscina/dist/worker.js', out: 'parts/worker' },
-    ],
     outdir: join(out, 'dist'),
     chunkNames: 'parts/[name]-[hash]',
     assetNames: 'parts/[name]',
     loader: { '.node': 'copy' },
     bundle: true,
-    // Piscina's marks are symbols of one copy of it: the thread's entry and our code must share that copy.
-    splitting: true,
     platform: 'node',
     format: 'esm',
     target: `node${target.node}`,
@@ -67,10 +89,18 @@ export async function buildCode({ home, tree, target, version, out }: CodeOption
     metafile: true,
     logLevel: 'warning',
     plugins: [nativeParts(tree, target), requires({ version, node: target.node })],
-  });
-  checkOutputs(metafile);
-  return packagesOf(metafile);
+  } as const satisfies BuildOptions;
 }
+
+/** Where the entry finds what it loads when the compile cache is on. */
+const COMMAND_LINE = './parts/command-line.js';
+
+const commandLineBeside: Plugin = {
+  name: 'command-line-beside',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/command-line\.ts$/ }, () => ({ path: COMMAND_LINE, external: true }));
+  },
+};
 
 /** What CommonJS packages expect, in each file. */
 const BANNER = `import { createRequire as createRequireHere } from 'node:module';
@@ -109,7 +139,7 @@ function nativeParts(tree: string, { platform, node }: Target): Plugin {
   };
 }
 
-/** Our own `createRequire` and Piscina's `__dirname` in a form that esbuild can follow. */
+/** Our own `createRequire`, Piscina's `__dirname` and yargs' place in a form that a file outside `node_modules` can have. */
 function requires({ version, node }: { version: string; node: NodeMajor }): Plugin {
   return {
     name: 'requires',
@@ -129,6 +159,11 @@ function requires({ version, node }: { version: string; node: NodeMajor }): Plug
         contents: readFileSync(path, 'utf8').replaceAll('__dirname', 'hereDirname'),
         loader: 'js',
       }));
+      onLoad({ filter: /[/\\]yargs[/\\]lib[/\\]platform-shims[/\\]esm\.mjs$/ }, ({ path }) => ({
+        // Outside node_modules it asks for the current directory, which may have been removed.
+        contents: readFileSync(path, 'utf8').replace('mainFilename || process.cwd()', "mainFilename || '/'"),
+        loader: 'js',
+      }));
     },
   };
 }
@@ -137,7 +172,8 @@ function requires({ version, node }: { version: string; node: NodeMajor }): Plug
 function checkOutputs({ outputs }: Metafile): void {
   for (const [file, { imports }] of Object.entries(outputs)) {
     for (const { path, external } of imports) {
-      if (external && !isBuiltin(path)) throw new Error(`cannot bundle ${file}: it needs ${path} beside it`);
+      if (external && !isBuiltin(path) && path !== COMMAND_LINE)
+        throw new Error(`cannot bundle ${file}: it needs ${path} beside it`);
     }
   }
 }

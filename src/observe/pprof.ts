@@ -19,6 +19,7 @@ import {
   StringTable,
   ValueType,
 } from 'pprof-format';
+import { BundledSources } from './bundled-sources.ts';
 import type { CallFrame, CallNode } from './call-tree.ts';
 
 export type ThreadCalls = {
@@ -54,6 +55,7 @@ class ProfileBuilder {
   readonly #locations: Location[] = [];
   readonly #samples: Sample[] = [];
   readonly #locationIds = new Map<string, number>();
+  readonly #sources = new BundledSources();
 
   addThread({ thread, threadId, root }: ThreadCalls): void {
     const label = [
@@ -91,7 +93,7 @@ class ProfileBuilder {
     const known = this.#locationIds.get(key);
     if (known !== undefined) return known;
     const id = this.#locations.length + 1;
-    const file = shortFile(url);
+    const file = shortFile(this.#fileOf(url, lineNumber));
     const name = this.#text(nameOf(functionName, file, lineNumber));
     const line = Math.max(1, lineNumber + 1);
     this.#functions.push(
@@ -100,6 +102,14 @@ class ProfileBuilder {
     this.#locations.push(new Location({ id, line: [new Line({ functionId: id, line })] }));
     this.#locationIds.set(key, id);
     return id;
+  }
+
+  /** Its path, or its source's where it has several. */
+  #fileOf(url: string, lineNumber: number): string {
+    if (!url.startsWith('file://')) return url;
+    const path = fileURLToPath(url);
+    const source = path.startsWith(DIST) ? this.#sources.sourceOf(path, lineNumber) : undefined;
+    return source === undefined ? path : `${HOME}${source}`;
   }
 
   #unit({ type, unit }: Unit): ValueType {
@@ -119,8 +129,7 @@ function nameOf(functionName: string, file: string, lineNumber: number): string 
 }
 
 /** A short file name: `src/front/server.ts` here, `piscina/dist/worker.js` in a package, `node:…` in Node. */
-function shortFile(url: string): string {
-  const path = url.startsWith('file://') ? fileURLToPath(url) : url;
+function shortFile(path: string): string {
   const packages = path.lastIndexOf(PACKAGES);
   if (packages >= 0) return path.slice(packages + PACKAGES.length);
   return path.startsWith(HOME) ? path.slice(HOME.length) : path;
@@ -128,5 +137,7 @@ function shortFile(url: string): string {
 
 /** The path of `src/`, with a slash at its end. */
 const HOME = fileURLToPath(new URL('../..', import.meta.url));
+
+const DIST = `${HOME}dist${sep}`;
 
 const PACKAGES = `${sep}node_modules${sep}`;

@@ -1,0 +1,41 @@
+/**
+ * Which source a place in our compiled code is of.
+ *
+ * `dist` has many sources in one file. esbuild writes a line before each: `// src/front/server.ts`.
+ */
+
+import { readFileSync } from 'node:fs';
+
+type Start = { readonly lineNumber: number; readonly source: string };
+
+export class BundledSources {
+  readonly #starts = new Map<string, readonly Start[]>();
+
+  /**
+   * @param path absolute
+   * @param lineNumber from 0, as V8 counts
+   * @returns as below the checkout, such as `src/front/server.ts`; undefined for code without a source, or another file
+   */
+  sourceOf(path: string, lineNumber: number): string | undefined {
+    let starts = this.#starts.get(path);
+    if (starts === undefined) {
+      starts = startsIn(path);
+      this.#starts.set(path, starts);
+    }
+    return starts.findLast((start) => start.lineNumber <= lineNumber)?.source;
+  }
+}
+
+/** In order. None where the file can't be read. */
+function startsIn(path: string): Start[] {
+  let text = '';
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return [];
+  }
+  return text.split('\n').flatMap((line, lineNumber) => {
+    const source = /^\/\/ ((?:src|node_modules)\/\S+)$/.exec(line)?.[1];
+    return source === undefined ? [] : [{ lineNumber, source }];
+  });
+}
