@@ -74,6 +74,7 @@ export async function buildCode(options: CodeOptions): Promise<string[]> {
 function shared({ home, tree, target, version, out }: CodeOptions) {
   return {
     absWorkingDir: home,
+    preserveSymlinks: true, // Paths stand in the code: they say nothing of where this directory really lies.
     outdir: join(out, 'dist'),
     chunkNames: 'parts/[name]-[hash]',
     assetNames: 'parts/[name]',
