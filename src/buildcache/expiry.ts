@@ -12,6 +12,8 @@ export type ExpiryOptions = {
   readonly unusedMs: number;
   /** Bytes that all outputs may take in the store. */
   readonly storedBytesMax: number;
+  /** Asked before each step; false ends the round. By default it goes on. */
+  readonly isWanted?: () => boolean;
 };
 
 /**
@@ -23,8 +25,9 @@ export async function expireBuildCache({
   clock,
   unusedMs,
   storedBytesMax,
+  isWanted = () => true,
 }: ExpiryOptions): Promise<void> {
-  for (let step = 0; step < STEPS_MAX; step++) {
+  for (let step = 0; step < STEPS_MAX && isWanted(); step++) {
     const isFull = store.full !== undefined;
     const { isDone } = await store.expireActions({
       nowMs: clock.wallMs(),

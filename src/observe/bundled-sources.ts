@@ -1,7 +1,8 @@
 /**
  * Which source a place in our compiled code is of.
  *
- * `dist` has many sources in one file. esbuild writes a line before each: `// src/front/server.ts`.
+ * `dist` has many sources in one file. esbuild writes a line before each: `// src/front/server.ts`. Packages of a bundle
+ * come from below `.cache`.
  */
 
 import { readFileSync } from 'node:fs';
@@ -35,7 +36,7 @@ function startsIn(path: string): Start[] {
     return [];
   }
   return text.split('\n').flatMap((line, lineNumber) => {
-    const source = /^\/\/ ((?:src|node_modules)\/\S+)$/.exec(line)?.[1];
+    const source = /^\/\/ ((?:src|node_modules|\.cache)\/\S+)$/.exec(line)?.[1];
     return source === undefined ? [] : [{ lineNumber, source }];
   });
 }

@@ -30,6 +30,7 @@ export class Housekeeping {
   readonly #parts: Parts;
   readonly #room: RoomKeeper;
   #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(config: Config, parts: Parts) {
@@ -48,14 +49,15 @@ export class Housekeeping {
       pinned: pinnedBy(this.#config),
     });
     this.#room.look();
-    this.#timer = setInterval(() => void this.#round(), ROUND_MS);
+    this.#timer = setInterval(() => this.#begin(), ROUND_MS);
   }
 
-  /** Before the store closes. */
+  /** Before the store closes. A round that is under way ends with its step. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
     await this.#room.close();
+    await this.#round;
     const { lastUse, usedActions, zips, cache } = this.#parts.services;
     await zips.dropLeaving().catch(() => {});
     cache.tellUses();
@@ -63,33 +65,49 @@ export class Housekeeping {
     await usedActions.close(clock.wallMs()).catch(() => {});
   }
 
-  async #round(): Promise<void> {
-    const { store, services, events, logins, status } = this.#parts;
-    const { buildCacheBytesMax, buildCacheExpiryMs, storeBytesMax } = this.#config;
+  #begin(): void {
+    const { services, logins, status } = this.#parts;
     logins?.sweep();
     void status.turnMinute();
-    try {
-      await services.lastUse.flush(clock.wallMs());
-      await services.usedActions.flush(clock.wallMs());
-      await store.tidy({ nowMs: clock.wallMs() });
-      await expireBuildCache({
-        store,
-        clock,
-        unusedMs: buildCacheExpiryMs,
-        storedBytesMax: buildCacheBytesMax,
-      });
-      await this.#room.tidy();
-      await services.vulndb?.lookForNews();
-      // With a bound, free pages are for what comes next.
-      if (storeBytesMax === undefined) await this.#giveBack();
-    } catch (error) {
-      if (!this.#isClosed) events.housekeepingFailed(messageOf(error));
+    // Beside the round, as it waits for the network.
+    services.vulndb?.lookForNews().catch((error: unknown) => this.#note(error));
+    // On a slow disk a round may take longer than the time between two. Then the next one begins with a later minute.
+    this.#round ??= this.#keep().finally(() => {
+      this.#round = undefined;
+    });
+  }
+
+  /** A step that fails keeps none of the others from being done: a full store takes no last uses, and must get room. */
+  async #keep(): Promise<void> {
+    for (const step of this.#steps()) {
+      if (this.#isClosed) return;
+      await step().catch((error: unknown) => this.#note(error));
     }
+  }
+
+  /** What a round does, in order. */
+  #steps(): readonly (() => Promise<unknown>)[] {
+    const { store, services } = this.#parts;
+    const { buildCacheBytesMax, buildCacheExpiryMs, storeBytesMax } = this.#config;
+    const bounds = { unusedMs: buildCacheExpiryMs, storedBytesMax: buildCacheBytesMax };
+    return [
+      () => services.lastUse.flush(clock.wallMs()),
+      () => services.usedActions.flush(clock.wallMs()),
+      () => store.tidy({ nowMs: clock.wallMs() }),
+      () => expireBuildCache({ store, clock, ...bounds, isWanted: () => !this.#isClosed }),
+      () => this.#room.tidy(),
+      // With a bound, free pages are for what comes next.
+      ...(storeBytesMax === undefined ? [() => this.#giveBack()] : []),
+    ];
   }
 
   async #giveBack(): Promise<void> {
     let isDone = false;
-    for (let step = 0; step < STEPS && !isDone; step++)
+    for (let step = 0; step < STEPS && !isDone && !this.#isClosed; step++)
       ({ isDone } = await this.#parts.store.shrink({ bytesMax: 0 }));
+  }
+
+  #note(error: unknown): void {
+    if (!this.#isClosed) this.#parts.events.housekeepingFailed(messageOf(error));
   }
 }

@@ -25,24 +25,27 @@ export class VulnKeeper {
   readonly #options: VulnKeeperOptions;
   /** Counts the indexes: work for an older one ends. */
   #round = 0;
+  #isStopped = false;
   #work: Promise<unknown> = Promise.resolve();
 
   constructor(options: VulnKeeperOptions) {
     this.#options = options;
   }
 
-  /** Starts with a new index, and ends the work for the one before. */
+  /** Starts with a new index, and ends the work for the one before. Does nothing once it was stopped. */
   start(modules: readonly VulnModule[]): void {
+    if (this.#isStopped) return;
     const round = ++this.#round;
     this.#work = this.#work
       .then(() => this.#keepAll(modules, () => this.#round === round))
       .catch((error) => {
-        this.#options.onStopped(messageOf(error));
+        if (!this.#isStopped) this.#options.onStopped(messageOf(error));
       });
   }
 
-  /** Ends the work. @returns a promise that resolves when it has ended */
+  /** Ends the work for good. @returns a promise that resolves when it has ended: nothing is read or written then */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#round++;
     await this.#work;
   }
@@ -60,13 +63,21 @@ export class VulnKeeper {
       for (const [n, { vulns }] of some.entries()) if (stored[n]) for (const { id } of vulns) ids.add(id);
     }
     const rest = ids.values();
+    let failed: { readonly error: unknown } | undefined;
     const worker = async () => {
       for (const id of rest) {
-        if (!isWanted()) return;
+        if (failed !== undefined || !isWanted()) return;
         await this.#options.keep(id).catch(orMissing);
       }
     };
-    await Promise.all(Array.from({ length: VULN_FETCHES_AHEAD_MAX }, worker));
+    const noting = async () => {
+      await worker().catch((error: unknown) => {
+        failed ??= { error };
+      });
+    };
+    // All of them end before the work does.
+    await Promise.all(Array.from({ length: VULN_FETCHES_AHEAD_MAX }, noting));
+    if (failed !== undefined) throw failed.error;
   }
 
   async #isStored(path: string): Promise<boolean> {
