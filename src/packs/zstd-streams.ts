@@ -61,16 +61,25 @@ const CALL_WEIGHT = 4;
 /** What can't be packed becomes a little longer. */
 const GIVEN_BYTES_MAX = PACK_FRAME_BYTES + 64 * 1024;
 
+export type PackerOptions = {
+  /** Zstd's own. */
+  readonly level: number;
+  /** 2^windowLog bytes: those of a whole frame. */
+  readonly windowLog: number;
+  /** Of each buffer that takes packed bytes. */
+  readonly chunkSize: number;
+};
+
 export class ZstdPacker {
   readonly #stream: ZstdCompress;
   readonly #turns: Turns;
 
-  constructor() {
+  constructor({ level, windowLog, chunkSize }: PackerOptions = PACKS) {
     const { createZstdCompress, constants } = zlib();
-    const { ZSTD_c_compressionLevel: level, ZSTD_c_windowLog: windowLog } = constants;
+    const { ZSTD_c_compressionLevel, ZSTD_c_windowLog } = constants;
     this.#stream = createZstdCompress({
-      params: { [level]: LEVEL, [windowLog]: WINDOW_LOG },
-      chunkSize: PACK_FRAME_BYTES,
+      params: { [ZSTD_c_compressionLevel]: level, [ZSTD_c_windowLog]: windowLog },
+      chunkSize,
     });
     this.#turns = new Turns(this.#stream);
   }
@@ -130,3 +139,5 @@ const LEVEL = 7;
 
 /** Of a whole frame. */
 const WINDOW_LOG = 20;
+
+const PACKS: PackerOptions = { level: LEVEL, windowLog: WINDOW_LOG, chunkSize: PACK_FRAME_BYTES };

@@ -1,6 +1,7 @@
 /** An output on its way into the local cache. Its SHA-256 is checked before anybody sees it. */
 
 import * as fs from 'node:fs';
+import { noteDropped } from '../core/dropped-buffers.ts';
 import { crypto } from '../core/node-modules.ts';
 import type { CacheDirectory, LocalEntry, OutputName, Temporary } from './cache-directory.ts';
 import { START_BYTES } from './shareable.ts';
@@ -54,6 +55,7 @@ export class LocalPut {
     this.#hash.update(bytes);
     if (this.#known === undefined) this.#store(bytes);
     this.#written += bytes.length;
+    noteDropped(bytes.length);
   }
 
   /** @throws {Error} the body is not the one that the ID names, or there is no place to write it */

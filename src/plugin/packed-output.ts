@@ -6,9 +6,11 @@
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import { FRAME_BYTES_MAX, FRAME_WINDOW_LOG_MAX } from '../core/build-cache-wire.ts';
-import { CHUNK_BYTES } from '../core/limits.ts';
+import { CHUNK_BYTES, KiB } from '../core/limits.ts';
 import { zlib } from '../core/node-modules.ts';
+import { noteZstdCall } from '../core/zstd-contexts.ts';
 import { zstdFrames } from '../core/zstd-frames.ts';
+import { ZstdPacker } from '../packs/zstd-streams.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PLUGIN_PACKED_BYTES_HELD_MAX } from './limits.ts';
 
@@ -30,7 +32,7 @@ export function hasZstd(): boolean {
 }
 
 /**
- * Packs an output, in threads of libuv. Of a large one it keeps no frame: they are made again as they are sent.
+ * Packs an output, in a thread of libuv. Of a large one it keeps no frame: they are made again as they are sent.
  *
  * @returns undefined where it goes plain
  * @throws {Error} the file can't be read
@@ -58,25 +60,26 @@ export async function* unpacked(body: AsyncIterable<Uint8Array>): AsyncGenerator
   const params = { [constants.ZSTD_d_windowLogMax]: FRAME_WINDOW_LOG_MAX };
   for await (const frame of zstdFrames(body, FRAME_BYTES_MAX)) {
     yield zstdDecompressSync(frame, { maxOutputLength: CHUNK_BYTES, params });
+    noteZstdCall();
   }
 }
 
 async function* framesOf({ path, size }: LocalEntry): AsyncGenerator<Uint8Array, void, void> {
-  const { zstdCompress, constants } = zlib();
-  const options = { params: { [constants.ZSTD_c_compressionLevel]: LEVEL } };
+  packer ??= new ZstdPacker({ level: LEVEL, windowLog: Math.log2(CHUNK_BYTES), chunkSize: 64 * KiB });
   const fd = openSync(path, 'r');
   try {
     for (let at = 0; at < size; at += CHUNK_BYTES) {
       const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - at));
       if (readSync(fd, chunk, 0, chunk.byteLength, at) !== chunk.byteLength) throw new Error('output is cut');
-      yield await new Promise<Buffer>((resolve, reject) => {
-        zstdCompress(chunk, options, (error, frame) => (error === null ? resolve(frame) : reject(error)));
-      });
+      yield await packer.pack(chunk);
     }
   } finally {
     closeSync(fd);
   }
 }
+
+/** One for all, for as long as the process lives: each call of Node's zstd for whole buffers leaves a context of some MiB to V8. */
+let packer: ZstdPacker | undefined;
 
 /** Of 517 MB of a build's outputs level 1 leaves 0.242 in 2.0 s of CPU, level 3 0.233 in 2.8 s, level 5 0.228 in 6.1 s. */
 const LEVEL = 3;

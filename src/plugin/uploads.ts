@@ -4,6 +4,7 @@
  */
 
 import { isCacheId } from '../core/cache-id.ts';
+import { noteDropped } from '../core/dropped-buffers.ts';
 import { PUTS_BYTES_MAX, PUTS_MAX, PUTS_OUTPUT_BYTES_MAX } from '../core/puts-wire.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PLUGIN_UPLOADS_WAITING_MAX } from './limits.ts';
@@ -116,6 +117,7 @@ export class Uploads {
       : [await this.#remote.put(first.actionId, first.entry)];
     if (ends === undefined) this.#takesMany = false;
     for (const [at, { actionId, entry }] of batch.entries()) {
+      noteDropped(entry.size); // Read to be sent.
       const end = ends?.[at] ?? 'later';
       if (end === 'stored') this.done++;
       else if (end === 'later') this.#waiting.add(actionId);

@@ -5,7 +5,11 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type CacheAnswer, CacheClient } from '../support/cache-client.ts';
@@ -17,11 +21,17 @@ import { tmpfs } from '../support/tmpfs.ts';
 const PROGRAM = join(CHECKOUT, 'dist/cacheprog.mjs');
 const MIB = 1024 * 1024;
 
-type Start = { readonly node?: string; readonly cacheDir: string; readonly temporary?: string };
+type Start = {
+  readonly node?: string;
+  readonly cacheDir: string;
+  readonly temporary?: string;
+  readonly flags?: readonly string[];
+};
 
-async function start(t: TestContext, { node = process.execPath, cacheDir, temporary }: Start) {
+async function start(t: TestContext, { node = process.execPath, cacheDir, temporary, flags = [] }: Start) {
   const env = temporary === undefined ? {} : { TMPDIR: temporary };
-  const client = await CacheClient.start({ command: [node, PROGRAM, `--cache-dir=${cacheDir}`], env });
+  const command = [node, PROGRAM, `--cache-dir=${cacheDir}`, ...flags] as const;
+  const client = await CacheClient.start({ command, env });
   t.after(() => client.child.kill('SIGKILL'));
   return client;
 }
@@ -29,6 +39,11 @@ async function start(t: TestContext, { node = process.execPath, cacheDir, tempor
 function assertHas({ DiskPath: path = '', Err: error }: CacheAnswer, body: Buffer): void {
   assert.equal(error, undefined);
   assert.ok(readFileSync(path).equals(body), path);
+}
+
+/** The most that it ever had resident, in kB. */
+function peakOf(client: CacheClient): number {
+  return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${client.child.pid}/status`, 'utf8'))?.[1]);
 }
 
 /** This Node, and the machine's own where that is another that will do. */
@@ -99,11 +114,43 @@ test('a body of 100 MB costs no memory', async (t) => {
   const client = await start(t, { cacheDir });
   const body = Buffer.alloc(100 * MIB, 'a hundred of these');
   assertHas(await client.put('a', body), body);
-  const peakKb = Number(
-    /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${client.child.pid}/status`, 'utf8'))?.[1],
-  );
+  const peakKb = peakOf(client);
   assert.ok(peakKb < 120_000, `${peakKb} kB`);
   await client.close();
+});
+
+test('uploads that are packed for a far server leave no memory behind', async (t) => {
+  const server = createServer((request, response) => {
+    request.resume();
+    // From its first answers the program knows that it is far.
+    setTimeout(() => response.writeHead(request.method === 'HEAD' ? 404 : 200).end(), 25);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  const cacheDir = join(tempDir(t), 'cache');
+  const flags = [
+    `--remote=http://127.0.0.1:${port}`,
+    '--remote-timeout=30s',
+    '--close-wait=60s',
+    '--metrics',
+  ];
+  const client = await start(t, { cacheDir, flags });
+  const noise = randomBytes(MIB);
+  for (let at = 0; at < 160; at++) {
+    const part = noise.subarray(at * 1000, at * 1000 + 100_000);
+    await client.put(`a${at}`, Buffer.concat([part, Buffer.alloc(400_000, `text ${at}. `), part]));
+  }
+  await client.send({ Command: 'close' });
+  const peakKb = peakOf(client);
+  client.child.stdin?.end();
+  await client.exited;
+  assert.match(client.lines.join('\n'), /160 uploaded/);
+  assert.ok(peakKb < 115_000, `${peakKb} kB`);
 });
 
 test('a body that its OutputID does not name, or that is cut, is refused; what follows is kept', async (t) => {
