@@ -47,6 +47,7 @@ const mayKnow: Record<string, readonly string[]> = {
   'prom-client': ['observe'],
   jose: ['oidc'],
   aws4: ['bucket'],
+  '@aws-sdk/credential-provider-node': ['bucket'],
   preact: ['page'],
   'preact/hooks': ['page'],
 };

@@ -1,6 +1,6 @@
 /**
  * The keys for a bucket: AWS_ACCESS_KEY_ID and its like, then the shared file of AWS' own programs. Nothing else is asked:
- * no role, no login of a browser, no service of a machine.
+ * no role, no login of a browser, no service of a machine. A server asks those too: `server-keys.ts`.
  */
 
 import { readFileSync, statSync } from 'node:fs';
@@ -23,21 +23,34 @@ export function bucketEnv(env: BucketEnv): BucketEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => /^(AWS_|HOME$|USERPROFILE$)/.test(name)));
 }
 
-/** Reads them anew each time: another program may renew the file. @throws {UsageError} there are none */
+/** As {@link lookForCredentials}. @throws {UsageError} there are none */
 export function findCredentials(env: BucketEnv): Credentials {
+  const found = lookForCredentials(env);
+  if (found !== undefined) return found;
+  throw new UsageError(noCredentials(env));
+}
+
+/** Reads them anew each time: another program may renew the file. @throws {UsageError} they can't be used, or the file can't be read */
+export function lookForCredentials(env: BucketEnv): Credentials | undefined {
   const found = toCredentials({
     aws_access_key_id: env.AWS_ACCESS_KEY_ID,
     aws_secret_access_key: env.AWS_SECRET_ACCESS_KEY,
     aws_session_token: env.AWS_SESSION_TOKEN,
   });
   if (found !== undefined) return found;
-  const profile = env.AWS_PROFILE || 'default';
+  const { profile, path } = profileOf(env);
+  return toCredentials(readProfile(path, profile));
+}
+
+/** What is said where there are none. */
+export function noCredentials(env: BucketEnv): string {
+  const { profile, path } = profileOf(env);
+  return `cannot use --bucket: no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or have the profile ${quote(profile)} in ${quote(path)}`;
+}
+
+function profileOf(env: BucketEnv): { readonly profile: string; readonly path: string } {
   const path = env.AWS_SHARED_CREDENTIALS_FILE || join(env.HOME || os().homedir(), '.aws', 'credentials');
-  const inFile = toCredentials(readProfile(path, profile));
-  if (inFile !== undefined) return inFile;
-  throw new UsageError(
-    `cannot use --bucket: no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or have the profile ${quote(profile)} in ${quote(path)}`,
-  );
+  return { profile: env.AWS_PROFILE || 'default', path };
 }
 
 type Words = Readonly<Record<string, string | undefined>>;

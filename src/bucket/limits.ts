@@ -11,6 +11,9 @@ export const BUCKET_QUEUE_MAX = 4096;
 /** To the first byte of an answer. At half, a bucket across an ocean is a miss when it is busy; at double, a bucket that hangs holds up each of the first clients for so long. */
 export const BUCKET_ANSWER_MS = 4_000;
 
+/** To keys from whoever has them, such as a service of the machine. At half, a login service far away is too slow on a poor line. */
+export const BUCKET_KEYS_MS = 20_000;
+
 /** Between two bytes of a body. A store that is behind holds a body up for some seconds. */
 export const BUCKET_SILENCE_MS = 15_000;
 

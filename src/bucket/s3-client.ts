@@ -2,7 +2,7 @@
  * Requests to an S3 server: signed, bounded in number and time, sent again after what the server puts off, and none at all
  * while it counts as down.
  *
- * Keys are read anew when the server no longer takes them: another program may have renewed their file.
+ * Keys are looked for anew when the server no longer takes them: another program may have renewed their file.
  */
 
 import type * as http from 'node:http';
@@ -20,7 +20,6 @@ import type { ObjectBody } from '../core/object-store.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { type BucketAddress, bucketUrl } from './bucket-address.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
-import type { Credentials } from './credentials.ts';
 import {
   BUCKET_ANSWER_MS,
   BUCKET_BACKOFF_MS,
@@ -32,6 +31,7 @@ import {
   BUCKET_UPLOAD_ANSWER_MS,
 } from './limits.ts';
 import { errorCode } from './s3-answer.ts';
+import type { Keys } from './server-keys.ts';
 import { signed } from './signing.ts';
 
 // Not by `import`: that reads all of their getters, one of which loads Node's own undici. Every start of a server paid for it.
@@ -41,8 +41,7 @@ const tls: typeof https = require('node:https');
 
 export type S3ClientOptions = {
   readonly bucket: BucketAddress;
-  /** Reads them anew each time. @throws {UsageError} there are none */
-  readonly findCredentials: () => Credentials;
+  readonly keys: Keys;
   /** Monotonic ms. */
   readonly now: () => number;
   /** Told of each request's status, and of a server that counts as down. */
@@ -81,10 +80,8 @@ export class S3Client {
   readonly #agent: http.Agent;
   readonly #gate: Gate;
   readonly #breaker: CircuitBreaker;
-  #credentials: Credentials;
   #isClosed = false;
 
-  /** @throws {UsageError} there are no credentials */
   constructor(options: S3ClientOptions) {
     this.#options = options;
     this.#url = bucketUrl(options.bucket);
@@ -96,7 +93,6 @@ export class S3Client {
       full: `cannot ask ${this.name}: too many requests wait for it`,
     });
     this.#breaker = new CircuitBreaker(options.now, (why, forMs) => options.events.down(why, forMs));
-    this.#credentials = options.findCredentials();
   }
 
   /** For logs and errors. */
@@ -106,6 +102,15 @@ export class S3Client {
 
   get isDown(): boolean {
     return this.#breaker.isOpen;
+  }
+
+  /** Looks for keys, so that a server does not start without. @throws {UsageError} there are none */
+  async ready(): Promise<void> {
+    try {
+      await this.#options.keys.get();
+    } catch (error) {
+      if (!isServeError(error)) throw error; // Who has them may answer later.
+    }
   }
 
   /** All that is under way fails, and all that comes. */
@@ -186,7 +191,7 @@ export class S3Client {
       return { response, why, mayWork: true };
     }
     const isRefused = status === 400 || status === 401 || status === 403;
-    const isRenewed = isRefused && this.#renewKeys();
+    const isRenewed = isRefused && (await this.#renewKeys());
     const mayWork = isPutOff(status) || isRenewed || KEYS_REFUSED.has(code) || code === 'NoSuchBucket';
     // Such an answer does not say whether the keys ran out or the object is absent.
     if (!mayWork && request.method === 'HEAD' && isRefused) return { response, why, mayWork };
@@ -194,15 +199,14 @@ export class S3Client {
   }
 
   /** Whether there are others than before. The answer to a HEAD does not say why it was refused. */
-  #renewKeys(): boolean {
-    const before = JSON.stringify(this.#credentials);
+  async #renewKeys(): Promise<boolean> {
     try {
-      this.#credentials = this.#options.findCredentials();
+      return await this.#options.keys.renew();
     } catch (error) {
       // Whoever renews the file may have removed it first: what the bucket said is the failure.
-      if (!(error instanceof UsageError)) throw error;
+      if (!(error instanceof UsageError) && !isServeError(error)) throw error;
+      return false;
     }
-    return JSON.stringify(this.#credentials) !== before;
   }
 
   async #exchange({ method, path, query = {}, headers = {}, body }: S3Request): Promise<IncomingMessage> {
@@ -218,7 +222,7 @@ export class S3Client {
       url,
       headers: { ...headers, ...length, 'x-amz-content-sha256': body?.sha256 ?? NO_BODY },
       region: bucket.region,
-      credentials: this.#credentials,
+      credentials: await this.#options.keys.get(),
     });
     return this.#open(url, { method, headers: all, body });
   }

@@ -25,7 +25,6 @@ export class S3ObjectStore implements ObjectStore {
   /** False: the server does not know `If-None-Match`. Then it is asked first. */
   #isConditional = true;
 
-  /** @throws {UsageError} there are no credentials */
   constructor(options: S3ClientOptions) {
     this.#client = new S3Client(options);
     this.#prefix = options.bucket.prefix;
@@ -33,6 +32,11 @@ export class S3ObjectStore implements ObjectStore {
 
   get isDown(): boolean {
     return this.#client.isDown;
+  }
+
+  /** @throws {UsageError} there are no keys */
+  ready(): Promise<void> {
+    return this.#client.ready();
   }
 
   close(): void {

@@ -28,6 +28,7 @@ export async function pullCommand(
   if (full.bucket === undefined) throw new UsageError('cannot pull: no bucket: set --bucket');
   const bucket = openBucket(full.bucket, commandEvents(full));
   try {
+    await bucket.ready();
     const named = [...new Set((await Promise.all(files.map(keysOfFile))).flat())];
     const wanted = isAll ? keysIn(bucket, moduleObject('')) : thoseIn(bucket, named);
     await fetchWanted(config, wanted, async () => full);

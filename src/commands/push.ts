@@ -35,7 +35,7 @@ export async function pushCommand(
   const opened = await openStoreForWriting(config, { mayBeNew: false });
   const reader = new StoreReader(config.dbPath);
   try {
-    const own = opened.own && ownPump(await loadConfig(), opened.own);
+    const own = opened.own && (await ownPump(await loadConfig(), opened.own));
     const push = opened.server?.pushUploads ?? own?.pushUploads;
     await push?.({ isAll });
     const counts = () => reader.inTransaction(() => reader.getUploadCounts({}));
@@ -88,9 +88,10 @@ async function shownUntilEmpty(
 }
 
 /** @throws {UsageError} no bucket, or no keys for it */
-function ownPump(config: Config, store: ThreadStore) {
+async function ownPump(config: Config, store: ThreadStore) {
   if (config.bucket === undefined) throw new UsageError('cannot push: no bucket: set --bucket');
   const tier = openBucketTier(config.bucket, config, { store, events: commandEvents(config) });
+  await tier.bucket.ready();
   return {
     pushUploads: pushUploadsBy(store, tier),
     drain: async () => {

@@ -1,7 +1,7 @@
 /** The bucket behind a store: joined once, for the server and for commands that fetch or upload. */
 
-import { findCredentials } from '../bucket/credentials.ts';
 import { S3ObjectStore } from '../bucket/s3-object-store.ts';
+import { ServerKeys } from '../bucket/server-keys.ts';
 import { packedChunk, packedChunks, uploadOutput } from '../buildcache/output-upload.ts';
 import { prefixMatcher } from '../core/glob.ts';
 import type { ModulePath } from '../core/module-path.ts';
@@ -24,7 +24,7 @@ export type BucketTier = ReturnType<typeof openBucketTier>;
 
 type Parts = { readonly store: Store; readonly events: Events };
 
-/** @throws {UsageError} there are no credentials */
+/** Its keys are looked for by `bucket.ready()`. */
 export function openBucketTier(
   { address, env, uploads, outputBytesMin }: BucketConfig,
   config: Pick<Config, 'privatePatterns' | 'noProxyPatterns' | 'bucketPrivate'>,
@@ -74,14 +74,13 @@ export function openBucketTier(
   };
 }
 
-/** @throws {UsageError} there are no credentials */
 export function openBucket(
   { address, env }: Pick<BucketConfig, 'address' | 'env'>,
   events: Events,
 ): S3ObjectStore {
   return new S3ObjectStore({
     bucket: address,
-    findCredentials: () => findCredentials(env),
+    keys: new ServerKeys(env),
     now: clock.monotonicMs,
     events: {
       request: (status) => events.bucketAnswered(status),

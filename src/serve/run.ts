@@ -121,6 +121,7 @@ export async function runServer(serving: Serving): Promise<void> {
     endWatch();
   };
   try {
+    await tier?.bucket.ready();
     await house.start();
     await services.modules.follow(readPolicy(config, config));
     await nameSigner(config, { store, events });

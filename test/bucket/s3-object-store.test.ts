@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
-import { type BucketEnv, findCredentials } from '../../src/bucket/credentials.ts';
+import type { BucketEnv } from '../../src/bucket/credentials.ts';
 import {
   BUCKET_FAILURES_MAX,
   BUCKET_PAGE_BYTES_MAX,
@@ -18,6 +18,7 @@ import {
 } from '../../src/bucket/limits.ts';
 import { parsePage } from '../../src/bucket/s3-answer.ts';
 import { S3ObjectStore } from '../../src/bucket/s3-object-store.ts';
+import { ServerKeys } from '../../src/bucket/server-keys.ts';
 import { collect } from '../../src/core/collect.ts';
 import { bodyOf } from '../../src/core/object-store.ts';
 import { BucketDoor, s3Error } from '../support/bucket-door.ts';
@@ -46,7 +47,7 @@ async function open(t: TestContext, env: BucketEnv = BUCKET_KEYS) {
       isPathStyle: true,
       prefix: '',
     },
-    findCredentials: () => findCredentials(env),
+    keys: new ServerKeys(env, async () => () => Promise.reject(new Error('no other keys'))),
     now: () => clock.nowMs,
     events: { request: () => {}, down: (_, forMs) => downs.push(forMs) },
   });
@@ -131,6 +132,7 @@ test('a file of keys that is gone when the bucket refuses them is a failure of t
   const keys = `aws_access_key_id = tester\naws_secret_access_key = ${BUCKET_KEYS.AWS_SECRET_ACCESS_KEY}\n`;
   writeFileSync(file, `[default]\n${keys}`);
   const { door, store } = await open(t, { AWS_SHARED_CREDENTIALS_FILE: file });
+  await store.ready();
   rmSync(file);
   door.fault = s3Error(403, 'ExpiredToken');
   await assert.rejects(store.get('x'), { name: 'UpstreamDown', message: /status 403 ExpiredToken$/ });

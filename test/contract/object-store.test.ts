@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { findCredentials } from '../../src/bucket/credentials.ts';
 import { S3ObjectStore } from '../../src/bucket/s3-object-store.ts';
+import { ServerKeys } from '../../src/bucket/server-keys.ts';
 import { collect } from '../../src/core/collect.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { bodyOf, type ObjectStore } from '../../src/core/object-store.ts';
@@ -204,7 +204,7 @@ describe('in S3', () => {
     const endpoint = new URL(server.url);
     const store = new S3ObjectStore({
       bucket: { name: 'bucket', region: 'us-east-1', endpoint, isPathStyle: true, prefix: 'team/a' },
-      findCredentials: () => findCredentials(BUCKET_KEYS),
+      keys: new ServerKeys(BUCKET_KEYS),
       now: () => performance.now(),
       events: { request: () => {}, down: () => {} },
     });
