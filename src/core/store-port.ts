@@ -99,6 +99,9 @@ export type Forgotten = {
 /** The bytes of the store's file, and those of them that are in use; the others are in free pages. */
 export type FileSizes = { readonly fileBytes: number; readonly usedBytes: number };
 
+/** Those of the WAL's file too. */
+export type AllSizes = FileSizes & { readonly walBytes: number };
+
 /** The bounds on a store. `pinned` are patterns, as `Pins` takes them, of zips that are never evicted. */
 export type StoreBounds = { readonly bytesMax?: number; readonly pinned: string };
 
@@ -263,7 +266,7 @@ export type WriterPort = OtherWrites & {
    */
   dropLeaving(request: { inUse: readonly number[] }): { dropped: number; isDone: boolean };
   /** As they will be when the WAL is in the file. */
-  sizes(request: Nothing): FileSizes;
+  sizes(request: Nothing): AllSizes;
   /** Gives a bounded number of free pages back to the disk, until the file has `bytesMax`. */
   shrink(request: { bytesMax: number }): { isDone: boolean };
   /** Notes the bounds that the server keeps to, for `astera stats`. */

@@ -34,7 +34,7 @@ export class Upkeep {
     } finally {
       this.#db.pragma(`busy_timeout = ${waitMs}`);
     }
-    return { walBytes: statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0 };
+    return { walBytes: this.#walBytes() };
   };
 
   tidy: WriterPort['tidy'] = ({ nowMs }) => ({ partials: this.#blobs.dropStale(nowMs) });
@@ -50,8 +50,13 @@ export class Upkeep {
 
   sizes: WriterPort['sizes'] = () => {
     const [pages, free] = [this.#number('page_count'), this.#number('freelist_count')];
-    return { fileBytes: pages * this.#pageBytes, usedBytes: (pages - free) * this.#pageBytes };
+    const [fileBytes, usedBytes] = [pages * this.#pageBytes, (pages - free) * this.#pageBytes];
+    return { fileBytes, usedBytes, walBytes: this.#walBytes() };
   };
+
+  #walBytes(): number {
+    return statSync(`${this.#path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
 
   #number(pragma: string): number {
     return Number(this.#db.pragma(pragma, { simple: true }));

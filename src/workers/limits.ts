@@ -28,3 +28,9 @@ export const DISK_RESERVE_PART = 0.1;
 
 /** Below so many of these reserves, a store with --max-size gives room back before storing has to stop. At 1 it would stop first. */
 export const EVICTION_RESERVES = 2;
+
+/**
+ * Bytes of the WAL past which nothing is stored until it can be emptied. At half, a backup of a large store stops a fast line's
+ * files from being stored; at double, a disk must have 2 GiB beside --max-size.
+ */
+export const WAL_BYTES_MAX = 1024 * MiB;

@@ -19,7 +19,7 @@ export type ThreadStore = Store & {
 };
 
 export type ThreadStoreOptions = ReaderPoolOptions &
-  Omit<WriterQueueOptions, 'onOutcome' | 'bound'> &
+  Omit<WriterQueueOptions, 'onOutcome' | 'onLongWal' | 'bound'> &
   Omit<DiskWatchOptions, 'onSpare'> & {
     /** Of the store's file; undefined: without a bound. */
     readonly bytesMax?: number | undefined;
@@ -36,6 +36,7 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
   const writer = new WriterQueue({
     ...options,
     bound,
+    ...(options.onChange !== undefined && { onLongWal: options.onChange }),
     onOutcome: (failure) => (failure === undefined ? disk.noteSuccess() : disk.noteFailure(failure)),
   });
   const opened = await writer.open().catch(async (error: unknown) => {
@@ -45,7 +46,7 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
   });
   await writer.call.sizes({}); // The bound knows of the file from here on.
   await disk.look();
-  const whyFull = () => disk.full ?? bound.full;
+  const whyFull = () => disk.full ?? writer.full ?? bound.full;
   // Calls that only add are refused while there is no room. Calls that free or tidy are not.
   const ifRoom =
     <Q, R>(call: (request: Q) => Promise<R>) =>

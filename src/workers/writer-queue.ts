@@ -8,7 +8,7 @@
  */
 
 import { messageOf, StoreFailed } from '../core/errors.ts';
-import type { FileSizes, Remote, WriterPort } from '../core/store-port.ts';
+import type { AllSizes, Remote, WriterPort } from '../core/store-port.ts';
 import type { WriterMode } from '../store/schema.ts';
 import type { Reply, Request } from '../wire/messages.ts';
 import {
@@ -23,6 +23,7 @@ import {
 import { BULK_GROUP_BYTES_MAX, WRITE_GROUP_BYTES_MAX, WRITE_QUEUE_BYTES_MAX } from './limits.ts';
 import type { Piscina } from './piscina.ts';
 import { SizeBound } from './size-bound.ts';
+import { WalWatch } from './wal-watch.ts';
 import type { Opened } from './writer-worker.ts';
 
 /** The writer's thread, which touches nothing before {@link WriterQueue.open}. */
@@ -41,21 +42,19 @@ export type WriterQueueOptions = {
   readonly onDeath?: (message: string) => void;
   /** Told of the file's sizes and of what is queued. Chunks wait for its room. */
   readonly bound?: SizeBound;
+  /** Told when the WAL is too long for more to be stored, with the reason, and when it no longer is, without. */
+  readonly onLongWal?: (why: string | undefined) => void;
   /** Another wait than GATHER_MS, for tests. */
   readonly gatherMs?: number;
+  /** Another bound than WAL_BYTES_MAX, and another time between two looks, for tests. */
+  readonly walBytesMax?: number;
+  readonly longWalMs?: number;
   /** Another thread entry, for tests. */
   readonly url?: URL;
 };
 
-/** The WAL is moved into the file after it grew by about so much, and emptied at twice that. */
-const CHECKPOINT_BYTES = 16 * 1024 * 1024;
-
-/**
- * A group, and each call of it, adds so much to the WAL beside its bytes: whole pages, of which the calls of a group
- * share some. Small files that come one by one, as clients ask for them, cost it 70 kB each (bench/soak.ts).
- */
-const GROUP_WAL_BYTES = 64 * 1024;
-const CALL_WAL_BYTES = 8 * 1024;
+/** While the WAL is too long nothing is written that would have it looked at, so it is looked at so often. */
+const LONG_WAL_MS = 5_000;
 
 /**
  * So long an answer that came from the upstream waits for others to be committed with. Each group wakes the writer and
@@ -127,7 +126,8 @@ export class WriterQueue {
   readonly #bound: SizeBound;
   #queue: Pending[] = [];
   #waitingForRoom: (() => void)[] = [];
-  #writtenBytes = 0;
+  readonly #wal: WalWatch;
+  #longWal: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isClosed = false;
   /** Ends the wait for others. */
@@ -136,6 +136,7 @@ export class WriterQueue {
   constructor(options: WriterQueueOptions) {
     this.#options = options;
     this.#bound = options.bound ?? new SizeBound(undefined);
+    this.#wal = new WalWatch(options.walBytesMax);
     this.#bound.onRoom = () => this.#wakeWaiting();
     this.#pool = options.thread ?? startWriter(options.dbPath, options);
     this.#pool.on('error', (error: unknown) => options.onDeath?.(messageOf(error)));
@@ -159,8 +160,14 @@ export class WriterQueue {
     return threadIdsOf(this.#pool);
   }
 
+  /** Why the WAL's length allows nothing to be stored; undefined: it does. */
+  get full(): string | undefined {
+    return this.#wal.full;
+  }
+
   /** Commits what is queued, empties the WAL, ends the thread. Calls that come later fail. */
   async close(): Promise<void> {
+    clearInterval(this.#longWal);
     while (this.#running !== undefined) await this.#running;
     this.#isClosed = true;
     await this.#pool.run('close').catch((error: unknown) => this.#options.onDeath?.(messageOf(error)));
@@ -193,7 +200,7 @@ export class WriterQueue {
     while (this.#queue.length > 0) {
       const group = this.#takeGroup();
       await this.#runGroup(group);
-      if (this.#writtenBytes >= CHECKPOINT_BYTES) await this.#checkpoint();
+      if (this.#wal.isDue) await this.#checkpoint();
     }
     this.#running = undefined;
   }
@@ -226,13 +233,16 @@ export class WriterQueue {
 
   async #runGroup(group: Pending[]): Promise<void> {
     const replies = await this.#runTwice(requestsOf(group));
-    this.#writtenBytes += GROUP_WAL_BYTES;
-    for (const { request } of group) {
-      this.#bound.queuedBytes -= bytesOf(request);
-      this.#writtenBytes += CALL_WAL_BYTES + bytesOf(request);
-    }
+    const bytes = group.reduce((sum, { request }) => sum + bytesOf(request), 0);
+    this.#bound.queuedBytes -= bytes;
+    this.#wal.noteGroup(group.length, bytes);
     const sizes = replies[group.length];
-    if (sizes?.ok) this.#bound.noteSizes(sizes.value as FileSizes);
+    if (sizes?.ok) {
+      const { walBytes, ...file } = sizes.value as AllSizes;
+      this.#wal.noteFile(walBytes);
+      this.#bound.noteSizes(file);
+    }
+    if (group[0]?.request.call === 'checkpoint') this.#noteCheckpoint(replies[0]);
     this.#wakeWaiting();
     const failed = replies.find((reply) => !reply.ok && reply.kind === 'store-failed');
     this.#options.onOutcome?.(failed?.ok === false ? failed.message : undefined);
@@ -259,12 +269,26 @@ export class WriterQueue {
   }
 
   async #checkpoint(): Promise<void> {
-    this.#writtenBytes = 0;
-    const passive: Request = { call: 'checkpoint', args: { truncate: false } as object };
-    const [reply] = await this.#runTwice([passive]);
-    const walBytes = reply?.ok ? (reply.value as { walBytes: number }).walBytes : 0;
-    if (walBytes < 2 * CHECKPOINT_BYTES) return;
-    await this.#runTwice([{ call: 'checkpoint', args: { truncate: true } as object }]);
+    await this.#moveWal({ truncate: false });
+    if (this.#wal.isLarge) await this.#moveWal({ truncate: true });
+  }
+
+  async #moveWal(args: { readonly truncate: boolean }): Promise<void> {
+    const [reply] = await this.#runTwice([{ call: 'checkpoint', args: args as object }]);
+    this.#noteCheckpoint(reply);
+  }
+
+  #noteCheckpoint(reply: Reply | undefined): void {
+    this.#wal.noteCheckpoint(reply?.ok ? (reply.value as { walBytes: number }).walBytes : 0);
+    const { full } = this.#wal;
+    if ((full === undefined) === (this.#longWal === undefined)) return;
+    clearInterval(this.#longWal);
+    this.#longWal = undefined;
+    if (full !== undefined) {
+      const again = () => void this.call.checkpoint({ truncate: true }).catch(() => {}); // It is closed.
+      this.#longWal = setInterval(again, this.#options.longWalMs ?? LONG_WAL_MS);
+    }
+    this.#options.onLongWal?.(full);
   }
 }
 
