@@ -12,7 +12,7 @@ import { CHUNK_BYTES } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import { type SessionName, SHORT_ID_BYTES } from '../core/session-port.ts';
 import { type SessionTold, STREAM_WINDOW_LOG_MAX, shortIdsOf } from '../core/session-wire.ts';
-import type { ComingRow, SharedSet, SharedSets } from '../core/shared-sets.ts';
+import type { Brought, ComingRow, SharedSet, SharedSets } from '../core/shared-sets.ts';
 import type { Store } from '../core/store-port.ts';
 import type { LastUse } from '../flight/last-use.ts';
 import type { Events } from '../observe/events.ts';
@@ -106,6 +106,30 @@ export class Sessions {
     return new GeneratedBody(this.#counted(pieces, encoding));
   }
 
+  /**
+   * Brings a set of other servers into the store, and waits until all of it is there.
+   *
+   * @throws {NotFound} they have no such set. @throws {UpstreamDown} {UpstreamFailed} {Busy} they can't be asked, or nothing can be stored
+   */
+  async bring(key: string): Promise<Brought> {
+    const { store, shared } = this.#options;
+    refuseFull(store);
+    const set = await shared?.read(key);
+    if (set === undefined) throw new NotFound(`cannot find set ${key}: nobody has it, or it can't be read`);
+    const also = shortIdsOf(set.rows.map(({ actionId }) => actionId));
+    const question = { namespaces: [STORED_MAIN], key, project: key, held: NOTHING };
+    const { session, actions } = await store.getSession({ ...question, also, wantsBases: false });
+    if (session === undefined) this.#keepOthers(question, set);
+    const coming = bringOthers(set, { actions, held: NOTHING, bytesMax: Infinity });
+    let [brought, bytes] = [0, 0];
+    for (const { landed, size } of coming) {
+      if (!(await landed)) continue;
+      brought++;
+      bytes += size;
+    }
+    return { brought, lost: coming.length - brought, bytes };
+  }
+
   /** Other servers know the main namespace alone. */
   async #findShared({ namespaces, key, project }: SharedQuestion): Promise<SharedSet | undefined> {
     return namespaces.includes(STORED_MAIN) ? this.#options.shared?.find({ key, project }) : undefined;
@@ -178,6 +202,8 @@ export class Sessions {
     }
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 type SharedQuestion = Pick<SessionQuestion, 'namespaces' | 'key' | 'project'>;
 

@@ -1,6 +1,7 @@
 /**
  * `astera pull`: fetches from the bucket what this store lacks: of the modules that files name, as `astera warm` reads them,
- * or with `--all` of all modules. Each file is checked as any other that the server fetches.
+ * or with `--all` of all modules. Each file is checked as any other that the server fetches. With `--build-cache` it brings
+ * the sets of the build cache, too.
  */
 
 import { KEYS_PER_CALL_MAX } from '../core/limits.ts';
@@ -11,19 +12,22 @@ import { openBucket } from '../serve/bucket-tier.ts';
 import type { Config, StoreConfig } from '../settings/config.ts';
 import { moduleObject } from '../tier/layout.ts';
 import { commandEvents } from './command-events.ts';
+import { pullSets } from './pull-sets.ts';
 import { fetchWanted, keysOfFile } from './warm.ts';
 
 /**
- * @param files to read the modules' names from; none: all
- * @throws {UsageError} no bucket, or neither files nor `--all`
+ * @param asked `files`: to read the modules' names from; `isAll`: all modules; `hasSets`: the sets of the build cache, too
+ * @throws {UsageError} no bucket, nothing to fetch, or files beside `--all`
  * @throws {Error} as `warmCommand`
  */
 export async function pullCommand(
   config: StoreConfig,
-  { files, isAll }: { readonly files: readonly string[]; readonly isAll: boolean },
+  { files, isAll, hasSets }: PullAsked,
   loadConfig: () => Promise<Config>,
 ): Promise<void> {
-  if (isAll === files.length > 0) throw new UsageError('name files such as go.sum, or --all');
+  const areNamed = files.length > 0;
+  if ((isAll && areNamed) || !(isAll || areNamed || hasSets))
+    throw new UsageError('name files such as go.sum, or --all, or --build-cache');
   const full = await loadConfig();
   if (full.bucket === undefined) throw new UsageError('cannot pull: no bucket: set --bucket');
   const bucket = openBucket(full.bucket, commandEvents(full));
@@ -31,11 +35,14 @@ export async function pullCommand(
     await bucket.ready();
     const named = [...new Set((await Promise.all(files.map(keysOfFile))).flat())];
     const wanted = isAll ? keysIn(bucket, moduleObject('')) : thoseIn(bucket, named);
-    await fetchWanted(config, wanted, async () => full);
+    if (isAll || areNamed) await fetchWanted(config, wanted, async () => full);
+    if (hasSets) await pullSets(config, bucket, full);
   } finally {
     bucket.close();
   }
 }
+
+type PullAsked = { readonly files: readonly string[]; readonly isAll: boolean; readonly hasSets: boolean };
 
 /** The keys of files of versions that the bucket has below a prefix, page by page. */
 async function* keysIn(bucket: ObjectStore, prefix: string): AsyncGenerator<string[]> {

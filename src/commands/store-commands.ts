@@ -209,6 +209,12 @@ const allInBucket: ServeOption = {
   ...toggle(),
 };
 
+const setsInBucket: ServeOption = {
+  name: 'build-cache',
+  help: 'the build cache too: all sets that packs in the bucket have',
+  ...toggle(),
+};
+
 export const pull: Command = {
   name: 'pull',
   help: 'Fetch from the bucket the modules that go.sum, go.mod, go.work or "go list -m -json all" files name.',
@@ -220,16 +226,19 @@ export const pull: Command = {
     serveOptions.privatePatterns,
     serveOptions.verify,
     allInBucket,
+    setsInBucket,
   ],
   examples: [
     ['$0 pull go.sum --bucket corp-go', 'a project, through the running server if there is one'],
     ['$0 pull --all --bucket corp-go', 'all modules in the bucket'],
+    ['$0 pull --build-cache --bucket corp-go', 'what was built'],
   ],
   run: async ({ flags, words }) => {
     const { loadConfig, loadStoreConfig } = await import('../settings/config.ts');
     const { pullCommand } = await import('./pull.ts');
-    const asked = { files: words, isAll: isOn(flags, allInBucket) };
-    const { all: _, ...settings } = flags;
+    const [isAll, hasSets] = [isOn(flags, allInBucket), isOn(flags, setsInBucket)];
+    const asked = { files: words, isAll, hasSets };
+    const { all: _, 'build-cache': __, ...settings } = flags;
     await pullCommand(loadStoreConfig({ flags: settings }), asked, () => loadConfig({ flags: settings }));
   },
 };

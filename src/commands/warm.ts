@@ -37,7 +37,12 @@ const FILE_BYTES_MAX = 64 * 1024 * 1024;
 
 type Fetch = (request: { key: string }) => Promise<unknown>;
 /** The upstreams of a command that has no server to ask. */
-export type Fetcher = { readonly fetch: Fetch; readonly lookUp: Services['lookUp']; close(): Promise<void> };
+export type Fetcher = {
+  readonly fetch: Fetch;
+  readonly lookUp: Services['lookUp'];
+  readonly bringSet: Services['bringSet'];
+  close(): Promise<void>;
+};
 
 type Outcome = { fetched: number; failed: number; present: number };
 
@@ -184,6 +189,7 @@ export async function ownFetcher(config: Config, store: ThreadStore): Promise<Fe
   return {
     fetch: ({ key }) => fetchWhole(services.modules, key),
     lookUp: services.lookUp,
+    bringSet: services.bringSet,
     close: async () => {
       await services.sumdb.settled();
       await services.close();

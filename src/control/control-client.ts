@@ -71,6 +71,7 @@ class ControlClient implements ServerStore {
   readonly forgetActions = this.#call('forgetActions');
   readonly fetch = this.#call('fetch');
   readonly pushUploads = this.#call('pushUploads');
+  readonly bringSet = this.#call('bringSet');
   readonly lookUp = this.#call('lookUp');
   readonly forgetSumdb = this.#call('forgetSumdb');
   readonly refreshVulns = this.#call('refreshVulns');

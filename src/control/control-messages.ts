@@ -101,6 +101,7 @@ const parsers: Parsers = {
   forgetActions: () => ({}),
   fetch: ({ key }) => ({ key: text(key) }),
   pushUploads: ({ isAll }) => ({ isAll: isAll === true }),
+  bringSet: ({ key }) => ({ key: text(key) }),
   lookUp: ({ key }) => ({ key: text(key) }),
   forgetSumdb: ({ database }) => ({ database: text(database) }),
   refreshVulns: () => ({}),

@@ -7,6 +7,7 @@
 
 import type { Origin } from './answer.ts';
 import type { Word } from './checksums.ts';
+import type { Brought } from './shared-sets.ts';
 import type { ReaderPort, Remote, WriterPort } from './store-port.ts';
 
 export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartialKeys'> &
@@ -31,6 +32,8 @@ export type ControlPort = Pick<ReaderPort, 'getStored' | 'getKeys' | 'getPartial
     lookUp(request: { key: string }): Promise<Word>;
     /** Has all uploaded now that waits for the bucket; `isAll`: and all that is stored. Fails with bad-request without a bucket. */
     pushUploads(request: { isAll: boolean }): Promise<{ queued: number }>;
+    /** Brings a set of the build cache, by its key, out of the bucket's packs. Fails with bad-request without a bucket. */
+    bringSet(request: { key: string }): Promise<Brought>;
     /** Forgets a checksum database, in memory too: its stored files and its verdicts. */
     forgetSumdb(request: { database: string }): Promise<ForgottenSumdb>;
     /** Brings the vulnerability database up to date, with its reports about stored modules. Fails as a fetch would. */
@@ -67,7 +70,7 @@ export type SumdbLesson = {
 export type ControlCall = keyof ControlPort;
 
 /** Calls that only a running server can answer. */
-export type ServerCall = 'fetch' | 'pushUploads' | 'lookUp' | 'forgetSumdb' | 'refreshVulns';
+export type ServerCall = 'fetch' | 'pushUploads' | 'bringSet' | 'lookUp' | 'forgetSumdb' | 'refreshVulns';
 
 /**
  * A store to write to: this process's own, or that of a running server. `putEntry` and `sealBlob` fail with `busy`

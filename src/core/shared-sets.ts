@@ -28,7 +28,12 @@ export type SharedSet = {
   bring(wish: SharedWish): readonly ComingRow[];
 };
 
+/** What came of a set: actions, and bytes of their outputs. `lost`: actions that could not be brought. */
+export type Brought = { readonly brought: number; readonly lost: number; readonly bytes: number };
+
 export type SharedSets = {
   /** The set of a command, or the last one of its project. Never rejects. Undefined: there is none, or it did not come in time. */
   find(name: Pick<SessionName, 'key' | 'project'>): Promise<SharedSet | undefined>;
+  /** The set of this key, however long it takes. Rejects where it can't be asked for. */
+  read(key: string): Promise<SharedSet | undefined>;
 };

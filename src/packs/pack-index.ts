@@ -26,7 +26,7 @@
  * An index is hostile, as whoever writes to the bucket wrote it. It names outputs by their SHA-256, and each one is checked.
  */
 
-import { isCacheTime } from '../core/cache-id.ts';
+import { isCacheId, isCacheTime } from '../core/cache-id.ts';
 import { MiB, SESSION_ACTIONS_MAX } from '../core/limits.ts';
 import { crypto } from '../core/node-modules.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
@@ -77,8 +77,17 @@ export function shortId(actionId: string): string {
   return actionId.slice(0, 2 * SHORT_ID_BYTES);
 }
 
+/** The keys of all indexes begin so. */
+export const PACK_SETS = 'pack/set/';
+
 export function packSetKey(key: string): string {
-  return `pack/set/${key.slice(0, 2)}/${key}`;
+  return `${PACK_SETS}${key.slice(0, 2)}/${key}`;
+}
+
+/** The set whose index has this key; undefined: it is none. */
+export function packSetOf(objectKey: string): string | undefined {
+  const key = objectKey.slice(objectKey.lastIndexOf('/') + 1);
+  return isCacheId(key) && packSetKey(key) === objectKey ? key : undefined;
 }
 
 export function packChunkKey(sha256: string): string {

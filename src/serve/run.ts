@@ -241,7 +241,17 @@ async function renew(config: Config, { server, logins, log, services }: Renewabl
 async function openControl(
   config: Config,
   store: ThreadStore,
-  { unpoliced, outsideWrites, buildCache, pushUploads, lookUp, forgetSumdb, lessons, vulndb }: Services,
+  {
+    unpoliced,
+    outsideWrites,
+    buildCache,
+    pushUploads,
+    bringSet,
+    lookUp,
+    forgetSumdb,
+    lessons,
+    vulndb,
+  }: Services,
   events: Events,
 ): Promise<ControlServer | undefined> {
   const { putEntry, sealBlob, forget } = outsideWrites;
@@ -261,6 +271,7 @@ async function openControl(
         ...own,
         fetch,
         pushUploads,
+        bringSet,
         lookUp,
         forgetSumdb,
         sumdbHead,

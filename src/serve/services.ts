@@ -33,6 +33,7 @@ import { SumdbStore } from '../sumdb/sumdb-store.ts';
 import { Pages } from '../upstream/page-get.ts';
 import type { BuilderPool } from '../workers/builder-pool.ts';
 import { READ_QUEUE_MAX } from '../workers/limits.ts';
+import { bringSetBy } from './bring-set.ts';
 import type { BucketTier } from './bucket-tier.ts';
 import { joinBuildCache } from './build-cache.ts';
 import { clock } from './clock.ts';
@@ -107,9 +108,10 @@ export function createServices({ config, store, builder, events, logins, tier }:
   });
   const policed = new PolicedModules({ modules: joined.modules, store, clock, events });
   const vulndb = vulndbOf({ config, store, events, open: (url) => upstreams.open(url) });
+  const cache = joinBuildCache({ config, store, memory: held.memory, events, logins, near });
   return {
     access,
-    ...joinBuildCache({ config, store, memory: held.memory, events, logins, near }),
+    ...cache,
     zips: new ZipEviction({ ...held, ...joined, store, clock, isPinned: pinsOf(pinnedBy(config)) }),
     ...held,
     ...joined,
@@ -123,6 +125,7 @@ export function createServices({ config, store, builder, events, logins, tier }:
     upstreams,
     lessons: new SumdbLessons({ logs, exemptPatterns }),
     pushUploads: pushUploadsBy(store, tier),
+    bringSet: bringSetBy(cache.sessions, near),
     lookUp: lookUpBy(sumdb),
     forgetSumdb: forgetSumdbBy(new Map(databases), base),
     /** Undefined: there is none. */

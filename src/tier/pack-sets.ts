@@ -1,7 +1,7 @@
 /** The sets of the bucket's packs, as the build cache's sessions ask for them. The layout: `packs/pack-index.ts`. */
 
 import { isServeError } from '../core/errors.ts';
-import type { SharedSets } from '../core/shared-sets.ts';
+import type { SharedSet, SharedSets } from '../core/shared-sets.ts';
 import { soon } from '../core/soon.ts';
 import { PACK_INDEX_WAIT_MS } from './limits.ts';
 import type { PackArrivals } from './pack-arrivals.ts';
@@ -15,14 +15,17 @@ export type PackSetsOptions = {
 };
 
 export function packSets({ indexes, arrivals, isIdle }: PackSetsOptions): SharedSets {
+  const setOf = (found: Awaited<ReturnType<PackIndexes['find']>>): SharedSet | undefined => {
+    if (found === undefined) return undefined;
+    const { key, index } = found;
+    return { key, rows: index.rows, bring: (wish) => arrivals.bring(index, wish) };
+  };
   return {
     find: async (name) => {
       if (isIdle()) return undefined;
-      const found = await soon(indexes.find(name).catch(ofBucket), PACK_INDEX_WAIT_MS);
-      if (found === undefined) return undefined;
-      const { key, index } = found;
-      return { key, rows: index.rows, bring: (wish) => arrivals.bring(index, wish) };
+      return setOf(await soon(indexes.find(name).catch(ofBucket), PACK_INDEX_WAIT_MS));
     },
+    read: async (key) => setOf(await indexes.find({ key, project: key })),
   };
 }
 

@@ -76,6 +76,7 @@ class Rig {
       forget: answer('forget', { answers: 1, negatives: 0, partials: 0, bodyBytes: 5 }),
       fetch: answer('fetch', { origin: 'upstream' }),
       pushUploads: answer('pushUploads', { queued: 3 }),
+      bringSet: answer('bringSet', { brought: 3, lost: 1, bytes: 5 }),
       lookUp: answer('lookUp', { kind: 'private' }),
       forgetSumdb: answer('forgetSumdb', { files: 1, verdicts: 2 }),
       refreshVulns: answer('refreshVulns', {}),

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Astera } from '../support/astera.ts';
+import { type Astera, runAstera } from '../support/astera.ts';
 import { BucketDoor } from '../support/bucket-door.ts';
 import { pushed, startNode } from '../support/bucket-nodes.ts';
 import { BUCKET_KEYS, BucketServer } from '../support/bucket-server.ts';
@@ -92,6 +92,26 @@ test('what clients of a server have built is packed for all others', { timeout: 
   assert.ok(second.door.asked.length <= REQUESTS_MAX, `${second.door.asked.join('\n')}`);
   await pushed(second.node);
   assert.equal(second.door.count(/^PUT/), 0, `${second.door.asked.join('\n')}`);
+
+  await t.test(
+    'pull brings it to a server that nobody has asked yet, and to one that does not run',
+    async (t) => {
+      const flags = ['pull', '--build-cache', '--bucket=bucket', `--s3-endpoint-url=${bucket.url}`];
+      const db = join(tempDir(t), 'own.db');
+      const own = await runAstera([...flags, '--db', db, '--upstream=off'], BUCKET_KEYS);
+      assert.equal(own.code, 0, own.stderr);
+      assert.match(own.stdout, /^brought [1-9][0-9]* results of 2 sets, .* in .*s\n$/);
+      const door = await BucketDoor.open(t, bucket.url);
+      const node = await startNode(door.url, { upstream: 'off', flags: ['--sumdb=off'] });
+      t.after(() => node.dispose());
+      const running = await runAstera([...flags, '--db', node.db], BUCKET_KEYS);
+      assert.equal(running.stdout.replace(/ in .*/, ''), own.stdout.replace(/ in .*/, ''));
+      const again = await runAstera([...flags, '--db', node.db], BUCKET_KEYS);
+      assert.match(again.stdout, /^brought 0 results of 2 sets, /);
+      await door.shut();
+      assert.deepEqual(await builds(t, node), { hash: first.hash, compiles: 0 });
+    },
+  );
 
   const direct = ['--bucket=bucket', `--s3-endpoint-url=${bucket.url}`];
   const third = await machine(t, direct, BUCKET_KEYS);

@@ -168,6 +168,17 @@ test('a command that nobody has run before gets the last set of its project, and
   );
 });
 
+test('a set is brought whole without a client, once', async (t) => {
+  const { memory, sessions, bucket, ask } = rig(t);
+  const rows = await laySet(memory, SET);
+  const bytes = rows.reduce((sum, { size }) => sum + size, 0);
+  assert.deepEqual(await sessions.bring(NAME.key), { brought: rows.length, lost: 0, bytes });
+  assert.deepEqual(await sessions.bring(NAME.key), { brought: 0, lost: 0, bytes: 0 });
+  await assert.rejects(sessions.bring(idOf('none')), NotFound);
+  bucket.isDown = true;
+  assert.deepEqual((await read(await ask())).outputs, expected(rows));
+});
+
 test('forty clients that ask at once have each chunk read once', async (t) => {
   const { memory, ask } = rig(t);
   const rows = await laySet(memory, SET);
