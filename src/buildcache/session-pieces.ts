@@ -45,6 +45,8 @@ type Chunk = {
   readonly seq: number;
   readonly loaded: Promise<Loaded | undefined>;
   readonly length: number;
+  /** Its output may only just be on its way into the store. */
+  readonly isComing: boolean;
 };
 
 /** No piece is empty. The first one is the index. A piece is lent until the next one is asked for. */
@@ -63,9 +65,9 @@ async function* piecesOf(plan: Plan): AsyncGenerator<Uint8Array, void, void> {
     piece.set(content, length + FRAME_HEAD_BYTES);
     length += FRAME_HEAD_BYTES + content.byteLength;
   };
-  for await (const { row, base, seq, loaded } of readAhead(plan)) {
+  for await (const { row, base, seq, loaded, isComing } of readAhead(plan)) {
     if (gone.has(row)) continue;
-    if (length > 0 && (await isLate(loaded))) {
+    if (isComing && length > 0 && (await isLate(loaded))) {
       // What has come must not wait for it.
       yield piece.subarray(0, length);
       length = 0;
@@ -150,7 +152,8 @@ function* chunksOf({ outputs, load }: Plan): Generator<Chunk, void, void> {
     for (let at = 0; at < size; at += CHUNK_BYTES) {
       const length = Math.min(CHUNK_BYTES, size - at);
       const seq = at / CHUNK_BYTES;
-      yield { row, base, seq, length, loaded: load(output, seq).catch(() => undefined) };
+      const loaded = load(output, seq).catch(() => undefined);
+      yield { row, base, seq, length, loaded, isComing: 'landed' in output };
     }
   }
 }

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { BUCKET_SIGNATURES_MAX, isSignature } from '../core/build-cache-wire.ts';
 import { STORED_MAIN } from '../core/cache-id.ts';
 import { isServeError, messageOf, StoreFailed } from '../core/errors.ts';
+import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import { bodyOf, type ObjectBody } from '../core/object-store.ts';
 import { type SessionAction, type SessionRow, SHORT_ID_BYTES } from '../core/session-port.ts';
@@ -166,15 +167,18 @@ function storedOutput({ store, pace }: SetUploadOptions, { outputId, blob }: Ses
       if (held?.seq !== seq) {
         const { bytes } = await store.getOutputChunk({ blob, seq, body: 'plain' });
         if (bytes === undefined) throw new StoreFailed(`cannot read output ${outputId}: it is gone`);
-        await pace(bytes.byteLength / PACK_PLAIN_BYTES_A_BYTE);
+        if (held !== undefined) freeBytes(held.bytes);
         held = { seq, bytes };
+        await pace(bytes.byteLength / PACK_PLAIN_BYTES_A_BYTE);
       }
       const from = at - seq * CHUNK_BYTES;
       const part = held.bytes.subarray(from, from + into.length);
       into.set(part);
       return part.byteLength;
     },
-    close: () => {},
+    close: () => {
+      if (held !== undefined) freeBytes(held.bytes);
+    },
   };
 }
 
