@@ -3,10 +3,11 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Packages of binaries without a licence file, and those whose file holds for them. */
+/** Packages without a licence file, and those of the same authors whose file holds for them. */
 const licensedWith: readonly (readonly [RegExp, string])[] = [
   [/^@msgpackr-extract\//, 'msgpackr-extract'],
   [/^@napi-rs\/nice-/, '@napi-rs/nice'],
+  [/^@aws-sdk\//, '@aws-sdk/credential-provider-node'],
 ];
 
 /** A repack's own licence covers its wrapper alone: texts of what its binaries hold, by package. */
