@@ -7,6 +7,7 @@ export const BUCKET_FLAGS: ReadonlySet<string> = new Set([
   's3-endpoint-url',
   's3-path-style',
   'prefix',
+  'layout',
   'u',
   'min-upload-size',
 ]);

@@ -121,12 +121,13 @@ export function findIn(
 /** What a server needs to know of a bucket. @throws {UsageError} as {@link readOptions} */
 export function readBucketOptions(
   find: FindSetting,
-): Pick<PluginOptions, 'bucket' | 'uploads' | 'uploadBytesMin'> {
+): Pick<PluginOptions, 'bucket' | 'uploads' | 'uploadBytesMin' | 'layout'> {
   const read = readerOf(find);
   return {
     bucket: readBucket(find, read),
     uploads: read('u', '4', parseUploads),
     uploadBytesMin: read('min-upload-size', '0', parseSize),
+    layout: read('layout', 'both', parseLayout),
   };
 }
 
@@ -153,7 +154,6 @@ export function readOptions(find: FindSetting): PluginOptions {
     cacheDir: resolve(find('cache-dir')?.text ?? join(home(), '.cache', 'astera')),
     remote: find('remote') && read('remote', '', parseRemote),
     ...readBucketOptions(find),
-    layout: read('layout', 'both', parseLayout),
     tokenFile: find('token-file')?.text,
     namespace: read('namespace', MAIN_NAMESPACE, parseNamespace),
     signKey: find('sign-key')?.text,

@@ -26,7 +26,7 @@ type Parts = { readonly store: Store; readonly events: Events };
 
 /** Its keys are looked for by `bucket.ready()`. */
 export function openBucketTier(
-  { address, env, uploads, outputBytesMin }: BucketConfig,
+  { address, env, uploads, outputBytesMin, hasObjects }: BucketConfig,
   config: Pick<Config, 'privatePatterns' | 'noProxyPatterns' | 'bucketPrivate'>,
   { store, events }: Parts,
 ) {
@@ -67,6 +67,7 @@ export function openBucketTier(
       isAllowed: (module) => hasPrivate || !isPrivate(module),
       answers: () => events.answers,
       outputBytesMin,
+      hasObjects,
       indexes,
       lanes: uploads,
     }),

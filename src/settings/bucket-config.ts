@@ -14,12 +14,15 @@ export type BucketConfig = {
   readonly uploads: number;
   /** Smaller outputs of builds stay here. */
   readonly outputBytesMin: number;
+  /** Whether results of builds are written as objects of their own, beside packs. */
+  readonly hasObjects: boolean;
 };
 
 /** Undefined without a bucket. @throws {UsageError} bad value, or a flag that does not go with it */
 export function readBucketConfig(settings: Settings, env: Env): BucketConfig | undefined {
-  const { bucket, uploads, uploadBytesMin } = readBucketOptions((name) => settings.find(name));
+  const { bucket, uploads, uploadBytesMin, layout } = readBucketOptions((name) => settings.find(name));
   if (bucket === undefined) return undefined;
   const address = inRegion(bucket, env);
-  return { address, env: bucketEnv(env), uploads, outputBytesMin: uploadBytesMin };
+  const hasObjects = layout === 'both';
+  return { address, env: bucketEnv(env), uploads, outputBytesMin: uploadBytesMin, hasObjects };
 }

@@ -36,6 +36,8 @@ import { NOTHING_TO_DO, type Uploaded } from './upload.ts';
 export type PumpOptions = Omit<SetUploadOptions, 'pace'> & {
   /** Answers that were given to clients so far. */
   readonly answers: () => number;
+  /** Whether actions go as objects of their own, beside packs. */
+  readonly hasObjects: boolean;
   /** Uploads at one time. */
   readonly lanes: number;
   readonly events: {
@@ -183,7 +185,9 @@ export class Pump {
   }
 
   #upload({ kind, name }: UploadRow): Promise<Uploaded> {
-    if (kind === 'action') return uploadAction(this.#options, name);
+    const { hasObjects } = this.#options;
+    if (kind === 'action')
+      return hasObjects ? uploadAction(this.#options, name) : Promise.resolve(NOTHING_TO_DO);
     if (kind === 'set') return this.#sets.run(() => uploadSet(this.#options, name));
     if (kind === 'list') return uploadList(this.#options, name);
     if (name.startsWith('sumdb/')) return uploadSumdbFile(this.#options, name);

@@ -565,7 +565,7 @@ test('a bad value for the plugin server names where it stood', () => {
 });
 
 test("a bucket is set by the cache program's flags and variables, with or without a plugin server", async () => {
-  const flags = { bucket: 'corp-go', prefix: '/a/', 'min-upload-size': '4KiB', u: '8' };
+  const flags = { bucket: 'corp-go', prefix: '/a/', 'min-upload-size': '4KiB', u: '8', layout: 'packs' };
   const env = { ...base, GOCACHE_S3_REGION: 'eu-central-1', AWS_PROFILE: 'go' };
   const { bucket } = await loadConfig({ flags, env });
   assert.deepEqual(bucket, {
@@ -579,6 +579,7 @@ test("a bucket is set by the cache program's flags and variables, with or withou
     env: { AWS_PROFILE: 'go' },
     uploads: 8,
     outputBytesMin: 4096,
+    hasObjects: false,
   });
   assert.equal(loadPlugin({ flags, env }), undefined);
   await assert.rejects(loadConfig({ flags: { bucket: 'no' }, env: base }), { name: 'UsageError' });

@@ -35,6 +35,7 @@ async function open(t: TestContext, options: Partial<PumpOptions> = {}) {
     isAllowed: (module) => !module.startsWith('corp.example/'),
     answers: () => 0,
     outputBytesMin: 0,
+    hasObjects: true,
     indexes: new PackIndexes({ bucket, wrong, clock }),
     lanes: 2,
     events: {
@@ -199,6 +200,7 @@ test('a store that can write no ends is no fault of the files: nothing more goes
     isAllowed: () => true,
     answers: () => 0,
     outputBytesMin: 0,
+    hasObjects: true,
     indexes: new PackIndexes({ bucket, wrong, clock }),
     lanes: 2,
     events,
@@ -231,7 +233,7 @@ test('rests leave nothing in memory, and a stop ends each of them', { timeout: 3
       clock,
       indexes: new PackIndexes({ bucket, wrong, clock }),
     },
-    ...{ isAllowed: () => true, answers: () => 0, outputBytesMin: 0, lanes: 1 },
+    ...{ isAllowed: () => true, answers: () => 0, outputBytesMin: 0, hasObjects: true, lanes: 1 },
     events: { uploaded: () => {}, uploadFailed: () => {}, housekeepingFailed: () => {} },
   });
   other.start();

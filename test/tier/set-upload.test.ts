@@ -27,7 +27,10 @@ const NAME = { key: idOf('key'), project: idOf('project'), label: 'go build' };
 const SIGNATURE = (letter: string) => `v1:${letter.repeat(16)}:${letter.repeat(86)}`;
 
 /** A server whose bucket is shared with others. */
-async function node(t: TestContext, { bucket = new MemoryObjectStore(), outputBytesMin = 0 } = {}) {
+async function node(
+  t: TestContext,
+  { bucket = new MemoryObjectStore(), outputBytesMin = 0, hasObjects = true } = {},
+) {
   const store = openLocalStore(join(tempDir(t), 'a.db'));
   t.after(() => store.close());
   await store.keepUploads({ isOn: true });
@@ -41,7 +44,7 @@ async function node(t: TestContext, { bucket = new MemoryObjectStore(), outputBy
     housekeepingFailed: (why: string) => told.push(why),
   };
   const pump = new Pump({
-    ...{ store, bucket, wrong, clock, indexes, events, outputBytesMin },
+    ...{ store, bucket, wrong, clock, indexes, events, outputBytesMin, hasObjects },
     ...{ isAllowed: () => true, answers: () => 0, lanes: 2 },
   });
   pump.hurry();
@@ -173,6 +176,16 @@ test('smaller outputs than --min-upload-size stay here', async (t) => {
   await session(FIRST);
   const { rows } = await packed(bucket);
   assert.deepEqual(rows, rowsOf({ large: FIRST.large }));
+});
+
+test('with --layout=packs nothing else is written', async (t) => {
+  const { bucket, session } = await node(t, { hasObjects: false });
+  await session(FIRST);
+  assert.deepEqual((await packed(bucket)).rows, rowsOf(FIRST));
+  assert.deepEqual(
+    [...bucket.objects.keys()].filter((key) => !key.startsWith('pack/')),
+    [],
+  );
 });
 
 test('signatures go along, and come to rows that lack them', async (t) => {
