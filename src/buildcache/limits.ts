@@ -14,6 +14,9 @@ export const BUILD_ACTION_HELD_MS = 60_000;
 /** Bytes of outputs that are read ahead for each stream of a session. At half, a fast line waits for the readers; at double, eight streams hold 16 MiB. */
 export const SESSION_AHEAD_BYTES_MAX = MiB;
 
+/** The same for all streams together: with many each has its part, and one chunk at least. At half, sixteen fast lines wait for the readers; at double, they hold 8 MiB more. */
+export const SESSIONS_AHEAD_BYTES_MAX = 8 * MiB;
+
 /** Chunks that are read ahead for each of them: small outputs go through the readers in batches of so many. */
 export const SESSION_AHEAD_CHUNKS_MAX = 64;
 
@@ -29,11 +32,11 @@ export const FILTER_LOADS_WAITING_MAX = 64;
 /** Actions put last that a filter remembers: a client that has it from before them is sent these alone. Four cold builds. */
 export const FILTER_ADDED_MAX = 8_192;
 
-/** Streams of sessions at one time: each holds its index, 1 MiB that is read ahead, a piece of 256 KiB, and 2 MiB to pack with. Past it a client gets a 404, and asks for outputs one by one. At half, forty clients that start together meet it. */
+/** Streams of sessions at one time: each holds its index, its part of what is read ahead, a piece of 256 KiB, and 1.6 MB to pack with. Past it a client gets a 404, and asks for outputs one by one. At half, forty clients that start together meet it. */
 export const SESSION_STREAMS_MAX = 64;
 
-/** Of these, streams that are packed with a window of 16 MiB at one time, which each holds. Others have 2 MiB, and are a tenth longer. */
-export const SESSION_LONG_WINDOWS_MAX = 1;
+/** Of these, streams that are packed with a window of 4 MiB and level 3, which hold 5 MB each. Others have 1 MiB and level 2: they are a twentieth longer, and take a quarter less CPU. At double, sixteen machines hold 14 MB more. */
+export const SESSION_LONG_WINDOWS_MAX = 4;
 
 /** Puts of deltas at one time: each holds 1 MiB here, and up to 2 in a reader. Past it an output is put whole. At half, eight clients with four uploads each meet it often; at double, they take 64 MiB. */
 export const DELTA_PUTS_MAX = 16;

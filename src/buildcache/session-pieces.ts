@@ -12,7 +12,7 @@ import type { SessionAction } from '../core/session-port.ts';
 import { BASE_BYTES, encodeFrameHead, encodeIndex, FRAME, FRAME_HEAD_BYTES } from '../core/session-wire.ts';
 import type { ComingRow } from '../core/shared-sets.ts';
 import { soon } from '../core/soon.ts';
-import { SESSION_AHEAD_BYTES_MAX, SESSION_AHEAD_CHUNKS_MAX, SESSION_LATE_MS } from './limits.ts';
+import { SESSION_AHEAD_CHUNKS_MAX, SESSION_LATE_MS } from './limits.ts';
 
 export type SessionPiecesOptions = {
   /** Stored ones, and behind them those that are on their way into the store. */
@@ -21,6 +21,8 @@ export type SessionPiecesOptions = {
   readonly bytesMax: number;
   /** One chunk of an output, which is given away. Rejects where it is gone or damaged. */
   readonly load: (output: SessionOutput, seq: number) => Promise<Loaded>;
+  /** So many bytes are read ahead now: a chunk more or less. */
+  readonly aheadBytes: () => number;
 };
 
 /** What is kept of an action while its output is sent: a slow client takes its stream for minutes. */
@@ -34,6 +36,7 @@ type Plan = {
   index: Buffer | undefined;
   readonly outputs: readonly SessionOutput[];
   readonly load: SessionPiecesOptions['load'];
+  readonly aheadBytes: SessionPiecesOptions['aheadBytes'];
 };
 
 /** A chunk, or a delta of it against the action's `base`. */
@@ -51,8 +54,8 @@ type Chunk = {
 
 /** No piece is empty. The first one is the index. A piece is lent until the next one is asked for. */
 export function sessionPieces(options: SessionPiecesOptions): AsyncGenerator<Uint8Array, void, void> {
-  const { actions, load } = options;
-  return piecesOf({ index: encodeIndex(actions), outputs: outputsOf(options), load });
+  const { actions, load, aheadBytes } = options;
+  return piecesOf({ index: encodeIndex(actions), outputs: outputsOf(options), load, aheadBytes });
 }
 
 async function* piecesOf(plan: Plan): AsyncGenerator<Uint8Array, void, void> {
@@ -116,7 +119,7 @@ async function* readAhead(plan: Plan): AsyncGenerator<Chunk, void, void> {
   const ahead: Chunk[] = [];
   let bytesAhead = 0;
   for (;;) {
-    while (ahead.length < SESSION_AHEAD_CHUNKS_MAX && bytesAhead < SESSION_AHEAD_BYTES_MAX) {
+    while (ahead.length < SESSION_AHEAD_CHUNKS_MAX && bytesAhead < plan.aheadBytes()) {
       const { value, done } = chunks.next();
       if (done === true) break;
       ahead.push(value);

@@ -11,6 +11,17 @@ import { isLate } from './session-pieces.ts';
 /** As in `Content-Encoding`. */
 export type StreamEncoding = 'identity' | 'zstd' | 'br';
 
+/** How a stream is packed. */
+export type StreamPacking = {
+  /** 2^windowLog bytes are held, in which repetitions are found. */
+  readonly windowLog: number;
+  /** zstd's. */
+  readonly level: number;
+};
+
+/** Of a zstd context, beside its window. */
+const ZSTD_OTHER_BYTES = 1024 * 1024;
+
 /** The first that we have of a client's `Accept-Encoding`. */
 export function streamEncodingOf(accepted: string): StreamEncoding {
   const names = accepted.split(',').map((one) => one.trim().toLowerCase());
@@ -19,19 +30,18 @@ export function streamEncodingOf(accepted: string): StreamEncoding {
 
 /**
  * @param pieces the first one reaches the client before the second is there; each is lent until the next one is asked for
- * @param windowLog 2^windowLog bytes are held, in which repetitions are found
  */
 export async function* encoded(
   pieces: AsyncGenerator<Uint8Array, void, void>,
   encoding: StreamEncoding,
-  windowLog: number,
+  packing: StreamPacking,
 ): AsyncGenerator<Uint8Array, void, void> {
   if (encoding === 'identity') {
     yield* pieces;
     return;
   }
   const encoder =
-    encoding === 'zstd' ? createZstdCompress(zstd(windowLog)) : createBrotliCompress(brotli(windowLog));
+    encoding === 'zstd' ? createZstdCompress(zstd(packing)) : createBrotliCompress(brotli(packing));
   const feed = async () => {
     let isFirst = true;
     for (let next = pieces.next(); ; ) {
@@ -55,7 +65,7 @@ export async function* encoded(
   } finally {
     encoder.destroy();
     await feeding;
-    if (encoding === 'zstd') noteZstdStream(2 * 2 ** windowLog);
+    if (encoding === 'zstd') noteZstdStream(2 ** packing.windowLog + ZSTD_OTHER_BYTES);
   }
 }
 
@@ -66,12 +76,12 @@ function written(encoder: Writable, piece: Uint8Array): Promise<void> {
   });
 }
 
-function zstd(windowLog: number) {
+function zstd({ windowLog, level }: StreamPacking) {
   return {
-    params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_windowLog]: windowLog },
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_windowLog]: windowLog },
   };
 }
 
-function brotli(windowLog: number) {
+function brotli({ windowLog }: StreamPacking) {
   return { params: { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_LGWIN]: windowLog } };
 }

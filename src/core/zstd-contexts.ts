@@ -34,8 +34,8 @@ export function noteZstdStream(bytes: number): void {
   setImmediate(collect, { type: 'major' });
 }
 
-/** At half, eight streams have two collections; at double, twice as much memory is held. */
-const DROPPED_BYTES_MAX = 16 * MiB;
+/** At half, four streams have two collections; at double, twice as much memory is held. */
+const DROPPED_BYTES_MAX = 8 * MiB;
 
 let droppedBytes = 0;
 

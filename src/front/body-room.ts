@@ -5,6 +5,7 @@
  * takes longer. So where there is no room, long bodies begin and go on in turns: what has not come stays with their clients.
  */
 
+import { MiB } from '../core/limits.ts';
 import {
   REQUEST_BODIES_AHEAD_BYTES,
   REQUEST_BODY_BURST_BYTES,
@@ -18,8 +19,8 @@ export class BodyRoom {
   #free: number;
   /** Of all. Those of a body that is gathered count when it is whole: before, none of it would go, and all might wait for each other. */
   #heldBytes = 0;
-  // A Set keeps the order of insertion, and deletes one in constant time.
-  readonly #waiting = new Set<() => void>();
+  // Which may go, and the bytes that may come then. A Map keeps the order of insertion, and deletes one in constant time.
+  readonly #waiting = new Map<() => void, number>();
 
   constructor(bytes = REQUEST_BODY_BYTES_HELD_MAX) {
     this.#free = bytes;
@@ -55,20 +56,24 @@ export class BodyRoom {
     this.#letIn();
   }
 
-  /** Whether it may begin or go on now; if not, `go` is called when it is its turn. */
-  mayGo(go: () => void): boolean {
+  /**
+   * Whether it may begin or go on now; if not, `go` is called when it is its turn.
+   *
+   * @param bytes that are still to come, as far as that is known
+   */
+  mayGo(go: () => void, bytes: number): boolean {
     if (this.#isTight) {
-      this.#waiting.add(go);
+      this.#waiting.set(go, bytes);
       return false;
     }
-    this.#expect();
+    this.#expect(bytes);
     return true;
   }
 
   /** Resolves when there is room for another body. */
   async turn(): Promise<void> {
     await new Promise<void>((resolve) => {
-      if (this.mayGo(resolve)) resolve();
+      if (this.mayGo(resolve, NEXT_BODY_BYTES)) resolve();
     });
   }
 
@@ -85,15 +90,22 @@ export class BodyRoom {
     while (!this.#isTight) {
       const [first] = this.#waiting;
       if (first === undefined) return;
-      this.#waiting.delete(first);
-      this.#expect();
-      first();
+      const [go, bytes] = first;
+      this.#waiting.delete(go);
+      this.#expect(bytes);
+      go();
     }
   }
 
   /** What comes now shows only in a while. */
-  #expect(): void {
-    this.#heldBytes += REQUEST_BODY_BURST_BYTES;
-    setTimeout(() => this.done(REQUEST_BODY_BURST_BYTES), REQUEST_BODY_BURST_MS).unref();
+  #expect(bytes: number): void {
+    const burst = Math.min(bytes, REQUEST_BODY_BURST_BYTES);
+    this.#heldBytes += burst;
+    const over = () => this.done(burst);
+    // After the sockets were looked at once more: a busy thread may be late.
+    setTimeout(() => setImmediate(over).unref(), REQUEST_BODY_BURST_MS).unref();
   }
 }
+
+/** A client's next body: those that wait for their turn have 64 KiB to 13 MB. */
+const NEXT_BODY_BYTES = MiB;

@@ -20,8 +20,8 @@ export const SHORT_BODY_BYTES = 64 * KiB;
 /** Bytes of all bodies that have come and are not done with: past it no long one begins. At half, packing waits for the line; at double, sixteen machines that put hold 8 MiB more. */
 export const REQUEST_BODIES_AHEAD_BYTES = 8 * MiB;
 
-/** A body that may begin or go on counts for so many bytes more, for so long: as much may come at once. At half, twice as many come together; at double, few clients keep others waiting. */
-export const REQUEST_BODY_BURST_BYTES = 512 * KiB;
+/** A body that may begin or go on counts for the rest of it, but for so many bytes at most and for so long: as much may come at once. At half, twice as many come together; at double, few clients keep others waiting. */
+export const REQUEST_BODY_BURST_BYTES = 4 * MiB;
 export const REQUEST_BODY_BURST_MS = 20;
 
 /** The most bytes of all bodies that wait for their readers, as a fast client sends some MiB before a pause works. Past it a body is refused with 503. At half, ten fast clients on loopback reach it. */

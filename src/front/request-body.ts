@@ -24,6 +24,7 @@ export type RequestBodyOptions = {
 export class RequestBody {
   readonly #res: HttpResponse;
   readonly #bytesMax: number;
+  readonly #announcedBytes: number;
   readonly #room: BodyRoom;
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
@@ -42,9 +43,10 @@ export class RequestBody {
   constructor({ res, bytesMax, announcedBytes, room }: RequestBodyOptions) {
     this.#res = res;
     this.#bytesMax = bytesMax;
+    this.#announcedBytes = announcedBytes;
     this.#room = room;
     res.onData((bytes, isLast) => this.#take(bytes, isLast));
-    if (announcedBytes <= SHORT_BODY_BYTES || room.mayGo(this.#go)) return;
+    if (announcedBytes <= SHORT_BODY_BYTES || room.mayGo(this.#go, announcedBytes)) return;
     this.#mustWait = true;
     // uWebSockets sets its timer when the handler has returned, and a pause must come after that.
     setImmediate(() => {
@@ -143,7 +145,7 @@ export class RequestBody {
   /** Goes on, or waits for its turn. */
   #resume(): void {
     if (!this.#isPaused || this.#mustWait || this.#waiting.length > 0 || this.#error !== undefined) return;
-    if (this.#room.mayGo(this.#go)) this.#go();
+    if (this.#room.mayGo(this.#go, this.#announcedBytes - this.#bytes)) this.#go();
     else this.#mustWait = true;
   }
 

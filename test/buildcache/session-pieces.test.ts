@@ -1,4 +1,5 @@
-// Goal: a stream that its client takes slowly holds none of the actions of its set: there may be 16,000, for minutes.
+// Goal: a stream that its client takes slowly holds none of the actions of its set: there may be 16,000, for minutes. It reads no more
+// ahead than it may.
 // Method: V8's collector is called while a stream waits; references that keep nothing alive tell what is left.
 
 import assert from 'node:assert/strict';
@@ -7,6 +8,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { sessionPieces } from '../../src/buildcache/session-pieces.ts';
+import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import type { SessionAction } from '../../src/core/session-port.ts';
 
 setFlagsFromString('--expose-gc');
@@ -25,8 +27,21 @@ test('once its index is out, a stream holds neither actions nor index', async ()
   void next;
 });
 
+for (const { aheadBytes, chunks } of [
+  { aheadBytes: 3 * CHUNK_BYTES, chunks: 3 },
+  { aheadBytes: 1, chunks: 1 },
+]) {
+  test(`${chunks} chunks are read ahead within ${aheadBytes} bytes`, async () => {
+    const { pieces, loads } = begin(aheadBytes);
+    await pieces.next();
+    void pieces.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(loads.length, chunks);
+  });
+}
+
 /** A stream whose chunks never come, and references to its actions. */
-function begin() {
+function begin(aheadBytes = 1e6) {
   const actions = Array.from({ length: 100 }, (_, at): SessionAction => {
     const id = createHash('sha256').update(String(at)).digest('hex');
     const times = { time: '1', storedAtMs: 0, usedAtMs: 0 };
@@ -34,6 +49,11 @@ function begin() {
     return { ...times, ...output, namespace: '', actionId: id, note: undefined };
   });
   const refs: WeakRef<object>[] = actions.map((action) => new WeakRef(action));
-  const load = () => new Promise<never>(() => {});
-  return { pieces: sessionPieces({ actions, bytesMax: 1e9, load }), refs };
+  const loads: number[] = [];
+  const load = (_output: unknown, seq: number) => {
+    loads.push(seq);
+    return new Promise<never>(() => {});
+  };
+  const pieces = sessionPieces({ actions, bytesMax: 1e9, load, aheadBytes: () => aheadBytes });
+  return { pieces, refs, loads };
 }
