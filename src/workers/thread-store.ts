@@ -81,8 +81,9 @@ export async function openThreadStore(options: ThreadStoreOptions): Promise<Thre
     threadIds: () => ({ reader: readers.threadIds, writer: writer.threadIds }),
     close: async () => {
       disk.stop();
-      await writer.close();
+      // The last connection to close takes the WAL away, which one that only reads can't.
       await readers.close();
+      await writer.close();
     },
   };
 }

@@ -2,7 +2,7 @@
 // Method: a real writer's thread; the other program is a connection of this process whose transaction stays open.
 
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { StoreFailed } from '../../src/core/errors.ts';
@@ -87,4 +87,12 @@ test('past its bound nothing is stored until the other program ends, and then al
     told.map((why) => why !== undefined),
     [true, false],
   );
+});
+
+test('a store that is closed leaves no WAL, though its readers had it open', async (t) => {
+  const { dbPath, store, put } = await openStore(t);
+  await put(0);
+  assert.equal((await store.getEntry({ key: 'k0' })).entry?.size, CHUNK_BYTES);
+  await store.close();
+  assert.equal(existsSync(`${dbPath}-wal`), false);
 });
