@@ -11,7 +11,7 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { isBuiltin } from 'node:module';
+import { createRequire, isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 import { cpuOf, type NodeMajor, type Target } from './platform.ts';
@@ -89,7 +89,7 @@ function shared({ home, tree, target, version, out }: CodeOptions) {
     banner: { js: BANNER },
     metafile: true,
     logLevel: 'warning',
-    plugins: [nativeParts(tree, target), requires({ version, node: target.node })],
+    plugins: [builtins, nativeParts(tree, target), requires({ version, node: target.node })],
   } as const satisfies BuildOptions;
 }
 
@@ -106,6 +106,27 @@ const commandLineBeside: Plugin = {
 /** What CommonJS packages expect, in each file. */
 const BANNER = `import { createRequire as createRequireHere } from 'node:module';
 const require = createRequireHere(import.meta.url), hereDirname = import.meta.dirname;`;
+
+/**
+ * Node's own modules by `require`, when the first source that uses one is run. By `import`, all that are named anywhere would be
+ * loaded first, and all of their getters read: one of `node:http` loads Node's own undici.
+ */
+const builtins: Plugin = {
+  name: 'builtins',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /./ }, ({ path, kind }) =>
+      isBuiltin(path) && kind === 'import-statement' ? { path, namespace: 'builtins' } : undefined,
+    );
+    onLoad({ filter: /./, namespace: 'builtins' }, ({ path }) => {
+      const names = Object.keys(createRequire(import.meta.url)(path)).filter((name) => /^\w+$/.test(name));
+      const exported = names.map(
+        (name) => `const ${name}_ = /* @__PURE__ */ get('${name}'); export { ${name}_ as ${name} };`,
+      );
+      const text = `const builtin = require('${path}'), get = (name) => builtin[name];\n${exported.join('\n')}\nexport default builtin;\n`;
+      return { contents: text, loader: 'js' };
+    });
+  },
+};
 
 /** Packages that look for their native part at run time get the one of the bundle's target. */
 function nativeParts(tree: string, { platform, node }: Target): Plugin {
