@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -115,6 +116,66 @@ for (const [index, [why, fault]] of FAULTS.entries()) {
     await node.stop();
   });
 }
+
+/** All of them are in the bucket, or none. */
+function endless(name: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `endless.example/${name}${i}`);
+}
+
+test('a bucket that fails while clients read from it: they notice misses alone, and what they bring arrives when it is well', async (t) => {
+  const old = endless('old', 30);
+  const first = await startNode(bucket.url, {
+    upstream: upstream.url,
+    flags: ['--prefix=midway', '--verify=off'],
+  });
+  t.after(() => first.dispose());
+  const keysOf = (modules: readonly string[]) =>
+    modules.flatMap((path) => ['info', 'mod', 'zip'].map((kind) => `${path}/@v/v1.0.0.${kind}`));
+  await Promise.all(keysOf(old).map(async (key) => (await first.get(key)).arrayBuffer()));
+  await uploaded(first);
+  await first.stop();
+
+  for (const [why, fault] of [
+    ['gone', 'gone'],
+    ['keys that ran out', s3Error(403, 'ExpiredToken')],
+    ['no answer', 'hangs'],
+  ] as const) {
+    const added = endless(`${why.replaceAll(' ', '-').toLowerCase()}-`, 10);
+    const door = await BucketDoor.open(t, bucket.url);
+    const node = await startNode(door.url, {
+      upstream: upstream.url,
+      flags: ['--prefix=midway', '--verify=off'],
+    });
+    t.after(() => node.dispose());
+    upstream.resetCounters();
+    let shut: Promise<void> | undefined;
+    const hung = new Set<ServerResponse>();
+    door.fault = (request, response) => {
+      if (door.asked.length <= 20) return false;
+      if (typeof fault !== 'string') return fault(request, response);
+      if (fault === 'gone') shut ??= door.shut();
+      else hung.add(response);
+      return true;
+    };
+    const clients = await Promise.all([0, 1].map(() => GoClient.create(node.url)));
+    for (const client of clients) t.after(() => client.dispose());
+    const names = [...old, ...added].map((path) => `${path}@v1.0.0`);
+    const results = await Promise.all(clients.map((client) => client.run('mod', 'download', ...names)));
+    for (const { code, stderr } of results) assert.equal(code, 0, `${why}: ${stderr}`);
+    const missed = keysOf(old).filter((key) => upstream.count(key) > 0).length;
+    assert.ok(missed > 0 && missed < 3 * old.length, `${why}: ${missed} came from the upstream`);
+    await shut;
+    door.fault = () => false;
+    for (const response of hung) response.destroy();
+    if (fault === 'gone') await door.reopen();
+    await uploaded(node);
+    const there = objects('midway');
+    for (const path of added)
+      for (const [kind, bytes] of Object.entries(madeUpFiles({ path, version: 'v1.0.0', contentBytes: 100 })))
+        assert.deepEqual(there.get(`${path}/@v/v1.0.0.${kind}`), bytes, `${why}: ${path} ${kind}`);
+    await node.stop();
+  }
+});
 
 test('a bucket that lies to a fresh node is asked, and the upstream gives what is right', async (t) => {
   const door = await BucketDoor.open(t, bucket.url);
