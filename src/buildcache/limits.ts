@@ -17,6 +17,9 @@ export const SESSION_AHEAD_BYTES_MAX = MiB;
 /** The same for all streams together: with many each has its part, and one chunk at least. At half, sixteen fast lines wait for the readers; at double, they hold 8 MiB more. */
 export const SESSIONS_AHEAD_BYTES_MAX = 8 * MiB;
 
+/** Chunks that streams have read and others may want soon: machines that start together want the same. At half, one that is a tenth of a second behind reads all of it again; at double, it holds 8 MiB more. */
+export const SESSIONS_SHARED_BYTES_MAX = 8 * MiB;
+
 /** Chunks that are read ahead for each of them: small outputs go through the readers in batches of so many. */
 export const SESSION_AHEAD_CHUNKS_MAX = 64;
 

@@ -1,25 +1,25 @@
 /**
  * The plain stream of a session: the index, then the outputs, read ahead of the client within bounds.
  *
- * A stream fills one buffer again and again, and frees each chunk when it is in there: what eight streams left to V8 took
- * 100 MB.
+ * A stream fills one buffer again and again, and gives each chunk back when it is in there: what eight streams left to V8
+ * took 100 MB.
  */
 
 import type { DeltaBase } from '../core/build-cache-port.ts';
-import { freeBytes } from '../core/free-bytes.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { SessionAction } from '../core/session-port.ts';
 import { BASE_BYTES, encodeFrameHead, encodeIndex, FRAME, FRAME_HEAD_BYTES } from '../core/session-wire.ts';
 import type { ComingRow } from '../core/shared-sets.ts';
 import { soon } from '../core/soon.ts';
 import { SESSION_AHEAD_CHUNKS_MAX, SESSION_LATE_MS } from './limits.ts';
+import type { LentChunk } from './shared-chunks.ts';
 
 export type SessionPiecesOptions = {
   /** Stored ones, and behind them those that are on their way into the store. */
   readonly actions: readonly (SessionAction | ComingRow)[];
   /** Outputs past so many bytes are left out. */
   readonly bytesMax: number;
-  /** One chunk of an output, which is given away. Rejects where it is gone or damaged. */
+  /** One chunk of an output. Rejects where it is gone or damaged. */
   readonly load: (output: SessionOutput, seq: number) => Promise<Loaded>;
   /** So many bytes are read ahead now: a chunk more or less. */
   readonly aheadBytes: () => number;
@@ -40,7 +40,7 @@ type Plan = {
 };
 
 /** A chunk, or a delta of it against the action's `base`. */
-export type Loaded = { readonly bytes: Uint8Array; readonly isDelta: boolean };
+export type Loaded = LentChunk & { readonly isDelta: boolean };
 
 type Chunk = {
   readonly row: number;
@@ -87,7 +87,7 @@ async function* piecesOf(plan: Plan): AsyncGenerator<Uint8Array, void, void> {
       put(row, FRAME.gone, NOTHING);
     } else {
       put(row, content.isDelta ? FRAME.delta : FRAME.bytes, bytes);
-      freeBytes(bytes);
+      content.release();
     }
   }
   if (length > 0) yield piece.subarray(0, length);

@@ -8,7 +8,8 @@ import type { ByteStream } from '../core/answer.ts';
 import type { ActionName } from '../core/build-cache-port.ts';
 import { STORED_MAIN } from '../core/cache-id.ts';
 import { isServeError, NotFound, StoreFailed } from '../core/errors.ts';
-import { CHUNK_BYTES } from '../core/limits.ts';
+import { freeBytes } from '../core/free-bytes.ts';
+import { CHUNK_BYTES, CHUNKS_PER_BLOB } from '../core/limits.ts';
 import type { Clock } from '../core/ports.ts';
 import { type SessionName, SHORT_ID_BYTES } from '../core/session-port.ts';
 import { type SessionTold, shortIdsOf } from '../core/session-wire.ts';
@@ -22,9 +23,11 @@ import {
   SESSION_LONG_WINDOWS_MAX,
   SESSION_STREAMS_MAX,
   SESSIONS_AHEAD_BYTES_MAX,
+  SESSIONS_SHARED_BYTES_MAX,
 } from './limits.ts';
 import { refuseFull } from './refuse-full.ts';
 import { type Loaded, type SessionOutput, sessionPieces } from './session-pieces.ts';
+import { SharedChunks } from './shared-chunks.ts';
 import { encoded, type StreamEncoding, type StreamPacking } from './stream-encoding.ts';
 
 export type SessionsOptions = {
@@ -58,6 +61,8 @@ export class Sessions {
   readonly #options: SessionsOptions;
   /** That are sent now. */
   #streams = 0;
+  /** Of outputs; one stream alone shares them with nobody. */
+  readonly #chunks = new SharedChunks(() => (this.#streams < 2 ? 0 : SESSIONS_SHARED_BYTES_MAX));
   /** Of these, those with a long window. */
   #longWindows = 0;
 
@@ -160,18 +165,25 @@ export class Sessions {
     if ('landed' in output) return this.#loadLanded(output, seq);
     const { store, events } = this.#options;
     const { blob, size, base } = output;
-    const { bytes, isPlain } =
-      base === undefined
-        ? { ...(await store.getOutputChunk({ blob, seq, body: 'plain' })), isPlain: true }
-        : await store.getOutputDelta({
-            output: { blob, size },
-            base: { blob: base.blob, size: base.size },
-            seq,
-          });
+    if (base === undefined) return this.#loadChunk(blob, seq);
+    const { bytes, isPlain } = await store.getOutputDelta({
+      output: { blob, size },
+      base: { blob: base.blob, size: base.size },
+      seq,
+    });
     if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
     if (seq === 0) events.buildCacheAsked('session-output', 'hit');
     if (!isPlain) events.deltaSent(Math.min(CHUNK_BYTES, size - seq * CHUNK_BYTES), bytes.byteLength);
-    return { bytes, isDelta: !isPlain };
+    return { bytes, isDelta: !isPlain, release: () => freeBytes(bytes) };
+  }
+
+  async #loadChunk(blob: number, seq: number): Promise<Loaded> {
+    const { store, events } = this.#options;
+    const read = async () => (await store.getOutputChunk({ blob, seq, body: 'plain' })).bytes;
+    const chunk = await this.#chunks.take(blob * CHUNKS_PER_BLOB + seq, read);
+    if (chunk === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
+    if (seq === 0) events.buildCacheAsked('session-output', 'hit');
+    return { ...chunk, isDelta: false };
   }
 
   /** Of an output that may only just be on its way into the store. */
@@ -187,7 +199,7 @@ export class Sessions {
     const bytes = later === undefined ? first : (await store.getOutputChunk(later)).bytes;
     if (bytes === undefined) throw new StoreFailed(`cannot read output ${outputId}: no chunk ${seq}`);
     if (seq === 0) events.buildCacheAsked('session-output', 'hit');
-    return { bytes, isDelta: false };
+    return { bytes, isDelta: false, release: () => freeBytes(bytes) };
   }
 
   /** @throws {NotFound} */
@@ -213,6 +225,7 @@ export class Sessions {
       yield* encoded(pieces, encoding, isLong ? LONG_WINDOW : SHORT_WINDOW);
     } finally {
       this.#streams--;
+      this.#chunks.trim();
       if (isLong) this.#longWindows--;
     }
   }

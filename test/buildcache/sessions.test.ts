@@ -121,6 +121,24 @@ for (const { encoding, decode } of encodings) {
   });
 }
 
+test('clients that ask together get the same, and each chunk is read about once', async (t) => {
+  const { store, put, ask } = rig(t);
+  const outputs = Array.from({ length: 12 }, () => randomBytes(CHUNK_BYTES + 1));
+  await put(outputs);
+  let reads = 0;
+  const { getOutputChunk } = store;
+  Object.assign(store, {
+    getOutputChunk: (request: Parameters<typeof getOutputChunk>[0]) => {
+      reads++;
+      return getOutputChunk(request);
+    },
+  });
+  const streams = await Promise.all([1, 2, 3, 4].map(() => ask()));
+  assert.deepEqual(new Set(streams.map(id)).size, 1);
+  // Of the first one, what is read before the second begins is kept for nobody.
+  assert.ok(reads < 3 * 24, `${reads} reads of 24 chunks`);
+});
+
 test('what the client holds is not sent, and outputs past its bound are only named', async (t) => {
   const { put, ask } = rig(t);
   const actionIds = await put([randomBytes(5), randomBytes(50), randomBytes(6)]);
