@@ -126,7 +126,13 @@ export class CacheDirectory {
     return path;
   }
 
-  /** Makes the output that of an action. @throws {Error} the directory can't be written */
+  /**
+   * Makes the output that of an action.
+   *
+   * Windows does not replace a file that another process reads just now: where that one says the same, it stays.
+   *
+   * @throws {Error} the directory can't be written
+   */
   link(actionId: string, { outputId, time }: LocalEntry): void {
     const file = this.openTemporary();
     try {
@@ -135,7 +141,7 @@ export class CacheDirectory {
       withDirectoryOf(path, () => fs.renameSync(file.path, path));
     } catch (error) {
       fs.rmSync(file.path, { force: true });
-      throw error;
+      if (this.getOwn(actionId)?.outputId !== outputId) throw error;
     } finally {
       fs.closeSync(file.fd);
     }

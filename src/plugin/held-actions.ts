@@ -5,10 +5,10 @@
  * counts for nothing: then all is sent again.
  */
 
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
 import { SESSION_ACTIONS_MAX } from '../core/limits.ts';
 import { PLUGIN_KEPT_MS_MIN } from './limits.ts';
+import { replaceFile } from './replace-file.ts';
 
 const ID_BYTES = 32;
 
@@ -42,13 +42,6 @@ export class HeldActions {
     const bytes = Buffer.concat(
       Array.from(all, (id) => Buffer.from(id, 'hex')).slice(0, SESSION_ACTIONS_MAX),
     );
-    const temporary = `${this.#path}.${process.pid}`;
-    try {
-      mkdirSync(dirname(this.#path), { recursive: true });
-      writeFileSync(temporary, bytes);
-      renameSync(temporary, this.#path);
-    } catch {
-      // All is sent again.
-    }
+    replaceFile(this.#path, bytes); // Otherwise all is sent again.
   }
 }

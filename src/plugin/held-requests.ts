@@ -64,7 +64,7 @@ export class HeldRequest {
   /** In memory. */
   bytesKept = 0;
   readonly #pieces: Buffer[] = [];
-  #file: { readonly fd: number; size: number } | undefined;
+  #file: (NamelessFile & { size: number }) | undefined;
 
   constructor(request: CacheRequest) {
     this.request = request;
@@ -85,7 +85,10 @@ export class HeldRequest {
   }
 
   close(): void {
-    if (this.#file !== undefined) fs.closeSync(this.#file.fd);
+    if (this.#file !== undefined) {
+      fs.closeSync(this.#file.fd);
+      if (this.#file.directory !== undefined) removeQuietly(this.#file.directory);
+    }
     this.#file = undefined;
   }
 
@@ -97,7 +100,7 @@ export class HeldRequest {
   /** Pieces in a file come after those in memory. False: no file has any. */
   #store(bytes: Buffer): boolean {
     try {
-      this.#file ??= { fd: openNameless(), size: 0 };
+      this.#file ??= { ...openNameless(), size: 0 };
       const { fd, size } = this.#file;
       for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at, bytes.length - at, size + at);
       this.#file.size += bytes.length;
@@ -125,15 +128,24 @@ function readAll(
   }
 }
 
-/** Gone with this process, however that ends. */
-function openNameless(): number {
+type NamelessFile = {
+  readonly fd: number;
+  /** Still there: to be removed when the file is closed. */
+  readonly directory: string | undefined;
+};
+
+/** Gone with this process, however that ends; where Windows does not remove a file that is open, when it is closed. */
+function openNameless(): NamelessFile {
   const directory = fs.mkdtempSync(join(os().tmpdir(), 'astera-connect-'));
-  const path = join(directory, 'body');
-  const fd = fs.openSync(path, 'wx+', 0o600);
+  const fd = fs.openSync(join(directory, 'body'), 'wx+', 0o600);
+  return { fd, directory: removeQuietly(directory) ? undefined : directory };
+}
+
+function removeQuietly(directory: string): boolean {
   try {
     fs.rmSync(directory, { recursive: true });
+    return true;
   } catch {
-    // Windows may not remove a directory whose file is open. It stays among the temporary ones.
+    return false;
   }
-  return fd;
 }

@@ -7,9 +7,10 @@
  */
 
 import * as fs from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { crypto } from '../core/node-modules.ts';
 import { HEADER_BYTES_MAX, HEADER_FILES_MAX, HEADER_PROGRAM_MS } from './limits.ts';
+import { replaceFile } from './replace-file.ts';
 
 /** `go` gives its own variables to the programs that it starts. */
 export type HostEnv = Readonly<Record<string, string | undefined>>;
@@ -46,7 +47,7 @@ export async function hashHost(given: HostEnv, memo: string): Promise<string> {
 /** Of `go env -w`: the flags for C, which `go` does not give on. */
 function writtenEnv(path: string | undefined): HostEnv {
   if (path === undefined || path === 'off') return {};
-  const lines = readQuietly(path).matchAll(/^((?:CGO|PKG)_[A-Z_]+)=(.*)$/gm);
+  const lines = readQuietly(path).matchAll(/^((?:CGO|PKG)_[A-Z_]+)=(.*?)\r?$/gm);
   return Object.fromEntries(Array.from(lines, ([, name, text]) => [name, text]));
 }
 
@@ -75,17 +76,17 @@ async function describeCompiler(
 async function packageDirectories(env: HostEnv): Promise<string[]> {
   const program = env.PKG_CONFIG ?? 'pkg-config';
   const text = await run(program, ['--variable', 'pc_path', 'pkg-config'], env).catch(() => '');
-  const all = `${env.PKG_CONFIG_PATH ?? ''}:${text.trim()}`.split(':');
+  const all = `${env.PKG_CONFIG_PATH ?? ''}${delimiter}${text.trim()}`.split(delimiter);
   return [...new Set(all.filter((path) => path !== '').map(realPath))].filter((path) => fs.existsSync(path));
 }
 
-/** Stdout and stderr of a program, in English. */
+/** Stdout and stderr of a program, in English, with line ends as Unix has them. */
 async function run(program: string, args: readonly string[], env: HostEnv): Promise<string> {
   const { execFile } = await import('node:child_process');
   return await new Promise((resolve, reject) => {
     const options = { env: { ...env, LC_ALL: 'C' }, timeout: HEADER_PROGRAM_MS, maxBuffer: 1024 * 1024 };
     const child = execFile(program, args, options, (error, stdout, stderr) => {
-      if (error === null) resolve(`${stdout}${stderr}`);
+      if (error === null) resolve(`${stdout}${stderr}`.replaceAll('\r\n', '\n'));
       else reject(new Error(`cannot run ${program}`));
     });
     child.stdin?.on('error', () => {}).end();
@@ -135,7 +136,7 @@ async function hashContents(headers: readonly Header[], memo: string): Promise<s
   const contents = sha256(parts);
   // A file that was changed within its time's last tick would not show.
   if (headers.every(({ mtimeMs }) => mtimeMs < Date.now() - SETTLED_MS))
-    writeQuietly(memo, `${key} ${contents}`);
+    replaceFile(memo, `${key} ${contents}`); // Otherwise they are read anew next time.
   return contents;
 }
 
@@ -154,16 +155,6 @@ function readQuietly(path: string): string {
     return fs.readFileSync(path, 'utf8');
   } catch {
     return '';
-  }
-}
-
-function writeQuietly(path: string, text: string): void {
-  const part = `${path}.${process.pid}`;
-  try {
-    fs.writeFileSync(part, text);
-    fs.renameSync(part, path);
-  } catch {
-    // Read anew next time.
   }
 }
 

@@ -3,7 +3,7 @@
  * directory for the next command, so that the server sends what was added since. The words: `core/action-filter.ts`.
  */
 
-import { readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import {
   ActionFilter,
   decodeFilterNews,
@@ -15,6 +15,7 @@ import { FILTER_FRESH_MS } from '../core/limits.ts';
 import { SHORT_ID_BYTES } from '../core/session-port.ts';
 import { soon } from '../core/soon.ts';
 import { FILTER_WAIT_MS } from './limits.ts';
+import { replaceFile } from './replace-file.ts';
 
 export type MissFilterDoors = {
   /** Where it is kept. */
@@ -105,13 +106,7 @@ export class MissFilter {
   }
 
   #keep({ epoch, serial, filter, askedAtMs }: Held): void {
-    const temporary = `${this.#doors.path}.${process.pid}`;
-    try {
-      writeFileSync(temporary, encodeFilterNews({ epoch, serial, bits: filter.bits }));
-      utimesSync(temporary, askedAtMs / 1000, askedAtMs / 1000);
-      renameSync(temporary, this.#doors.path);
-    } catch {
-      // The next command gets all of it again.
-    }
+    // Otherwise the next command gets all of it again.
+    replaceFile(this.#doors.path, encodeFilterNews({ epoch, serial, bits: filter.bits }), askedAtMs);
   }
 }

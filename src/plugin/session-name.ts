@@ -5,8 +5,9 @@
  * `go` sets all variables of `go env` in its own environment before it starts this program (cmd/go/main.go, invoke).
  */
 
-import { readFileSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
+import * as platform from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { SESSION_LABEL_LENGTH_MAX } from '../core/limits.ts';
 import { crypto } from '../core/node-modules.ts';
 import type { SessionName } from '../core/session-port.ts';
@@ -31,7 +32,7 @@ export function nameSession({ env, directory, argv }: GoCommand): CommandName {
   const settings = SETTINGS.map((name) => `${name}=${env[name] ?? ''}`);
   const module = sha256([path, ...settings]);
   const project = sha256([path, verb, ...flags, ...settings]);
-  const key = sha256([project, root === undefined ? '' : relative(root, directory), ...words]);
+  const key = sha256([project, root === undefined ? '' : placeIn(root, directory), ...words]);
   // All readers of the build cache may see it, so it names no module.
   const label = ['go', verb, target, env.GOVERSION ?? '', ...factsOf(env)]
     .filter((word) => word !== '')
@@ -46,8 +47,22 @@ export function nameSession({ env, directory, argv }: GoCommand): CommandName {
 
 /** Of the command that has started this process. */
 export function nameOwnSession(env: GoCommand['env']): CommandName {
-  // PWD has the name that `go` was started under; the kernel's has links resolved.
-  return nameSession({ env, directory: env.PWD ?? process.cwd(), argv: parentArgv(process.ppid) });
+  return nameSession({ env, directory: ownDirectory(env.PWD), argv: parentArgv(process.ppid) });
+}
+
+/**
+ * PWD has the name that `go` was started under; the kernel's has links resolved. As os.Getwd does it, PWD counts only where it is
+ * this directory: `make -C` leaves it as it was, and on Windows nobody but some shells sets it.
+ */
+export function ownDirectory(pwd: string | undefined): string {
+  const own = process.cwd();
+  if (pwd === undefined || process.platform === 'win32' || !isAbsolute(pwd)) return own;
+  try {
+    const [here, there] = [statSync(own), statSync(pwd)];
+    return here.ino === there.ino && here.dev === there.dev ? pwd : own;
+  } catch {
+    return own;
+  }
 }
 
 /**
@@ -107,6 +122,15 @@ function findModule(directory: string): { readonly root: string | undefined; rea
       if (root === dirname(root)) return { root: undefined, path: '' };
     }
   }
+}
+
+/** Where a directory is below a root: the same for machines of all kinds. */
+export function placeIn(
+  root: string,
+  directory: string,
+  { relative, sep }: Pick<typeof platform, 'relative' | 'sep'> = platform,
+): string {
+  return relative(root, directory).replaceAll(sep, '/');
 }
 
 type Command = {
