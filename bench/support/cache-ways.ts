@@ -24,8 +24,10 @@ export async function ensurePeers(): Promise<void> {
   }
 }
 
-/** What the bench builds: packages of the standard library, or the large project's. */
-export type Built = 'std' | 'large';
+/** What the bench builds: what encoding/json or net/http import, 68 and 186 packages, or the large project. */
+export type Built = keyof typeof IMPORTS | 'large';
+
+const IMPORTS = { json: 'encoding/json', std: 'net/http' } as const;
 
 /**
  * A client of its own project. The large one is a library, so that nothing is linked. Its pins are for `go mod tidy`, and some
@@ -46,7 +48,8 @@ export async function project(of: Built, program: string, env: Readonly<Record<s
   });
   if (of === 'large') await go.take('large', 'whole');
   const main = join(go.project, 'main.go');
-  const text = of === 'large' ? readFileSync(main, 'utf8') : `package main\n\nimport (\n\t_ "net/http"\n)\n`;
+  const text =
+    of === 'large' ? readFileSync(main, 'utf8') : `package main\n\nimport (\n\t_ "${IMPORTS[of]}"\n)\n`;
   const library = text.replace('package main', 'package large').replace('func main() {}', '');
   writeFileSync(main, library.replace(/^.*(charmbracelet|cmd\/stringer).*\n/gm, ''));
   return go;
