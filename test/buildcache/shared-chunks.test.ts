@@ -17,7 +17,8 @@ function rig(bytesMax: number) {
       reads.push(id);
       return new Uint8Array(SIZE).fill(id);
     });
-    assert.ok(chunk?.bytes.every((byte) => byte === id));
+    assert.ok(chunk !== undefined);
+    assert.ok(chunk.bytes.every((byte) => byte === id));
     return chunk;
   };
   return { chunks, bounds, reads, take };
