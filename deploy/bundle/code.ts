@@ -3,6 +3,7 @@
  *
  *     dist/main.js                 the entry: it turns the compile cache on, and loads the next one
  *     dist/parts/command-line.js   the main thread: each command, and code that is run when it is used
+ *     dist/parts/aws.js            what finds keys for a bucket
  *     dist/parts/*-worker.js       thread entries
  *     dist/parts/worker.js         Piscina's own
  *     dist/parts/*.node            native parts
@@ -50,10 +51,20 @@ export async function buildCode(options: CodeOptions): Promise<string[]> {
     build({
       ...shared(options),
       entryPoints: [{ in: 'src/main.ts', out: 'main' }],
-      plugins: [...shared(options).plugins, commandLineBeside],
+      plugins: [beside({ './command-line.ts': COMMAND_LINE }), ...shared(options).plugins],
     }),
     // One file. In parts that others share it was some 75, and each costs a start 0.5 ms of CPU.
-    build({ ...shared(options), entryPoints: [{ in: 'src/command-line.ts', out: 'parts/command-line' }] }),
+    build({
+      ...shared(options),
+      entryPoints: [{ in: 'src/command-line.ts', out: 'parts/command-line' }],
+      plugins: [beside({ [AWS]: AWS_BESIDE }), ...shared(options).plugins],
+    }),
+    // A quarter of all code, which only a server with a bucket and no keys of its own runs.
+    build({
+      ...shared(options),
+      stdin: { contents: `export { defaultProvider } from '${AWS}';`, resolveDir: home },
+      entryNames: 'parts/aws',
+    }),
     build({
       ...shared(options),
       entryPoints: [
@@ -96,12 +107,22 @@ function shared({ home, tree, target, version, out }: CodeOptions) {
 /** Where the entry finds what it loads when the compile cache is on. */
 const COMMAND_LINE = './parts/command-line.js';
 
-const commandLineBeside: Plugin = {
-  name: 'command-line-beside',
-  setup({ onResolve }) {
-    onResolve({ filter: /^\.\/command-line\.ts$/ }, () => ({ path: COMMAND_LINE, external: true }));
-  },
-};
+/** The package that finds keys for a bucket, and where the main thread's file finds that. */
+const AWS = '@aws-sdk/credential-provider-node';
+const AWS_BESIDE = './aws.js';
+
+/** Imports that stay imports, of files that other builds make: their paths there by those in the sources. */
+function beside(paths: Readonly<Record<string, string>>): Plugin {
+  return {
+    name: 'beside',
+    setup({ onResolve }) {
+      onResolve({ filter: /./ }, ({ path, kind }) => {
+        const file = kind === 'dynamic-import' ? paths[path] : undefined;
+        return file === undefined ? undefined : { path: file, external: true };
+      });
+    },
+  };
+}
 
 /** What CommonJS packages expect, in each file. */
 const BANNER = `import { createRequire as createRequireHere } from 'node:module';
@@ -194,7 +215,7 @@ function requires({ version, node }: { version: string; node: NodeMajor }): Plug
 function checkOutputs({ outputs }: Metafile): void {
   for (const [file, { imports }] of Object.entries(outputs)) {
     for (const { path, external } of imports) {
-      if (external && !isBuiltin(path) && path !== COMMAND_LINE)
+      if (external && !isBuiltin(path) && path !== COMMAND_LINE && path !== AWS_BESIDE)
         throw new Error(`cannot bundle ${file}: it needs ${path} beside it`);
     }
   }
