@@ -198,6 +198,8 @@ for (const [name, command] of [
     child.stdin.write('{"ID":1,"Command":"close"}\n');
     assert.match(await text(reader.stdout), /\{"ID":1\}\n$/);
     assert.equal(child.exitCode, null);
+    child.kill('SIGKILL'); // It goes on to trim its directory, which goes with the test.
+    await once(child, 'exit');
   });
 }
 
