@@ -21,6 +21,8 @@ import {
 } from '../../src/core/puts-wire.ts';
 import {
   LABEL_HEADER,
+  PACKED_FORM,
+  PACKED_HEADER,
   PREFETCH_HEADER,
   PROJECT_HEADER,
   sessionPath,
@@ -81,7 +83,7 @@ class Machine {
     const headers = {
       [PROJECT_HEADER]: this.#key,
       [PREFETCH_HEADER]: String(2 ** 30),
-      ...(this.#load.isFar && { 'accept-encoding': 'zstd' }),
+      ...(this.#load.isFar && { 'accept-encoding': 'zstd', [PACKED_HEADER]: PACKED_FORM }),
     };
     return this.#send('POST', sessionPath(this.#key), headers, Buffer.alloc(0));
   }

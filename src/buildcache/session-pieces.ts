@@ -6,6 +6,7 @@
  */
 
 import type { DeltaBase } from '../core/build-cache-port.ts';
+import { FRAME_BYTES_MAX } from '../core/build-cache-wire.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { SessionAction } from '../core/session-port.ts';
 import { BASE_BYTES, encodeFrameHead, encodeIndex, FRAME, FRAME_HEAD_BYTES } from '../core/session-wire.ts';
@@ -27,7 +28,7 @@ export type SessionPiecesOptions = {
 
 /** What is kept of an action while its output is sent: a slow client takes its stream for minutes. */
 export type SessionOutput = { readonly row: number; readonly size: number } & (
-  | Pick<SessionAction, 'blob' | 'base'>
+  | Pick<SessionAction, 'blob' | 'base' | 'encoding'>
   | (Pick<ComingRow, 'outputId' | 'landed'> & { readonly base?: never })
 );
 
@@ -39,8 +40,8 @@ type Plan = {
   readonly aheadBytes: SessionPiecesOptions['aheadBytes'];
 };
 
-/** A chunk, or a delta of it against the action's `base`. */
-export type Loaded = LentChunk & { readonly isDelta: boolean };
+/** A chunk, plain or packed as the store has it, or a delta of it against the action's `base`. */
+export type Loaded = LentChunk & { readonly kind: 'bytes' | 'packed' | 'delta' };
 
 type Chunk = {
   readonly row: number;
@@ -86,7 +87,7 @@ async function* piecesOf(plan: Plan): AsyncGenerator<Uint8Array, void, void> {
       gone.add(row);
       put(row, FRAME.gone, NOTHING);
     } else {
-      put(row, content.isDelta ? FRAME.delta : FRAME.bytes, bytes);
+      put(row, FRAME[content.kind], bytes);
       content.release();
     }
   }
@@ -111,7 +112,7 @@ const NOTHING = new Uint8Array(0);
 const HEADS_BYTES = 2 * FRAME_HEAD_BYTES + BASE_BYTES;
 
 /** One chunk and its heads. Small outputs go out together: each piece is a call into uWebSockets or zlib. */
-const PIECE_BYTES = CHUNK_BYTES + HEADS_BYTES;
+const PIECE_BYTES = FRAME_BYTES_MAX + HEADS_BYTES;
 
 /** Each of `loaded` is awaited, or nobody wants it. */
 async function* readAhead(plan: Plan): AsyncGenerator<Chunk, void, void> {
@@ -143,8 +144,8 @@ function outputsOf({ actions, bytesMax }: SessionPiecesOptions): SessionOutput[]
     left -= size;
     if (size === 0) return [];
     if ('landed' in action) return [{ row, size, outputId, landed: action.landed }];
-    const { blob, base } = action;
-    return [{ row, size, blob, ...(base !== undefined && { base }) }];
+    const { blob, base, encoding } = action;
+    return [{ row, size, blob, encoding, ...(base !== undefined && { base }) }];
   });
 }
 

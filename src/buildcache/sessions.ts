@@ -55,6 +55,8 @@ export type SessionQuestion = Pick<SessionName, 'key' | 'project'> & {
   readonly encoding: StreamEncoding;
   /** Whether it takes deltas against outputs of actions that it has. */
   readonly takesDeltas: boolean;
+  /** Whether it takes chunks packed each by itself. */
+  readonly takesPacked: boolean;
 };
 
 export class Sessions {
@@ -63,6 +65,10 @@ export class Sessions {
   #streams = 0;
   /** Of outputs; one stream alone shares them with nobody. */
   readonly #chunks = new SharedChunks(() => (this.#streams < 2 ? 0 : SESSIONS_SHARED_BYTES_MAX));
+  /** The same, as the store has them. */
+  readonly #packedChunks = new SharedChunks(() => (this.#streams < 2 ? 0 : SESSIONS_SHARED_BYTES_MAX / 4));
+  /** Streams that were just told that they will be packed as one, and have perhaps not begun. */
+  #soonPacked = 0;
   /** Of these, those with a long window. */
   #longWindows = 0;
 
@@ -95,7 +101,13 @@ export class Sessions {
    *
    * @throws {NotFound} nobody has put such a session, or too many are sent now: a client then asks for each action alone
    */
-  async stream({ bytesMax, encoding, takesDeltas, ...question }: SessionQuestion): Promise<ByteStream> {
+  async stream({
+    bytesMax,
+    encoding: asked,
+    takesDeltas,
+    takesPacked,
+    ...question
+  }: SessionQuestion): Promise<SessionBody> {
     const { store, used, clock, events } = this.#options;
     this.#refuseFull();
     const shared = await this.#findShared(question);
@@ -110,7 +122,9 @@ export class Sessions {
     const coming =
       shared === undefined ? [] : bringOthers(shared, { actions, held: question.held, bytesMax });
     if (session === undefined && shared !== undefined) this.#keepOthers(question, shared);
-    const load = (output: SessionOutput, seq: number) => this.#load(output, seq);
+    const isPacked = takesPacked && asked !== 'identity' && !this.#mayRepack();
+    const encoding = isPacked ? 'identity' : asked;
+    const load = (output: SessionOutput, seq: number) => this.#load(output, seq, isPacked);
     // They keep no actions: of these there are many, and a slow client takes minutes.
     const pieces = sessionPieces({
       actions: [...actions, ...coming],
@@ -118,7 +132,7 @@ export class Sessions {
       load,
       aheadBytes: () => this.#aheadBytes(),
     });
-    return new GeneratedBody(this.#counted(pieces, encoding));
+    return { body: new GeneratedBody(this.#counted(pieces, encoding)), encoding };
   }
 
   /**
@@ -161,29 +175,35 @@ export class Sessions {
   }
 
   /** Past the memory: whoever got an output here does not ask for it again, and modules would have to leave. */
-  async #load(output: SessionOutput, seq: number): Promise<Loaded> {
+  async #load(output: SessionOutput, seq: number, isPacked: boolean): Promise<Loaded> {
     if ('landed' in output) return this.#loadLanded(output, seq);
     const { store, events } = this.#options;
-    const { blob, size, base } = output;
-    if (base === undefined) return this.#loadChunk(blob, seq);
+    const { blob, size, base, encoding } = output;
+    const form = isPacked && encoding === 'zstd' ? 'stored' : 'plain';
+    if (base === undefined) return this.#loadChunk(blob, seq, form);
     const { bytes, isPlain } = await store.getOutputDelta({
       output: { blob, size },
       base: { blob: base.blob, size: base.size },
       seq,
     });
     if (bytes === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
+    if (isPlain && form === 'stored') {
+      freeBytes(bytes);
+      return this.#loadChunk(blob, seq, form);
+    }
     if (seq === 0) events.buildCacheAsked('session-output', 'hit');
     if (!isPlain) events.deltaSent(Math.min(CHUNK_BYTES, size - seq * CHUNK_BYTES), bytes.byteLength);
-    return { bytes, isDelta: !isPlain, release: () => freeBytes(bytes) };
+    return { bytes, kind: isPlain ? 'bytes' : 'delta', release: () => freeBytes(bytes) };
   }
 
-  async #loadChunk(blob: number, seq: number): Promise<Loaded> {
+  async #loadChunk(blob: number, seq: number, form: 'stored' | 'plain'): Promise<Loaded> {
     const { store, events } = this.#options;
-    const read = async () => (await store.getOutputChunk({ blob, seq, body: 'plain' })).bytes;
-    const chunk = await this.#chunks.take(blob * CHUNKS_PER_BLOB + seq, read);
+    const read = async () => (await store.getOutputChunk({ blob, seq, body: form })).bytes;
+    const chunks = form === 'plain' ? this.#chunks : this.#packedChunks;
+    const chunk = await chunks.take(blob * CHUNKS_PER_BLOB + seq, read);
     if (chunk === undefined) throw new StoreFailed(`cannot read blob ${blob}: no chunk ${seq}`);
     if (seq === 0) events.buildCacheAsked('session-output', 'hit');
-    return { ...chunk, isDelta: false };
+    return { ...chunk, kind: form === 'plain' ? 'bytes' : 'packed' };
   }
 
   /** Of an output that may only just be on its way into the store. */
@@ -199,7 +219,7 @@ export class Sessions {
     const bytes = later === undefined ? first : (await store.getOutputChunk(later)).bytes;
     if (bytes === undefined) throw new StoreFailed(`cannot read output ${outputId}: no chunk ${seq}`);
     if (seq === 0) events.buildCacheAsked('session-output', 'hit');
-    return { bytes, isDelta: false, release: () => freeBytes(bytes) };
+    return { bytes, kind: 'bytes', release: () => freeBytes(bytes) };
   }
 
   /** @throws {NotFound} */
@@ -214,6 +234,14 @@ export class Sessions {
     return Math.min(SESSION_AHEAD_BYTES_MAX, SESSIONS_AHEAD_BYTES_MAX / Math.max(1, this.#streams));
   }
 
+  /** Whether one more stream may be packed as one. Those that ask at the same time are told one after the other. */
+  #mayRepack(): boolean {
+    if (this.#longWindows + this.#soonPacked >= SESSION_LONG_WINDOWS_MAX) return false;
+    this.#soonPacked++;
+    setTimeout(() => this.#soonPacked--, SESSION_BEGIN_MS).unref();
+    return true;
+  }
+
   async *#counted(
     pieces: AsyncGenerator<Uint8Array, void, void>,
     encoding: StreamEncoding,
@@ -226,12 +254,19 @@ export class Sessions {
     } finally {
       this.#streams--;
       this.#chunks.trim();
+      this.#packedChunks.trim();
       if (isLong) this.#longWindows--;
     }
   }
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** `encoding`: of the body. */
+export type SessionBody = { readonly body: ByteStream; readonly encoding: StreamEncoding };
+
+/** A stream begins as soon as its answer does. */
+const SESSION_BEGIN_MS = 100;
 
 type SharedQuestion = Pick<SessionQuestion, 'namespaces' | 'key' | 'project'>;
 

@@ -26,6 +26,8 @@
  * Where the client has DELTA_HEADER, a row's first frame may be of the kind `base`: 32 bytes, the ID of an output that the
  * client has, as it has an action with it. Then each other frame of the row brings CHUNK_BYTES of the output, the last one
  * less; one of the kind `delta` as a delta against that output (`core/delta.ts`).
+ * Where the client has PACKED_HEADER and the stream no `Content-Encoding`, frames may be of the kind `packed`: a chunk as a zstd
+ * frame, as `core/build-cache-wire.ts` has it.
  * An empty output has none. A frame of the kind `gone` says that the rest of a row does not come. Outputs past the bytes
  * of PREFETCH_HEADER are left out, though their rows are there. A client checks each output by its SHA-256; a wrong one
  * is dropped, and the stream goes on.
@@ -51,6 +53,10 @@ export const PREFETCH_HEADER = 'astera-prefetch';
 /** The client takes deltas of this form. A server that knows no deltas, or others, sends none. */
 export const DELTA_HEADER = 'astera-delta';
 export const DELTA_FORM = '1';
+
+/** The client takes chunks packed each by itself, in this form. */
+export const PACKED_HEADER = 'astera-packed';
+export const PACKED_FORM = '1';
 
 /** The path of the list of sessions. */
 export const SESSIONS_PATH = '/cache/sessions';
@@ -122,7 +128,7 @@ export function decodeIndex(bytes: Buffer): IndexRow[] {
 export const STREAM_WINDOW_LOG_MAX = 24;
 
 /** Kinds of frames. */
-export const FRAME = { bytes: 0, gone: 1, base: 2, delta: 3 } as const;
+export const FRAME = { bytes: 0, gone: 1, base: 2, delta: 3, packed: 4 } as const;
 
 /** Bytes of a frame of the kind `base`. */
 export const BASE_BYTES = 32;

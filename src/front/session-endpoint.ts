@@ -14,6 +14,8 @@ import {
   isLabel,
   isSessionKey,
   LABEL_HEADER,
+  PACKED_FORM,
+  PACKED_HEADER,
   PREFETCH_HEADER,
   PROJECT_HEADER,
   SESSIONS_PATH,
@@ -81,20 +83,21 @@ export class SessionEndpoint implements Endpoint {
     const shortIds = await client.takenBody.whole();
     if (shortIds.byteLength % SHORT_ID_BYTES !== 0)
       throw new BadRequest('cannot read session: a short ID is cut');
-    const { project, label, apart, bytesMax, encoding, takesDeltas } = said;
+    const { project, label, apart, bytesMax, takesDeltas, takesPacked } = said;
     if (client.method === 'PUT') {
       const name = { key, project, label, namespace: storedNamespace(namespace) };
       await sessions.put({ ...name, actions: shortIds, apart });
       responder.text(client, 201, 'noted\n', { route: 'cache-session' });
       return;
     }
-    const body = await sessions.stream({
+    const { body, encoding } = await sessions.stream({
       key,
       project,
       namespaces: searched(namespace),
       bytesMax,
-      encoding,
+      encoding: said.encoding,
       takesDeltas,
+      takesPacked,
       held: shortIds,
     });
     client.visibility = 'private';
@@ -118,6 +121,7 @@ type SessionHeaders = {
   readonly bytesMax: number;
   readonly encoding: StreamEncoding;
   readonly takesDeltas: boolean;
+  readonly takesPacked: boolean;
 };
 
 /** @throws {BadRequest} a malformed header */
@@ -137,5 +141,6 @@ function readHeaders(header: (name: string) => string): SessionHeaders {
     bytesMax: Number(bytesMax),
     encoding: streamEncodingOf(header('accept-encoding')),
     takesDeltas: header(DELTA_HEADER) === DELTA_FORM,
+    takesPacked: header(PACKED_HEADER) === PACKED_FORM,
   };
 }

@@ -56,12 +56,16 @@ export async function packOutput(entry: LocalEntry): Promise<PackedOutput | unde
  * @throws {Error} it is no body of such frames
  */
 export async function* unpacked(body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, void> {
+  for await (const frame of zstdFrames(body, FRAME_BYTES_MAX)) yield unpackFrame(frame);
+}
+
+/** The content of one frame. @throws {Error} it can't be unpacked, or has over CHUNK_BYTES of content */
+export function unpackFrame(frame: Uint8Array): Buffer {
   const { zstdDecompressSync, constants } = zlib();
   const params = { [constants.ZSTD_d_windowLogMax]: FRAME_WINDOW_LOG_MAX };
-  for await (const frame of zstdFrames(body, FRAME_BYTES_MAX)) {
-    yield zstdDecompressSync(frame, { maxOutputLength: CHUNK_BYTES, params });
-    noteZstdCall();
-  }
+  const content = zstdDecompressSync(frame, { maxOutputLength: CHUNK_BYTES, params });
+  noteZstdCall();
+  return content;
 }
 
 async function* framesOf({ path, size }: LocalEntry): AsyncGenerator<Uint8Array, void, void> {

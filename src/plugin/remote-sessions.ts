@@ -10,6 +10,8 @@ import {
   DELTA_FORM,
   DELTA_HEADER,
   LABEL_HEADER,
+  PACKED_FORM,
+  PACKED_HEADER,
   PREFETCH_HEADER,
   PROJECT_HEADER,
   sessionPath,
@@ -76,7 +78,9 @@ export class RemoteSessions {
         [PROJECT_HEADER]: project,
         [PREFETCH_HEADER]: String(bytesMax),
         ...((await this.#isFar()) && {
-          'accept-encoding': hasZstd() ? 'zstd' : 'br',
+          ...(hasZstd()
+            ? { 'accept-encoding': 'zstd', [PACKED_HEADER]: PACKED_FORM }
+            : { 'accept-encoding': 'br' }),
           ...(takesDeltas && { [DELTA_HEADER]: DELTA_FORM }),
         }),
       };

@@ -1,5 +1,6 @@
 /** Reads the stream of a session: the index, then frames, whose bytes are handed on as they come. The wire: `core/session-wire.ts`. */
 
+import { FRAME_BYTES_MAX } from '../core/build-cache-wire.ts';
 import {
   BASE_BYTES,
   decodeFrameHead,
@@ -9,6 +10,7 @@ import {
   type IndexRow,
 } from '../core/session-wire.ts';
 import { SESSION_DELTA_BYTES_MAX, SESSION_INDEX_BYTES_MAX } from './limits.ts';
+import { unpackFrame } from './packed-output.ts';
 
 export type StreamSink = {
   /** Comes first, once. */
@@ -83,8 +85,21 @@ export class SessionStream {
     if (whole === undefined) return rest;
     this.#left = 0;
     if (this.#kind === FRAME.base) this.#sink.onBase(this.#row, whole.toString('hex'));
-    else this.#sink.onDelta(this.#row, whole);
+    else if (this.#kind === FRAME.delta) this.#sink.onDelta(this.#row, whole);
+    else this.#unpack(whole);
     return rest;
+  }
+
+  /** A frame that can't be unpacked costs its row alone. */
+  #unpack(frame: Buffer): void {
+    let content: Buffer;
+    try {
+      content = unpackFrame(frame);
+    } catch {
+      this.#sink.onGone(this.#row);
+      return;
+    }
+    this.#sink.onBytes(this.#row, content);
   }
 
   /** `whole`: so many bytes, once they have come. */
@@ -103,5 +118,6 @@ export class SessionStream {
 
 function isFrame(kind: number, length: number): boolean {
   if (kind === FRAME.base) return length === BASE_BYTES;
+  if (kind === FRAME.packed) return length <= FRAME_BYTES_MAX;
   return kind === FRAME.bytes || (kind === FRAME.delta && length <= SESSION_DELTA_BYTES_MAX);
 }

@@ -5,16 +5,22 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { brotliDecompressSync, zstdDecompressSync } from 'node:zlib';
+import { brotliDecompressSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { lastUseOfActions } from '../../src/buildcache/last-use-of-actions.ts';
-import { SESSION_STREAMS_MAX } from '../../src/buildcache/limits.ts';
+import { SESSION_LONG_WINDOWS_MAX, SESSION_STREAMS_MAX } from '../../src/buildcache/limits.ts';
 import { packedChunks, uploadOutput } from '../../src/buildcache/output-upload.ts';
 import { Sessions } from '../../src/buildcache/sessions.ts';
 import { type StreamEncoding, streamEncodingOf } from '../../src/buildcache/stream-encoding.ts';
 import { decodeDelta } from '../../src/core/delta.ts';
 import { Busy, NotFound, StoreFailed } from '../../src/core/errors.ts';
 import { CHUNK_BYTES } from '../../src/core/limits.ts';
-import { type IndexRow, shortIdsOf } from '../../src/core/session-wire.ts';
+import {
+  encodeFrameHead,
+  encodeIndex,
+  FRAME,
+  type IndexRow,
+  shortIdsOf,
+} from '../../src/core/session-wire.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { SessionStream } from '../../src/plugin/session-stream.ts';
 import { FakeClock, openLocalStore, readAll, SeenEvents } from '../support/fakes.ts';
@@ -23,6 +29,7 @@ import { tempDir } from '../support/temp-dir.ts';
 
 const NAME = { key: id('key'), project: id('project') };
 const HOUR_MS = 3_600_000;
+const NOTHING = new Uint8Array(0);
 
 function id(bytes: string | Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -55,9 +62,18 @@ function rig(t: TestContext) {
     encoding = 'identity' as StreamEncoding,
     namespaces = [''],
     takesDeltas = false,
+    takesPacked = false,
   } = {}) => {
-    const question = { ...NAME, namespaces, held: shortIdsOf(held), bytesMax, encoding, takesDeltas };
-    return Buffer.from(await readAll(await sessions.stream(question)));
+    const question = {
+      ...NAME,
+      namespaces,
+      held: shortIdsOf(held),
+      bytesMax,
+      encoding,
+      takesDeltas,
+      takesPacked,
+    };
+    return Buffer.from(await readAll((await sessions.stream(question)).body));
   };
   return { store, clock, used, sessions, metrics, put, ask };
 }
@@ -139,6 +155,47 @@ test('clients that ask together get the same, and each chunk is read about once'
   assert.ok(reads < 3 * 24, `${reads} reads of 24 chunks`);
 });
 
+test('past the bound of streams that are packed as one, chunks go as they are stored to clients that take them so', async (t) => {
+  const { sessions, put, ask } = rig(t);
+  const text = Buffer.from(randomBytes(50_000).toString('hex'));
+  const outputs = [
+    text,
+    Buffer.concat([text, randomBytes(CHUNK_BYTES)]),
+    randomBytes(3 * CHUNK_BYTES),
+    Buffer.alloc(900_000, text),
+  ];
+  await put(outputs);
+  const question = {
+    ...NAME,
+    namespaces: [''],
+    held: NOTHING,
+    bytesMax: 1e9,
+    encoding: 'zstd',
+    takesDeltas: false,
+  } as const;
+  const open = (takesPacked: boolean) => sessions.stream({ ...question, takesPacked });
+  const others = await Promise.all(Array.from({ length: SESSION_LONG_WINDOWS_MAX }, () => open(true)));
+  assert.deepEqual(new Set(others.map(({ encoding }) => encoding)), new Set(['zstd']));
+  const { body, encoding } = await open(true);
+  assert.equal(encoding, 'identity');
+  assert.equal((await open(false)).encoding, 'zstd', 'it takes nothing else');
+  const stream = Buffer.from(await readAll(body));
+  assert.ok(stream.length < (await ask()).length - 500_000, `${stream.length} bytes`);
+  const got = read(stream);
+  for (const [row, { outputId }] of got.rows.entries())
+    assert.equal(id(got.outputs.get(row) ?? ''), outputId);
+  assert.equal(got.outputs.size, outputs.length);
+});
+
+test('a packed chunk that can not be unpacked costs its row alone', () => {
+  const frame = (row: number, content: Buffer) =>
+    Buffer.concat([encodeFrameHead({ row, kind: FRAME.packed, length: content.length }), content]);
+  const good = zstdCompressSync(Buffer.from('good'));
+  const stream = Buffer.concat([encodeIndex([]), frame(1, randomBytes(100)), frame(2, good)]);
+  const { gone, outputs } = read(stream);
+  assert.deepEqual([gone, outputs.get(2)?.toString()], [[1], 'good']);
+});
+
 test('what the client holds is not sent, and outputs past its bound are only named', async (t) => {
   const { put, ask } = rig(t);
   const actionIds = await put([randomBytes(5), randomBytes(50), randomBytes(6)]);
@@ -193,8 +250,9 @@ for (const encoding of ['identity', 'zstd', 'br'] as const) {
       bytesMax: 1e9,
       encoding,
       takesDeltas: false,
+      takesPacked: false,
     };
-    const body = await sessions.stream(question);
+    const { body } = await sessions.stream(question);
     await body.at(0);
     body.close?.();
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -206,7 +264,8 @@ test('past the bound of streams a session is a miss, and the store is not asked,
   const { store, sessions, put, ask } = rig(t);
   await put([randomBytes(10)]);
   const question = { ...NAME, namespaces: [''], held: new Uint8Array(0), bytesMax: 1e9, takesDeltas: false };
-  const open = () => sessions.stream({ ...question, encoding: 'identity' });
+  const plain = { encoding: 'identity', takesPacked: false } as const;
+  const open = async () => (await sessions.stream({ ...question, ...plain })).body;
   const others = await Promise.all(Array.from({ length: SESSION_STREAMS_MAX }, open));
   for (const other of others) await other.at(0);
   const asked = store.calls.length;

@@ -74,7 +74,8 @@ function rig(
   });
   const ask = async ({ held = [] as string[], bytesMax = 1e12, namespaces = [''], name = NAME } = {}) => {
     const question = { ...name, namespaces, held: shortIdsOf(held), bytesMax };
-    return sessions.stream({ ...question, encoding: 'identity', takesDeltas: false });
+    const form = { encoding: 'identity', takesDeltas: false, takesPacked: false } as const;
+    return (await sessions.stream({ ...question, ...form })).body;
   };
   return { store, memory, bucket, clock, told, indexes, arrivals, actions, sessions, ask };
 }
