@@ -38,8 +38,8 @@ export const FILTER_ADDED_MAX = 8_192;
 /** Streams of sessions at one time: each holds its index, its part of what is read ahead, a piece of 256 KiB, and 1.6 MB to pack with. Past it a client gets a 404, and asks for outputs one by one. At half, forty clients that start together meet it. */
 export const SESSION_STREAMS_MAX = 64;
 
-/** Of these, streams that are packed as one with a window of 4 MiB and level 3, which hold 5 MB each. Others get chunks as they are stored, or, if they don't take them, 1 MiB and level 2: they are a twentieth longer. At double, sixteen machines hold 20 MB more, and take twice the CPU. */
-export const SESSION_LONG_WINDOWS_MAX = 4;
+/** Of these, streams that are packed as one with a window of 4 MiB and level 3, which hold 5 MB each. Others get chunks as they are stored, or, if they don't take them, 1 MiB and level 2: they are a twentieth longer. At double, sixteen machines hold 10 MB more, and take half as much CPU again. */
+export const SESSION_LONG_WINDOWS_MAX = 2;
 
 /** Puts of deltas at one time: each holds 1 MiB here, and up to 2 in a reader. Past it an output is put whole. At half, eight clients with four uploads each meet it often; at double, they take 64 MiB. */
 export const DELTA_PUTS_MAX = 16;
