@@ -70,7 +70,7 @@ bench-quick: dist/.built
 bench-long: dist/.built
 	$(node) bench/run.ts --long
 
-dist/.built: $(SRC) | node_modules
+dist/.built: $(SRC) $(wildcard deploy/bundle/*.ts) | node_modules
 	npm run --silent build
 
 node_modules: package.json package-lock.json
