@@ -6,20 +6,24 @@ import { SHORT_ID_BYTES } from '../core/session-port.ts';
 import { DELTA_VERSIONS_MAX } from './limits.ts';
 import type { Connection } from './schema.ts';
 
+/**
+ * Last stored ones first. The joins are in this order, which CROSS keeps: SQLite knows no sizes of tables here, and would look at all
+ * actions of the namespace for each output of a set.
+ */
+export const VERSIONS = `SELECT substr(action.action_id, 1, ${SHORT_ID_BYTES}) AS shortId,
+    lower(hex(blob.sha256)) AS outputId, blob.size, blob.id AS blob
+  FROM output AS own CROSS JOIN output CROSS JOIN blob CROSS JOIN action
+  WHERE own.blob = @blob AND output.package_key = own.package_key AND output.blob <> @blob
+    AND blob.id = output.blob AND action.output = output.blob AND action.namespace = @namespace
+  ORDER BY output.blob DESC LIMIT @limit`;
+
 type Version = DeltaBase & { readonly shortId: Buffer };
 
 export class DeltaBases {
   readonly #versions;
 
   constructor(db: Connection) {
-    this.#versions = db.prepare<[{ blob: number; namespace: string; limit: number }], Version>(
-      `SELECT substr(action.action_id, 1, ${SHORT_ID_BYTES}) AS shortId, lower(hex(blob.sha256)) AS outputId, blob.size,
-         blob.id AS blob
-       FROM output AS own JOIN output ON output.package_key = own.package_key
-         JOIN blob ON blob.id = output.blob JOIN action ON action.output = output.blob
-       WHERE own.blob = @blob AND output.blob <> @blob AND action.namespace = @namespace
-       ORDER BY output.blob DESC LIMIT @limit`,
-    );
+    this.#versions = db.prepare<[{ blob: number; namespace: string; limit: number }], Version>(VERSIONS);
   }
 
   /**
