@@ -37,7 +37,8 @@ mkdir -p "$work"
 git ls-files --cached --others --exclude-standard | rsync -a --delete --files-from=- . "$work/"
 rsync -a --delete node_modules/ "$work/node_modules/"
 sed -i "s/^const NODE_MAJOR = '22';/const NODE_MAJOR = '24';/" "$work/src/main.ts"
-(cd "$work" && npm run --silent build)
+# By tsc, each source to a file: what esbuild makes has the native parts of the checkout's packages.
+(cd "$work" && npm run --silent build && npx tsc -p tsconfig.build.json && touch dist/.built)
 # The packages in which the two differ; the checkout's have compiled it.
 for package in "node-$platform" better-sqlite3 msgpackr piscina uWebSockets.js; do
   rsync -a --delete "$tree/node_modules/$package/" "$work/node_modules/$package/"

@@ -1,8 +1,8 @@
 /**
  * Which source a place in our compiled code is of.
  *
- * `dist` has many sources in one file. esbuild writes a line before each: `// src/front/server.ts`. Packages of a bundle
- * come from below `.cache`.
+ * A file of `dist` has many sources, and esbuild writes a line before each: `// src/front/server.ts`. Packages of a bundle
+ * come from below `.cache`. Where `tsc` made `dist`, each file has one source.
  */
 
 import { readFileSync } from 'node:fs';
@@ -10,19 +10,27 @@ import { readFileSync } from 'node:fs';
 type Start = { readonly lineNumber: number; readonly source: string };
 
 export class BundledSources {
+  readonly #dist: string;
   readonly #starts = new Map<string, readonly Start[]>();
+
+  /** @param dist its path, with a slash at its end */
+  constructor(dist: string) {
+    this.#dist = dist;
+  }
 
   /**
    * @param path absolute
    * @param lineNumber from 0, as V8 counts
-   * @returns as below the checkout, such as `src/front/server.ts`; undefined for code without a source, or another file
+   * @returns as below the checkout, such as `src/front/server.ts`; undefined for code without a source, and outside of `dist`
    */
   sourceOf(path: string, lineNumber: number): string | undefined {
+    if (!path.startsWith(this.#dist)) return undefined;
     let starts = this.#starts.get(path);
     if (starts === undefined) {
       starts = startsIn(path);
       this.#starts.set(path, starts);
     }
+    if (starts.length === 0) return `src/${path.slice(this.#dist.length).replace(/\.js$/, '.ts')}`;
     return starts.findLast((start) => start.lineNumber <= lineNumber)?.source;
   }
 }

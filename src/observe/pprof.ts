@@ -55,7 +55,7 @@ class ProfileBuilder {
   readonly #locations: Location[] = [];
   readonly #samples: Sample[] = [];
   readonly #locationIds = new Map<string, number>();
-  readonly #sources = new BundledSources();
+  readonly #sources = new BundledSources(DIST);
 
   addThread({ thread, threadId, root }: ThreadCalls): void {
     const label = [
@@ -108,7 +108,7 @@ class ProfileBuilder {
   #fileOf(url: string, lineNumber: number): string {
     if (!url.startsWith('file://')) return url;
     const path = fileURLToPath(url);
-    const source = path.startsWith(DIST) ? this.#sources.sourceOf(path, lineNumber) : undefined;
+    const source = this.#sources.sourceOf(path, lineNumber);
     return source === undefined ? path : `${HOME}${source}`;
   }
 
