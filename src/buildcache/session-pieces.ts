@@ -18,6 +18,8 @@ import type { LentChunk } from './shared-chunks.ts';
 export type SessionPiecesOptions = {
   /** Stored ones, and behind them those that are on their way into the store. */
   readonly actions: readonly (SessionAction | ComingRow)[];
+  /** Short IDs of actions that need not be asked for; empty: the client takes none. */
+  readonly apart: Uint8Array;
   /** Outputs past so many bytes are left out. */
   readonly bytesMax: number;
   /** One chunk of an output. Rejects where it is gone or damaged. */
@@ -55,8 +57,16 @@ type Chunk = {
 
 /** No piece is empty. The first one is the index. A piece is lent until the next one is asked for. */
 export function sessionPieces(options: SessionPiecesOptions): AsyncGenerator<Uint8Array, void, void> {
-  const { actions, load, aheadBytes } = options;
-  return piecesOf({ index: encodeIndex(actions), outputs: outputsOf(options), load, aheadBytes });
+  const { actions, apart, load, aheadBytes } = options;
+  return piecesOf({ index: beginning(actions, apart), outputs: outputsOf(options), load, aheadBytes });
+}
+
+function beginning(actions: SessionPiecesOptions['actions'], apart: Uint8Array): Buffer {
+  const index = encodeIndex(actions);
+  const length = apart.byteLength;
+  return length === 0
+    ? index
+    : Buffer.concat([index, encodeFrameHead({ row: 0, kind: FRAME.apart, length }), apart]);
 }
 
 async function* piecesOf(plan: Plan): AsyncGenerator<Uint8Array, void, void> {

@@ -57,6 +57,8 @@ export type SessionQuestion = Pick<SessionName, 'key' | 'project'> & {
   readonly takesDeltas: boolean;
   /** Whether it takes chunks packed each by itself. */
   readonly takesPacked: boolean;
+  /** Whether it wants to know of actions that it need not ask for. */
+  readonly takesApart: boolean;
 };
 
 export class Sessions {
@@ -106,13 +108,15 @@ export class Sessions {
     encoding: asked,
     takesDeltas,
     takesPacked,
+    takesApart,
     ...question
   }: SessionQuestion): Promise<SessionBody> {
     const { store, used, clock, events } = this.#options;
     this.#refuseFull();
     const shared = await this.#findShared(question);
     const also = shared && { also: shortIdsOf(shared.rows.map(({ actionId }) => actionId)) };
-    const { session, actions } = await store.getSession({ ...question, ...also, wantsBases: takesDeltas });
+    const found = await store.getSession({ ...question, ...also, wantsBases: takesDeltas });
+    const { session, actions } = found;
     this.#refuseFull(); // Others may have begun meanwhile.
     const isMiss = session === undefined && shared === undefined;
     events.buildCacheAsked('get-session', isMiss ? 'miss' : 'hit');
@@ -128,6 +132,7 @@ export class Sessions {
     // They keep no actions: of these there are many, and a slow client takes minutes.
     const pieces = sessionPieces({
       actions: [...actions, ...coming],
+      apart: takesApart ? apartOf(found.apart, shared) : NOTHING,
       bytesMax,
       load,
       aheadBytes: () => this.#aheadBytes(),
@@ -267,6 +272,15 @@ export type SessionBody = { readonly body: ByteStream; readonly encoding: Stream
 
 /** A stream begins as soon as its answer does. */
 const SESSION_BEGIN_MS = 100;
+
+/** Short IDs, each once. */
+function apartOf(own: Uint8Array = NOTHING, shared: SharedSet | undefined): Uint8Array {
+  const ids = Buffer.from(own.buffer, own.byteOffset, own.byteLength);
+  const all = new Set(shared?.apart);
+  for (let at = 0; at < ids.length; at += SHORT_ID_BYTES)
+    all.add(ids.toString('hex', at, at + SHORT_ID_BYTES));
+  return Buffer.from([...all].join(''), 'hex');
+}
 
 type SharedQuestion = Pick<SessionQuestion, 'namespaces' | 'key' | 'project'>;
 

@@ -28,6 +28,8 @@
  * less; one of the kind `delta` as a delta against that output (`core/delta.ts`).
  * Where the client has PACKED_HEADER and the stream no `Content-Encoding`, frames may be of the kind `packed`: a chunk as a zstd
  * frame, as `core/build-cache-wire.ts` has it.
+ * Where the client has APART_HEADER in its POST, the first frame may be of the kind `apart`: short IDs of actions whose outputs no
+ * machine takes from another one, so that they need not be asked for.
  * An empty output has none. A frame of the kind `gone` says that the rest of a row does not come. Outputs past the bytes
  * of PREFETCH_HEADER are left out, though their rows are there. A client checks each output by its SHA-256; a wrong one
  * is dropped, and the stream goes on.
@@ -44,7 +46,10 @@ export const PROJECT_HEADER = 'astera-project';
 /** The label of a session: printable ASCII. */
 export const LABEL_HEADER = 'astera-label';
 
-/** How many of a session's actions, the last ones, have outputs that no machine takes from another one: decimal. */
+/**
+ * Of actions whose outputs no machine takes from another one. In a put: how many of the session's actions, the last ones, are such:
+ * decimal. In a POST: `1`, the client takes a frame of such actions.
+ */
 export const APART_HEADER = 'astera-apart';
 
 /** Bytes of outputs, unpacked, that a client takes at most: decimal. */
@@ -128,7 +133,7 @@ export function decodeIndex(bytes: Buffer): IndexRow[] {
 export const STREAM_WINDOW_LOG_MAX = 24;
 
 /** Kinds of frames. */
-export const FRAME = { bytes: 0, gone: 1, base: 2, delta: 3, packed: 4 } as const;
+export const FRAME = { bytes: 0, gone: 1, base: 2, delta: 3, packed: 4, apart: 5 } as const;
 
 /** Bytes of a frame of the kind `base`. */
 export const BASE_BYTES = 32;

@@ -24,6 +24,8 @@ export type SharedSet = {
   readonly key: string;
   /** In the order in which a command asks for them. */
   readonly rows: readonly IndexRow[];
+  /** Short IDs, in hex, of actions whose outputs no machine takes from another one. */
+  readonly apart: readonly string[];
   /** Begins to bring what is not there. @returns what comes, in the order in which it comes */
   bring(wish: SharedWish): readonly ComingRow[];
 };

@@ -98,6 +98,7 @@ export class SessionEndpoint implements Endpoint {
       encoding: said.encoding,
       takesDeltas,
       takesPacked,
+      takesApart: apart > 0,
       held: shortIds,
     });
     client.visibility = 'private';

@@ -66,6 +66,9 @@ export const KEY_FILE_BYTES_MAX = 64 * KiB;
 /** Bytes of a session's index: SESSION_ACTIONS_MAX rows with a signature each. */
 export const SESSION_INDEX_BYTES_MAX = 16 * MiB;
 
+/** Short IDs of actions that a session's stream says need not be asked for: SESSION_ACTIONS_MAX of them. */
+export const SESSION_APART_BYTES_MAX = 128 * KiB;
+
 /** A delta of one chunk: a longer one would be the chunk itself. */
 export const SESSION_DELTA_BYTES_MAX = CHUNK_BYTES;
 

@@ -2,7 +2,9 @@
 
 import type { IncomingMessage } from 'node:http';
 import { stream, zlib } from '../core/node-modules.ts';
+import { SHORT_ID_BYTES } from '../core/session-port.ts';
 import { STREAM_WINDOW_LOG_MAX } from '../core/session-wire.ts';
+import { shortId } from '../packs/pack-index.ts';
 import { HeldActions } from './held-actions.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { PluginOptions } from './options.ts';
@@ -56,11 +58,17 @@ async function open(parts: PrefetchParts): Promise<PrefetchSource | undefined> {
   const close = () => response.destroy();
   const bytes = unpacked(response);
   if (bytes === undefined) close();
+  const apart = new Set<string>();
+  const onApart = (ids: Buffer) => {
+    for (let at = 0; at + SHORT_ID_BYTES <= ids.length; at += SHORT_ID_BYTES)
+      apart.add(ids.toString('hex', at, at + SHORT_ID_BYTES));
+  };
   return (
     bytes && {
       close,
+      rulesOut: (actionId) => apart.has(shortId(actionId)),
       read: async (sink) => {
-        const stream = new SessionStream(sink);
+        const stream = new SessionStream({ ...sink, onApart });
         for await (const piece of bytes) stream.push(piece);
       },
     }

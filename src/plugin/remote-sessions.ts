@@ -77,6 +77,7 @@ export class RemoteSessions {
         ...this.#server.namespaceHeaders(),
         [PROJECT_HEADER]: project,
         [PREFETCH_HEADER]: String(bytesMax),
+        [APART_HEADER]: '1',
         ...((await this.#isFar()) && {
           ...(hasZstd()
             ? { 'accept-encoding': 'zstd', [PACKED_HEADER]: PACKED_FORM }

@@ -9,7 +9,7 @@ import {
   FRAME_HEAD_BYTES,
   type IndexRow,
 } from '../core/session-wire.ts';
-import { SESSION_DELTA_BYTES_MAX, SESSION_INDEX_BYTES_MAX } from './limits.ts';
+import { SESSION_APART_BYTES_MAX, SESSION_DELTA_BYTES_MAX, SESSION_INDEX_BYTES_MAX } from './limits.ts';
 import { unpackFrame } from './packed-output.ts';
 
 export type StreamSink = {
@@ -21,6 +21,8 @@ export type StreamSink = {
   readonly onBase: (row: number, outputId: string) => void;
   /** A part of a row's output, as a delta. The sink must not keep it. */
   readonly onDelta: (row: number, delta: Buffer) => void;
+  /** Actions that need not be asked for: their short IDs, one after the other. */
+  readonly onApart?: (shortIds: Buffer) => void;
   /** The rest of a row's output does not come. */
   readonly onGone: (row: number) => void;
 };
@@ -84,7 +86,8 @@ export class SessionStream {
     const { whole, rest } = this.#gather(bytes, this.#left);
     if (whole === undefined) return rest;
     this.#left = 0;
-    if (this.#kind === FRAME.base) this.#sink.onBase(this.#row, whole.toString('hex'));
+    if (this.#kind === FRAME.apart) this.#sink.onApart?.(whole);
+    else if (this.#kind === FRAME.base) this.#sink.onBase(this.#row, whole.toString('hex'));
     else if (this.#kind === FRAME.delta) this.#sink.onDelta(this.#row, whole);
     else this.#unpack(whole);
     return rest;
@@ -119,5 +122,6 @@ export class SessionStream {
 function isFrame(kind: number, length: number): boolean {
   if (kind === FRAME.base) return length === BASE_BYTES;
   if (kind === FRAME.packed) return length <= FRAME_BYTES_MAX;
+  if (kind === FRAME.apart) return length <= SESSION_APART_BYTES_MAX;
   return kind === FRAME.bytes || (kind === FRAME.delta && length <= SESSION_DELTA_BYTES_MAX);
 }

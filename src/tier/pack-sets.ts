@@ -18,7 +18,7 @@ export function packSets({ indexes, arrivals, isIdle }: PackSetsOptions): Shared
   const setOf = (found: Awaited<ReturnType<PackIndexes['find']>>): SharedSet | undefined => {
     if (found === undefined) return undefined;
     const { key, index } = found;
-    return { key, rows: index.rows, bring: (wish) => arrivals.bring(index, wish) };
+    return { key, rows: index.rows, apart: index.apart, bring: (wish) => arrivals.bring(index, wish) };
   };
   return {
     find: async (name) => {

@@ -54,6 +54,12 @@ function begin(aheadBytes = 1e6) {
     loads.push(seq);
     return new Promise<never>(() => {});
   };
-  const pieces = sessionPieces({ actions, bytesMax: 1e9, load, aheadBytes: () => aheadBytes });
+  const pieces = sessionPieces({
+    actions,
+    apart: new Uint8Array(0),
+    bytesMax: 1e9,
+    load,
+    aheadBytes: () => aheadBytes,
+  });
   return { pieces, refs, loads };
 }

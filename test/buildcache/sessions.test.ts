@@ -72,6 +72,7 @@ function rig(t: TestContext) {
       encoding,
       takesDeltas,
       takesPacked,
+      takesApart: false,
     };
     return Buffer.from(await readAll((await sessions.stream(question)).body));
   };
@@ -172,6 +173,7 @@ test('past the bound of streams that are packed as one, chunks go as they are st
     bytesMax: 1e9,
     encoding: 'zstd',
     takesDeltas: false,
+    takesApart: false,
   } as const;
   const open = (takesPacked: boolean) => sessions.stream({ ...question, takesPacked });
   const others = await Promise.all(Array.from({ length: SESSION_LONG_WINDOWS_MAX }, () => open(true)));
@@ -251,6 +253,7 @@ for (const encoding of ['identity', 'zstd', 'br'] as const) {
       encoding,
       takesDeltas: false,
       takesPacked: false,
+      takesApart: false,
     };
     const { body } = await sessions.stream(question);
     await body.at(0);
@@ -263,7 +266,14 @@ for (const encoding of ['identity', 'zstd', 'br'] as const) {
 test('past the bound of streams a session is a miss, and the store is not asked, until others have ended', async (t) => {
   const { store, sessions, put, ask } = rig(t);
   await put([randomBytes(10)]);
-  const question = { ...NAME, namespaces: [''], held: new Uint8Array(0), bytesMax: 1e9, takesDeltas: false };
+  const question = {
+    ...NAME,
+    namespaces: [''],
+    held: new Uint8Array(0),
+    bytesMax: 1e9,
+    takesDeltas: false,
+    takesApart: false,
+  };
   const plain = { encoding: 'identity', takesPacked: false } as const;
   const open = async () => (await sessions.stream({ ...question, ...plain })).body;
   const others = await Promise.all(Array.from({ length: SESSION_STREAMS_MAX }, open));
@@ -346,7 +356,11 @@ const NO_DELTA: {
   isHeld?: boolean;
   takesDeltas?: boolean;
 }[] = [
-  { why: 'who does not ask for deltas', changed: withChange(OLD, 9_000), takesDeltas: false },
+  {
+    why: 'who does not ask for deltas',
+    changed: withChange(OLD, 9_000),
+    takesDeltas: false,
+  },
   { why: 'who does not have it', changed: withChange(OLD, 9_000), isHeld: false },
   { why: 'another package', changed: goArchive({ path: 'example.com/b' }) },
   { why: 'another target', changed: goArchive({ ...LIB, target: 'linux arm64 go1.26.8' }) },
