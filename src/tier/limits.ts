@@ -68,8 +68,8 @@ export const DOWNLOAD_TRIES_MAX = 3;
 /** An index of a set counts as new for so long: forty machines that start together read it once. At double, what another node has just packed is asked for one by one. */
 export const PACK_INDEX_FRESH_MS = 5_000;
 
-/** A request for a set waits so long for its index in the bucket; the program's own limit is a second. */
-export const PACK_INDEX_WAIT_MS = 600;
+/** A request for a set waits so long for its index in the bucket; the program's own limit is a second. At half, a busy server's clients go without the set. */
+export const PACK_INDEX_WAIT_MS = 800;
 
 /** Indexes in memory, by their number and by their bytes in the bucket; in memory they take some three times as many. A set of 2,700 actions has 250 kB. */
 export const PACK_INDEXES_MAX = 64;
@@ -81,11 +81,11 @@ export const PACK_INDEX_READS_MAX = 4;
 /** Indexes that wait for that; more are not read. */
 export const PACK_INDEX_READS_WAITING_MAX = 256;
 
-/** Chunks of packs that are read at one time, over all clients: each holds 3 MiB. At half, a line of 20 ms stands still between two. */
-export const PACK_CHUNKS_READ_MAX = 5;
+/** Chunks of packs that are read at one time, over all clients: each holds 3 MiB. At half, a line of 200 ms stands still between two; at double, the first chunk, which clients wait for, comes with the sixth. */
+export const PACK_CHUNKS_READ_MAX = 3;
 
-/** Outputs out of chunks that are on their way into the store at one time: small ones are held whole, so 8 MiB. At half, the writer waits for the next ones. */
-export const PACK_OUTPUTS_MAX = 32;
+/** Outputs out of chunks that are on their way into the store at one time: small ones are held whole, so 16 MiB at most. At half, the writer waits for the next ones. */
+export const PACK_OUTPUTS_MAX = 64;
 
 /** Bytes of outputs that one client's request brings: a client may state any bound. */
 export const PACK_BRING_BYTES_MAX = 4096 * MiB;

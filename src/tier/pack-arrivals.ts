@@ -93,7 +93,8 @@ export class PackArrivals {
       },
     });
     try {
-      for (const row of rows) if (row.chunk === undefined) await arrivals.takeEmpty(row);
+      // All of them have one output, which brings all their actions.
+      for (const [first] of byOutput.values()) if (first?.size === 0) await arrivals.takeEmpty(first);
       await this.#readParts(parts, arrivals, onLost);
     } catch (error) {
       if (!isServeError(error)) throw error;

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { lastUseOfActions } from '../../src/buildcache/last-use-of-actions.ts';
 import { packedChunk, packedChunks, uploadOutput } from '../../src/buildcache/output-upload.ts';
 import { Sessions } from '../../src/buildcache/sessions.ts';
@@ -141,6 +142,27 @@ test('a server that has nothing gives all of a set, and has it from then on', as
   clock.pass(PACK_INDEX_FRESH_MS);
   assert.deepEqual((await read(await ask())).outputs, expected(rows));
   assert.equal(memory.asked.length, 5);
+});
+
+test('actions with one output are each stored once, however many they are', async (t) => {
+  const { store, memory, ask } = rig(t);
+  const empty = Array.from({ length: 100 }, () => Buffer.alloc(0));
+  const rows = await laySet(memory, {
+    key: NAME.key,
+    chunks: [[...empty, Buffer.from('same'), Buffer.from('same')]],
+  });
+  const { putAction } = store;
+  const put: string[] = [];
+  const counting: Pick<typeof store, 'putAction'> = {
+    putAction: (request) => {
+      put.push(request.actionId);
+      return putAction(request);
+    },
+  };
+  Object.assign(store, counting);
+  await read(await ask());
+  while (put.length < rows.length) await setImmediate();
+  assert.deepEqual(put.toSorted(), rows.map(({ actionId }) => actionId).toSorted());
 });
 
 test('what the client or the store has does not come, nor what is past the bound', async (t) => {
