@@ -31,6 +31,7 @@ export class SessionStream {
   readonly #sink: StreamSink;
   /** Of the index, of a frame's head, or of a frame that is taken whole: what has come. */
   #held: Buffer = Buffer.alloc(0);
+  #heldBytes = 0;
   /** Bytes of the index; undefined until its length has come. */
   #indexBytes: number | undefined;
   #hasIndex = false;
@@ -105,17 +106,17 @@ export class SessionStream {
     this.#sink.onBytes(this.#row, content);
   }
 
-  /** `whole`: so many bytes, once they have come. */
+  /** `whole`: so many bytes, once they have come. Each is copied once at most, into however many pieces an index is cut. */
   #gather(bytes: Buffer, wanted: number): { readonly whole: Buffer | undefined; readonly rest: Buffer } {
-    const missing = wanted - this.#held.length;
-    if (bytes.length < missing) {
-      this.#held = Buffer.concat([this.#held, bytes]);
-      return { whole: undefined, rest: Buffer.alloc(0) };
-    }
-    const part = bytes.subarray(0, missing);
-    const whole = this.#held.length === 0 ? part : Buffer.concat([this.#held, part]);
-    this.#held = Buffer.alloc(0);
-    return { whole, rest: bytes.subarray(missing) };
+    if (this.#heldBytes === 0 && bytes.length >= wanted)
+      return { whole: bytes.subarray(0, wanted), rest: bytes.subarray(wanted) };
+    if (this.#heldBytes === 0) this.#held = Buffer.allocUnsafeSlow(wanted);
+    const held = this.#held;
+    const part = bytes.copy(held, this.#heldBytes, 0, wanted - this.#heldBytes);
+    this.#heldBytes += part;
+    const isWhole = this.#heldBytes === wanted;
+    if (isWhole) this.#heldBytes = 0;
+    return { whole: isWhole ? held : undefined, rest: bytes.subarray(part) };
   }
 }
 
