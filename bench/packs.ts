@@ -1,13 +1,15 @@
 // Question: what does a bucket 20 ms away cost a machine that builds what another one has built?
 // Method: a real S3 server (versitygw) on loopback, which one machine fills over the line. Then machines with empty directories build
 // the same over a relay in this process, in turns: with packs, and from go-cache-plugin's objects alone (`--prefetch=0`); medians.
-// Times are wall seconds, with CPU seconds of `go` and all that it starts behind the stroke. CGO is off, nothing is linked.
+// A third way is a machine at a server of its own, which has nothing either: the bucket is behind the server. Times are wall seconds, with CPU
+// seconds of `go` and all that it starts behind the stroke. CGO is off, nothing is linked.
 // `--quick`: what net/http imports, in one round.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ASTERA } from '../test/support/astera.ts';
+import { ASTERA, total } from '../test/support/astera.ts';
+import { startNode } from '../test/support/bucket-nodes.ts';
 import { BUCKET_KEYS, BucketServer } from '../test/support/bucket-server.ts';
 import type { GoClient } from '../test/support/go.ts';
 import { SlowRelay } from '../test/support/slow-relay.ts';
@@ -66,6 +68,7 @@ class Machines {
     for (const line of Object.keys(LINES) as LineName[]) {
       await add('second machine builds', PACKS, line, rounds);
       await add('second machine builds', OBJECTS, line, line === 'loopback' ? rounds : 1);
+      await add('second machine builds', NODE, line, rounds);
     }
     for (const how of [PACKS, OBJECTS])
       await add('second machine lists', how, '20 ms round trip', 1, ['list', '-deps', '.']);
@@ -74,6 +77,7 @@ class Machines {
 
   /** A machine that has nothing runs `go` once. */
   async #measure(how: string, args: readonly string[]): Promise<Figure> {
+    if (how === NODE) return this.#measureAtNode(args);
     const { built, scratch, relay } = this.#parts;
     const directory = `--cache-dir=${mkdtempSync(join(scratch, 'machine-'))}`;
     const flags = [
@@ -95,9 +99,30 @@ class Machines {
       await go.dispose();
     }
   }
+
+  /** The server is near the machine, and the bucket far from the server. */
+  async #measureAtNode(args: readonly string[]): Promise<Figure> {
+    const { built, scratch, relay } = this.#parts;
+    const node = await startNode(relay.url, { upstream: 'off', flags: ['--sumdb=off', '--verify=off'] });
+    const directory = `--cache-dir=${mkdtempSync(join(scratch, 'machine-'))}`;
+    const program = `${ASTERA} cacheprog ${directory} --remote=${node.url} ${PATIENT}`;
+    const go = await project(built, program);
+    const memory = new ProgramMemory(directory);
+    try {
+      const before = relay.bytesDown;
+      const spent = await cost(go, ...args);
+      const requests = total(await node.metrics(), 'astera_bucket_requests_total');
+      return { ...spent, requests, bytes: relay.bytesDown - before, peakBytes: memory.stop() };
+    } finally {
+      memory.stop();
+      await go.dispose();
+      await node.dispose();
+    }
+  }
 }
 
 const OWN = "Go's own cache";
+const NODE = 'packs, through a server that has nothing';
 const PACKS = 'packs';
 const OBJECTS = "go-cache-plugin's objects";
 const PATIENT = '--close-wait=600s --remote-timeout=30s --metrics';
