@@ -1,32 +1,27 @@
 // Question: does `go` give the same through the build cache program as with its own cache, and compile nothing twice?
 // Method: the same commands with both, results, exit codes and bytes compared; then a second build, and one on a second
-// machine with an empty directory, whose compile steps `go build -x` tells of. The standard library, two modules of the corpus
-// with cgo, race and cover, and staticcheck as a reader of export files. Each part takes minutes: it is run by itself.
-// `--quick`: the two modules without race, whose standard library is compiled by both ways once more.
+// machine with an empty directory, whose compile steps `go build -x` tells of. The standard library, three modules of the corpus,
+// two of them with cgo, race and cover, and staticcheck as a reader of export files. Each part takes minutes: it is run by itself.
+// `--quick`: the two modules that need little of the standard library, without race.
 
-import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { messageOf } from '../src/core/errors.ts';
 import { ASTERA } from '../test/support/astera.ts';
 import {
   assertEqualGo,
+  assertEqualLint,
   compiles,
   corpusClient,
   exportsOf,
-  STILL_WAITING,
   type Step,
 } from '../test/support/cache-equality.ts';
 import { assertWhole } from '../test/support/cached-build.ts';
-import { CHECKOUT } from '../test/support/corpus.ts';
 import type { GoClient } from '../test/support/go.ts';
 import type { BenchOptions } from './support/bench-options.ts';
 import { CacheServer } from './support/cache-ways.ts';
 import type { Table } from './support/table.ts';
-
-const STATICCHECK = join(CHECKOUT, '.cache/staticcheck');
 
 type Part = {
   readonly name: string;
@@ -35,6 +30,8 @@ type Part = {
   readonly steps: readonly Step[];
   readonly packages: readonly string[];
   readonly usesLinter?: true;
+  /** It needs little of the standard library. */
+  readonly isQuick?: true;
 };
 
 const PROJECT_STEPS: readonly Step[] = [
@@ -48,6 +45,8 @@ const PROJECT_STEPS: readonly Step[] = [
   { args: ['run', './cgo'] },
 ];
 
+const MOD_PACKAGES = ['./modfile', './module', './semver'];
+
 const parts: readonly Part[] = [
   {
     name: 'toml',
@@ -55,6 +54,19 @@ const parts: readonly Part[] = [
     steps: PROJECT_STEPS,
     packages: ['./...'],
     usesLinter: true,
+    isQuick: true,
+  },
+  {
+    name: 'mod',
+    source: 'golang.org/x/mod@v0.42.0',
+    steps: [
+      { args: ['build', ...MOD_PACKAGES] },
+      { args: ['vet', ...MOD_PACKAGES] },
+      { args: ['test', ...MOD_PACKAGES] },
+    ],
+    packages: MOD_PACKAGES,
+    usesLinter: true,
+    isQuick: true,
   },
   {
     name: 'chi',
@@ -117,11 +129,8 @@ const parts: readonly Part[] = [
 ];
 
 export async function run({ isQuick }: BenchOptions): Promise<Table> {
-  const chosen = isQuick ? parts.filter(({ usesLinter }) => usesLinter).map(withoutRace) : parts;
+  const chosen = isQuick ? parts.filter((part) => part.isQuick).map(withoutRace) : parts;
   const directory = mkdtempSync(join(tmpdir(), 'astera-bench-equality-'));
-  await promisify(execFile)('go', ['install', 'honnef.co/go/tools/cmd/staticcheck@v0.8.2'], {
-    env: { ...process.env, GOBIN: STATICCHECK, GOFLAGS: '' },
-  });
   const server = await CacheServer.start('astera', directory);
   const rows: string[][] = [];
   try {
@@ -167,7 +176,7 @@ async function measure(part: Part, remote: string, directory: string): Promise<s
       () => 'equal',
       (error: unknown) => `**differ**: ${messageOf(error).slice(0, 2000)}`,
     );
-    if (part.usesLinter === true) await lint({ plain, cached });
+    if (part.usesLinter === true) await assertEqualLint({ plain, cached }, ...part.packages);
     const again = await compiles(cached, 'build', ...part.packages);
     const secondDir = join(mkdtempSync(join(directory, 'second-')), 'cache');
     const second = await machine(secondDir);
@@ -179,16 +188,6 @@ async function measure(part: Part, remote: string, directory: string): Promise<s
   } finally {
     await Promise.all(made.map((go) => go.dispose()));
   }
-}
-
-/** @throws {Error} it says other things about what the cache program gave */
-async function lint({ plain, cached }: { plain: GoClient; cached: GoClient }): Promise<void> {
-  const said = async (go: GoClient) => {
-    const { code, stdout, stderr } = await go.runProgram(join(STATICCHECK, 'staticcheck'), './...');
-    return `${code} ${stdout}${stderr}`.replaceAll(go.directory, '').replace(STILL_WAITING, '');
-  };
-  const [expected, found] = [await said(plain), await said(cached)];
-  if (expected !== found) throw new Error(`staticcheck: ${found} instead of ${expected}`);
 }
 
 function client({ source }: Part, cacheDir: string | undefined, remote: string): Promise<GoClient> {

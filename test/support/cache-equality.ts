@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureCorpus } from './corpus.ts';
 import { GoClient } from './go.ts';
+import { goTool } from './go-tool.ts';
 
 /** One `go` command's arguments; `file`: it writes this one, whose bytes count too. */
 export type Step = { readonly args: readonly string[]; readonly file?: string };
@@ -90,6 +91,23 @@ export async function compiles(go: GoClient, ...args: readonly string[]): Promis
   return stderr.split('\n').filter((line) => /\/(compile|asm|cgo) /.test(line)).length;
 }
 
+/** Runs staticcheck with both, which reads export files, and insists on the same findings. @returns them */
+export async function assertEqualLint(
+  { plain, cached }: { readonly plain: GoClient; readonly cached: GoClient },
+  ...args: readonly string[]
+): Promise<string> {
+  const staticcheck = await goTool('honnef.co/go/tools/cmd/staticcheck', 'v0.8.2');
+  const said = async (go: GoClient) => {
+    // Findings of its own cache have the paths of whoever found them first, and read no export file.
+    const cache = `STATICCHECK_CACHE=${join(go.directory, 'staticcheck')}`;
+    const { code, stdout, stderr } = await go.runProgram('env', cache, staticcheck, ...args);
+    return `${code} ${stdout}${stderr}`.replaceAll(go.directory, '').replace(STILL_WAITING, '');
+  };
+  const expected = await said(plain);
+  assert.equal(await said(cached), expected);
+  return expected;
+}
+
 async function outcome(go: GoClient, { args, file }: Step) {
   const { code, stdout, stderr } = await go.run(...args);
   const path = file === undefined ? undefined : join(go.project, file);
@@ -115,7 +133,7 @@ function plainText(text: string, go: GoClient): string[] {
 }
 
 /** What `go` says on a busy machine; a linter quotes it with a time before it. */
-export const STILL_WAITING = /^(\d[\d/: ]*)?# still waiting for GOCACHEPROG .*\n/gm;
+const STILL_WAITING = /^(\d[\d/: ]*)?# still waiting for GOCACHEPROG .*\n/gm;
 
 function sha256Of(path: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex');
