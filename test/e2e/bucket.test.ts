@@ -5,7 +5,9 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
@@ -86,4 +88,32 @@ test('a bucket that is gone costs one line, and gets all uploads when it is back
   const second = await machine(t, program);
   assert.doesNotMatch((await built(second.go, '-x')).stderr, /\/compile /);
   assert.equal(programHash(second.go), programHash(first.go));
+});
+
+test('outputs and packs that somebody alters in the bucket are misses, are told of and are written anew', {
+  timeout: 300_000,
+}, async (t) => {
+  const bucket = await BucketServer.start(tempDir(t));
+  t.after(() => bucket.stop());
+  const program = [ASTERA, '--bucket=bucket', `--s3-endpoint-url=${bucket.url}`];
+  const first = await machine(t, program);
+  await built(first.go);
+  const spoiled = ['output', 'pack/chunk'].map((name) => filesIn(join(bucket.directory, name)));
+  for (const paths of spoiled) assert.ok(paths.length > 0);
+  for (const path of spoiled.flat()) writeFileSync(path, readFileSync(path).fill(0xaa));
+  const second = await machine(t, program);
+  const { stderr } = await built(second.go, '-x');
+  assert.match(stderr, /\/compile /);
+  assert.match(stderr, /, [1-9]\d* wrong objects/);
+  assert.equal(programHash(second.go), programHash(first.go));
+  assertWhole(second.cacheDir);
+  // Packages were read, and so are right again. What a compile step writes beside them nobody had asked for.
+  for (const path of filesIn(join(bucket.directory, 'output')))
+    if (readFileSync(path).length > 100_000)
+      assert.equal(createHash('sha256').update(readFileSync(path)).digest('hex'), path.slice(-64));
+  const third = await machine(t, program);
+  const again = await built(third.go, '-x');
+  assert.doesNotMatch(again.stderr, /\/compile |wrong/);
+  assert.equal(programHash(third.go), programHash(first.go));
+  assertWhole(third.cacheDir);
 });
