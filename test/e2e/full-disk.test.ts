@@ -96,7 +96,7 @@ for (const { why, place, isBefore = false } of ways) {
     await until(async () => (await astera.get('readyz')).status === 503);
     assert.match(await (await astera.get('readyz')).text(), /^(disk is full|cannot use store)[^\n]*\n$/);
     assert.equal((await astera.get('healthz')).status, 200);
-    assert.match(astera.log, /disk is full|SQLITE_FULL|SQLITE_IOERR/);
+    await astera.logged(/disk is full|SQLITE_FULL|SQLITE_IOERR/);
 
     await where.giveRoom(astera);
     await until(async () => (await astera.get('readyz')).status === 200);

@@ -92,7 +92,7 @@ test('all that was imported is confirmed or dropped, what is private is never lo
   }
   assert.ok(!trusts.has(fileOf(forgedZip, 'zip')) && !trusts.has(fileOf(forgedMod, 'mod')));
   for (const forged of [fileOf(forgedZip, 'zip'), fileOf(forgedMod, 'mod')])
-    assert.match(astera.log, new RegExp(`${forged}.*SECURITY: the checksum database contradicts`));
+    await astera.logged(new RegExp(`${forged}.*SECURITY: the checksum database contradicts`));
   const asked = world.upstream.asked.filter((path) => !path.includes('/tile/'));
   assert.ok(!asked.some((path) => path.includes('hidden')), 'never looked up');
   assert.ok(!asked.some((path) => /\.(zip|mod|info)$/.test(path)), 'nothing is fetched for it');
@@ -166,7 +166,7 @@ test('what was confirmed under another key is confirmed again, or dropped', asyn
   assert.equal(other.name, db.name);
   const flags = ['--sumdb', other.verifierKey, '--private', hidden.path];
   const second = await start(t, { ...world, upstream, flags });
-  assert.match(second.log, /"files":126\b.*confirmed by another checksum database or key/);
+  await second.logged(/"files":126\b.*confirmed by another checksum database or key/);
   while (trustsOf(world.store).has(fileOf(denied, 'zip'))) await setTimeout(50);
   while ((await countsOf(second)).unconfirmed !== (await countsOf(second)).unknown) await setTimeout(50);
   await second.stop();

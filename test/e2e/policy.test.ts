@@ -77,7 +77,7 @@ test('go get -u chooses the newest release that is old enough, and a young one i
   await done(tidy, 'mod', 'tidy');
   assert.equal(await chosen(tidy), 'v1.1.0');
   assert.ok(((await astera.metrics()).get('astera_policy_refusals_total{reason="too-young"}') ?? 0) >= 2);
-  assert.match(astera.log, /"why":"cannot give \\"made-up[^\n]*"msg":"refused by the policy"/);
+  await astera.logged(/"why":"cannot give \\"made-up[^\n]*"msg":"refused by the policy"/);
 });
 
 test('a pinned go.sum still downloads', async (t) => {
@@ -150,12 +150,12 @@ test('a denied version fails with the reason on the screen, and SIGHUP changes w
   };
   writeFileSync(policy, 'deny made-up.example/lib@<v1\n');
   await hangUp();
-  assert.match(astera.log, /cannot read --policy [^\n]*line 1: cannot read pattern/);
+  await astera.logged(/cannot read --policy [^\n]*line 1: cannot read pattern/);
   assert.match(await refused(pinned, 'list', '-deps', '.'), reason, 'a malformed file changes nothing');
   writeFileSync(policy, '');
   appendFileSync(config, `allow = ${LIB}@v1.2.0\n`);
   await hangUp();
-  assert.match(astera.log, /read again: the policy/);
+  await astera.logged(/read again: the policy/);
   await done(pinned, 'list', '-deps', '.');
   await done(go, 'get', `${LIB}@latest`);
   assert.equal(await chosen(go), 'v1.2.0');

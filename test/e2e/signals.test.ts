@@ -44,7 +44,7 @@ test('SIGHUP, SIGUSR1 and SIGUSR2 leave a server as it is', async () => {
         assert.deepEqual(portsOf(astera.pid), [port], signal);
       }
     }
-    assert.match(astera.log, /SIGHUP: nothing to read anew/);
+    await astera.logged(/SIGHUP: nothing to read anew/);
     assert.doesNotMatch(astera.log, /Debugger/);
     await astera.stop();
   } finally {

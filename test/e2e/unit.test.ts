@@ -61,7 +61,7 @@ test('a server that cannot tell systemd says so, and serves', async (t) => {
   t.after(() => astera.dispose());
   assert.equal((await astera.get('readyz')).status, 200);
   await astera.stop();
-  assert.match(astera.log, /systemd was not told/);
+  await astera.logged(/systemd was not told/);
 });
 
 /** A datagram socket that hands on each first line it gets. `systemd-notify` sends a second message after its own, to be sure. */

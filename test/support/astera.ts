@@ -14,6 +14,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CHECKOUT } from './corpus.ts';
 
+/** A line in the log comes later than that only if it does not come at all. */
+const LOG_WAIT_MS = 30_000;
+
 export const ASTERA = join(CHECKOUT, 'bin/astera');
 
 export type AsteraOptions = {
@@ -95,6 +98,16 @@ export class Astera {
   /** All it wrote to stderr so far. */
   get log(): string {
     return this.#log.join('');
+  }
+
+  /** Resolves when its log matches: an answer may come before the line about it. */
+  async logged(pattern: RegExp): Promise<void> {
+    const { stderr } = this.#child;
+    const signal = AbortSignal.timeout(LOG_WAIT_MS);
+    while (!pattern.test(this.log)) {
+      assert.ok(stderr !== null && !signal.aborted, `no ${pattern} in the log:\n${this.log}`);
+      await once(stderr, 'data', { signal }).catch(() => {});
+    }
   }
 
   /** Stops it as a service manager would, and insists on a clean end. */
