@@ -5,6 +5,7 @@
  */
 
 import { isServeError, UpstreamDown } from '../core/errors.ts';
+import { soon } from '../core/soon.ts';
 import { UsageError } from '../core/usage-error.ts';
 import { type BucketEnv, type Credentials, lookForCredentials, noCredentials } from './credentials.ts';
 import { BUCKET_KEYS_MS } from './limits.ts';
@@ -55,9 +56,12 @@ export class ServerKeys implements Keys {
     this.#chain ??= this.#loadChain();
     const chain = await this.#chain;
     try {
-      this.#last = await inTime(chain({ forceRefresh }));
+      const found = await soon(chain({ forceRefresh }), BUCKET_KEYS_MS);
+      if (found === undefined)
+        throw new UpstreamDown(`cannot get keys for --bucket: no answer in ${BUCKET_KEYS_MS} ms`);
       this.#isOfChain = true;
-      return this.#last;
+      this.#last = found;
+      return found;
     } catch (error) {
       if (isServeError(error)) throw error;
       // Its own words may have a command line with secrets in it.
@@ -77,13 +81,4 @@ async function awsChain(): Promise<Chain> {
   const { defaultProvider } = await import('@aws-sdk/credential-provider-node');
   const provider = defaultProvider();
   return (options) => provider(options);
-}
-
-async function inTime(asked: Promise<Credentials>): Promise<Credentials> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const why = `cannot get keys for --bucket: no answer in ${BUCKET_KEYS_MS} ms`;
-    timer = setTimeout(() => reject(new UpstreamDown(why)), BUCKET_KEYS_MS);
-  });
-  return Promise.race([asked, late]).finally(() => clearTimeout(timer));
 }

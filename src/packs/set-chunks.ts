@@ -22,6 +22,19 @@ export function groupsOf<E extends PackedEntry>(entries: readonly E[]): E[][] {
   return groups;
 }
 
+/** Notes where the outputs of a chunk lie, in their order. */
+export function notePlaces(
+  places: Map<string, PackPlace>,
+  chunk: PackChunk,
+  entries: readonly PackedEntry[],
+): void {
+  let offset = 0;
+  for (const { outputId, size } of entries) {
+    places.set(outputId, { chunk, offset });
+    offset += size;
+  }
+}
+
 /** The index with the new chunks; undefined where one of them was refused. */
 export function placed(
   plan: PackIndex,
@@ -32,11 +45,7 @@ export function placed(
   for (const [at, group] of groups.entries()) {
     const chunk = chunks[at];
     if (typeof chunk !== 'object') return undefined;
-    let offset = 0;
-    for (const { outputId, size } of group) {
-      places.set(outputId, { chunk, offset });
-      offset += size;
-    }
+    notePlaces(places, chunk, group);
   }
   const rows = plan.rows.map((row) => ({ ...row, ...(row.chunk === undefined && places.get(row.outputId)) }));
   return { rows, apart: plan.apart };

@@ -5,7 +5,7 @@
 
 import { PACK_CONTENT_BYTES } from '../packs/limits.ts';
 import type { PackChunk } from '../packs/pack-index.ts';
-import type { PackPlace } from '../packs/set-chunks.ts';
+import { notePlaces, type PackPlace } from '../packs/set-chunks.ts';
 import type { LocalEntry } from './cache-directory.ts';
 import { PACK_EARLY_OUTPUTS_MAX, PACK_EARLY_SETS_MAX } from './limits.ts';
 
@@ -77,12 +77,7 @@ export class EarlyChunks {
     this.#open++;
     const chunk = await this.#write(entries);
     this.#open--;
-    if (chunk === undefined) return;
-    let offset = 0;
-    for (const { outputId, size } of entries) {
-      set.places.set(outputId, { chunk, offset });
-      offset += size;
-    }
+    if (chunk !== undefined) notePlaces(set.places, chunk, entries);
   }
 }
 

@@ -10,6 +10,7 @@ import { collect } from '../core/collect.ts';
 import { isServeError, messageOf } from '../core/errors.ts';
 import type { ObjectStore } from '../core/object-store.ts';
 import type { Clock } from '../core/ports.ts';
+import { soon } from '../core/soon.ts';
 import type { Store } from '../core/store-port.ts';
 import { keepAction } from './kept-action.ts';
 import { actionObject, outputObject } from './layout.ts';
@@ -46,13 +47,13 @@ export class BucketActions {
   }
 
   /** Fetches an action into the store. Never rejects. @returns whether it is stored now */
-  fetch(actionId: string): Promise<boolean> {
+  async fetch(actionId: string): Promise<boolean> {
     const { packs } = this.#options;
     const landing = packs.landing(actionId);
     // The client knows best: it waits for what it expects soon, and asks alone for what it needs before.
     const alone = packs.isApart(actionId) ? undefined : this.#alone(actionId);
-    if (landing === undefined && alone === undefined) return Promise.resolve(false);
-    return within(ACTION_WAIT_MS, firstTrue([landing, alone]));
+    if (landing === undefined && alone === undefined) return false;
+    return (await soon(firstTrue([landing, alone]), ACTION_WAIT_MS)) ?? false;
   }
 
   #alone(actionId: string): Promise<boolean> | undefined {
@@ -142,12 +143,5 @@ function firstTrue(works: readonly (Promise<boolean> | undefined)[]): Promise<bo
   return new Promise((resolve, reject) => {
     for (const work of all) work.then((isTrue) => isTrue && resolve(true), reject);
     Promise.all(all).then(() => resolve(false), reject);
-  });
-}
-
-function within(ms: number, work: Promise<boolean>): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => resolve(false), ms);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

@@ -108,33 +108,30 @@ test('a get that waits for the server holds up no other, and what is put is uplo
   assert.deepEqual(client.lines, []);
 });
 
-test('answers that nobody reads yet hold up no request', async (t) => {
+/** A program whose answers nobody reads before `open` is called, with more gets before it than pipes have room for answers: 64 KiB each. */
+function unread(t: TestContext) {
   const directory = tempDir(t);
   const [cacheDir, gate] = [join(directory, 'cache'), join(directory, 'gate')];
   assert.equal(spawnSync('mkfifo', [gate]).status, 0);
   // What reads the answers waits until somebody writes to the gate.
-  const child = spawn(
-    'sh',
-    [
-      '-c',
-      'cat | "$1" "$2" "--cache-dir=$3" | { read word < "$4"; cat; }',
-      'sh',
-      process.execPath,
-      ONE_FILE,
-      cacheDir,
-      gate,
-    ],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
-  const said = text(child.stdout);
-  // A MB of answers: pipes have room for 64 KiB each.
+  const command = 'cat | "$1" "$2" "--cache-dir=$3" | { read word < "$4"; cat; }';
+  const child = spawn('sh', ['-c', command, 'sh', process.execPath, ONE_FILE, cacheDir, gate], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.after(() => child.stdin.destroy());
   for (let id = 1; id <= REQUESTS; id++)
     child.stdin.write(
       `{"ID":${id},"Command":"get","ActionID":"${Buffer.alloc(32, id).toString('base64')}"}\n\n`,
     );
+  return { child, cacheDir, open: () => writeFileSync(gate, 'go\n') };
+}
+
+test('answers that nobody reads yet hold up no request', async (t) => {
+  const { child, open } = unread(t);
+  const said = text(child.stdout);
   child.stdin.end(`{"ID":${REQUESTS + 1},"Command":"close"}\n`);
   await once(child.stdin, 'finish');
-  writeFileSync(gate, 'go\n');
+  open();
   const ids = (await said)
     .trim()
     .split('\n')
@@ -146,25 +143,14 @@ test('answers that nobody reads yet hold up no request', async (t) => {
 });
 
 test('answers that their reader had no room for come without another request', async (t) => {
-  const directory = tempDir(t);
-  const [cacheDir, gate] = [join(directory, 'cache'), join(directory, 'gate')];
-  assert.equal(spawnSync('mkfifo', [gate]).status, 0);
-  const command = 'cat | "$1" "$2" "--cache-dir=$3" | { read word < "$4"; cat; }';
-  const child = spawn('sh', ['-c', command, 'sh', process.execPath, ONE_FILE, cacheDir, gate], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  t.after(() => child.stdin.destroy());
-  for (let id = 1; id <= REQUESTS; id++)
-    child.stdin.write(
-      `{"ID":${id},"Command":"get","ActionID":"${Buffer.alloc(32, id).toString('base64')}"}\n\n`,
-    );
+  const { child, cacheDir, open } = unread(t);
   // When the last one's file is there, all before it were answered.
   const body = Buffer.from('last').toString('base64');
   const last = { ActionID: id('last'), OutputID: id('last'), BodySize: 4 };
   child.stdin.write(`{"ID":${REQUESTS + 1},"Command":"put",${JSON.stringify(last).slice(1)}\n\n"${body}"\n`);
   const file = join(cacheDir, 'action', sha256('last').slice(0, 2), sha256('last'));
   while (!existsSync(file)) await new Promise((resolve) => setImmediate(resolve));
-  writeFileSync(gate, 'go\n');
+  open();
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) if (JSON.parse(line).ID === REQUESTS + 1) break;
 });
